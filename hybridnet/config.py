@@ -1,0 +1,267 @@
+"""Frozen configs of the model, its preprocessing and its training, read from and written to YAML.
+
+A named config is a file of `hybridnet/configs`; a path to a YAML file of the same form works wherever a name does. Unknown
+fields, wrong types and values out of range are refused with the field's name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import yaml
+
+from hybridnet.errors import ConfigError, HybridNetError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How a clip becomes input tensors (paper: resize to 340×256, centre crop 224, I + 11 P).
+
+    Attributes:
+        frame_width: Width in pixels that frames are resized to.
+        frame_height: Height in pixels that frames are resized to.
+        crop: Side of the square centre crop in pixels; H = W of the model's input.
+        steps: T, the P-frames of a view; its GOP has T + 1 frames.
+        motion_clip_px: Accumulated motion vectors are divided by this and clipped to [−1, 1]. 40 px covers 99 % of pixels
+            of UCF-101 at the end of a GOP, where ±20 px (CoViAR) saturates 18 %.
+        residual_clip: Accumulated residuals (grey levels) are divided by this and clipped to [−1, 1].
+    """
+
+    frame_width: int = 340
+    frame_height: int = 256
+    crop: int = 224
+    steps: int = 11
+    motion_clip_px: float = 40.0
+    residual_clip: float = 128.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "frame_width", "frame_height", "crop", "steps", "motion_clip_px", "residual_clip")
+        if self.crop > min(self.frame_width, self.frame_height):
+            raise ConfigError("crop", self.crop, f"at most {min(self.frame_width, self.frame_height)}, the frame's side")
+        if self.frame_width % 2 or self.frame_height % 2:
+            raise ConfigError("frame_width, frame_height", (self.frame_width, self.frame_height), "even (4:2:0 video)")
+
+
+@dataclass(frozen=True)
+class STMConfig:
+    """A spiking temporal modulator: a stack of ConvLIF layers (paper eq. 3-4).
+
+    Attributes:
+        channels: Output channels, one entry per layer.
+        strides: Strides, one entry per layer.
+        kernel: Odd kernel side; padding keeps the size.
+        leak: Initial λ, in (0, 1); learned.
+        threshold: Initial vth > 0; learned.
+        reset: `soft` subtracts vth one step later, `hard` clears the potential (stock Lava LIF).
+        surrogate_width: γ of the arctan surrogate gradient.
+        batch_norm: Normalise each layer's current while training; folds into weight and bias at export.
+    """
+
+    channels: tuple[int, ...] = (8, 8)
+    strides: tuple[int, ...] = (1, 1)
+    kernel: int = 3
+    leak: float = 0.8
+    threshold: float = 0.5
+    reset: Literal["soft", "hard"] = "soft"
+    surrogate_width: float = 100.0
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        _positive(self, "kernel", "threshold", "surrogate_width")
+        if not self.channels or len(self.channels) != len(self.strides):
+            raise ConfigError("stm.strides", self.strides, "one entry per entry of stm.channels, at least one")
+        if min(self.channels + self.strides) < 1:
+            raise ConfigError("stm.channels, stm.strides", (self.channels, self.strides), "positive entries")
+        if self.kernel % 2 == 0:
+            raise ConfigError("stm.kernel", self.kernel, "odd numbers")
+        if not 0 < self.leak < 1:
+            raise ConfigError("stm.leak", self.leak, "0 to 1, exclusive")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The hybrid network.
+
+    Attributes:
+        name: Name of the size.
+        num_classes: Classes of the classifier.
+        preprocess: How clips become inputs.
+        stm: Both spiking temporal modulators (motion vectors, residuals); their weights are separate.
+        patch: Side of a patch in input pixels.
+        patch_overlap: Extra input pixels on each side of a patch's kernel, so that patches overlap.
+        width: d, channels of a token.
+        depth: Transformer blocks.
+        heads: Attention heads; divides `width`.
+        mlp_ratio: Hidden width of a block's MLP, in units of `width`.
+        mixer_width: Channels of the mixer and the RRDB.
+        rrdb_blocks: Residual-in-residual dense blocks.
+        rrdb_growth: Channels that each dense convolution adds.
+        dropout: Drop probability before the classifier, in [0, 1).
+    """
+
+    name: str = "base"
+    num_classes: int = 101
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    stm: STMConfig = field(default_factory=STMConfig)
+    patch: int = 16
+    patch_overlap: int = 4
+    width: int = 512
+    depth: int = 2
+    heads: int = 8
+    mlp_ratio: int = 4
+    mixer_width: int = 512
+    rrdb_blocks: int = 1
+    rrdb_growth: int = 256
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self, "num_classes", "patch", "width", "depth", "heads", "mlp_ratio", "mixer_width", "rrdb_growth")
+        if self.width % self.heads:
+            raise ConfigError("heads", self.heads, f"divisors of width {self.width}")
+        if self.rrdb_blocks < 0 or self.patch_overlap < 0:
+            raise ConfigError("rrdb_blocks, patch_overlap", (self.rrdb_blocks, self.patch_overlap), "0 or more")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError("dropout", self.dropout, "0 to 1, 1 excluded")
+        for stride in (self.stm.strides[0], _product(self.stm.strides)):
+            if self.patch % stride or self.patch_overlap % stride:
+                raise ConfigError(
+                    "stm.strides", self.stm.strides, f"strides that divide patch {self.patch} and overlap {self.patch_overlap}"
+                )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The training recipe.
+
+    Attributes:
+        epochs: Passes over the training views.
+        batch_size: Views per step.
+        learning_rate: Peak rate of Adam, reached after `warmup_epochs`, then cosine to zero.
+        weight_decay: Decoupled weight decay on weights of two and more dimensions.
+        eps: Adam's ε.
+        warmup_epochs: Epochs of linear warm-up.
+        label_smoothing: In [0, 1).
+        clip_norm: Largest norm of the gradient.
+        seed: Seeds weights, shuffling and augmentation.
+    """
+
+    epochs: int = 300
+    batch_size: int = 32
+    learning_rate: float = 0.02
+    weight_decay: float = 1e-4
+    eps: float = 1e-3
+    warmup_epochs: int = 5
+    label_smoothing: float = 0.0
+    clip_norm: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _positive(self, "epochs", "batch_size", "learning_rate", "eps", "clip_norm")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError("label_smoothing", self.label_smoothing, "0 to 1, 1 excluded")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a YAML file of `hybridnet/configs` holds."""
+
+    model: ModelConfig
+    training: TrainingConfig
+
+
+def config_names() -> list[str]:
+    """Names of the configs that ship."""
+    return sorted(Path(f.name).stem for f in resources.files("hybridnet.configs").iterdir() if f.name.endswith(".yaml"))
+
+
+def load_experiment(name_or_path: str | Path) -> Experiment:
+    """Read a shipped config by name, or a YAML file of the same form.
+
+    Raises:
+        ConfigError: If neither exists, or a field is unknown, missing, of the wrong type or out of range.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ConfigError("config", str(path), "a YAML file that exists")
+        text = path.read_text(encoding="utf-8")
+    elif str(name_or_path) in config_names():
+        text = (resources.files("hybridnet.configs") / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ConfigError("config", str(name_or_path), f"{', '.join(config_names())}, or a path ending in .yaml")
+    try:
+        return from_dict(Experiment, yaml.safe_load(text))
+    except (HybridNetError, yaml.YAMLError) as error:
+        raise ConfigError("config", str(name_or_path), f"a file of the form of configs/tiny.yaml ({error})") from error
+
+
+def to_dict(config: object) -> dict[str, Any]:
+    """A config as plain dicts, lists and scalars, ready for YAML or a checkpoint."""
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        raise TypeError(f"{config!r} is no config")
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
+    """Build a config from plain data, strictly: unknown and mistyped fields are refused.
+
+    Raises:
+        ConfigError: Naming the field.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(where or cls.__name__, data, "a mapping of fields")
+    hints = typing.get_type_hints(cls)
+    prefix = f"{where}." if where else ""
+    for key in data:
+        if key not in hints:
+            raise ConfigError(f"{prefix}{key}", data[key], f"fields {', '.join(hints)}")
+    values = {key: _convert(hints[key], value, f"{prefix}{key}") for key, value in data.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(where or cls.__name__, sorted(data), f"all required fields ({error})") from error
+
+
+def _convert(hint: Any, value: object, where: str) -> object:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type[object], hint), value, where)
+    origin = get_origin(hint)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is Literal and value in get_args(hint):
+        return value
+    if origin is types.UnionType and value is None and type(None) in get_args(hint):
+        return None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    allowed = ", ".join(map(str, get_args(hint))) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise ConfigError(where, value, allowed)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _positive(config: object, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ConfigError(name, getattr(config, name), "greater than 0")
+
+
+def _product(values: tuple[int, ...]) -> int:
+    result = 1
+    for value in values:
+        result *= value
+    return result

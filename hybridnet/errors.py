@@ -1,0 +1,82 @@
+"""The errors of hybridnet.
+
+    HybridNetError
+    ├── ConfigError (ValueError)          a field of a config holds a value it may not hold
+    ├── VideoError (ValueError)           a video cannot be read as compressed video
+    ├── CheckpointError (ValueError)      a checkpoint is missing, foreign or damaged
+    ├── BundleError (ValueError)          a bundle is missing, foreign or damaged
+    ├── RecordError (ValueError)          a run record or an energy profile is missing, foreign or damaged
+    ├── PartitionError (ValueError)       a model breaks a placement rule
+    ├── RangeError (ArithmeticError)      a number does not fit the chip's registers
+    ├── BackendError (RuntimeError)       a back-end failed
+    │   └── MissingBackendError           a back-end is not installed
+    └── OutputExistsError (FileExistsError)
+
+Each carries what was wrong, where, and what to do; the command line prints exactly these three.
+"""
+
+from __future__ import annotations
+
+
+class HybridNetError(Exception):
+    """Base of all errors a user can correct.
+
+    Attributes:
+        what: What was wrong.
+        where: The file, layer or field concerned; may be empty.
+        remedy: What to do about it; may be empty.
+    """
+
+    def __init__(self, what: str, *, where: object = "", remedy: str = "") -> None:
+        self.what, self.where, self.remedy = what, str(where), remedy
+        super().__init__(f"{self.where}: {what}" if self.where else what)
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}. {self.remedy}" if self.remedy else message
+
+
+class ConfigError(HybridNetError, ValueError):
+    """A field of a config holds a value it may not hold."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field} = {value!r} is not allowed", remedy=f"Allowed: {allowed}")
+
+
+class VideoError(HybridNetError, ValueError):
+    """A video cannot be read as compressed video."""
+
+
+class CheckpointError(HybridNetError, ValueError):
+    """A checkpoint is missing, foreign or damaged."""
+
+
+class BundleError(HybridNetError, ValueError):
+    """A bundle is missing, foreign or damaged."""
+
+
+class RecordError(HybridNetError, ValueError):
+    """A run record or an energy profile is missing, foreign or damaged."""
+
+
+class PartitionError(HybridNetError, ValueError):
+    """A model breaks a placement rule; `where` names the node, the text the rule."""
+
+
+class RangeError(HybridNetError, ArithmeticError):
+    """A number does not fit the chip's registers."""
+
+
+class BackendError(HybridNetError, RuntimeError):
+    """A back-end failed."""
+
+
+class MissingBackendError(BackendError):
+    """A back-end is not installed."""
+
+
+class OutputExistsError(HybridNetError, FileExistsError):
+    """An output exists and may not be overwritten."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__("exists already", where=path, remedy="Choose another folder or pass --overwrite")

@@ -1,0 +1,215 @@
+"""The spiking program: the neutral middle between the model and every consumer of its spiking half.
+
+A program is a set of *streams* (one per spiking stack), a stream is a list of ConvLIF layers that feed each other, each
+step of which computes, in float (DESIGN: paper eq. 3-4)
+
+    u[t] = conv(w, x[t]) + b + λ·u[t−1] − vth·o[t−1],      o[t] = u[t] > vth                       (soft reset)
+    u[t] = conv(w, x[t]) + b + λ·u[t−1]·(1 − o[t−1]),      o[t] = u[t] > vth                       (hard reset)
+
+and on the chip, with integers (Loihi 2 shape; tz truncates toward zero, sat24 clips to ±(2²³ − 1), s = 6)
+
+    v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + ((conv(w, x[t]) + b) << s) − (vth << s)·o[t−1] ),   o[t] = v > vth << s
+
+(hard reset: v[t−1] is 0 where o[t−1]). u = v / (2^s · S_w · S_x) returns to model units. State is zero before the first
+step of each window. What a layer reads out is u[T], after the last step and before any reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.errors import ConfigError
+
+POTENTIAL_SHIFT = 6
+"""s: inputs enter the membrane shifted left by 6 bits, thresholds likewise (Loihi 1 LIF convention, kept by Lava)."""
+
+POTENTIAL_MAX = 2**23 - 1
+"""Potentials are 24-bit signed and saturate at ±POTENTIAL_MAX."""
+
+DECAY_ONE = 4096
+"""Decays are 12-bit fractions: λ = (DECAY_ONE − dv) / DECAY_ONE."""
+
+THRESHOLD_MAX = 2**17 - 1
+"""Threshold mantissas are 17-bit."""
+
+BIAS_MAX = 2**12 - 1
+"""Bias mantissas are 13-bit signed, with the same exponent s as the input."""
+
+WEIGHT_MIN, WEIGHT_MAX = -256, 254
+"""Weights of mixed sign are even integers of 8 significant bits, as lava-dl's netx writes them."""
+
+MESSAGE_MAX = 127
+"""Analog input is int8, symmetric, carried as a 16-bit graded message."""
+
+Reset = Literal["soft", "hard"]
+InputKind = Literal["analog", "spike"]
+IntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ConvGeometry:
+    """Shape of a 2-D convolution. Pairs are (vertical, horizontal)."""
+
+    input_shape: tuple[int, int, int]
+    """(C, H, W)"""
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        if self.input_shape[0] % self.groups or self.out_channels % self.groups:
+            raise ConfigError("groups", self.groups, f"divisors of {self.input_shape[0]} and {self.out_channels}")
+        if min(self.output_shape) < 1:
+            raise ConfigError("input_shape", self.input_shape, "large enough for the kernel")
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the layer's neurons."""
+        height, width = (
+            (size + 2 * p - d * (k - 1) - 1) // s + 1
+            for size, k, s, p, d in zip(
+                self.input_shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return self.out_channels, height, width
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """(C_out, C_in/groups, kh, kw), torch's layout."""
+        return self.out_channels, self.input_shape[0] // self.groups, *self.kernel
+
+
+@dataclass(frozen=True, eq=False)
+class ConvLIFLayer:
+    """One ConvLIF layer in float.
+
+    Attributes:
+        name: `<stream>.<index>`, for example `mv.0`.
+        weight: (C_out, C_in/groups, kh, kw).
+        bias: (C_out,).
+        leak: λ, in (0, 1).
+        threshold: vth > 0, in model units.
+        input_kind: `analog` for the first layer of a stream, `spike` behind another layer.
+        read_out: Whether u[T] of this layer crosses the bridge.
+    """
+
+    name: str
+    geometry: ConvGeometry
+    weight: FloatArray
+    bias: FloatArray
+    leak: float
+    threshold: float
+    reset: Reset
+    input_kind: InputKind
+    read_out: bool
+
+    def __post_init__(self) -> None:
+        _check_parameters(self.name, self.geometry, self.weight, self.bias)
+        if not 0 <= self.leak <= 1:
+            raise ConfigError(f"{self.name}.leak", self.leak, "0 to 1")
+        if not self.threshold > 0:
+            raise ConfigError(f"{self.name}.threshold", self.threshold, "greater than 0")
+
+
+@dataclass(frozen=True, eq=False)
+class FixedConvLIF:
+    """One ConvLIF layer in the chip's integers.
+
+    Attributes:
+        weight: (C_out, C_in/groups, kh, kw), range [WEIGHT_MIN, WEIGHT_MAX], even.
+        bias: (C_out,), range [−BIAS_MAX, BIAS_MAX], in units of the convolution's sum.
+        decay: dv, range [0, DECAY_ONE]; λ ≈ 1 − dv / DECAY_ONE.
+        threshold: Mantissa, range [1, THRESHOLD_MAX]; compared with v after a shift by POTENTIAL_SHIFT.
+        weight_scale: S_w, integer weight per unit of weight.
+        input_scale: S_x, integer message per unit of input; 1 behind another layer.
+    """
+
+    name: str
+    geometry: ConvGeometry
+    weight: IntArray
+    bias: IntArray
+    decay: int
+    threshold: int
+    reset: Reset
+    input_kind: InputKind
+    read_out: bool
+    weight_scale: float
+    input_scale: float
+
+    def __post_init__(self) -> None:
+        _check_parameters(self.name, self.geometry, self.weight, self.bias)
+        _check_range(f"{self.name}.weight", self.weight, WEIGHT_MIN, WEIGHT_MAX)
+        _check_range(f"{self.name}.bias", self.bias, -BIAS_MAX, BIAS_MAX)
+        _check_range(f"{self.name}.decay", np.asarray(self.decay), 0, DECAY_ONE)
+        _check_range(f"{self.name}.threshold", np.asarray(self.threshold), 1, THRESHOLD_MAX)
+
+    @property
+    def potential_scale(self) -> float:
+        """2^s · S_w · S_x: v / potential_scale is the membrane potential in model units."""
+        return 2.0**POTENTIAL_SHIFT * self.weight_scale * self.input_scale
+
+
+Layer = TypeVar("Layer", ConvLIFLayer, FixedConvLIF)
+
+
+@dataclass(frozen=True, eq=False)
+class Stream(Generic[Layer]):
+    """A stack of layers fed by one input of the model, shape (N, T, C, H, W)."""
+
+    name: str
+    input_name: str
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        for before, after in zip(self.layers, self.layers[1:], strict=False):
+            if before.geometry.output_shape != after.geometry.input_shape:
+                raise ConfigError(
+                    f"{after.name}.input_shape", after.geometry.input_shape, f"{before.geometry.output_shape}"
+                )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one step of the input."""
+        return self.layers[0].geometry.input_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Program(Generic[Layer]):
+    """The spiking half: all streams, run for `steps` steps per window."""
+
+    streams: tuple[Stream[Layer], ...]
+    steps: int
+
+    def layers(self) -> Iterator[Layer]:
+        """All layers, stream by stream, in the order in which data flows."""
+        for stream in self.streams:
+            yield from stream.layers
+
+
+FloatProgram = Program[ConvLIFLayer]
+FixedProgram = Program[FixedConvLIF]
+
+
+def _check_parameters(
+    name: str, geometry: ConvGeometry, weight: npt.NDArray[np.generic], bias: npt.NDArray[np.generic]
+) -> None:
+    if weight.shape != geometry.weight_shape:
+        raise ConfigError(f"{name}.weight.shape", weight.shape, f"{geometry.weight_shape}")
+    if bias.shape != (geometry.out_channels,):
+        raise ConfigError(f"{name}.bias.shape", bias.shape, f"({geometry.out_channels},)")
+
+
+def _check_range(name: str, values: npt.NDArray[np.generic], low: int, high: int) -> None:
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ConfigError(f"{name}.dtype", values.dtype, "integers")
+    if values.min() < low or values.max() > high:
+        raise ConfigError(name, f"{values.min()}..{values.max()}", f"{low}..{high}")

@@ -1,0 +1,68 @@
+"""What every simulator of the spiking half takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SpikingResult:
+    """What one run of the spiking half gives, for N views (windows) of T steps.
+
+    Attributes:
+        inputs: Per stream, what was really fed to its first layer, (N, T, C, H, W): int32 messages in fixed point, else
+            float. Operations are counted on these.
+        spikes: Per layer, o of every step, bool (N, T, C, H, W).
+        readouts: Per read-out layer, u[T] before any reset, (N, C, H, W): int32 potentials v in fixed point, in float
+            already in model units.
+        latency_ms: Host time per view, (N,).
+        overflows: Per layer, how often a potential saturated at 24 bits; always 0 in float.
+        clipped_inputs: Per stream, how many input values did not fit the int8 message and were clipped.
+        potentials: Per layer, u (or v) of every step, (N, T, C, H, W); only when asked for by `record_potentials`.
+    """
+
+    inputs: Mapping[str, Array]
+    spikes: Mapping[str, npt.NDArray[np.bool_]]
+    readouts: Mapping[str, Array]
+    latency_ms: npt.NDArray[np.float64]
+    overflows: Mapping[str, int]
+    clipped_inputs: Mapping[str, int]
+    potentials: Mapping[str, Array] = field(default_factory=dict)
+
+
+class SpikingBackend(Protocol):
+    """A simulator of the spiking half. A Protocol, so that users can bring their own without inheriting."""
+
+    @property
+    def name(self) -> str:
+        """How the command line calls it."""
+
+    @property
+    def fixed_point(self) -> bool:
+        """Whether it computes in the chip's integers (read-outs are then int32)."""
+
+    def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
+        """Run all streams over N windows.
+
+        Args:
+            inputs: Per input name of the program, (N, T, C, H, W), float32, in model units.
+            record_potentials: Also return every potential of every layer and step.
+        """
+
+
+class AnnBackend(Protocol):
+    """A runtime of the ANN half."""
+
+    @property
+    def name(self) -> str:
+        """How the command line calls it."""
+
+    def run(self, inputs: Mapping[str, Array]) -> Array:
+        """Logits (N, classes) from the model's remaining inputs and the bridged potentials, all float32."""

@@ -1,0 +1,42 @@
+"""hybridnet: deploy hybrid spiking/ANN video networks.
+
+    bundle = hybridnet.export("ckpt.pt", "hybridnet-bundle")
+    result = hybridnet.simulate("video.mp4", bundle)
+    print(result.record.prediction.top_k)
+
+Everything heavy (torch, ONNX, Lava) is imported by the function that needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybridnet.deploy.bundle import Bundle
+    from hybridnet.errors import HybridNetError
+    from hybridnet.exporting import export
+    from hybridnet.report.data import RunRecord
+    from hybridnet.simulation import Simulation, load, simulate
+
+__all__ = ["Bundle", "HybridNetError", "RunRecord", "Simulation", "export", "load", "simulate"]
+
+_HOME = {
+    "Bundle": "hybridnet.deploy.bundle",
+    "HybridNetError": "hybridnet.errors",
+    "RunRecord": "hybridnet.report.data",
+    "Simulation": "hybridnet.simulation",
+    "export": "hybridnet.exporting",
+    "load": "hybridnet.simulation",
+    "simulate": "hybridnet.simulation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'hybridnet' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -236,10 +236,12 @@ def _convert(hint: Any, value: object, where: str) -> object:
     origin = get_origin(hint)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {key: _convert(get_args(hint)[1], v, f"{where}.{key}") for key, v in value.items()}
     if origin is Literal and value in get_args(hint):
         return value
-    if origin is types.UnionType and value is None and type(None) in get_args(hint):
-        return None
+    if origin is types.UnionType:  # only ever `X | None`
+        return None if value is None else _convert(get_args(hint)[0], value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):

@@ -1,0 +1,81 @@
+"""The command line: `hybridnet COMMAND`. Each command is one small module; this one parses, dispatches and reports errors.
+
+Results go to stdout, progress and diagnostics to stderr. Exit codes: 0 done, 1 an error the user can correct (one line, with
+what to do), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+
+from hybridnet.errors import HybridNetError
+
+COMMANDS = {
+    "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
+    "simulate": "run a bundle on videos: prediction, energy and latency per partition",
+    "report": "render run records, or price them again with another profile",
+    "train": "train a model and write its checkpoint",
+    "demo": "make a clip (or take one) and run the whole main job on it",
+    "doctor": "tell what is installed, what works, and how to install the rest",
+}
+"""Each command lives in hybridnet.cli.<command> with `add_arguments(parser)` and `run(args)`; `args.typed` is the command as it was typed."""
+
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    typed = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser().parse_args(typed)
+    args.typed = shlex.join(["hybridnet", *typed])
+    with _errors_in_one_line(debug=args.debug) as failed:
+        command = importlib.import_module(f"hybridnet.cli.{args.command}")
+        code: int = command.run(args)
+        sys.stdout.flush()
+        return code
+    return failed[0]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="hybridnet",
+        description="Deploy hybrid spiking/ANN video networks, and know what they cost.",
+        epilog="`hybridnet COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"hybridnet {importlib.metadata.version('hybridnet')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        importlib.import_module(f"hybridnet.cli.{name}").add_arguments(sub)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+@contextlib.contextmanager
+def _errors_in_one_line(*, debug: bool) -> Iterator[list[int]]:
+    """Turn errors that a user can correct into one line on stderr; `failed[0]` is then the exit code."""
+    failed = [EXIT_ERROR]
+    try:
+        yield failed
+    except HybridNetError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"hybridnet: error: {' '.join(str(error).split())}\n")
+    except KeyboardInterrupt:
+        failed[0] = EXIT_INTERRUPTED
+        sys.stderr.write("hybridnet: interrupted; nothing half-written was left\n")
+    except BrokenPipeError:
+        # The reader of stdout went away (`| head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"hybridnet: error: {error}. Check the path, its permissions and the free space\n")

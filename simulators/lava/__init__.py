@@ -1,0 +1,1 @@
+"""Lava, in a process of its own, as a simulator of the spiking half."""

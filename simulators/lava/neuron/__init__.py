@@ -1,0 +1,1 @@
+"""The neuron that stock Lava lacks."""

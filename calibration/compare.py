@@ -1,0 +1,29 @@
+"""Comparing a run with a reference run: how much of the signal survives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def sqnr_db(value: Array, reference: Array) -> float | None:
+    """10·log10(Σref² / Σ(value − ref)²); None where both are equal to the bit.
+
+    A reference of zeros with any error gives −inf dB in theory; it is reported as −300 dB, the limit of float64.
+    """
+    reference = reference.astype(np.float64)
+    noise = float(np.square(value.astype(np.float64) - reference).sum())
+    signal = float(np.square(reference).sum())
+    if noise == 0:
+        return None
+    return 10 * math.log10(signal / noise) if signal > 0 else -300.0
+
+
+def spike_agreement(spikes: Array, reference: Array) -> float:
+    """Share of neuron-steps in which both spike or both do not."""
+    return float((spikes == reference).mean())

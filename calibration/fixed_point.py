@@ -1,0 +1,94 @@
+"""From float to the chip's integers by a simple rule: as large a scale as every register allows.
+
+Inputs: S_x = 127 / (largest input), so that messages are int8. Weights of each layer: S_w is the largest scale for which
+
+    max|w|·S_w                ≤ 254                    even 8-bit weights of mixed sign
+    max|u|·HEADROOM·2^s·S     ≤ 2²³ − 1                24-bit potentials, S = S_w·S_x
+    vth·S                     ≤ 2¹⁷ − 1                17-bit threshold mantissa
+    max|b|·S                  ≤ 2¹² − 1                13-bit bias mantissa
+
+where max|u| is what the calibration clips showed. Sections 2.6 of the Lava notes and netx's `optimize_weight_bits` are the
+models for the ranges; the rule itself is ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hybridnet.calibration.observers import Observation
+from hybridnet.errors import RangeError
+from hybridnet.partition.program import (
+    BIAS_MAX,
+    DECAY_ONE,
+    MESSAGE_MAX,
+    POTENTIAL_MAX,
+    POTENTIAL_SHIFT,
+    THRESHOLD_MAX,
+    WEIGHT_MAX,
+    ConvLIFLayer,
+    FixedConvLIF,
+    FixedProgram,
+    FloatProgram,
+    Program,
+    Stream,
+)
+
+HEADROOM = 1.5
+"""Potentials may grow by this factor beyond the largest one that calibration saw before they saturate."""
+
+
+def quantise_program(program: FloatProgram, seen: Observation) -> FixedProgram:
+    """The fixed-point program of a float one.
+
+    Raises:
+        RangeError: If calibration saw nothing but zeros in a stream, or a threshold falls below one unit.
+    """
+    return Program(tuple(_quantise_stream(stream, seen) for stream in program.streams), program.steps)
+
+
+def _quantise_stream(stream: Stream[ConvLIFLayer], seen: Observation) -> Stream[FixedConvLIF]:
+    largest = seen.input_max[stream.name]
+    if not largest > 0:
+        raise RangeError(
+            "the calibration clips hold nothing but zeros",
+            where=f"stream {stream.name}",
+            remedy="Calibrate on clips with motion",
+        )
+    layers = tuple(
+        quantise_layer(layer, MESSAGE_MAX / largest if layer.input_kind == "analog" else 1.0, seen.potential_max[layer.name])
+        for layer in stream.layers
+    )
+    return Stream(stream.name, stream.input_name, layers)
+
+
+def quantise_layer(layer: ConvLIFLayer, input_scale: float, potential_max: float) -> FixedConvLIF:
+    """One layer in integers: weights rounded to even ones, threshold, bias and decay to the nearest."""
+    scale = weight_scale(layer, input_scale, potential_max)
+    unit = scale * input_scale
+    threshold = round(layer.threshold * unit)
+    if threshold < 1:
+        raise RangeError(f"threshold {layer.threshold:g} is below one unit of 1/{unit:g}", where=layer.name)
+    return FixedConvLIF(
+        name=layer.name,
+        geometry=layer.geometry,
+        weight=(2 * np.rint(layer.weight * scale / 2)).astype(np.int32),
+        bias=np.rint(layer.bias * unit).astype(np.int32),
+        decay=round((1 - layer.leak) * DECAY_ONE),
+        threshold=threshold,
+        reset=layer.reset,
+        input_kind=layer.input_kind,
+        read_out=layer.read_out,
+        weight_scale=scale,
+        input_scale=input_scale,
+    )
+
+
+def weight_scale(layer: ConvLIFLayer, input_scale: float, potential_max: float) -> float:
+    """S_w: the largest scale that all four register limits allow."""
+    limits = (
+        (np.abs(layer.weight).max(), WEIGHT_MAX),
+        (potential_max * HEADROOM * 2**POTENTIAL_SHIFT * input_scale, POTENTIAL_MAX),
+        (layer.threshold * input_scale, THRESHOLD_MAX),
+        (np.abs(layer.bias).max() * input_scale, BIAS_MAX),
+    )
+    return float(min(limit / value for value, limit in limits if value > 0))

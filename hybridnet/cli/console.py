@@ -1,0 +1,48 @@
+"""Progress on stderr: bars on a terminal, a line per stage elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from hybridnet.progress import Progress
+
+
+@contextlib.contextmanager
+def progress_on_stderr() -> Iterator[Progress]:
+    """A `Progress` that draws on stderr while the block runs."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, int] = {}
+
+        def draw(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = int(bars.add_task(what, total=total))
+            bars.update(bars.task_ids[list(tasks).index(what)], completed=done, total=total)
+
+        yield draw
+
+
+def say(line: str) -> None:
+    """One line of diagnostics."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _lines() -> Progress:
+    started: set[str] = set()
+
+    def write(what: str, done: int, total: int) -> None:
+        if what not in started:
+            started.add(what)
+            say(f"hybridnet: {what} …")
+
+    return write

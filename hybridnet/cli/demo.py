@@ -1,0 +1,54 @@
+"""`hybridnet demo`: the whole main job on one clip: export the shipped model, simulate it twice, show both equal."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+CLIP_MOTION, CLIP_SEED, CLIP_FRAMES = "zoom_in", 4_000_000, 96
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("video", nargs="?", type=Path, metavar="VIDEO", help="a clip (default: one is made)")
+    parser.add_argument("-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write (default: demo)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Type what a user would type, showing each command; exit 1 if Lava and the emulator differ in a single number."""
+    from hybridnet.cli.console import say
+    from hybridnet.report.data import read_records
+    from hybridnet.simulation import shipped_checkpoint
+    from hybridnet.video.synthetic import make_clip
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    video = args.video or args.out / "clip.avi"
+    if args.video is None:
+        say(f"hybridnet: making {video}: textures under a camera that does {CLIP_MOTION}")
+        make_clip(video, CLIP_MOTION, CLIP_SEED, frames=CLIP_FRAMES)
+    bundle = str(args.out / "bundle")
+    records = {name: args.out / f"{name}.json" for name in ("emulator", "lava")}
+    code = _typed(["export", str(shipped_checkpoint()), "-o", bundle, "--overwrite"])
+    for name, record in records.items():
+        code = code or _typed(["simulate", str(video), "--bundle", bundle, "--snn", name, "--json", str(record)])
+    if code:
+        return code
+    emulator, lava = (read_records(record)[0] for record in records.values())
+    same = emulator.prediction == lava.prediction and [r.ops for r in emulator.layers] == [r.ops for r in lava.layers]
+    sys.stdout.write(
+        f"Emulator and Lava: logits, spikes and operation counts {'are identical' if same else 'DIFFER'}.\n"
+        f"Next: hybridnet report {records['emulator']}   (every layer)\n"
+    )
+    return 0 if same else 1
+
+
+def _typed(command: list[str]) -> int:
+    from hybridnet.cli import main
+
+    sys.stdout.write(f"$ hybridnet {shlex.join(command)}\n")
+    sys.stdout.flush()
+    code = main(command)
+    sys.stdout.write("\n")
+    return code

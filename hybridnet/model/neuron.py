@@ -1,0 +1,151 @@
+r"""The ConvLIF neuron: a leaky integrate-and-fire membrane behind a convolution.
+
+    u[t] = conv(w, o_prev[t]) + b + λ·u[t−1] − vth·o[t−1]        (soft reset; paper eq. 3)
+    o[t] = 1 if u[t] > vth else 0                                (paper eq. 4)
+
+The reset is delayed by one step, so u[t] is what the membrane holds *before* any reset. With `hard` reset the potential is
+cleared instead: λ·u[t−1]·(1 − o[t−1]).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hybridnet.partition.program import ConvGeometry, Reset
+
+
+class LIFState(NamedTuple):
+    """Membrane potential u (before reset) and spikes o of one step, each (B, C, H, W)."""
+
+    u: Tensor
+    o: Tensor
+
+
+class ArctanSpike(torch.autograd.Function):
+    """Heaviside step with the derivative of an arctan: ∂o/∂x = 1 / (1 + γ·x²), x = u − vth.
+
+    The paper names the arctan surrogate and γ = 100; the peak height of 1 is our choice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, distance: Tensor, width: float) -> Tensor:
+        """Spikes where `distance` to threshold is strictly positive, as Loihi compares."""
+        ctx.save_for_backward(distance)
+        ctx.width = width
+        return (distance > 0).to(distance.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """Pass the gradient through the bell around the threshold."""
+        (distance,) = ctx.saved_tensors
+        return grads[0] / (1 + ctx.width * distance * distance), None
+
+
+def lif_step(
+    current: Tensor,
+    state: LIFState | None,
+    leak: Tensor | float,
+    threshold: Tensor | float,
+    reset: Reset = "soft",
+    surrogate_width: float = 100.0,
+) -> LIFState:
+    """Advance a layer by one step; see the module's equations.
+
+    Args:
+        current: conv(w, x[t]) + b, (B, C, H, W), in units of the potential.
+        state: u and o of the step before; None at the start of a window (both zero).
+        leak: λ in (0, 1).
+        threshold: vth > 0.
+        reset: `soft` or `hard`.
+        surrogate_width: γ of `ArctanSpike`.
+    """
+    if state is None:
+        u_new = current
+    elif reset == "soft":
+        u_new = current + leak * state.u - threshold * state.o
+    else:
+        u_new = current + leak * state.u * (1 - state.o)
+    return LIFState(u_new, ArctanSpike.apply(u_new - threshold, surrogate_width))
+
+
+class ConvLIF(nn.Module):
+    """Convolution, optional batch norm, and LIF neurons with a learned leak and threshold per layer.
+
+    Leak and threshold stay in (0, 1) and above 0 by a sigmoid and an exponential. The paper's equation has no bias, so
+    neither has the convolution unless asked for; a batch norm brings one.
+    """
+
+    def __init__(
+        self,
+        geometry: ConvGeometry,
+        *,
+        leak: float = 0.8,
+        threshold: float = 0.5,
+        reset: Reset = "soft",
+        surrogate_width: float = 100.0,
+        batch_norm: bool = False,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        g = geometry
+        self.geometry = g
+        self.conv = nn.Conv2d(
+            g.input_shape[0], g.out_channels, g.kernel, g.stride, g.padding, g.dilation, g.groups, bias
+        )
+        self.norm = nn.BatchNorm2d(g.out_channels) if batch_norm else nn.Identity()
+        self.leak_logit = nn.Parameter(torch.tensor(math.log(leak / (1 - leak))))
+        self.log_threshold = nn.Parameter(torch.tensor(math.log(threshold)))
+        self.reset, self.surrogate_width = reset, surrogate_width
+
+    @property
+    def leak(self) -> Tensor:
+        """λ, scalar in (0, 1)."""
+        return torch.sigmoid(self.leak_logit)
+
+    @property
+    def threshold(self) -> Tensor:
+        """vth, scalar above 0, in units of the potential."""
+        return torch.exp(self.log_threshold)
+
+    def forward(self, x: Tensor) -> LIFState:
+        """Run one window.
+
+        Args:
+            x: (B, T, C, H, W), analog values or spikes.
+
+        Returns:
+            u and o of every step, each (B, T, C_out, H_out, W_out).
+        """
+        # Nothing recurrent crosses the convolution, so all steps go through it at once; channels-last is its fast layout.
+        frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        current = self.norm(self.conv(frames)).unflatten(0, (-1, x.shape[1]))
+        leak, threshold = self.leak, self.threshold
+        states: list[LIFState] = []
+        for step in current.unbind(1):
+            last = states[-1] if states else None
+            states.append(lif_step(step, last, leak, threshold, self.reset, self.surrogate_width))
+        return LIFState(torch.stack([s.u for s in states], 1), torch.stack([s.o for s in states], 1))
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (C_out, C_in/groups, kh, kw) and bias (C_out,) with the batch norm folded in, as export needs them."""
+        weight, bias = self.conv.weight, self.conv.bias
+        if bias is None:
+            bias = torch.zeros(weight.shape[0], dtype=weight.dtype)
+        if isinstance(self.norm, nn.BatchNorm2d):
+            mean, variance = self.norm.running_mean, self.norm.running_var
+            if mean is None or variance is None:
+                raise ValueError("batch norm without running statistics cannot be folded")
+            gain = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+            weight, bias = weight * gain[:, None, None, None], (bias - mean) * gain + self.norm.bias
+        return weight.detach(), bias.detach()
+
+
+def conv_current(x: Tensor, weight: Tensor, bias: Tensor, geometry: ConvGeometry) -> Tensor:
+    """conv(w, x) + b for x (B, C, H, W), with the strides, padding, dilation and groups of `geometry`."""
+    g = geometry
+    return F.conv2d(x, weight, bias, g.stride, g.padding, g.dilation, g.groups)

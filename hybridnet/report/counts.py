@@ -1,0 +1,49 @@
+"""Counting the spiking half's operations from the events of a run. Counts are exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF
+from hybridnet.report.data import Ops
+
+Array = npt.NDArray[Any]
+
+
+def taps(size_in: int, size_out: int, kernel: int, stride: int, padding: int, dilation: int) -> npt.NDArray[np.int64]:
+    """Along one axis, how many (output, kernel tap) pairs read each input position: border-exact fan-out, (size_in,)."""
+    position = np.arange(size_out)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
+    inside = position[(position >= 0) & (position < size_in)]
+    return np.bincount(inside, minlength=size_in)
+
+
+def fan_out(geometry: ConvGeometry) -> npt.NDArray[np.int64]:
+    """Synapses that leave one input channel at each position, (H, W); all taps inside the border, zero weights included."""
+    g = geometry
+    vertical, horizontal = (
+        taps(*axis) for axis in zip(g.input_shape[1:], g.output_shape[1:], g.kernel, g.stride, g.padding, g.dilation, strict=True)
+    )
+    return np.outer(vertical, horizontal) * (g.out_channels // g.groups)
+
+
+def count_layer(layer: ConvLIFLayer | FixedConvLIF, inputs: Array, spikes: Array) -> Ops:
+    """Operations of one layer over all views and steps.
+
+    Args:
+        inputs: What the layer received, (N, T, C, H, W): messages, or spikes.
+        spikes: What it emitted, bool (N, T, C_out, H_out, W_out).
+    """
+    fan = fan_out(layer.geometry)
+    events = np.count_nonzero(inputs, axis=(0, 1, 2)).astype(np.int64)
+    operations = int((events * fan).sum())
+    analog = layer.input_kind == "analog"
+    return Ops(
+        macs=operations if analog else 0,
+        acs=0 if analog else operations,
+        dense_macs=int(fan.sum()) * int(np.prod(inputs.shape[:3])),
+        neuron_updates=spikes.size,
+        spikes=int(np.count_nonzero(spikes)),
+    )

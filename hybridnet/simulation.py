@@ -1,0 +1,117 @@
+"""Run a bundle on a clip and record everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.errors import ConfigError
+from hybridnet.frontend import read_clip
+from hybridnet.progress import Progress, silent
+from hybridnet.report.data import RunRecord
+from hybridnet.report.energy import DEFAULT_PROFILE, load_profile
+from hybridnet.report.onnx_counts import count_graph
+from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.interface import Array
+from hybridnet.simulators.record import build_record
+from hybridnet.simulators.registry import ann_backend, spiking_backend
+from hybridnet.simulators.torch_float import TorchBackend
+
+DEFAULT_BUNDLE = Path("hybridnet-bundle")
+"""Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
+
+SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A run: its record, and the arrays behind it."""
+
+    record: RunRecord
+    run: HybridRun
+
+
+def load(path: str | Path | None = None) -> Bundle:
+    """Read a bundle: `path`, else ./hybridnet-bundle if there is one, else the small trained model that ships.
+
+    Raises:
+        BundleError: If it is missing, foreign or damaged.
+    """
+    if path is not None:
+        return read_bundle(Path(path))
+    if DEFAULT_BUNDLE.exists():
+        return read_bundle(DEFAULT_BUNDLE)
+    return read_bundle(_asset(SHIPPED_BUNDLE))
+
+
+def shipped_checkpoint() -> Path:
+    """The small trained model that ships."""
+    return _asset(SHIPPED_CHECKPOINT)
+
+
+def _asset(name: str) -> Path:
+    return Path(str(resources.files("hybridnet.assets") / name))
+
+
+def simulate(
+    video: str | Path,
+    bundle: Bundle | str | Path | None = None,
+    *,
+    snn: str = "emulator",
+    ann: str = "onnxruntime",
+    views: int = 8,
+    profile: str = DEFAULT_PROFILE,
+    top_k: int = 5,
+    parity: bool = True,
+    command: str = "hybridnet.simulate",
+    progress: Progress = silent,
+) -> Simulation:
+    """Classify a clip with both halves and count, time and price every partition.
+
+    Args:
+        video: Any MPEG-4 or H.264 file.
+        bundle: What to run; see `load`.
+        snn: Back-end of the spiking half: emulator, lava, torch.
+        ann: Back-end of the ANN half: onnxruntime, torch.
+        views: GOPs sampled uniformly over the clip; all of them if it has fewer.
+        profile: Energy profile, by name or path.
+        top_k: Classes listed in the record.
+        parity: Also run the float spiking half in torch, untimed, and report how far this run is from it.
+        command: Kept in the record.
+
+    Raises:
+        HybridNetError: With what to do about it.
+    """
+    if not top_k > 0:
+        raise ConfigError("top_k", top_k, "greater than 0")
+    prices = load_profile(profile)
+    bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+    spiking, classifier = spiking_backend(snn, bundle), ann_backend(ann, bundle)
+    bridge = Bridge(bundle.bridge, bundle.encodings)
+
+    clip = read_clip(video, bundle.preprocess, views, progress=progress)
+    inputs: Mapping[str, Array] = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
+    run = run_hybrid(spiking, bridge, classifier, inputs, progress=progress)
+    reference = run_hybrid(TorchBackend(bundle.program), bridge, classifier, inputs) if parity else None
+
+    record = build_record(
+        command=command,
+        video=clip.video,
+        bundle=bundle,
+        backends=(snn, ann),
+        program=bundle.fixed if spiking.fixed_point else bundle.program,
+        run=run,
+        frontend_ms=clip.view_ms,
+        open_ms=clip.open_ms,
+        graph=count_graph(bundle.ann_path),
+        reference=reference,
+        top_k=top_k,
+        profile=prices,
+    )
+    return Simulation(record, run)

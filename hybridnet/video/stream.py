@@ -1,0 +1,140 @@
+"""Opening a video and decoding it packet by packet, whatever state it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from hybridnet.errors import VideoError
+
+Source = Path | bytes
+"""A file, or the bytes of one."""
+
+MAX_SIDE = 8192
+"""Longest side of a frame in pixels."""
+
+MAX_PIXELS = MAX_SIDE * MAX_SIDE // 4
+"""Largest frame in pixels (4096 by 4096): a header may claim any size, and every frame of that size costs memory."""
+
+AV_MAJOR = int(av.__version__.split(".")[0])
+
+HAS_FRAME_CYCLE = AV_MAJOR < 19
+"""Whether a frame whose side data was read lives until the garbage collector finds it (fixed in PyAV 19)."""
+
+REENCODE = "Re-encode it: ffmpeg -i INPUT -c:v mpeg4 -g 12 -bf 0 -sc_threshold 1000000000 -q:v 2 OUTPUT.avi"
+
+_EXPORTS_VECTORS = {
+    *("mpeg4", "h264", "mpeg1video", "mpeg2video", "h263", "flv"),
+    *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "rv20"),
+}
+_INTRA_ONLY = {"apng", "bmp", "dnxhd", "dvvideo", "ffv1", "gif", "huffyuv", "mjpeg", "png", "prores", "rawvideo"}
+
+# Tags need not be UTF-8; PyAV 19 copes by itself and removed the argument.
+_OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if AV_MAJOR < 19 else {}
+
+
+@contextmanager
+def open_stream(source: Source, path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open the first video stream, ready to decode with motion vectors.
+
+    Args:
+        source: What to read.
+        path: The user's file, for messages.
+
+    Raises:
+        VideoError: If the source is missing, is no video, has too large a frame or a codec without motion vectors.
+    """
+    if isinstance(source, Path):
+        _check_file(source)
+    try:
+        # A playlist must not make FFmpeg reach for the network.
+        container = (
+            av.open(BytesIO(source), **_OPEN_OPTIONS)
+            if isinstance(source, bytes)
+            else av.open(str(source), options={"protocol_whitelist": "file"}, **_OPEN_OPTIONS)
+        )
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", error)
+        raise VideoError(f"cannot be opened as a video ({cause})", where=path, remedy="Check the file") from error
+    with container:
+        if not container.streams.video:
+            raise VideoError("has no video stream", where=path, remedy="Name a file with pictures in it")
+        stream = container.streams.video[0]
+        _check_stream(container, stream, path)
+        # Frame threads race with the export of vectors in H.264 with B-frames. Options set after the first decoded
+        # frame would be ignored.
+        stream.thread_type = "SLICE"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
+        yield container, stream
+
+
+def decode(
+    container: InputContainer, stream: VideoStream, wanted: Container[int] | None = None
+) -> Iterator[tuple[int, VideoFrame | None]]:
+    """Decode packets, stamped with their ordinal so that a frame tells its packet whatever the decoder's delay.
+
+    Args:
+        container: An open container.
+        stream: Its video stream.
+        wanted: Ordinals of the packets to decode; all if None. The decoder forgets what came before a gap.
+
+    Yields:
+        The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
+    """
+    context = stream.codec_context
+    # An empty packet would end decoding there and then; the closing None drains the decoder.
+    packets = chain((packet for packet in container.demux(stream) if packet.size), [None])
+    ordinal, gap = -1, False
+    try:
+        for ordinal, packet in enumerate(packets):
+            if wanted is not None and ordinal not in wanted:
+                gap = True
+                continue
+            if gap:
+                context.flush_buffers()
+                gap = False
+            if packet is not None:
+                packet.pts = packet.dts = ordinal
+            try:
+                frames = context.decode(packet)
+            except av.FFmpegError:
+                yield ordinal, None
+                continue
+            for frame in frames:
+                yield ordinal if frame.pts is None else frame.pts, frame
+    except av.FFmpegError:  # from demux: the container is damaged from here on
+        yield ordinal + 1, None
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise VideoError("is a folder", where=path, remedy="Name a video file")
+    if not path.is_file():
+        raise VideoError("does not exist", where=path, remedy="Check the path")
+    if not path.stat().st_size:
+        raise VideoError("is empty", where=path, remedy="Copy or record it again")
+
+
+def _check_stream(container: InputContainer, stream: VideoStream, path: Path) -> None:
+    codec, width, height = stream.codec_context.name, stream.codec_context.width, stream.codec_context.height
+    if container.format.name == "tty":  # FFmpeg draws text as pictures
+        raise VideoError("is text, not video", where=path, remedy="Name a video file")
+    if codec in _INTRA_ONLY:
+        raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=REENCODE)
+    if codec not in _EXPORTS_VECTORS:
+        raise VideoError(f"FFmpeg exports no motion vectors for codec {codec!r}", where=path, remedy=REENCODE)
+    if not (width and height):
+        raise VideoError("states no frame size", where=path, remedy=REENCODE)
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        limit = f"At most {MAX_PIXELS} pixels and {MAX_SIDE} a side are read"
+        raise VideoError(f"has frames of {width} by {height} pixels", where=path, remedy=limit)

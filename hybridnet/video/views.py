@@ -1,0 +1,95 @@
+"""From views to the tensors of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hybridnet.config import PreprocessConfig
+from hybridnet.video.gop import View
+
+PIXEL_MEAN = 0.5
+"""Mean of the I-frame's normalisation, in units of white."""
+
+PIXEL_STD = 0.25
+"""Standard deviation of the I-frame's normalisation, in units of white."""
+
+
+@dataclass(frozen=True, eq=False)
+class ViewTensors:
+    """A view as the model takes it; S is the crop.
+
+    Attributes:
+        i_frame: (x / 255 − 0.5) / 0.25, so −2 to 2, float32, shape (3, S, S).
+        motion_vectors: Π in pixels of the resized frame over `motion_clip_px`, clipped to [−1, 1], float32, x then y,
+            shape (T, 2, S, S).
+        residuals: Δ over `residual_clip`, clipped to [−1, 1], float32, shape (T, 3, S, S).
+        saturated_motion: Share of the motion values that were clipped, 0 to 1.
+        saturated_residual: Share of the residual values that were clipped, 0 to 1.
+    """
+
+    i_frame: Tensor
+    motion_vectors: Tensor
+    residuals: Tensor
+    saturated_motion: float
+    saturated_residual: float
+
+
+def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
+    """Resize to frame_width × frame_height, crop the centre, then scale and clip the values.
+
+    Motion vectors are multiplied by the ratio of new to old size, so that they point at the same place. A view that has
+    the right size already is not resampled.
+
+    Args:
+        view: A view of any resolution.
+        preprocess: Sizes and clipping values.
+    """
+    size = (preprocess.frame_height, preprocess.frame_width)
+    height, width = view.i_frame.shape[-2:]
+    ratio = torch.tensor([size[1] / width, size[0] / height])[:, None, None]
+    i_frame = _resized_crop(view.i_frame[None], size, preprocess.crop)[0]
+    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop) * ratio
+    residuals = _resized_crop(view.residuals, size, preprocess.crop)
+    motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
+    residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
+    return ViewTensors(
+        i_frame=(i_frame / 255 - PIXEL_MEAN) / PIXEL_STD,
+        motion_vectors=motion_vectors,
+        residuals=residuals,
+        saturated_motion=saturated_motion,
+        saturated_residual=saturated_residual,
+    )
+
+
+def stack_views(views: Sequence[ViewTensors]) -> dict[str, Tensor]:
+    """Stack N views into the model's input.
+
+    Returns:
+        `i_frame` (N, 3, S, S), `motion_vectors` (N, T, 2, S, S) and `residuals` (N, T, 3, S, S).
+    """
+    return {
+        "i_frame": torch.stack([view.i_frame for view in views]),
+        "motion_vectors": torch.stack([view.motion_vectors for view in views]),
+        "residuals": torch.stack([view.residuals for view in views]),
+    }
+
+
+def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> Tensor:
+    """Resize (N, C, H, W) to (N, C, *size), antialiased bilinear, and cut the centre (N, C, S, S); float32."""
+    tensor = torch.from_numpy(values)
+    if tensor.shape[-2:] != size:
+        tensor = F.interpolate(tensor.float(), size, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (size[0] - crop) // 2, (size[1] - crop) // 2
+    return tensor[..., top : top + crop, left : left + crop].float()
+
+
+def _scale_and_clip(values: Tensor, limit: float) -> tuple[Tensor, float]:
+    scaled = values / limit
+    return scaled.clamp(-1, 1), (scaled.abs() > 1).float().mean().item()

@@ -1,0 +1,72 @@
+"""Running both halves over the views of a clip."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.progress import Progress, silent
+from hybridnet.simulators.bridge import Bridge, Crossing
+from hybridnet.simulators.interface import AnnBackend, Array, SpikingBackend, SpikingResult
+
+
+@dataclass(frozen=True, eq=False)
+class HybridRun:
+    """What one run gives.
+
+    Attributes:
+        logits: (N, classes).
+        spiking: The spiking half's result.
+        crossing: What crossed the bridge.
+        bridge_ms: Host time of the bridge per view, (N,).
+        ann_ms: Host time of the ANN half per view, (N,).
+    """
+
+    logits: npt.NDArray[np.float32]
+    spiking: SpikingResult
+    crossing: Crossing
+    bridge_ms: npt.NDArray[np.float64]
+    ann_ms: npt.NDArray[np.float64]
+
+
+def run_hybrid(
+    snn: SpikingBackend, bridge: Bridge, ann: AnnBackend, inputs: Mapping[str, Array], *, progress: Progress = silent
+) -> HybridRun:
+    """Spiking half, bridge, ANN half; the ANN half view by view, so that its latency is that of one view.
+
+    Args:
+        inputs: All inputs of the model by name, (N, …), float32.
+    """
+    views = len(next(iter(inputs.values())))
+    progress(f"spiking half ({snn.name})", 0, 1)
+    spiking = snn.run(inputs)
+    progress(f"spiking half ({snn.name})", 1, 1)
+
+    ann.run(_view(inputs, 0) | bridge.cross(_view(spiking.readouts, 0), fixed_point=snn.fixed_point).potentials)  # warm-up
+    logits, crossings, bridge_ms, ann_ms = [], [], [], []
+    for n in range(views):
+        started = time.perf_counter()
+        crossing = bridge.cross(_view(spiking.readouts, n), fixed_point=snn.fixed_point)
+        crossed = time.perf_counter()
+        logits.append(ann.run(_view(inputs, n) | crossing.potentials))
+        ann_ms.append((time.perf_counter() - crossed) * 1e3)
+        bridge_ms.append((crossed - started) * 1e3)
+        crossings.append(crossing)
+        progress(f"ANN half ({ann.name})", n + 1, views)
+    return HybridRun(np.concatenate(logits), spiking, _join(crossings), np.array(bridge_ms), np.array(ann_ms))
+
+
+def _view(arrays: Mapping[str, Array], n: int) -> dict[str, Array]:
+    return {name: values[n : n + 1] for name, values in arrays.items()}
+
+
+def _join(crossings: list[Crossing]) -> Crossing:
+    names = crossings[0].potentials
+    return Crossing(
+        {name: np.concatenate([c.potentials[name] for c in crossings]) for name in names},
+        {name: sum(c.bytes[name] for c in crossings) for name in names},
+    )

@@ -1,0 +1,113 @@
+"""The one place that mends Lava for a living Python.
+
+lava-nc 0.10.0 and lava-dl 0.6.0 are archived and declare Python 3.10 only. Three mends let their own test suites pass
+on Python 3.11 to 3.13 with numpy 2; each touches only what its comment names. Importing this module imports no Lava.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from hybridnet.errors import MissingBackendError
+
+INSTALL_COMMAND = (
+    'pip install "hybridnet[lava]" && pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0'
+)
+"""Both declare Python 3.10 only and pin old libraries: their real needs are the extra's, hence --no-deps."""
+
+VAR_MODEL = "lava.magma.compiler.var_model"
+OBJECT_DETECTION = "lava.lib.dl.slayer.object_detection"
+
+
+def lava_is_installed() -> bool:
+    """Whether lava-nc and lava-dl are there; imports neither."""
+    return all(importlib.util.find_spec(name) for name in ("lava", "lava.magma", "lava.lib", "lava.lib.dl"))
+
+
+def missing_lava(what: str) -> MissingBackendError:
+    """The error that tells how to install Lava."""
+    return MissingBackendError(f"Lava is not installed: {what}", remedy=f"Install it with: {INSTALL_COMMAND}")
+
+
+@functools.cache
+def import_lava() -> None:
+    """Import lava-nc and lava-dl's netx, mended; call it before any other import of Lava.
+
+    Lava then has set multiprocessing's start method to `fork` for the whole interpreter: outside a worker of one's own,
+    prefer `hybridnet.simulators.lava.backend.LavaBackend`, which runs Lava in a subprocess.
+
+    Raises:
+        MissingBackendError: If Lava, or a library that it needs, is not installed.
+    """
+    try:
+        with _hashable_var_model(), _no_object_detection():
+            importlib.import_module("lava.lib.dl.netx.hdf5")
+            _widen_conv_arithmetic(importlib.import_module("lava.proc.conv.utils"))
+    except ModuleNotFoundError as error:
+        raise missing_lava(f"{error.name} is missing") from error
+
+
+@contextmanager
+def _hashable_var_model() -> Iterator[None]:
+    """Give the dataclasses of one Lava module a hash.
+
+    They use instances of each other as defaults of fields; since Python 3.11 a default must be hashable. The
+    replacement of `dataclass` acts on this module only, and only while Lava is imported.
+    """
+    original: Callable[..., Any] = dataclasses.dataclass
+
+    def dataclass(cls: type | None = None, /, **options: Any) -> Any:
+        if cls is not None and cls.__module__ == VAR_MODEL:
+            options["unsafe_hash"] = True
+        return original(cls, **options)
+
+    dataclasses.dataclass = dataclass
+    try:
+        yield
+    finally:
+        dataclasses.dataclass = original
+
+
+@contextmanager
+def _no_object_detection() -> Iterator[None]:
+    """Put an empty module in place of slayer's object detection while slayer is imported.
+
+    netx imports slayer, which imports this package, which needs torchvision and OpenCV; netx uses none of it. The entry
+    is removed again, so that who has the two can still import the real package.
+    """
+    absent = OBJECT_DETECTION not in sys.modules
+    if absent:
+        sys.modules[OBJECT_DETECTION] = ModuleType(OBJECT_DETECTION)
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[OBJECT_DETECTION]
+
+
+def _widen_conv_arithmetic(conv_utils: Any) -> None:
+    """Compute the shapes of convolutions in int64.
+
+    Lava stores stride, padding and dilation as int8, and numpy 2 no longer widens int8 when it meets a Python integer:
+    stock `conv` overflows for inputs over 127 pixels.
+    """
+    original = conv_utils.conv
+
+    def widen(pair: Any) -> Any:
+        return np.asarray(pair, dtype=np.int64)
+
+    @functools.wraps(original)
+    def conv(input_: Any, weight: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Any:
+        return original(input_, weight, widen(kernel_size), widen(stride), widen(padding), widen(dilation), int(groups))
+
+    conv_utils.conv = conv

@@ -1,0 +1,183 @@
+"""A `.net` file as a network of Lava processes, with soft reset or hard, in the chip's integers or in float.
+
+What stock netx gives: the block of a convolution and its neurons, and the chain of layers. What is ours: the neuron
+with soft reset, float weights, and windows back to back.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from hybridnet.deploy.netx import read_net
+from hybridnet.errors import RangeError
+from hybridnet.partition.program import DECAY_ONE, MESSAGE_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.simulators.interface import Array
+from hybridnet.simulators.lava.compat import import_lava
+
+import_lava()  # mends what the imports below need
+
+from lava.lib.dl.netx import hdf5  # noqa: E402
+from lava.lib.dl.netx.blocks.models import AbstractPyBlockModel, PyConvModel  # noqa: E402
+from lava.lib.dl.netx.blocks.process import Conv  # noqa: E402
+from lava.magma.core.decorator import implements, requires, tag  # noqa: E402
+from lava.magma.core.resources import CPU  # noqa: E402
+from lava.magma.core.run_conditions import RunSteps  # noqa: E402
+from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # noqa: E402
+from lava.proc.io.source import RingBuffer  # noqa: E402
+from lava.proc.lif.process import LIFReset  # noqa: E402
+
+from hybridnet.simulators.lava.neuron.soft_reset_lif import SoftResetLIF  # noqa: E402
+
+AnyLayer = ConvLIFLayer | FixedConvLIF
+
+CHANNEL_SLOTS = 2
+"""Messages that a channel holds. Lava's default, 64, fills shared memory with large layers."""
+
+INPUT_MESSAGE_BITS = 16
+"""Graded input. With 0, Lava's Conv would turn analog input into booleans without a word."""
+
+FIRST_STEP = 2
+"""Lava counts time steps from 1, and each synapse delays by one: layer l handles frame t at t + l + FIRST_STEP."""
+
+
+class Network(hdf5.Network):  # type: ignore[misc]
+    """One stream, all of whose neurons start a new window every T steps, back to back.
+
+    Attributes:
+        stream: What was read from the file, in the arithmetic that runs.
+        steps: T, steps per window.
+        layers: netx blocks, each with a `synapse` and a `neuron`, shapes (W, H, C).
+
+    Args:
+        path: A file of `hybridnet.deploy.netx.write_net`.
+        fixed_point: Run the integers, else the float originals in float64.
+
+    Raises:
+        BundleError: If the file cannot be used.
+        RangeError: If a layer does not fit Lava's registers.
+    """
+
+    def __init__(self, path: Path, *, fixed_point: bool = True) -> None:
+        in_float, in_integers, self.steps = read_net(path)
+        self.stream = in_integers if fixed_point else in_float
+        self._run_config = _run_config(fixed_point=fixed_point)
+        super().__init__(
+            net_config=str(path),
+            input_message_bits=INPUT_MESSAGE_BITS,
+            reset_interval=self.steps,
+            reset_offset=FIRST_STEP - 1,  # netx adds 1, and 1 more per layer
+        )
+
+    def create_conv(self, layer_config: Any, reset_offset: int = 0, **netx_arguments: Any) -> tuple[Conv, str]:
+        """Build one layer; netx calls it for each in turn.
+
+        Args:
+            layer_config: netx's view of the group /layer/<i>; it names the layer, whose values `read_net` has checked.
+            reset_offset: The time step of the layer's first frame.
+            netx_arguments: What else netx passes: `input_shape`, `input_message_bits`, `reset_interval`, `spike_exp`.
+
+        Returns:
+            The block, and no entry for netx's printed table.
+        """
+        layer = self.stream.layers[int(PurePosixPath(layer_config.f.name).name) - 1]
+        _check_registers(layer)
+        geometry = layer.geometry
+        block = Conv(
+            shape=geometry.output_shape[::-1],
+            input_shape=geometry.input_shape[::-1],
+            weight=_lava_weight(layer.weight),
+            stride=geometry.stride[::-1],
+            padding=geometry.padding[::-1],
+            dilation=geometry.dilation[::-1],
+            groups=geometry.groups,
+            input_message_bits=netx_arguments["input_message_bits"],
+            neuron_params=_neuron_parameters(layer) | {"reset_interval": self.steps, "reset_offset": reset_offset},
+        )
+        return block, ""
+
+    def feed(self, frames: Array) -> int:
+        """Connect a source of input.
+
+        Args:
+            frames: (N, T, C, H, W), int32 messages or float.
+
+        Returns:
+            For how many time steps to run: N·T, and one more per layer to drain the pipeline.
+        """
+        flat = frames.reshape(-1, *frames.shape[2:])
+        steps = len(flat) + len(self.layers)
+        data = np.zeros((*flat.shape[:0:-1], steps), dtype=frames.dtype)  # (W, H, C, time)
+        data[..., : len(flat)] = flat.T
+        source = RingBuffer(data=data)
+        source.s_out.connect(self.inp)
+        return steps
+
+    def build(self) -> None:
+        """Start the operating system's processes, one per Lava process; connect everything before."""
+        self.create_runtime(self._run_config, compile_config={"pypy_channel_size": CHANNEL_SLOTS})
+
+    def start(self, steps: int) -> None:
+        """Run in the background; what is connected must be received while it runs, else it waits."""
+        self.run(RunSteps(num_steps=steps, blocking=False))
+
+
+@implements(proc=Network, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")  # netx's base class adds "fixed_pt"
+class PyNetworkModel(AbstractPyBlockModel):  # type: ignore[misc]
+    """A network is nothing but its layers."""
+
+
+def _run_config(*, fixed_point: bool) -> Loihi2SimCfg:
+    """Which models Lava chooses: integers or float64, for every process of a `Network`."""
+    if fixed_point:
+        return Loihi2SimCfg(select_tag="fixed_pt")
+    # netx tags its blocks as fixed point only, although they contain no arithmetic.
+    return Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map={Conv: PyConvModel})
+
+
+def _lava_weight(weight: Array) -> Array:
+    """(C_out, C_in/groups, kh, kw) of a correlation to Lava's (C_out, kw, kh, C_in/groups) of a true convolution."""
+    return weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).copy()
+
+
+def _neuron_parameters(layer: AnyLayer) -> dict[str, Any]:
+    shared: dict[str, Any] = {"vth": layer.threshold}
+    if isinstance(layer, FixedConvLIF):
+        shared["dv"], no_current_filter = layer.decay, DECAY_ONE - 1  # Lava adds 1 to it
+    else:
+        shared["dv"], no_current_filter = 1 - layer.leak, 1
+    if layer.reset == "soft":
+        return {"neuron_proc": SoftResetLIF, **shared, "bias": layer.bias}
+    # The bias goes this way since netx would cut it to integers.
+    bias = np.broadcast_to(layer.bias, layer.geometry.output_shape[::-1]).copy()
+    return {"neuron_proc": LIFReset, **shared, "du": no_current_filter, "bias_mant": bias, "bias_exp": POTENTIAL_SHIFT}
+
+
+def _check_registers(layer: AnyLayer) -> None:
+    """Refuse what Lava would compute wrongly without a word.
+
+    Raises:
+        RangeError: If the geometry does not fit int8, or a sum of synaptic input could leave 24 bits and wrap.
+    """
+    geometry = layer.geometry
+    int8 = (*geometry.kernel, *geometry.stride, *geometry.padding, *geometry.dilation, geometry.groups)
+    if max(int8) > np.iinfo(np.int8).max:
+        raise RangeError(
+            f"Lava keeps kernel, stride, padding, dilation and groups in int8, and {max(int8)} does not fit",
+            where=layer.name,
+            remedy="Use the emulator back-end",
+        )
+    if isinstance(layer, FixedConvLIF):
+        largest_message = MESSAGE_MAX if layer.input_kind == "analog" else 1
+        bound = int(np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64).max()) * largest_message
+        if bound >= 2**23:
+            raise RangeError(
+                f"a sum of synaptic input may reach {bound}, which Lava would wrap at 24 bits",
+                where=layer.name,
+                remedy="Use the emulator back-end, or smaller kernels",
+            )

@@ -1,0 +1,98 @@
+"""Takes the potentials from before any reset out of the layers of a running network."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from hybridnet.errors import RangeError
+from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.simulators.interface import Array
+from hybridnet.simulators.lava.compat import import_lava
+from hybridnet.simulators.lava.network import CHANNEL_SLOTS, AnyLayer
+
+import_lava()  # mends what the imports below need
+
+from lava.lib.dl.netx.blocks.process import Conv  # noqa: E402
+from lava.magma.core.process.variable import Var  # noqa: E402
+from lava.proc.io.extractor import VarWire  # noqa: E402
+
+LIF_INPUT_LIMIT = 2**17
+"""Stock LIF wraps synaptic input of this size or more, shifted by POTENTIAL_SHIFT, instead of saturating."""
+
+
+class Probe(Protocol):
+    """Takes the potentials before any reset out of one running layer."""
+
+    def receive(self) -> None:
+        """Take what the layer holds after the next time step; blocks until it is there."""
+
+    def potential(self, *, window_starts: bool) -> tuple[Array, int]:
+        """Potential, u or v, of the step received last, (W, H, C), and how many of its values saturated."""
+
+
+class SoftResetProbe:
+    """Our neuron holds what we want."""
+
+    def __init__(self, block: Conv, layer: AnyLayer) -> None:
+        self._v = _wire(block.neuron.v)
+        self._overflows = _wire(block.neuron.overflows) if isinstance(layer, FixedConvLIF) else None
+
+    def receive(self) -> None:
+        """Take what the layer holds after the next time step; blocks until it is there."""
+        self._last = self._v.receive()
+        self._saturated = int(self._overflows.receive()[0]) if self._overflows else 0
+
+    def potential(self, *, window_starts: bool) -> tuple[Array, int]:
+        """Potential, u or v, of the step received last, (W, H, C), and how many of its values saturated."""
+        return self._last, self._saturated
+
+
+class HardResetProbe:
+    """Stock LIF holds v from after its reset; v from before it follows from the synaptic input and v a step ago."""
+
+    def __init__(self, block: Conv, layer: AnyLayer) -> None:
+        self._layer = layer
+        self._v, self._a_next = _wire(block.neuron.v), _wire(block.synapse.a_buf)
+        self._after_reset = self._input_next = np.zeros(block.shape)
+
+    def receive(self) -> None:
+        """Take what the layer holds after the next time step; blocks until it is there."""
+        self._before, self._after_reset = self._after_reset, self._v.receive()
+        # The synapse holds its sums for a step before the neuron gets them.
+        self._input, self._input_next = self._input_next, self._a_next.receive()
+
+    def potential(self, *, window_starts: bool) -> tuple[Array, int]:
+        """Potential, u or v, of the step received last, (W, H, C), and how many of its values saturated.
+
+        Raises:
+            RangeError: If the synaptic input was so large that stock LIF wrapped it instead of saturating.
+        """
+        layer, before = self._layer, np.zeros_like(self._before) if window_starts else self._before
+        if isinstance(layer, ConvLIFLayer):
+            return layer.leak * before + self._input + layer.bias, 0
+        largest = np.abs(self._input).max()
+        if largest >= LIF_INPUT_LIMIT:
+            raise RangeError(
+                f"synaptic input of {largest:.0f} wraps in Lava's LIF, whose limit is {LIF_INPUT_LIMIT}",
+                where=layer.name,
+                remedy="Use the emulator back-end, soft reset, or a smaller input scale",
+            )
+        # Exact: the product stays below 2^36, far from where float64 skips integers.
+        retained = np.trunc((DECAY_ONE - layer.decay) * before / DECAY_ONE)
+        exact = retained + (self._input + layer.bias) * 2**POTENTIAL_SHIFT
+        saturated = np.clip(exact, -POTENTIAL_MAX, POTENTIAL_MAX)
+        return saturated, int(np.count_nonzero(saturated != exact))
+
+
+def probe(block: Conv, layer: AnyLayer) -> Probe:
+    """Connect a probe to one layer of a network that does not run yet."""
+    return SoftResetProbe(block, layer) if layer.reset == "soft" else HardResetProbe(block, layer)
+
+
+def _wire(var: Var) -> VarWire:
+    """A channel that carries a whole array out after each time step; `Var.get` would send it element by element."""
+    wire = VarWire(buffer_size=CHANNEL_SLOTS)
+    wire.connect_var(var)
+    return wire

@@ -1,0 +1,187 @@
+"""From a finished run to its record: rows are counted, then priced."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.calibration.compare import spike_agreement, sqnr_db
+from hybridnet.deploy.bundle import CHECKPOINT, Bundle
+from hybridnet.partition.program import FixedProgram, FloatProgram
+from hybridnet.report.counts import count_layer
+from hybridnet.report.data import (
+    SCHEMA,
+    ClassScore,
+    LayerRow,
+    ModelRow,
+    Ops,
+    Parity,
+    PartitionRow,
+    Prediction,
+    ProfileRow,
+    RunRecord,
+    VideoRow,
+)
+from hybridnet.report.energy import Profile
+from hybridnet.report.latency import summarise
+from hybridnet.report.onnx_counts import GraphCount
+from hybridnet.report.pricing import not_priced_notes, price_layers, price_partitions
+from hybridnet.simulators.hybrid import HybridRun
+from hybridnet.simulators.interface import SpikingResult
+
+VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lava-dl")
+
+
+def build_record(
+    *,
+    command: str,
+    video: VideoRow,
+    bundle: Bundle,
+    backends: tuple[str, str],
+    program: FloatProgram | FixedProgram,
+    run: HybridRun,
+    frontend_ms: npt.NDArray[np.float64],
+    open_ms: float,
+    graph: GraphCount,
+    reference: HybridRun | None,
+    top_k: int,
+    profile: Profile,
+) -> RunRecord:
+    """Assemble the record of one video.
+
+    Args:
+        backends: Names of the spiking and the ANN back-end.
+        program: What the spiking back-end ran, float or fixed.
+        frontend_ms: Host time of reading each view, (N,).
+        open_ms: Host time of opening the clip, transcoding included.
+        reference: The same views through the float spiking half; None if not compared.
+        top_k: How many classes to list.
+    """
+    views = len(run.logits)
+    layers = price_layers(
+        (*snn_rows(program, run.spiking), *bridge_rows(bundle, run), *ann_rows(graph, views)), profile
+    )
+    measured = {"frontend": frontend_ms, "snn": run.spiking.latency_ms, "bridge": run.bridge_ms, "ann": run.ann_ms}
+    names = {"frontend": "pyav", "snn": backends[0], "bridge": "host", "ann": backends[1]}
+    rows = tuple(
+        PartitionRow(
+            name=name,
+            backend=names[name],
+            basis="not counted" if name == "frontend" else "counted",
+            ops=None,
+            latency_ms=summarise(times, open_ms if name == "frontend" else 0.0),
+            energy_pj=None,
+            share=None,
+        )
+        for name, times in measured.items()
+    )
+    partitions, totals = price_partitions(rows, layers)
+    return RunRecord(
+        schema=SCHEMA,
+        command=command,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        environment=environment(),
+        video=video,
+        model=ModelRow(bundle.manifest.model.name, bundle.manifest.files[CHECKPOINT], str(bundle.path)),
+        prediction=predict(run.logits, bundle.manifest.labels, top_k),
+        partitions=partitions,
+        layers=layers,
+        totals=totals,
+        parity=None if reference is None else compare(run, reference),
+        overflows=dict(run.spiking.overflows),
+        clipped_inputs=dict(run.spiking.clipped_inputs),
+        profile=ProfileRow(profile.name, profile.sha256),
+        notes=(*run_notes(video, run.spiking, graph), *not_priced_notes(profile)),
+    )
+
+
+def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per ConvLIF layer, counted from the run's events."""
+    for stream in program.streams:
+        inputs = result.inputs[stream.name]
+        for layer in stream.layers:
+            spikes = result.spikes[layer.name]
+            ops = count_layer(layer, inputs, spikes)
+            rate = ops.spikes / ops.neuron_updates
+            shape = layer.geometry.output_shape
+            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, ops, rate, None)
+            inputs = spikes
+
+
+def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
+    """One row per tensor that crossed."""
+    for tensor in bundle.bridge:
+        ops = Ops(bytes=run.crossing.bytes[tensor.name])
+        yield LayerRow("bridge", tensor.name, "u[T]", "analog", tensor.shape, ops, None, None)
+
+
+def ann_rows(graph: GraphCount, views: int) -> Iterable[LayerRow]:
+    """One row per counted node of the ONNX graph."""
+    for node in graph.nodes:
+        ops = Ops(macs=node.macs * views, dense_macs=node.macs * views)
+        yield LayerRow("ann", node.name, node.kind, "analog", node.shape, ops, None, None)
+
+
+def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:
+    """Average logits over views (the paper's protocol) and rank the classes."""
+    mean = logits.astype(np.float64).mean(axis=0)
+    score = np.exp(mean - mean.max())
+    score /= score.sum()
+    best = np.argsort(-mean, kind="stable")[:top_k]
+    return Prediction(
+        tuple(ClassScore(int(i), labels[i], float(score[i])) for i in best), tuple(float(value) for value in mean)
+    )
+
+
+def compare(run: HybridRun, reference: HybridRun) -> Parity:
+    """The run against the float one."""
+    return Parity(
+        reference="torch float32, same views",
+        top1_agrees=bool(run.logits.mean(axis=0).argmax() == reference.logits.mean(axis=0).argmax()),
+        sqnr_db={
+            name: sqnr_db(u, reference.crossing.potentials[name]) for name, u in run.crossing.potentials.items()
+        },
+        spike_agreement={
+            name: spike_agreement(o, reference.spiking.spikes[name]) for name, o in run.spiking.spikes.items()
+        },
+    )
+
+
+def run_notes(video: VideoRow, result: SpikingResult, graph: GraphCount) -> tuple[str, ...]:
+    """What a reader must know to read the numbers right."""
+    uncounted = ", ".join(f"{kind} {n}" for kind, n in graph.uncounted.items())
+    notes = [
+        "frontend: operations are not counted, only its host time; its total includes opening the clip and transcoding",
+        "snn: MACs are non-zero analog inputs times synapses, ACs are spikes times synapses (borders exact)",
+        f"ann: MACs of Conv, MatMul and Gemm nodes of the ONNX graph, padding included; uncounted nodes: {uncounted}",
+        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%}, residual {video.saturated_residual:.2%}",
+    ]
+    for name, number in result.overflows.items():
+        if number:
+            notes.append(f"{name}: {number} potentials saturated at 24 bits")
+    for name, number in result.clipped_inputs.items():
+        if number:
+            notes.append(f"{name}: {number} inputs did not fit the int8 message and were clipped")
+    if video.corrupt_frames:
+        notes.append(f"video: {video.corrupt_frames} corrupt frames")
+    return tuple(notes)
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, as far as they bear on results and times."""
+    installed = {name: _version(name) for name in VERSIONED}
+    return {"python": platform.python_version(), "machine": platform.machine(), "cpus": str(os.cpu_count()), **installed}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+

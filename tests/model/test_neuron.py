@@ -57,11 +57,11 @@ def test_conv_lif_equals_snntorch() -> None:
     snntorch = pytest.importorskip("snntorch")
     geometry = ConvGeometry((3, 9, 7), 4, (3, 2), (2, 1), (1, 0), (1, 2))
     torch.manual_seed(0)
-    layer = ConvLIF(geometry, leak=0.9, threshold=0.4).double()
-    x = torch.randn(2, 11, 3, 9, 7, dtype=torch.float64)
+    layer = ConvLIF(geometry, leak=0.9, threshold=1.0).double()  # snnTorch multiplies the threshold in float32
+    x = 2 * torch.randn(2, 11, 3, 9, 7, dtype=torch.float64)
     got = layer(x)
     oracle = snntorch.Leaky(
-        beta=layer.leak.item(), threshold=layer.threshold.item(), reset_mechanism="subtract", reset_delay=True
+        beta=layer.leak.detach(), threshold=1.0, reset_mechanism="subtract", reset_delay=True
     )
     membrane = torch.zeros(2, *geometry.output_shape, dtype=torch.float64)
     for t in range(11):

@@ -1,0 +1,58 @@
+# make demo [VIDEO=path]   everything from nothing: set-up, export, simulate on Lava and on the emulator
+# make test                the tests; make test-all adds the slow ones
+# make lint typecheck bench docs assets
+#
+# Set-up happens by itself, in .venv, when something it depends on changed, and not otherwise.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+VIDEO ?=
+LAVA := lava-nc==0.10.0 lava-dl==0.6.0
+
+.PHONY: setup demo test test-all lint typecheck bench docs assets clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "hybridnet needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV): about 300 MB of wheels, one to five minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
+	@echo "Installing Lava without its outdated pins (docs/lava.md says why)"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --ignore-requires-python $(LAVA)
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/hybridnet demo $(if $(VIDEO),'$(VIDEO)')
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/main_job.py
+
+docs: $(READY)
+	$(BIN)/python docs/make_rules.py
+
+# The shipped model and bundle, from nothing; about 15 minutes on 2 cores.
+assets: $(READY)
+	$(BIN)/hybridnet train --config tiny --data motion -o runs/tiny-motion --overwrite
+	cp runs/tiny-motion/best.pt hybridnet/assets/tiny-motion.pt
+	cp runs/tiny-motion/record.json hybridnet/assets/tiny-motion.json
+	$(BIN)/hybridnet export hybridnet/assets/tiny-motion.pt -o hybridnet/assets/tiny-motion.bundle --overwrite
+
+clean:
+	rm -rf $(VENV) demo runs hybridnet-bundle build *.egg-info

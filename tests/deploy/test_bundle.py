@@ -1,0 +1,157 @@
+"""Bundles: whole or absent, checked when read, the same program back."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from hybridnet.deploy.bundle import MANIFEST, PROGRAM, Bundle, read_bundle
+from hybridnet.deploy.netx import read_net
+from hybridnet.deploy.program_file import read_program
+from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
+from hybridnet.exporting import ONNX_TOLERANCE, export
+from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.simulation import SHIPPED_BUNDLE, load, shipped_checkpoint
+
+
+@pytest.fixture
+def copy(bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(bundle.path, tmp_path / "copy"))
+
+
+def test_the_program_comes_back_identical(bundle: Bundle, checkpoint_path: Path) -> None:
+    program, fixed = read_program(bundle.path / PROGRAM)
+    stacks = load_checkpoint(checkpoint_path).model.stm
+    for layer, chip in zip(program.layers(), fixed.layers(), strict=True):
+        stream, index = layer.name.split(".")
+        module = stacks[stream].layers[int(index)]  # type: ignore[index, union-attr]
+        assert np.array_equal(layer.weight, module.folded()[0].double().numpy())  # type: ignore[operator]
+        assert chip.geometry == layer.geometry
+
+
+def test_netx_files_hold_the_same_program(bundle: Bundle) -> None:
+    for stream, chip in zip(bundle.program.streams, bundle.fixed.streams, strict=True):
+        from_net, fixed_from_net, steps = read_net(bundle.net_paths[stream.name])
+        assert steps == bundle.program.steps
+        for ours, theirs in zip((*stream.layers, *chip.layers), (*from_net.layers, *fixed_from_net.layers), strict=True):
+            for field in dataclasses.fields(ours):
+                assert np.array_equal(getattr(ours, field.name), getattr(theirs, field.name)), field.name
+
+
+def test_parity_is_measured(bundle: Bundle) -> None:
+    assert bundle.parity["split"]["max_abs"] == 0
+    assert 0 < bundle.parity["onnx"]["max_abs"] <= ONNX_TOLERANCE
+    assert bundle.parity["onnx"]["ok"] is True
+    assert set(bundle.parity["fixed_point"]["sqnr_db"]) == {"mv_0_u", "mv_1_u", "r_0_u", "r_1_u"}
+
+
+def test_every_flipped_byte_is_noticed(copy: Path) -> None:
+    for name in read_bundle(copy).manifest.files:
+        content = bytearray((copy / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(content)
+        with pytest.raises(BundleError, match="does not match its checksum") as error:
+            read_bundle(copy)
+        assert name in str(error.value)
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(content)
+    read_bundle(copy)
+
+
+def test_missing_parts_and_foreign_manifests_are_refused(copy: Path) -> None:
+    with pytest.raises(BundleError, match="no bundle here"):
+        read_bundle(copy / "nowhere")
+    manifest = yaml.safe_load((copy / MANIFEST).read_text())
+    for change, message in (
+        ({"schema": "hybridnet.bundle/99"}, "schema"),
+        ({"surprise": 1}, "surprise"),
+        ({"files": {}}, "lacks"),
+        ({"files": manifest["files"] | {"../outside": "0"}}, "outside the bundle"),
+        ({"streams": ["mv"]}, "other streams"),
+    ):
+        (copy / MANIFEST).write_text(yaml.safe_dump(manifest | change))
+        with pytest.raises(BundleError, match=message):
+            read_bundle(copy)
+    (copy / MANIFEST).write_text("[: not yaml")
+    with pytest.raises(BundleError, match="no YAML"):
+        read_bundle(copy)
+    (copy / MANIFEST).write_text(yaml.safe_dump(manifest))
+    (copy / "ann.onnx").unlink()
+    with pytest.raises(BundleError, match=r"ann\.onnx: is missing"):
+        read_bundle(copy)
+
+
+def test_hostile_program_files_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "bomb.npz", description=np.zeros(2**24, np.uint8))
+    np.savez(tmp_path / "pickle.npz", description=np.array([object()]), allow_pickle=True)
+    (tmp_path / "text.npz").write_text("no zip")
+    for name in ("bomb", "pickle", "text"):
+        with pytest.raises(BundleError):
+            read_program(tmp_path / f"{name}.npz")
+
+
+def test_an_existing_folder_is_kept_unless_told(checkpoint_path: Path, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("precious")
+    with pytest.raises(OutputExistsError):
+        export(checkpoint_path, tmp_path / "out", calibrate=clip)
+    assert (tmp_path / "out" / "mine").read_text() == "precious"
+
+
+def test_a_failed_export_leaves_nothing(checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RangeError("on purpose")
+
+    monkeypatch.setattr("hybridnet.exporting.measure_parity", fail)
+    with pytest.raises(RangeError, match="on purpose"):
+        export(checkpoint_path, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken zip"])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pt"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+def test_foreign_and_unfitting_checkpoints_are_refused(tmp_path: Path, checkpoint_path: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
+    with pytest.raises(CheckpointError, match="is not a hybridnet"):
+        load_checkpoint(tmp_path / "foreign.pt")
+    content = torch.load(checkpoint_path, weights_only=True)
+    for change in ({"labels": ["one"]}, {"state_dict": {}}, {"config": {"width": -1}}, {"metrics": 3}):
+        torch.save(content | change, tmp_path / "bad.pt")
+        with pytest.raises((CheckpointError, ValueError), match=r"bad\.pt|width"):
+            load_checkpoint(tmp_path / "bad.pt")
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return os.system, ("touch /tmp/hybridnet-was-here",)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    torch.save({"format": _Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not Path("/tmp/hybridnet-was-here").exists()  # noqa: S108
+
+
+def test_the_shipped_bundle_is_the_shipped_checkpoint_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # no ./hybridnet-bundle here
+    shipped = load()
+    assert shipped.path.name == SHIPPED_BUNDLE
+    assert shipped.checkpoint_path.read_bytes() == shipped_checkpoint().read_bytes()
+    fresh = export(shipped_checkpoint(), tmp_path / "fresh")
+    assert fresh.manifest.model == shipped.manifest.model
+    for ours, theirs in zip(fresh.fixed.layers(), shipped.fixed.layers(), strict=True):
+        assert np.array_equal(ours.weight, theirs.weight)
+        assert (ours.threshold, ours.decay) == (theirs.threshold, theirs.decay)

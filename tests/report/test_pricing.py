@@ -1,0 +1,100 @@
+"""Prices: cited, additive, and the same for a fresh run and a record read back."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hybridnet.errors import RecordError
+from hybridnet.report.data import SCHEMA, Ops, RunRecord, read_records, to_json
+from hybridnet.report.energy import load_profile, price, profile_names
+from hybridnet.report.pricing import reprice
+from hybridnet.report.render_text import count, joules, render_layers, render_text
+
+
+def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
+    profile = load_profile("horowitz45")
+    energy = price(Ops(macs=1000, acs=100, neuron_updates=10, bytes=4), profile)
+    assert energy.terms == pytest.approx({"mac": 4600, "ac": 90, "neuron_update": 55, "byte": 650})
+    assert energy.reference == pytest.approx(sum(energy.terms.values()))
+    assert energy.low <= energy.reference <= energy.high
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_shipped_number_has_a_source(name: str) -> None:
+    profile = load_profile(name)
+    for price_field in dataclasses.fields(profile.prices):
+        entry = getattr(profile.prices, price_field.name)
+        assert entry.source
+        assert entry.grade
+
+
+def test_a_number_without_a_source_does_not_load(tmp_path: Path) -> None:
+    import hybridnet.report.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    content["prices"]["mac"]["source"] = " "
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RecordError, match="source"):
+        load_profile(str(tmp_path / "mine.yaml"))
+    with pytest.raises(RecordError, match="no such energy profile"):
+        load_profile("nowhere")
+
+
+def test_totals_are_sums_and_shares_are_whole(record: RunRecord) -> None:
+    for row in record.partitions:
+        own = [layer for layer in record.layers if layer.partition == row.name]
+        if row.name == "frontend":
+            assert row.ops is None
+            assert row.energy_pj is None
+            continue
+        assert row.ops == sum((layer.ops for layer in own), Ops())
+        assert row.energy_pj is not None
+        assert row.energy_pj.reference == pytest.approx(sum(layer.energy_pj.reference for layer in own if layer.energy_pj))
+    assert sum(row.share for row in record.partitions if row.share is not None) == pytest.approx(1)
+    assert [row.name for row in record.partitions] == ["frontend", "snn", "bridge", "ann"]
+
+
+def test_record_survives_the_round_trip(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(to_json([record]))
+    assert read_records(tmp_path / "run.json") == [record]
+    (tmp_path / "runs.json").write_text(to_json([record, record]))
+    assert read_records(tmp_path / "runs.json") == [record, record]
+
+
+def test_repricing_with_the_same_profile_changes_nothing(record: RunRecord) -> None:
+    assert reprice(record, load_profile("horowitz45")) == record
+
+
+def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> None:
+    import hybridnet.report.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    content["name"] = "double"
+    for entry in content["prices"].values():
+        entry.update({key: 2 * entry[key] for key in ("low", "reference", "high")})
+    (tmp_path / "double.yaml").write_text(yaml.safe_dump(content))
+    doubled = reprice(record, load_profile(str(tmp_path / "double.yaml")))
+    assert doubled.totals.energy_pj.reference == pytest.approx(2 * record.totals.energy_pj.reference)
+    assert doubled.profile.name == "double"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]x", '{"schema": "hybridnet.run/99"}', '{"schema": "%s"}' % SCHEMA, "[3]"])
+def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RecordError, match=r"run\.json"):
+        read_records(tmp_path / "run.json")
+
+
+def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
+    text = render_text(record)
+    for word in ("frontend", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
+        assert word in text
+    layers = render_layers(record)
+    assert all(row.name in layers for row in record.layers)
+
+
+def test_numbers_read_well() -> None:
+    assert [count(n) for n in (0, 999, 405504, 2_000_000)] == ["0", "999", "405.5 k", "2.0 M"]
+    assert [joules(e) for e in (0.5, 1.5e6, 7.34e11)] == ["0.50 pJ", "1.50 µJ", "734.00 mJ"]

@@ -1,0 +1,78 @@
+"""Guards of the layout: see pyproject.toml, [tool.setuptools]."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+OUTSIDE = ("deploy", "simulators", "calibration")
+
+
+def test_declared_packages_are_the_folders() -> None:
+    inside = {p.parent.relative_to(ROOT) for p in (ROOT / "hybridnet").rglob("__init__.py")}
+    inside |= {Path("hybridnet") / p.parent.relative_to(ROOT) for name in OUTSIDE for p in (ROOT / name).rglob("__init__.py")}
+    assert set(SETUP["packages"]) == {".".join(p.parts) for p in inside}
+
+
+def test_no_module_lies_outside_a_package() -> None:
+    for folder in ("hybridnet", *OUTSIDE):
+        for module in (ROOT / folder).rglob("*.py"):
+            assert (module.parent / "__init__.py").exists(), module
+
+
+def test_links_point_at_the_folders() -> None:
+    for name in OUTSIDE:
+        assert (ROOT / "hybridnet" / name).resolve() == ROOT / name
+        assert SETUP["package-dir"][f"hybridnet.{name}"] == name
+
+
+def test_data_files_are_found_where_they_are_installed() -> None:
+    for package, suffix in (("hybridnet.configs", ".yaml"), ("hybridnet.report.profiles", ".yaml"), ("hybridnet.assets", ".pt")):
+        assert any(f.name.endswith(suffix) for f in resources.files(package).iterdir()), package
+    assert (resources.files("hybridnet.assets") / "tiny-motion.bundle" / "manifest.yaml").is_file()
+
+
+def test_dependencies_run_one_way() -> None:
+    """hybridnet core ◀ calibration ◀ deploy ◀ simulators ◀ the top-level steps and the command line."""
+    order = ["calibration", "deploy", "simulators"]
+    for folder in ("hybridnet/video", "hybridnet/model", "hybridnet/partition", "hybridnet/report", "hybridnet/training", *OUTSIDE):
+        level = order.index(folder) if folder in order else -1
+        for module in (ROOT / folder).rglob("*.py"):
+            for imported in _imports(module):
+                layer = imported.split(".")[1] if imported.startswith("hybridnet.") else ""
+                assert layer not in order or order.index(layer) <= level, f"{module} imports {imported}"
+
+
+def _imports(module: Path) -> list[str]:
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    names = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+    return names + [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
+
+
+@pytest.mark.parametrize("command", ["import hybridnet", "import hybridnet.cli; hybridnet.cli.build_parser()"])
+def test_importing_is_light(command: str) -> None:
+    code = f"{command}; import sys; print(*[m for m in sys.modules if m.split('.')[0] in ('torch', 'lava', 'onnx', 'av')])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == ""
+
+
+def test_public_names_resolve() -> None:
+    import hybridnet
+
+    for name in hybridnet.__all__:
+        assert getattr(hybridnet, name).__doc__
+    assert sorted(hybridnet.__all__) == sorted(hybridnet._HOME)
+    with pytest.raises(AttributeError):
+        _ = hybridnet.nonsense
+
+
+def test_no_text_names_the_machine_that_made_it() -> None:
+    ours = [p for p in ROOT.rglob("*") if p.suffix in {".py", ".md", ".yaml", ".toml", ".json", ".txt"} and p.is_file()]
+    kept = [p for p in ours if not any(part.startswith(".") or part in ("demo", "runs", "build") for part in p.relative_to(ROOT).parts)]
+    assert [p for p in kept if "/" + "work/" in p.read_text(encoding="utf-8")] == []

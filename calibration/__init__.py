@@ -1,0 +1,1 @@
+"""Finding the fixed-point scales, and measuring what they cost."""

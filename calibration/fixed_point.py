@@ -1,14 +1,15 @@
 """From float to the chip's integers by a simple rule: as large a scale as every register allows.
 
-Inputs: S_x = 127 / (largest input), so that messages are int8. Weights of each layer: S_w is the largest scale for which
+Inputs: S_x = 127 / (largest input), so that messages are int8. Weights of each layer: S_w is the largest scale for
+which
 
     max|w|·S_w                ≤ 254                    even 8-bit weights of mixed sign
     max|u|·HEADROOM·2^s·S     ≤ 2²³ − 1                24-bit potentials, S = S_w·S_x
     vth·S                     ≤ 2¹⁷ − 1                17-bit threshold mantissa
     max|b|·S                  ≤ 2¹² − 1                13-bit bias mantissa
 
-where max|u| is what the calibration clips showed. Sections 2.6 of the Lava notes and netx's `optimize_weight_bits` are the
-models for the ranges; the rule itself is ours.
+where max|u| is what the calibration clips showed. Sections 2.6 of the Lava notes and netx's `optimize_weight_bits` are
+the models for the ranges; the rule itself is ours.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def _quantise_stream(stream: Stream[ConvLIFLayer], seen: Observation) -> Stream[
             remedy="Calibrate on clips with motion",
         )
     layers = tuple(
-        quantise_layer(layer, MESSAGE_MAX / largest if layer.input_kind == "analog" else 1.0, seen.potential_max[layer.name])
+        quantise_layer(
+            layer, MESSAGE_MAX / largest if layer.input_kind == "analog" else 1.0, seen.potential_max[layer.name]
+        )
         for layer in stream.layers
     )
     return Stream(stream.name, stream.input_name, layers)

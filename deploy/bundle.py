@@ -117,9 +117,7 @@ class Bundle:
     @property
     def bridge(self) -> tuple[BridgeTensor, ...]:
         """What crosses."""
-        return tuple(
-            BridgeTensor(e.name, e.layer, (e.shape[0], e.shape[1], e.shape[2])) for e in self.manifest.bridge
-        )
+        return tuple(BridgeTensor(e.name, e.layer, (e.shape[0], e.shape[1], e.shape[2])) for e in self.manifest.bridge)
 
     @property
     def encodings(self) -> dict[str, FixedEncoding]:
@@ -202,4 +200,6 @@ def _check_files(path: Path, files: dict[str, str]) -> None:
         if not file.is_file():
             raise BundleError("is missing", where=file, remedy="Export the bundle again")
         if sha256_file(file) != expected:
-            raise BundleError("does not match its checksum in the manifest", where=file, remedy="Export the bundle again")
+            raise BundleError(
+                "does not match its checksum in the manifest", where=file, remedy="Export the bundle again"
+            )

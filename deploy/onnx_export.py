@@ -18,7 +18,7 @@ from torch import Tensor
 from hybridnet.partition.splitter import Partition
 
 OPSET = 18
-"""Decomposes attention into MatMul and Softmax (opset 23 would keep one node), which every runtime has and each is counted."""
+"""Writes attention as MatMul and Softmax, which all runtimes have and which are counted; 23 would keep one node."""
 
 
 def export_ann(partition: Partition, inputs: dict[str, Tensor], path: Path, *, opset: int = OPSET) -> None:
@@ -50,7 +50,7 @@ def export_ann(partition: Partition, inputs: dict[str, Tensor], path: Path, *, o
 
 
 def _name_by_module(model: onnx.ModelProto) -> None:
-    """Name each node after the module it came from, `transformer.blocks.0.mlp.0/MatMul`, and drop the exporter's metadata.
+    """Name each node after its module, as `transformer.blocks.0.mlp.0/MatMul`, and drop the exporter's metadata.
 
     The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum.
     """

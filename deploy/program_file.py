@@ -30,7 +30,11 @@ _ARRAYS = ("weight", "bias")
 def write_program(path: Path, program: FloatProgram, fixed: FixedProgram) -> None:
     """Write both forms of a program."""
     arrays: dict[str, Any] = {}
-    description = {"steps": program.steps, "float": _describe(program, "float", arrays), "fixed": _describe(fixed, "fixed", arrays)}
+    description = {
+        "steps": program.steps,
+        "float": _describe(program, "float", arrays),
+        "fixed": _describe(fixed, "fixed", arrays),
+    }
     text = np.frombuffer(json.dumps(description).encode(), dtype=np.uint8)
     np.savez(path, allow_pickle=False, description=text, **arrays)
 
@@ -81,7 +85,7 @@ def _fields(layer: ConvLIFLayer | FixedConvLIF) -> dict[str, Any]:
 def _stream(data: dict[str, Any], form: str, arrays: Any, kind: Any) -> Stream[Any]:
     layers = []
     for fields in data["layers"]:
-        geometry = {key: tuple(v) if isinstance(v, list) else v for key, v in fields["geometry"].items()}
+        geometry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["geometry"].items()}
         tensors = {name: arrays[f"{form}/{fields['name']}/{name}"] for name in _ARRAYS}
         layers.append(kind(**(fields | {"geometry": ConvGeometry(**geometry)} | tensors)))
     return Stream(data["name"], data["input_name"], tuple(layers))

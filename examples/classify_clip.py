@@ -16,7 +16,9 @@ def main(checkpoint: str, video: str, folder: str) -> None:
 
     for partition in result.record.partitions:
         if partition.energy_pj is not None and partition.share is not None:
-            print(f"{partition.name:8} {partition.energy_pj.reference / 1e6:10.2f} µJ (modelled)  {partition.share:6.1%}")
+            print(
+                f"{partition.name:8} {partition.energy_pj.reference / 1e6:10.2f} µJ (modelled)  {partition.share:6.1%}"
+            )
 
     rates = {row.name: row.spike_rate for row in result.record.layers if row.spike_rate is not None}
     busiest = max(rates, key=lambda name: rates[name])

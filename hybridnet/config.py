@@ -1,7 +1,7 @@
 """Frozen configs of the model, its preprocessing and its training, read from and written to YAML.
 
-A named config is a file of `hybridnet/configs`; a path to a YAML file of the same form works wherever a name does. Unknown
-fields, wrong types and values out of range are refused with the field's name.
+A named config is a file of `hybridnet/configs`; a path to a YAML file of the same form works wherever a name does.
+Unknown fields, wrong types and values out of range are refused with the field's name.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class PreprocessConfig:
         frame_height: Height in pixels that frames are resized to.
         crop: Side of the square centre crop in pixels; H = W of the model's input.
         steps: T, the P-frames of a view; its GOP has T + 1 frames.
-        motion_clip_px: Accumulated motion vectors are divided by this and clipped to [−1, 1]. 40 px covers 99 % of pixels
-            of UCF-101 at the end of a GOP, where ±20 px (CoViAR) saturates 18 %.
+        motion_clip_px: Accumulated motion vectors are divided by this and clipped to [−1, 1]. 40 px covers 99 % of
+            pixels of UCF-101 at the end of a GOP, where ±20 px (CoViAR) saturates 18 %.
         residual_clip: Accumulated residuals (grey levels) are divided by this and clipped to [−1, 1].
     """
 
@@ -45,7 +45,9 @@ class PreprocessConfig:
     def __post_init__(self) -> None:
         _positive(self, "frame_width", "frame_height", "crop", "steps", "motion_clip_px", "residual_clip")
         if self.crop > min(self.frame_width, self.frame_height):
-            raise ConfigError("crop", self.crop, f"at most {min(self.frame_width, self.frame_height)}, the frame's side")
+            raise ConfigError(
+                "crop", self.crop, f"at most {min(self.frame_width, self.frame_height)}, the frame's side"
+            )
         if self.frame_width % 2 or self.frame_height % 2:
             raise ConfigError("frame_width, frame_height", (self.frame_width, self.frame_height), "even (4:2:0 video)")
 
@@ -133,7 +135,9 @@ class ModelConfig:
         for stride in (self.stm.strides[0], _product(self.stm.strides)):
             if self.patch % stride or self.patch_overlap % stride:
                 raise ConfigError(
-                    "stm.strides", self.stm.strides, f"strides that divide patch {self.patch} and overlap {self.patch_overlap}"
+                    "stm.strides",
+                    self.stm.strides,
+                    f"strides that divide patch {self.patch} and overlap {self.patch_overlap}",
                 )
 
 

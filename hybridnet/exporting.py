@@ -182,7 +182,9 @@ def _calibration(path: Path | None, preprocess: PreprocessConfig, progress: Prog
         return _read_calibration(clips, preprocess, f"motion set, seed {CALIBRATION_SEED} ({{used}} clips)", progress)
 
 
-def _read_calibration(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> _Calibration:
+def _read_calibration(
+    videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress
+) -> _Calibration:
     """Views of at most MAX_CALIBRATION_CLIPS clips, spread over the list; how many is told in the source."""
     wanted = min(len(videos), MAX_CALIBRATION_CLIPS)
     chosen = [videos[math.floor(i * len(videos) / wanted)] for i in range(wanted)]

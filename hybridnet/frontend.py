@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hybridnet.progress import Progress, silent
 from hybridnet.report.data import VideoRow
 from hybridnet.video import VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
 
-VIDEO_SUFFIXES = frozenset(".avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .nut .ts .wmv".split())
+VIDEO_SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".nut", ".ts", ".wmv"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +69,9 @@ def find_videos(path: Path) -> list[Path]:
         return [path]
     found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
     if not found:
-        raise VideoError("no video in this folder", where=path, remedy=f"Endings looked for: {' '.join(sorted(VIDEO_SUFFIXES))}")
+        endings = " ".join(sorted(VIDEO_SUFFIXES))
+        raise VideoError("no video in this folder", where=path, remedy=f"Endings looked for: {endings}")
     return found
-
-
-def read_clips(
-    paths: Iterable[Path], preprocess: PreprocessConfig, views: int, *, progress: Progress = silent
-) -> Iterator[ClipInputs]:
-    """Read several clips, one after the other."""
-    for path in paths:
-        yield read_clip(path, preprocess, views, progress=progress)
 
 
 def _row(info: VideoInfo, views: list[ViewTensors]) -> VideoRow:

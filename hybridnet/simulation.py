@@ -47,7 +47,12 @@ def load(path: str | Path | None = None) -> Bundle:
         return read_bundle(Path(path))
     if DEFAULT_BUNDLE.exists():
         return read_bundle(DEFAULT_BUNDLE)
-    return read_bundle(_asset(SHIPPED_BUNDLE))
+    return read_bundle(shipped_bundle_path())
+
+
+def shipped_bundle_path() -> Path:
+    """The small trained model that ships, exported."""
+    return _asset(SHIPPED_BUNDLE)
 
 
 def shipped_checkpoint() -> Path:

@@ -1,0 +1,1 @@
+"""Running both halves: the emulator, Lava, torch, ONNX Runtime, and the bridge between them."""

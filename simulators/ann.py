@@ -49,5 +49,7 @@ class TorchAnnBackend:
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Array]) -> Array:
         """See `AnnBackend.run`."""
-        logits: Array = self.module(*(torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self.input_names)).numpy()
+        logits: Array = self.module(
+            *(torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self.input_names)
+        ).numpy()
         return logits

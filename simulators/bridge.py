@@ -49,13 +49,15 @@ class Bridge:
             if values.shape[1:] != tensor.shape:
                 raise RangeError(f"has shape {values.shape[1:]}, not {tensor.shape}", where=f"bridge {tensor.name}")
             encoding = self.encodings[tensor.name]
-            potentials[tensor.name] = _decode(values, encoding, tensor.name) if fixed_point else values.astype(np.float32)
+            potentials[tensor.name] = (
+                _decode(values, encoding, tensor.name) if fixed_point else values.astype(np.float32)
+            )
             sizes[tensor.name] = math.ceil(values.size * (encoding.bits if fixed_point else FLOAT_BITS) / 8)
         return Crossing(potentials, sizes)
 
 
 def _decode(values: Array, encoding: FixedEncoding, name: str) -> npt.NDArray[np.float32]:
-    """u = v / scale."""
+    """Return to model units: u = v / scale."""
     if not np.issubdtype(values.dtype, np.integer):
         raise RangeError(f"holds {values.dtype}, not integers", where=f"bridge {name}")
     limit = 2 ** (encoding.bits - 1) - 1

@@ -1,7 +1,7 @@
 """The emulator: the chip's integer step, bit for bit, with convolutions batched over time.
 
-A convolution carries nothing from step to step, so all T steps of a layer are convolved at once, in floating point where
-the result is provably an exact integer; then the membrane is scanned over time in int64 (equations: see
+A convolution carries nothing from step to step, so all T steps of a layer are convolved at once, in floating point
+where the result is provably an exact integer; then the membrane is scanned over time in int64 (equations: see
 `hybridnet.partition.program`).
 """
 
@@ -70,8 +70,8 @@ class Emulator:
 def exact_current(x: Tensor, layer: FixedConvLIF) -> Tensor:
     """conv(w, x) + b in exact integers, int64 (T, C_out, H_out, W_out); x integers or spikes (T, C, H, W).
 
-    No partial sum can exceed max|x|·Σ|w| + |b| of its output channel, so a floating-point type that holds all integers up
-    to that bound rounds nothing, in whatever order it adds.
+    No partial sum can exceed max|x|·Σ|w| + |b| of its output channel, so a floating-point type that holds all integers
+    up to that bound rounds nothing, in whatever order it adds.
 
     Raises:
         RangeError: If not even float64 is exact.
@@ -118,7 +118,11 @@ def decayed(v: Tensor, decay: int) -> Tensor:
 def _raise_on_overflow(result: SpikingResult) -> None:
     for name, count in result.overflows.items():
         if count:
-            raise RangeError(f"{count} potentials saturated at 24 bits", where=name, remedy="Calibrate with more head-room")
+            raise RangeError(
+                f"{count} potentials saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
+            )
     for name, count in result.clipped_inputs.items():
         if count:
-            raise RangeError(f"{count} inputs did not fit int8", where=name, remedy="Calibrate on clips with larger inputs")
+            raise RangeError(
+                f"{count} inputs did not fit int8", where=name, remedy="Calibrate on clips with larger inputs"
+            )

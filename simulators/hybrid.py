@@ -46,7 +46,9 @@ def run_hybrid(
     spiking = snn.run(inputs)
     progress(f"spiking half ({snn.name})", 1, 1)
 
-    ann.run(_view(inputs, 0) | bridge.cross(_view(spiking.readouts, 0), fixed_point=snn.fixed_point).potentials)  # warm-up
+    ann.run(
+        _view(inputs, 0) | bridge.cross(_view(spiking.readouts, 0), fixed_point=snn.fixed_point).potentials
+    )  # warm-up
     logits, crossings, bridge_ms, ann_ms = [], [], [], []
     for n in range(views):
         started = time.perf_counter()

@@ -81,7 +81,7 @@ def build_record(
         )
         for name, times in measured.items()
     )
-    partitions, totals = price_partitions(rows, layers)
+    partitions, totals = price_partitions(rows, layers, profile)
     return RunRecord(
         schema=SCHEMA,
         command=command,
@@ -144,9 +144,7 @@ def compare(run: HybridRun, reference: HybridRun) -> Parity:
     return Parity(
         reference="torch float32, same views",
         top1_agrees=bool(run.logits.mean(axis=0).argmax() == reference.logits.mean(axis=0).argmax()),
-        sqnr_db={
-            name: sqnr_db(u, reference.crossing.potentials[name]) for name, u in run.crossing.potentials.items()
-        },
+        sqnr_db={name: sqnr_db(u, reference.crossing.potentials[name]) for name, u in run.crossing.potentials.items()},
         spike_agreement={
             name: spike_agreement(o, reference.spiking.spikes[name]) for name, o in run.spiking.spikes.items()
         },
@@ -160,7 +158,8 @@ def run_notes(video: VideoRow, result: SpikingResult, graph: GraphCount) -> tupl
         "frontend: operations are not counted, only its host time; its total includes opening the clip and transcoding",
         "snn: MACs are non-zero analog inputs times synapses, ACs are spikes times synapses (borders exact)",
         f"ann: MACs of Conv, MatMul and Gemm nodes of the ONNX graph, padding included; uncounted nodes: {uncounted}",
-        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%}, residual {video.saturated_residual:.2%}",
+        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
+        f" residual {video.saturated_residual:.2%}",
     ]
     for name, number in result.overflows.items():
         if number:
@@ -176,7 +175,12 @@ def run_notes(video: VideoRow, result: SpikingResult, graph: GraphCount) -> tupl
 def environment() -> dict[str, str]:
     """Versions and machine, as far as they bear on results and times."""
     installed = {name: _version(name) for name in VERSIONED}
-    return {"python": platform.python_version(), "machine": platform.machine(), "cpus": str(os.cpu_count()), **installed}
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": str(os.cpu_count()),
+        **installed,
+    }
 
 
 def _version(name: str) -> str:
@@ -184,4 +188,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hybridnet.partition.program import FixedProgram, FloatProgram
+from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.simulators.interface import Array, SpikingResult
 
 
@@ -28,7 +28,7 @@ class ViewRun:
 
 def collect(program: FloatProgram | FixedProgram, runs: list[ViewRun], *, record: bool) -> SpikingResult:
     """Stack the views; potentials of every step are kept only when `record` is set."""
-    layers = list(program.layers())
+    layers: list[ConvLIFLayer | FixedConvLIF] = [*program.layers()]
     return SpikingResult(
         inputs={s.name: np.stack([run.inputs[s.name] for run in runs]) for s in program.streams},
         spikes={layer.name: np.stack([run.spikes[layer.name] for run in runs]) for layer in layers},
@@ -38,5 +38,7 @@ def collect(program: FloatProgram | FixedProgram, runs: list[ViewRun], *, record
         latency_ms=np.array([run.latency_ms for run in runs]),
         overflows={layer.name: sum(run.overflows[layer.name] for run in runs) for layer in layers},
         clipped_inputs={s.name: sum(run.clipped_inputs[s.name] for run in runs) for s in program.streams},
-        potentials={layer.name: np.stack([run.potentials[layer.name] for run in runs]) for layer in layers} if record else {},
+        potentials={layer.name: np.stack([run.potentials[layer.name] for run in runs]) for layer in layers}
+        if record
+        else {},
     )

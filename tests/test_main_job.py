@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hybridnet.deploy.bundle import Bundle
 from hybridnet.simulation import load, simulate
 from hybridnet.simulators.lava.compat import lava_is_installed
 
@@ -20,7 +21,7 @@ CLIPS = {
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("empty"))
         return load()
@@ -28,7 +29,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untype
 
 @needs_lava
 @pytest.mark.parametrize(("name", "transcoded"), CLIPS.items())
-def test_emulator_and_lava_agree_to_the_bit(name: str, transcoded: bool, real_clips: Path, shipped) -> None:  # type: ignore[no-untyped-def]
+def test_emulator_and_lava_agree_to_the_bit(name: str, transcoded: bool, real_clips: Path, shipped: Bundle) -> None:
     emulator = simulate(real_clips / name, shipped, snn="emulator", views=3)
     lava = simulate(real_clips / name, shipped, snn="lava", views=3)
     assert emulator.record.video.transcoded is transcoded
@@ -46,7 +47,7 @@ def test_emulator_and_lava_agree_to_the_bit(name: str, transcoded: bool, real_cl
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_the_float_model_agrees_in_top_1(name: str, real_clips: Path, shipped) -> None:  # type: ignore[no-untyped-def]
+def test_the_float_model_agrees_in_top_1(name: str, real_clips: Path, shipped: Bundle) -> None:
     fixed = simulate(real_clips / name, shipped, snn="emulator").record
     in_float = simulate(real_clips / name, shipped, snn="torch", ann="torch").record
     assert fixed.prediction.top_k[0].index == in_float.prediction.top_k[0].index
@@ -55,13 +56,13 @@ def test_the_float_model_agrees_in_top_1(name: str, real_clips: Path, shipped) -
     assert all(sqnr is not None and sqnr > 0 for sqnr in fixed.parity.sqnr_db.values())
 
 
-def test_torch_and_onnxruntime_give_the_same_logits(clip: Path, bundle) -> None:  # type: ignore[no-untyped-def]
+def test_torch_and_onnxruntime_give_the_same_logits(clip: Path, bundle: Bundle) -> None:
     one = simulate(clip, bundle, ann="onnxruntime").run.logits
     other = simulate(clip, bundle, ann="torch").run.logits
     assert np.abs(one - other).max() <= 1e-4
 
 
-def test_a_run_repeats_itself(clip: Path, bundle) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_repeats_itself(clip: Path, bundle: Bundle) -> None:
     one, other = (simulate(clip, bundle).record for _ in range(2))
     same = ("prediction", "video", "model", "parity", "overflows", "clipped_inputs", "notes", "profile")
     assert {f: getattr(one, f) for f in same} == {f: getattr(other, f) for f in same}
@@ -70,7 +71,7 @@ def test_a_run_repeats_itself(clip: Path, bundle) -> None:  # type: ignore[no-un
     ]
 
 
-def test_the_shipped_model_names_the_motion(tmp_path: Path, shipped) -> None:  # type: ignore[no-untyped-def]
+def test_the_shipped_model_names_the_motion(tmp_path: Path, shipped: Bundle) -> None:
     from hybridnet.video.synthetic import MOTIONS, make_clip
 
     right = 0

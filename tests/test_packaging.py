@@ -16,7 +16,9 @@ OUTSIDE = ("deploy", "simulators", "calibration")
 
 def test_declared_packages_are_the_folders() -> None:
     inside = {p.parent.relative_to(ROOT) for p in (ROOT / "hybridnet").rglob("__init__.py")}
-    inside |= {Path("hybridnet") / p.parent.relative_to(ROOT) for name in OUTSIDE for p in (ROOT / name).rglob("__init__.py")}
+    inside |= {
+        Path("hybridnet") / p.parent.relative_to(ROOT) for name in OUTSIDE for p in (ROOT / name).rglob("__init__.py")
+    }
     assert set(SETUP["packages"]) == {".".join(p.parts) for p in inside}
 
 
@@ -33,7 +35,11 @@ def test_links_point_at_the_folders() -> None:
 
 
 def test_data_files_are_found_where_they_are_installed() -> None:
-    for package, suffix in (("hybridnet.configs", ".yaml"), ("hybridnet.report.profiles", ".yaml"), ("hybridnet.assets", ".pt")):
+    for package, suffix in (
+        ("hybridnet.configs", ".yaml"),
+        ("hybridnet.report.profiles", ".yaml"),
+        ("hybridnet.assets", ".pt"),
+    ):
         assert any(f.name.endswith(suffix) for f in resources.files(package).iterdir()), package
     assert (resources.files("hybridnet.assets") / "tiny-motion.bundle" / "manifest.yaml").is_file()
 
@@ -41,7 +47,14 @@ def test_data_files_are_found_where_they_are_installed() -> None:
 def test_dependencies_run_one_way() -> None:
     """hybridnet core ◀ calibration ◀ deploy ◀ simulators ◀ the top-level steps and the command line."""
     order = ["calibration", "deploy", "simulators"]
-    for folder in ("hybridnet/video", "hybridnet/model", "hybridnet/partition", "hybridnet/report", "hybridnet/training", *OUTSIDE):
+    for folder in (
+        "hybridnet/video",
+        "hybridnet/model",
+        "hybridnet/partition",
+        "hybridnet/report",
+        "hybridnet/training",
+        *OUTSIDE,
+    ):
         level = order.index(folder) if folder in order else -1
         for module in (ROOT / folder).rglob("*.py"):
             for imported in _imports(module):
@@ -57,7 +70,9 @@ def _imports(module: Path) -> list[str]:
 
 @pytest.mark.parametrize("command", ["import hybridnet", "import hybridnet.cli; hybridnet.cli.build_parser()"])
 def test_importing_is_light(command: str) -> None:
-    code = f"{command}; import sys; print(*[m for m in sys.modules if m.split('.')[0] in ('torch', 'lava', 'onnx', 'av')])"
+    code = (
+        f"{command}; import sys; print(*[m for m in sys.modules if m.split('.')[0] in ('torch', 'lava', 'onnx', 'av')])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == ""
 
@@ -74,5 +89,9 @@ def test_public_names_resolve() -> None:
 
 def test_no_text_names_the_machine_that_made_it() -> None:
     ours = [p for p in ROOT.rglob("*") if p.suffix in {".py", ".md", ".yaml", ".toml", ".json", ".txt"} and p.is_file()]
-    kept = [p for p in ours if not any(part.startswith(".") or part in ("demo", "runs", "build") for part in p.relative_to(ROOT).parts)]
+    kept = [
+        p
+        for p in ours
+        if not any(part.startswith(".") or part in ("demo", "runs", "build") for part in p.relative_to(ROOT).parts)
+    ]
     assert [p for p in kept if "/" + "work/" in p.read_text(encoding="utf-8")] == []

@@ -1,7 +1,7 @@
-"""The command line: `hybridnet COMMAND`. Each command is one small module; this one parses, dispatches and reports errors.
+"""The command line. Each command is one small module; this one parses, dispatches and reports errors.
 
-Results go to stdout, progress and diagnostics to stderr. Exit codes: 0 done, 1 an error the user can correct (one line, with
-what to do), 2 wrong usage, 130 interrupted.
+Results go to stdout, progress and diagnostics to stderr. Exit codes: 0 done, 1 an error the user can correct (one
+line, with what to do), 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMMANDS = {
     "demo": "make a clip (or take one) and run the whole main job on it",
     "doctor": "tell what is installed, what works, and how to install the rest",
 }
-"""Each command lives in hybridnet.cli.<command> with `add_arguments(parser)` and `run(args)`; `args.typed` is the command as it was typed."""
+"""Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
 

@@ -13,7 +13,9 @@ CLIP_MOTION, CLIP_SEED, CLIP_FRAMES = "zoom_in", 4_000_000, 96
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("video", nargs="?", type=Path, metavar="VIDEO", help="a clip (default: one is made)")
-    parser.add_argument("-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write (default: demo)")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write (default: demo)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -56,25 +56,26 @@ def describe(bundle: Bundle) -> str:
 
     graph, parity = count_graph(bundle.ann_path), bundle.parity
     ann_macs = sum(node.macs for node in graph.nodes)
-    fixed, onnx = parity["fixed_point"], parity["onnx"]
+    fixed, onnx, scales = parity["fixed_point"], parity["onnx"], bundle.manifest.quantisation
     lines = [f"Model    {bundle.manifest.model.name}, {len(bundle.manifest.labels)} classes"]
     for stream, fixed_stream in zip(bundle.program.streams, bundle.fixed.streams, strict=True):
         for layer, chip in zip(stream.layers, fixed_stream.layers, strict=True):
             size = "×".join(map(str, layer.geometry.output_shape))
             lines.append(
-                f"SNN      {layer.name}: {size} neurons, {layer.input_kind} input, λ {layer.leak:.3f}, vth {layer.threshold:.3f}"
-                f" → dv {chip.decay}, vth {chip.threshold}"
+                f"SNN      {layer.name}: {size} neurons, {layer.input_kind} input,"
+                f" λ {layer.leak:.3f}, vth {layer.threshold:.3f} → dv {chip.decay}, vth {chip.threshold}"
             )
     for tensor in bundle.bridge:
-        bits = bundle.encodings[tensor.name].bits
-        lines.append(f"Bridge   {tensor.name}: {'×'.join(map(str, tensor.shape))}, {bits} bits, {count(tensor.elements * bits // 8)}B per view")
+        bits, size = bundle.encodings[tensor.name].bits, "×".join(map(str, tensor.shape))
+        lines.append(f"Bridge   {tensor.name}: {size}, {bits} bits, {count(tensor.elements * bits // 8)}B per view")
     lines += [
         f"ANN      {len(graph.nodes)} counted ONNX nodes, {count(ann_macs)}MAC per view, opset {bundle.manifest.opset}",
-        f"Scales   {bundle.manifest.quantisation.rule}, {bundle.manifest.quantisation.views} views of {bundle.manifest.quantisation.calibrated_on}",
+        f"Scales   {scales.rule}, {scales.views} views of {scales.calibrated_on}",
         f"Parity   split = model: exact ({parity['views']} views)",
         f"         ONNX = torch: max {onnx['max_abs']:.1e}, mean {onnx['mean_abs']:.1e} on logits"
         f" ({'within' if onnx['ok'] else 'ABOVE'} {onnx['tolerance']:g})",
-        f"         fixed ≈ float: u[T] SQNR {_decibels(fixed['sqnr_db'])}; top-1 agrees on {fixed['top1_agreement']:.1%} of views",
+        f"         fixed ≈ float: u[T] SQNR {_decibels(fixed['sqnr_db'])};"
+        f" top-1 agrees on {fixed['top1_agreement']:.1%} of views",
         f"Wrote    {bundle.path}/",
         f"Next:    hybridnet simulate VIDEO --bundle {bundle.path}",
     ]

@@ -11,14 +11,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="MPEG-4 or H.264 files")
     parser.add_argument("--bundle", type=Path, metavar="DIR",
-                        help="what to run (default: ./hybridnet-bundle, else the small trained model that ships)")  # fmt: skip
+                        help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     parser.add_argument("--snn", default="emulator", choices=["emulator", "lava", "torch"],
                         help="back-end of the spiking half (default: emulator)")  # fmt: skip
     parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
                         help="back-end of the ANN half (default: onnxruntime)")  # fmt: skip
     parser.add_argument("--views", type=int, default=8, metavar="N", help="GOPs sampled per clip (default: 8)")
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes listed (default: 5)")
-    parser.add_argument("--profile", default="horowitz45", metavar="NAME_OR_YAML", help="energy profile (default: horowitz45)")
+    parser.add_argument(
+        "--profile", default="horowitz45", metavar="NAME_OR_YAML", help="energy profile (default: horowitz45)"
+    )
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run record; - for stdout, instead of text")
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--config", default="tiny", metavar="NAME_OR_YAML", help="model size and recipe (default: tiny)")
+    parser.add_argument(
+        "--config", default="tiny", metavar="NAME_OR_YAML", help="model size and recipe (default: tiny)"
+    )
     parser.add_argument("--data", default="motion", choices=["motion"], help="the synthetic motion set (default)")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the config's")

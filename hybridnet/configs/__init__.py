@@ -1,0 +1,1 @@
+"""Named configs: a model size and a training recipe each."""

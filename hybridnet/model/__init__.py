@@ -1,0 +1,1 @@
+"""The reference model: spiking temporal modulators, transformer, mixer."""

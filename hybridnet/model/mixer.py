@@ -41,13 +41,11 @@ class ConvFolding(nn.Module):
 class ConvFusion(nn.Module):
     """Fuses the folded maps with the low-level temporal maps that skip the transformer.
 
-    The low-level maps (u[T] of each STM's first layer) are mixed across channels by a pointwise convolution at their own
-    resolution, averaged over each patch of the grid, joined to the folded maps, and mixed pointwise again.
+    The low-level maps (u[T] of each STM's first layer) are mixed across channels by a pointwise convolution at their
+    own resolution, averaged over each patch of the grid, joined to the folded maps, and mixed pointwise again.
     """
 
-    def __init__(
-        self, folded_channels: int, low_channels: int, width: int, low_side: int, low_patch: int
-    ) -> None:
+    def __init__(self, folded_channels: int, low_channels: int, width: int, low_side: int, low_patch: int) -> None:
         super().__init__()
         self.pad = border(low_side, low_patch, 0) * 2
         self.low_mix = nn.Conv2d(low_channels, 4 * low_channels, kernel_size=1)
@@ -65,9 +63,7 @@ class DenseBlock(nn.Module):
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
-        self.grow = nn.ModuleList(
-            nn.Conv2d(width + i * growth, growth, kernel_size=3, padding=1) for i in range(4)
-        )
+        self.grow = nn.ModuleList(nn.Conv2d(width + i * growth, growth, kernel_size=3, padding=1) for i in range(4))
         self.join = nn.Conv2d(width + 4 * growth, width, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """The hybrid network: two spiking temporal modulators, then everything analog.
 
-    motion vectors ▶ STM-MV ─┬▶ u[T] ▶ patches ┐
-    residuals      ▶ STM-R  ─┼▶ u[T] ▶ patches ├▶ positions ▶ transformer ▶ token folding ▶ Conv Folding ┐
-    I-frame ─────────────────│────────▶ patches ┘                                                         ▼
-                             └▶ u[T] of the first layers ─────────────────────────────────────────▶ Conv Fusion
-                                                                        classifier ◀ average ◀ RRDB ◀────┘
+motion vectors ▶ STM-MV ─┬▶ u[T] ▶ patches ┐
+residuals      ▶ STM-R  ─┼▶ u[T] ▶ patches ├▶ positions ▶ transformer ▶ token folding ▶ Conv Folding ┐
+I-frame ─────────────────│────────▶ patches ┘                                                         ▼
+                         └▶ u[T] of the first layers ─────────────────────────────────────────▶ Conv Fusion
+                                                                    classifier ◀ average ◀ RRDB ◀────┘
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hybridnet.config import ModelConfig
 from hybridnet.model.embedding import PatchEmbedding, PositionalEncoding, grid_side
 from hybridnet.model.mixer import RRDB, ConvFolding, ConvFusion, TokenFolding
-from hybridnet.model.stm import build_stm
+from hybridnet.model.stm import SpikingStack, build_stm
 from hybridnet.model.transformer import UnifiedTransformer
 
 MOTION_CHANNELS, COLOUR_CHANNELS = 2, 3
@@ -33,7 +33,9 @@ class HybridNet(nn.Module):
         first_stride, last_stride = stm.strides[0], math.prod(stm.strides)
         grid = grid_side(side, config.patch)
 
-        self.stm = nn.ModuleDict({"mv": build_stm(stm, MOTION_CHANNELS, side), "r": build_stm(stm, COLOUR_CHANNELS, side)})
+        self.stm = nn.ModuleDict(
+            {"mv": build_stm(stm, MOTION_CHANNELS, side), "r": build_stm(stm, COLOUR_CHANNELS, side)}
+        )
         low_side, temporal_side = (math.ceil(side / stride) for stride in (first_stride, last_stride))
 
         self.patch_i = PatchEmbedding(COLOUR_CHANNELS, d, side, config.patch, config.patch_overlap)
@@ -57,7 +59,9 @@ class HybridNet(nn.Module):
         )
         self.rrdb = nn.Sequential(*(RRDB(config.mixer_width, config.rrdb_growth) for _ in range(config.rrdb_blocks)))
         self.head = nn.Sequential(
-            nn.LayerNorm(config.mixer_width), nn.Dropout(config.dropout), nn.Linear(config.mixer_width, config.num_classes)
+            nn.LayerNorm(config.mixer_width),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.mixer_width, config.num_classes),
         )
 
     def forward(self, i_frame: Tensor, motion_vectors: Tensor, residuals: Tensor) -> Tensor:
@@ -79,6 +83,10 @@ class HybridNet(nn.Module):
         mixed = self.rrdb(self.conv_fusion(folded, (mv[0], r[0])))
         return self.head(mixed.mean(dim=(2, 3)))
 
+    def stacks(self) -> dict[str, SpikingStack]:
+        """The spiking half: the STM of each stream."""
+        return {name: stack for name, stack in self.stm.items() if isinstance(stack, SpikingStack)}
+
 
 def example_inputs(config: ModelConfig, batch: int = 1) -> dict[str, Tensor]:
     """Zero inputs of the model's shapes, by the name of each argument of `HybridNet.forward`."""
@@ -88,4 +96,3 @@ def example_inputs(config: ModelConfig, batch: int = 1) -> dict[str, Tensor]:
         "motion_vectors": torch.zeros(batch, steps, MOTION_CHANNELS, side, side),
         "residuals": torch.zeros(batch, steps, COLOUR_CHANNELS, side, side),
     }
-

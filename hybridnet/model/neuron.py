@@ -3,8 +3,8 @@ r"""The ConvLIF neuron: a leaky integrate-and-fire membrane behind a convolution
     u[t] = conv(w, o_prev[t]) + b + λ·u[t−1] − vth·o[t−1]        (soft reset; paper eq. 3)
     o[t] = 1 if u[t] > vth else 0                                (paper eq. 4)
 
-The reset is delayed by one step, so u[t] is what the membrane holds *before* any reset. With `hard` reset the potential is
-cleared instead: λ·u[t−1]·(1 − o[t−1]).
+The reset is delayed by one step, so u[t] is what the membrane holds *before* any reset. With `hard` reset the
+potential is cleared instead: λ·u[t−1]·(1 − o[t−1]).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def lif_step(
         u_new = current + leak * state.u - threshold * state.o
     else:
         u_new = current + leak * state.u * (1 - state.o)
-    return LIFState(u_new, ArctanSpike.apply(u_new - threshold, surrogate_width))
+    return LIFState(u_new, ArctanSpike.apply(u_new - threshold, surrogate_width))  # type: ignore[no-untyped-call]
 
 
 class ConvLIF(nn.Module):
@@ -121,7 +121,8 @@ class ConvLIF(nn.Module):
         Returns:
             u and o of every step, each (B, T, C_out, H_out, W_out).
         """
-        # Nothing recurrent crosses the convolution, so all steps go through it at once; channels-last is its fast layout.
+        # Nothing recurrent crosses the convolution, so all steps go through it at once; channels-last is its fast
+        # layout.
         frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         current = self.norm(self.conv(frames)).unflatten(0, (-1, x.shape[1]))
         leak, threshold = self.leak, self.threshold

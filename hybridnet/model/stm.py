@@ -5,6 +5,8 @@ What leaves the stack is the analog membrane potential u[T] after the last step 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from hybridnet.config import STMConfig
@@ -15,19 +17,21 @@ from hybridnet.partition.program import ConvGeometry
 class SpikingStack(nn.Module):
     """ConvLIF layers in a row; the unit that the partitioner places on the chip."""
 
+    layers: Sequence[ConvLIF]
+
     def __init__(self, layers: list[ConvLIF], read_out: tuple[int, ...]) -> None:
         """Stack `layers`; `read_out` lists the indices of layers whose u[T] is returned, in ascending order."""
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(layers)  # type: ignore[assignment]  # a ModuleList of ConvLIFs is one
         self.read_out = read_out
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """u[T] of each read-out layer, (B, C_l, H_l, W_l), from x (B, T, C, H, W)."""
+        """Read out u[T] of each read-out layer, (B, C_l, H_l, W_l), from x (B, T, C, H, W)."""
         states = self.trace(x)
         return tuple(states[i].u[:, -1] for i in self.read_out)
 
     def trace(self, x: Tensor) -> list[LIFState]:
-        """u and o of every layer and step, each (B, T, C_l, H_l, W_l)."""
+        """Run one window; u and o of every layer and step, each (B, T, C_l, H_l, W_l)."""
         states: list[LIFState] = []
         for layer in self.layers:
             states.append(layer(x))

@@ -1,0 +1,1 @@
+"""Cutting a model in two: placement rules, the splitter, the spiking program, the bridge."""

@@ -8,7 +8,8 @@ step of which computes, in float (DESIGN: paper eq. 3-4)
 
 and on the chip, with integers (Loihi 2 shape; tz truncates toward zero, sat24 clips to ±(2²³ − 1), s = 6)
 
-    v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + ((conv(w, x[t]) + b) << s) − (vth << s)·o[t−1] ),   o[t] = v > vth << s
+    v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + ((conv(w, x[t]) + b) << s) − (vth << s)·o[t−1] ),   o[t] = v > vth <<
+    s
 
 (hard reset: v[t−1] is 0 where o[t−1]). u = v / (2^s · S_w · S_x) returns to model units. State is zero before the first
 step of each window. What a layer reads out is u[T], after the last step and before any reset.

@@ -1,7 +1,7 @@
 """Placement rules: what a model must be so that its spiking stacks can leave for the chip.
 
-One function per rule. The first line of its docstring is the rule as users read it (docs/placement-rules.md is made from
-these); it returns None, or what breaks the rule. `RULES` gives each its id and its remedy.
+One function per rule. The first line of its docstring is the rule as users read it (docs/placement-rules.md is made
+from these); it returns None, or what breaks the rule. `RULES` gives each its id and its remedy.
 """
 
 from __future__ import annotations
@@ -102,7 +102,11 @@ def stack_names_differ(model: TracedModel) -> Iterator[Violation]:
 
 RULES = (
     Rule("R101", has_a_spiking_stack, "Build the temporal encoder as a SpikingStack of ConvLIF layers"),
-    Rule("R102", stack_reads_a_model_input, "Let ANN layers come after the spiking stack: the chip cannot wait for the host"),
+    Rule(
+        "R102",
+        stack_reads_a_model_input,
+        "Let ANN layers come after the spiking stack: the chip cannot wait for the host",
+    ),
     Rule("R103", stack_input_fits, "Pass example inputs of the shape the stack was built for"),
     Rule("R104", stacks_share_their_steps, "Give all streams the same number of P-frames"),
     Rule("R105", potentials_leave_by_index, "Index the stack's result before using it"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,7 +42,9 @@ class Partition:
         for stream in self.program.streams:
             stack = self.stacks[stream.name]
             read_out = dict(zip(stack.read_out, stack(inputs[stream.input_name]), strict=True))
-            values |= {t.name: read_out[int(t.layer.rpartition(".")[2])] for t in self.bridge if _stream_of(t) == stream.name}
+            values |= {
+                t.name: read_out[int(t.layer.rpartition(".")[2])] for t in self.bridge if _stream_of(t) == stream.name
+            }
         logits: Tensor = self.ann(*(values[name] for name in self.ann_inputs))
         return logits
 
@@ -125,8 +126,8 @@ def _cut_stacks_out(traced: TracedModel) -> tuple[BridgeTensor, ...]:
     inputs: dict[str, fx.Node] = {}
     last_input = [node for node in graph.nodes if node.op == "placeholder"][-1]
     for node, stack in traced.stacks.items():
-        for user in sorted(node.users, key=lambda user: stack.read_out[operator.index(user.args[1])]):
-            layer = stack.read_out[operator.index(user.args[1])]
+        for user in sorted(node.users, key=lambda user: _read_layer(user, stack)):
+            layer = _read_layer(user, stack)
             name = f"{_name(node)}_{layer}_u"
             if name not in inputs:
                 with graph.inserting_after(last_input):
@@ -141,6 +142,14 @@ def _cut_stacks_out(traced: TracedModel) -> tuple[BridgeTensor, ...]:
             graph.erase_node(node)
     graph.lint()
     return tuple(bridge.values())
+
+
+def _read_layer(user: fx.Node, stack: SpikingStack) -> int:
+    """The layer whose potential `stack(x)[index]` takes; placement rule R105 has seen that the index is a constant."""
+    index = user.args[1]
+    if not isinstance(index, int):
+        raise PartitionError("takes a potential by something else than a constant index", where=user.name)
+    return stack.read_out[index]
 
 
 def _name(node: fx.Node) -> str:

@@ -1,0 +1,1 @@
+"""Counting, pricing and rendering; report data apart from how it is drawn."""

@@ -14,17 +14,18 @@ Array = npt.NDArray[Any]
 
 
 def taps(size_in: int, size_out: int, kernel: int, stride: int, padding: int, dilation: int) -> npt.NDArray[np.int64]:
-    """Along one axis, how many (output, kernel tap) pairs read each input position: border-exact fan-out, (size_in,)."""
+    """How many (output, kernel tap) pairs read each input position along one axis: border-exact fan-out, (size_in,)."""
     position = np.arange(size_out)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
     inside = position[(position >= 0) & (position < size_in)]
     return np.bincount(inside, minlength=size_in)
 
 
 def fan_out(geometry: ConvGeometry) -> npt.NDArray[np.int64]:
-    """Synapses that leave one input channel at each position, (H, W); all taps inside the border, zero weights included."""
+    """Synapses that leave one input channel at each position, (H, W): all taps inside the border, zero weights too."""
     g = geometry
     vertical, horizontal = (
-        taps(*axis) for axis in zip(g.input_shape[1:], g.output_shape[1:], g.kernel, g.stride, g.padding, g.dilation, strict=True)
+        taps(*axis)
+        for axis in zip(g.input_shape[1:], g.output_shape[1:], g.kernel, g.stride, g.padding, g.dilation, strict=True)
     )
     return np.outer(vertical, horizontal) * (g.out_channels // g.groups)
 

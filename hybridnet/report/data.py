@@ -1,7 +1,7 @@
 """The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/1`.
 
-Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is None,
-with the reason in `notes`; never 0.
+Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
+None, with the reason in `notes`; never 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Ops:
     """Operations of one run (all views).
 
     Attributes:
-        macs: Multiply-accumulates: dense ones of the ANN half; in the spiking half non-zero analog inputs times synapses.
+        macs: Multiply-accumulates: dense ones of the ANN half; in the spiking half non-zero analog inputs times
+            synapses.
         acs: Synaptic operations: spikes arriving at existing synapses, each an accumulate.
         dense_macs: What the same layers cost without event-driven skipping.
         neuron_updates: Membrane updates, one per neuron and step.
@@ -163,10 +164,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the partitions that have a value."""
+    """Sums over the partitions that have a value.
+
+    Attributes:
+        snn_dense_energy_pj: What the spiking half would cost if it ran dense, every input times every synapse as a MAC.
+    """
 
     latency_ms: float
     energy_pj: Energy
+    snn_dense_energy_pj: Energy
 
 
 @dataclass(frozen=True)

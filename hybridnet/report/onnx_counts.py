@@ -19,8 +19,10 @@ from hybridnet.errors import BundleError
 Shapes = Mapping[str, tuple[int, ...]]
 
 DATA_MOVEMENT = frozenset(
-    "Cast Concat Constant ConstantOfShape Expand Flatten Gather Identity Pad Reshape Shape Slice Split Squeeze Tile Transpose "
-    "Unsqueeze".split()
+    (
+        *("Cast", "Concat", "Constant", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Pad"),
+        *("Reshape", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
+    )
 )
 """Operators that compute nothing."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from hybridnet.report.data import Energy, LayerRow, PartitionRow, ProfileRow, RunRecord, Totals, total_ops
+from hybridnet.report.data import Energy, LayerRow, Ops, PartitionRow, ProfileRow, RunRecord, Totals, total_ops
 from hybridnet.report.energy import Profile, price
 
 PRICED = ("snn", "bridge", "ann")
@@ -16,7 +16,7 @@ def price_layers(layers: tuple[LayerRow, ...], profile: Profile) -> tuple[LayerR
 
 
 def price_partitions(
-    partitions: tuple[PartitionRow, ...], layers: tuple[LayerRow, ...]
+    partitions: tuple[PartitionRow, ...], layers: tuple[LayerRow, ...], profile: Profile
 ) -> tuple[tuple[PartitionRow, ...], Totals]:
     """Partitions with the sum of their layers' counts and energies, and the totals over all."""
     rows: list[PartitionRow] = []
@@ -32,13 +32,15 @@ def price_partitions(
         else row
         for row in rows
     )
-    return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total)
+    spiking = total_ops(layer.ops for layer in layers if layer.partition == "snn")
+    dense = price(Ops(macs=spiking.dense_macs, neuron_updates=spiking.neuron_updates), profile)
+    return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total, dense)
 
 
 def reprice(record: RunRecord, profile: Profile) -> RunRecord:
     """The record priced by another profile, from its recorded counts alone."""
     layers = price_layers(record.layers, profile)
-    partitions, totals = price_partitions(record.partitions, layers)
+    partitions, totals = price_partitions(record.partitions, layers, profile)
     kept = tuple(note for note in record.notes if not note.startswith(NOT_PRICED))
     return dataclasses.replace(
         record,

@@ -9,7 +9,10 @@ from hybridnet.report.data import Energy, Latency, Ops, PartitionRow, RunRecord
 
 def render_text(record: RunRecord) -> str:
     """Headline, prediction, the table of partitions, parity and notes."""
-    return "\n\n".join((_headline(record), _prediction(record), _partitions(record), _parity(record), _notes(record))) + "\n"
+    return (
+        "\n\n".join((_headline(record), _prediction(record), _partitions(record), _parity(record), _notes(record)))
+        + "\n"
+    )
 
 
 def render_layers(record: RunRecord) -> str:
@@ -53,7 +56,17 @@ def _partitions(record: RunRecord) -> str:
         f"* energy is modelled with profile {record.profile.name}, not measured; operations are counted;\n"
         "  ms are measured on this host (they say nothing of a neuromorphic chip), for all views together."
     )
-    return table(heading, rows, left=2) + "\n" + footer
+    return f"{table(heading, rows, left=2)}\n{footer}\n{_against_dense(record)}"
+
+
+def _against_dense(record: RunRecord) -> str:
+    """The saving of events, visible and honest."""
+    dense = record.totals.snn_dense_energy_pj.reference
+    events = next(row.energy_pj for row in record.partitions if row.name == "snn")
+    if events is None or dense == 0:
+        return "  the spiking half was not priced against a dense run."
+    share = events.reference / dense
+    return f"  the spiking half run dense would cost {joules(dense)}*; as events it costs {share:.1%} of that."
 
 
 def _partition_cells(row: PartitionRow) -> tuple[str, ...]:
@@ -99,7 +112,10 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> s
     lines = [tuple(heading), *(tuple(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
     drawn = [
-        "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     ]
     return "\n".join((drawn[0], "─" * (sum(widths) + 2 * len(widths) - 2), *drawn[1:]))

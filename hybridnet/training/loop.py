@@ -1,4 +1,4 @@
-"""Training: Adam with decoupled weight decay, linear warm-up, cosine decay; the best epoch by validation accuracy wins."""
+"""Training: Adam with decoupled weight decay, linear warm-up, cosine decay; the best epoch on validation wins."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def evaluate(model: HybridNet, views: ViewSet, batch_size: int = 64) -> Evaluati
     confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64)
     confusion.index_put_((label, predicted), torch.ones(clips, dtype=torch.int64), accumulate=True)
     return Evaluation(
-        accuracy=float((predicted == label).float().mean()),
-        view_accuracy=float((logits.argmax(1) == views.label).float().mean()),
+        accuracy=float((predicted == label).double().mean()),
+        view_accuracy=float((logits.argmax(1) == views.label).double().mean()),
         confusion=confusion.tolist(),
     )

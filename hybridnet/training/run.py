@@ -99,7 +99,7 @@ def run_training(
     test = evaluate(model, sets[2])
     metrics = {"test_accuracy": test.accuracy, "validation_accuracy": best.accuracy, "data": "motion"}
     save_checkpoint(out / CHECKPOINT, Checkpoint(model, MOTIONS, metrics))
-    neurons = {f"{name}.{i}": layer for name, stack in model.stm.items() for i, layer in enumerate(stack.layers)}
+    neurons = {f"{name}.{i}": layer for name, stack in model.stacks().items() for i, layer in enumerate(stack.layers)}
     record = TrainingRecord(
         command=command,
         config=to_dict(dataclasses.replace(experiment, model=model_config)),

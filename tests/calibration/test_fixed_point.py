@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from small_model import SMALL, random_layer, small_checkpoint
 
 from hybridnet.calibration.compare import spike_agreement, sqnr_db
 from hybridnet.calibration.fixed_point import HEADROOM, quantise_layer, quantise_program, weight_scale
@@ -11,7 +12,6 @@ from hybridnet.errors import RangeError
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.program import BIAS_MAX, POTENTIAL_MAX, THRESHOLD_MAX, WEIGHT_MAX, ConvGeometry
 from hybridnet.partition.splitter import partition
-from small_model import SMALL, random_layer, small_checkpoint
 
 GEOMETRY = ConvGeometry((2, 6, 5), 3, (3, 3))
 
@@ -58,7 +58,7 @@ def test_observation_is_the_largest_magnitude() -> None:
     seen = observe(split, inputs)
     assert seen.views == 3
     assert seen.input_max["mv"] == pytest.approx(float(inputs["motion_vectors"].abs().max()))
-    u = model.stm["r"].trace(inputs["residuals"])[1].u  # type: ignore[operator]
+    u = model.stacks()["r"].trace(inputs["residuals"])[1].u
     assert seen.potential_max["r.1"] == pytest.approx(float(u.detach().abs().max()), rel=1e-5)
 
 

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type,union-attr"
 """The command line as users meet it: exit codes, one line per error, nothing half-written."""
 
 import json
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import time
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -74,7 +76,9 @@ def hevc(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("make", [missing, empty, text, png, audio, no_p_frames, hevc])
-def test_a_bad_video_is_one_line_and_exit_1(make, bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_video_is_one_line_and_exit_1(
+    make: Callable[[Path], Path], bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = make(tmp_path)
     code = main(["simulate", str(video), "--bundle", str(bundle.path), "--json", str(tmp_path / "run.json")])
     assert_one_error(code, capsys, video.name)
@@ -98,7 +102,9 @@ def test_a_bad_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
 
 
-def test_a_bundle_with_a_flipped_byte(bundle: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_with_a_flipped_byte(
+    bundle: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = Path(shutil.copytree(bundle.path, tmp_path / "copy"))
     content = bytearray((copy / "ann.onnx").read_bytes())
     content[1000] ^= 1
@@ -197,7 +203,10 @@ def test_a_closed_pipe_is_no_error(bundle: Bundle, clip: Path) -> None:
 def test_the_example_runs(checkpoint_path: Path, clip: Path, tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "classify_clip.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(checkpoint_path), str(clip), str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, str(script), str(checkpoint_path), str(clip), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "busiest spiking layer" in done.stdout
     assert "mv_1_u: (3, 6, 20, 20)" in done.stdout

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type"
 """Bundles: whole or absent, checked when read, the same program back."""
 
 import dataclasses
@@ -26,11 +27,11 @@ def copy(bundle: Bundle, tmp_path: Path) -> Path:
 
 def test_the_program_comes_back_identical(bundle: Bundle, checkpoint_path: Path) -> None:
     program, fixed = read_program(bundle.path / PROGRAM)
-    stacks = load_checkpoint(checkpoint_path).model.stm
+    stacks = load_checkpoint(checkpoint_path).model.stacks()
     for layer, chip in zip(program.layers(), fixed.layers(), strict=True):
         stream, index = layer.name.split(".")
-        module = stacks[stream].layers[int(index)]  # type: ignore[index, union-attr]
-        assert np.array_equal(layer.weight, module.folded()[0].double().numpy())  # type: ignore[operator]
+        module = stacks[stream].layers[int(index)]
+        assert np.array_equal(layer.weight, module.folded()[0].double().numpy())
         assert chip.geometry == layer.geometry
 
 
@@ -38,7 +39,9 @@ def test_netx_files_hold_the_same_program(bundle: Bundle) -> None:
     for stream, chip in zip(bundle.program.streams, bundle.fixed.streams, strict=True):
         from_net, fixed_from_net, steps = read_net(bundle.net_paths[stream.name])
         assert steps == bundle.program.steps
-        for ours, theirs in zip((*stream.layers, *chip.layers), (*from_net.layers, *fixed_from_net.layers), strict=True):
+        for ours, theirs in zip(
+            (*stream.layers, *chip.layers), (*from_net.layers, *fixed_from_net.layers), strict=True
+        ):
             for field in dataclasses.fields(ours):
                 assert np.array_equal(getattr(ours, field.name), getattr(theirs, field.name)), field.name
 
@@ -67,13 +70,14 @@ def test_missing_parts_and_foreign_manifests_are_refused(copy: Path) -> None:
     with pytest.raises(BundleError, match="no bundle here"):
         read_bundle(copy / "nowhere")
     manifest = yaml.safe_load((copy / MANIFEST).read_text())
-    for change, message in (
+    changes: tuple[tuple[dict[str, object], str], ...] = (
         ({"schema": "hybridnet.bundle/99"}, "schema"),
         ({"surprise": 1}, "surprise"),
         ({"files": {}}, "lacks"),
         ({"files": manifest["files"] | {"../outside": "0"}}, "outside the bundle"),
         ({"streams": ["mv"]}, "other streams"),
-    ):
+    )
+    for change, message in changes:
         (copy / MANIFEST).write_text(yaml.safe_dump(manifest | change))
         with pytest.raises(BundleError, match=message):
             read_bundle(copy)
@@ -125,7 +129,13 @@ def test_foreign_and_unfitting_checkpoints_are_refused(tmp_path: Path, checkpoin
     with pytest.raises(CheckpointError, match="is not a hybridnet"):
         load_checkpoint(tmp_path / "foreign.pt")
     content = torch.load(checkpoint_path, weights_only=True)
-    for change in ({"labels": ["one"]}, {"state_dict": {}}, {"config": {"width": -1}}, {"metrics": 3}):
+    changes: tuple[dict[str, object], ...] = (
+        {"labels": ["one"]},
+        {"state_dict": {}},
+        {"config": {"width": -1}},
+        {"metrics": 3},
+    )
+    for change in changes:
         torch.save(content | change, tmp_path / "bad.pt")
         with pytest.raises((CheckpointError, ValueError), match=r"bad\.pt|width"):
             load_checkpoint(tmp_path / "bad.pt")

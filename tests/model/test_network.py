@@ -1,16 +1,18 @@
+# mypy: disable-error-code="arg-type,union-attr,operator"
 """The blocks of the network: sizes, shapes, folding, and odd inputs."""
 
 import dataclasses
 
 import pytest
 import torch
+from small_model import SMALL
 
 from hybridnet.config import ModelConfig, load_experiment
 from hybridnet.model.embedding import PatchEmbedding, PositionalEncoding
 from hybridnet.model.mixer import RRDB, TokenFolding
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.transformer import SelfAttention
-from small_model import SMALL
+
 
 def parameters(config: ModelConfig) -> int:
     with torch.device("meta"):
@@ -51,7 +53,7 @@ def test_all_three_modalities_matter() -> None:
 def test_token_folding_undoes_the_patch_order() -> None:
     embed = PatchEmbedding(1, 1, side=12, patch=4, overlap=0)
     torch.nn.init.constant_(embed.project.weight, 1 / 16)
-    torch.nn.init.zeros_(embed.project.bias)  # type: ignore[arg-type]
+    torch.nn.init.zeros_(embed.project.bias)
     maps = [torch.rand(2, 1, 12, 12) for _ in range(3)]
     folded = TokenFolding(modalities=3, side=3)(torch.cat([embed(m) for m in maps], dim=1))
     for original, back in zip(maps, folded, strict=True):
@@ -65,7 +67,8 @@ def test_attention_equals_its_formula() -> None:
     out = torch.zeros(1, 5, 6)
     for head in range(2):
         q, k, v = (
-            x[0] @ weight[part * 6 + head * 3 : part * 6 + head * 3 + 3].T + bias[part * 6 + head * 3 : part * 6 + head * 3 + 3]
+            x[0] @ weight[part * 6 + head * 3 : part * 6 + head * 3 + 3].T
+            + bias[part * 6 + head * 3 : part * 6 + head * 3 + 3]
             for part in range(3)
         )
         out[0, :, head * 3 : head * 3 + 3] = torch.softmax(q @ k.T / 3**0.5, dim=-1) @ v

@@ -31,7 +31,9 @@ def run(current: torch.Tensor, leak: float, threshold: float, reset: Reset) -> l
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 @settings(deadline=None, max_examples=50)
 @given(
-    current=st.lists(st.floats(-2, 2), min_size=1, max_size=12), leak=st.floats(0.01, 0.99), threshold=st.floats(0.05, 2)
+    current=st.lists(st.floats(-2, 2), min_size=1, max_size=12),
+    leak=st.floats(0.01, 0.99),
+    threshold=st.floats(0.05, 2),
 )
 def test_step_equals_the_equation(reset: Reset, current: list[float], leak: float, threshold: float) -> None:
     values = torch.tensor(current, dtype=torch.float64)
@@ -60,9 +62,7 @@ def test_conv_lif_equals_snntorch() -> None:
     layer = ConvLIF(geometry, leak=0.9, threshold=1.0).double()  # snnTorch multiplies the threshold in float32
     x = 2 * torch.randn(2, 11, 3, 9, 7, dtype=torch.float64)
     got = layer(x)
-    oracle = snntorch.Leaky(
-        beta=layer.leak.detach(), threshold=1.0, reset_mechanism="subtract", reset_delay=True
-    )
+    oracle = snntorch.Leaky(beta=layer.leak.detach(), threshold=1.0, reset_mechanism="subtract", reset_delay=True)
     membrane = torch.zeros(2, *geometry.output_shape, dtype=torch.float64)
     for t in range(11):
         spikes, membrane = oracle(layer.conv(x[:, t]), membrane)
@@ -79,7 +79,7 @@ def test_windows_do_not_leak_into_each_other() -> None:
 
 def test_surrogate_gradient_is_the_arctan_bell() -> None:
     distance = torch.tensor([-0.3, 0.0, 0.2], requires_grad=True)
-    ArctanSpike.apply(distance, 100.0).sum().backward()
+    ArctanSpike.apply(distance, 100.0).sum().backward()  # type: ignore[no-untyped-call]
     assert distance.grad is not None
     torch.testing.assert_close(distance.grad, 1 / (1 + 100 * distance.detach() ** 2))
 

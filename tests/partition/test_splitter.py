@@ -1,9 +1,11 @@
+# mypy: disable-error-code="override"
 """The cut: exact, and refused with a reason where a rule is broken."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from small_model import SMALL
 from torch import Tensor, nn
 
 from hybridnet.errors import PartitionError
@@ -11,9 +13,8 @@ from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import SpikingStack
 from hybridnet.partition.program import ConvGeometry
-from hybridnet.partition.rules import RULES, rule_table
+from hybridnet.partition.rules import RULES, Rule, rule_table
 from hybridnet.partition.splitter import partition
-from small_model import SMALL
 
 
 def stack(channels: int = 2, height: int = 6, width: int = 5) -> SpikingStack:
@@ -96,7 +97,7 @@ BROKEN: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_each_rule_refuses_with_id_text_and_remedy(rule) -> None:  # type: ignore[no-untyped-def]
+def test_each_rule_refuses_with_id_text_and_remedy(rule: Rule) -> None:
     model, inputs = BROKEN[rule.id]
     with pytest.raises(PartitionError, match=rule.id) as error:
         partition(model, inputs)

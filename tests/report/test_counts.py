@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_model import SMALL, random_layer, small_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from hybridnet.deploy.onnx_export import export_ann
@@ -17,12 +19,11 @@ from hybridnet.partition.program import ConvGeometry
 from hybridnet.partition.splitter import partition
 from hybridnet.report.counts import count_layer, fan_out
 from hybridnet.report.onnx_counts import count_graph
-from small_model import SMALL, random_layer, small_checkpoint
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-def naive_fan_out(g: ConvGeometry) -> np.ndarray:  # type: ignore[type-arg]
+def naive_fan_out(g: ConvGeometry) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Walk over all synapses of one group and see where each begins."""
     counts = np.zeros(g.input_shape[1:], np.int64)
     for row, column, i, j in itertools.product(*map(range, g.output_shape[1:]), *map(range, g.kernel)):
@@ -34,7 +35,13 @@ def naive_fan_out(g: ConvGeometry) -> np.ndarray:  # type: ignore[type-arg]
 
 
 @settings(deadline=None, max_examples=60)
-@given(kernel=PAIR, stride=PAIR, dilation=PAIR, padding=st.tuples(st.integers(0, 3), st.integers(0, 3)), groups=st.sampled_from([1, 2]))
+@given(
+    kernel=PAIR,
+    stride=PAIR,
+    dilation=PAIR,
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    groups=st.sampled_from([1, 2]),
+)
 def test_fan_out_is_border_exact(
     kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: tuple[int, int], groups: int
 ) -> None:

@@ -51,7 +51,9 @@ def test_totals_are_sums_and_shares_are_whole(record: RunRecord) -> None:
             continue
         assert row.ops == sum((layer.ops for layer in own), Ops())
         assert row.energy_pj is not None
-        assert row.energy_pj.reference == pytest.approx(sum(layer.energy_pj.reference for layer in own if layer.energy_pj))
+        assert row.energy_pj.reference == pytest.approx(
+            sum(layer.energy_pj.reference for layer in own if layer.energy_pj)
+        )
     assert sum(row.share for row in record.partitions if row.share is not None) == pytest.approx(1)
     assert [row.name for row in record.partitions] == ["frontend", "snn", "bridge", "ann"]
 
@@ -80,7 +82,9 @@ def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> Non
     assert doubled.profile.name == "double"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]x", '{"schema": "hybridnet.run/99"}', '{"schema": "%s"}' % SCHEMA, "[3]"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]x", '{"schema": "hybridnet.run/99"}', f'{{"schema": "{SCHEMA}"}}', "[3]"]
+)
 def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(RecordError, match=r"run\.json"):

@@ -1,5 +1,7 @@
 """The bridge converts, checks and counts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,6 @@ def test_float_potentials_take_four_bytes() -> None:
         (np.full((1, 1, 2, 3), 2**23, np.int32), "24 bits"),
     ],
 )
-def test_what_does_not_fit_is_refused(values: np.ndarray, what: str) -> None:  # type: ignore[type-arg]
+def test_what_does_not_fit_is_refused(values: np.ndarray[Any, Any], what: str) -> None:
     with pytest.raises(RangeError, match=what):
         BRIDGE.cross({"s.0": values}, fixed_point=True)

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="arg-type"
 """The emulator against the equations in plain Python, and its claims of exactness."""
 
 import dataclasses
@@ -7,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_program import run_stream
+from small_model import fixed_stream, random_layer
 
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.errors import ConfigError, RangeError
@@ -14,8 +17,6 @@ from hybridnet.partition.program import POTENTIAL_MAX, ConvGeometry, ConvLIFLaye
 from hybridnet.simulators.emulator import Emulator, decayed, exact_current
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.torch_float import TorchBackend
-from naive_program import run_stream
-from small_model import fixed_stream, random_layer
 
 
 @st.composite
@@ -64,9 +65,7 @@ def two_layers() -> Stream[ConvLIFLayer]:
     random = np.random.default_rng(7)
     first = ConvGeometry((2, 9, 7), 4, (3, 3), padding=(1, 1))
     second = ConvGeometry((4, 9, 7), 3, (3, 3), padding=(1, 1))
-    return Stream(
-        "s", "x", (random_layer("s.0", first, random), random_layer("s.1", second, random, analog=False))
-    )
+    return Stream("s", "x", (random_layer("s.0", first, random), random_layer("s.1", second, random, analog=False)))
 
 
 def test_fixed_point_follows_the_float_model() -> None:
@@ -116,13 +115,20 @@ def test_large_sums_leave_float32_and_stay_exact() -> None:
     assert exact_current(x, layer).item() == expected
 
 
-@pytest.mark.parametrize(("v", "decay", "expected"), [(1000, 4096, 0), (1000, 0, 1000), (-1001, 2048, -500), (4097, 1, 4095)])
+@pytest.mark.parametrize(
+    ("v", "decay", "expected"), [(1000, 4096, 0), (1000, 0, 1000), (-1001, 2048, -500), (4097, 1, 4095)]
+)
 def test_decay_truncates_toward_zero(v: int, decay: int, expected: int) -> None:
     assert decayed(torch.tensor([v]), decay).item() == expected
 
 
 def test_a_program_refuses_numbers_that_the_chip_has_no_bits_for() -> None:
     layer = fixed_stream(two_layers()).layers[0]
-    for field, value in (("weight", layer.weight + 300), ("threshold", 2**17), ("decay", 4097), ("bias", layer.bias + 5000)):
+    for field, value in (
+        ("weight", layer.weight + 300),
+        ("threshold", 2**17),
+        ("decay", 4097),
+        ("bias", layer.bias + 5000),
+    ):
         with pytest.raises(ConfigError, match=field):
             dataclasses.replace(layer, **{field: value})

@@ -1,0 +1,1 @@
+"""Energy profiles: prices with their sources."""

@@ -20,6 +20,9 @@ from hybridnet.errors import ConfigError, HybridNetError
 
 Config = TypeVar("Config")
 
+MAX_LAYERS = 256
+"""Of one kind. Far above any use; a hostile config must not build layers without end."""
+
 
 @dataclass(frozen=True)
 class PreprocessConfig:
@@ -130,6 +133,8 @@ class ModelConfig:
             raise ConfigError("heads", self.heads, f"divisors of width {self.width}")
         if self.rrdb_blocks < 0 or self.patch_overlap < 0:
             raise ConfigError("rrdb_blocks, patch_overlap", (self.rrdb_blocks, self.patch_overlap), "0 or more")
+        if max(self.depth, self.rrdb_blocks, len(self.stm.channels)) > MAX_LAYERS:
+            raise ConfigError("depth, rrdb_blocks, stm.channels", MAX_LAYERS + 1, f"at most {MAX_LAYERS} layers")
         if not 0 <= self.dropout < 1:
             raise ConfigError("dropout", self.dropout, "0 to 1, 1 excluded")
         for stride in (self.stm.strides[0], _product(self.stm.strides)):

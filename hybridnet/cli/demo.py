@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if args.video is None:
         say(f"hybridnet: making {video}: textures under a camera that does {CLIP_MOTION}")
         make_clip(video, CLIP_MOTION, CLIP_SEED, frames=CLIP_FRAMES)
+    say("hybridnet: the model that ships names the motion of the camera (pan, zoom, rotate, still, shake)")
     bundle = str(args.out / "bundle")
     records = {name: args.out / f"{name}.json" for name in ("emulator", "lava")}
     code = _typed(["export", str(shipped_checkpoint()), "-o", bundle, "--overwrite"])

@@ -68,8 +68,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         labels = tuple(str(label) for label in content["labels"])
         if len(labels) != config.num_classes:
             raise CheckpointError(f"has {len(labels)} labels for {config.num_classes} classes", where=path)
-        model = HybridNet(config)
-        model.load_state_dict(content["state_dict"])
+        with torch.device("meta"):  # shapes without memory: a hostile config cannot ask for more than the file holds
+            model = HybridNet(config)
+        model.load_state_dict(content["state_dict"], assign=True)
         return Checkpoint(model.eval(), labels, dict(content["metrics"]))
     except HybridNetError:
         raise

@@ -83,8 +83,8 @@ def _latency(latency: Latency | None) -> tuple[str, str, str]:
 def _operations(ops: Ops | None) -> str:
     if ops is None:
         return "not counted"
-    parts = ((ops.macs, "MAC"), (ops.acs, "AC"), (ops.neuron_updates, "updates"), (ops.bytes, "B"))
-    return " + ".join(f"{count(n)} {unit}" for n, unit in parts if n) or "0"
+    parts = ((ops.macs, " MAC"), (ops.acs, " AC"), (ops.neuron_updates, " updates"), (ops.bytes, "B"))
+    return " + ".join(f"{count(n)}{unit}" for n, unit in parts if n) or "0"
 
 
 def _energy(energy: Energy | None) -> tuple[str, str]:

@@ -91,14 +91,18 @@ def run_training(
     model = HybridNet(model_config)
     reports: list[EpochReport] = []
 
+    def save(**metrics: float) -> None:
+        save_checkpoint(out / CHECKPOINT, Checkpoint(model, MOTIONS, {"data": "motion", **metrics}))
+
     def keep(report: EpochReport) -> None:
         reports.append(report)
+        if report.accuracy == max(past.accuracy for past in reports):
+            save(validation_accuracy=report.accuracy)  # so that an interrupted run leaves its best epoch
         on_epoch(report)
 
     best = train(model, experiment.training, sets[0], sets[1], progress=progress, on_epoch=keep)
     test = evaluate(model, sets[2])
-    metrics = {"test_accuracy": test.accuracy, "validation_accuracy": best.accuracy, "data": "motion"}
-    save_checkpoint(out / CHECKPOINT, Checkpoint(model, MOTIONS, metrics))
+    save(validation_accuracy=best.accuracy, test_accuracy=test.accuracy)
     neurons = {f"{name}.{i}": layer for name, stack in model.stacks().items() for i, layer in enumerate(stack.layers)}
     record = TrainingRecord(
         command=command,

@@ -57,10 +57,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"cannot be read as a checkpoint ({reason[:120]})", where=path, remedy=_MADE_BY
-        ) from error
+        raise CheckpointError("cannot be read as a checkpoint", where=path, remedy=_MADE_BY) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"is not a {FORMAT} file", where=path, remedy=_MADE_BY)
     try:

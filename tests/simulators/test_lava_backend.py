@@ -1,6 +1,8 @@
+# mypy: disable-error-code="union-attr"
 """Lava equals the program's equations: in fixed point bit for bit, in float to 1e-10; and its failures are clear."""
 
 import itertools
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +19,8 @@ import torch
 
 from hybridnet.deploy.netx import write_net
 from hybridnet.errors import BackendError, MissingBackendError, RangeError
+from hybridnet.model.neuron import ConvLIF
+from hybridnet.model.stm import SpikingStack
 from hybridnet.partition.program import MESSAGE_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.simulators.lava import backend
@@ -139,28 +143,25 @@ def test_float_equals_the_equations(
 
 
 @needs_lava
-def test_float_equals_torch(in_float: SpikingResult) -> None:
-    frames = torch.from_numpy(in_float.inputs["soft"])
-    for layer in STREAMS["soft"][0].layers:
-        g = layer.geometry
-        u = spikes = torch.zeros(N, *g.output_shape, dtype=torch.float64)
-        outputs = []
-        for t in range(T):
-            a = torch.conv2d(
-                frames[:, t],
-                torch.from_numpy(layer.weight),
-                torch.from_numpy(layer.bias),
-                g.stride,
-                g.padding,
-                g.dilation,
-                g.groups,
-            )
-            u = a + layer.leak * u - layer.threshold * spikes
-            spikes = (u > layer.threshold).double()
-            np.testing.assert_allclose(in_float.potentials[layer.name][:, t], u.numpy(), rtol=0, atol=1e-10)
-            outputs.append(spikes)
-        frames = torch.stack(outputs, dim=1)
-        np.testing.assert_array_equal(in_float.spikes[layer.name], frames.numpy())
+@pytest.mark.parametrize("stream", ["soft", "hard"])
+def test_float_equals_the_models_own_conv_lif(in_float: SpikingResult, stream: str) -> None:
+    layers = STREAMS[stream][0].layers
+    stack = SpikingStack([conv_lif(layer) for layer in layers], read_out=(0, 1)).double()
+    states = stack.trace(torch.from_numpy(in_float.inputs[stream]))
+    for layer, state in zip(layers, states, strict=True):
+        np.testing.assert_allclose(in_float.potentials[layer.name], state.u.detach().numpy(), rtol=0, atol=1e-10)
+        np.testing.assert_array_equal(in_float.spikes[layer.name], state.o.detach().numpy())
+
+
+def conv_lif(layer: ConvLIFLayer) -> ConvLIF:
+    """The module that a layer was extracted from, in float64."""
+    module = ConvLIF(layer.geometry, reset=layer.reset, bias=True).double()
+    with torch.no_grad():
+        module.conv.weight.copy_(torch.from_numpy(layer.weight))
+        module.conv.bias.copy_(torch.from_numpy(layer.bias))
+        module.leak_logit.fill_(math.log(layer.leak / (1 - layer.leak)))
+        module.log_threshold.fill_(math.log(layer.threshold))
+    return module
 
 
 @needs_lava

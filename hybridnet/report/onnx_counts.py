@@ -82,6 +82,9 @@ def _gemm(node: onnx.NodeProto, shapes: Shapes) -> int:
     return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else 1]
 
 
+SHAPE_BYTES = 4096
+"""Constants up to this size may be shapes, which inference reads."""
+
 COUNTERS: dict[str, Callable[[onnx.NodeProto, Shapes], int]] = {"Conv": _conv, "MatMul": _matmul, "Gemm": _gemm}
 
 
@@ -90,6 +93,9 @@ def _with_batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
     for value in model.graph.input:
         value.type.tensor_type.shape.dim[0].dim_value = 1
     del model.graph.value_info[:]
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) > SHAPE_BYTES:
+            tensor.ClearField("raw_data")  # weights: inference needs their shape alone, and would copy them twice
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     return onnx.shape_inference.infer_shapes(model, data_prop=True)

@@ -1,0 +1,51 @@
+"""Configs: strict in, the same out."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hybridnet.config import Experiment, ModelConfig, config_names, from_dict, load_experiment, to_dict
+from hybridnet.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_shipped_configs_survive_the_round_trip(name: str, tmp_path: Path) -> None:
+    experiment = load_experiment(name)
+    assert experiment.model.name == name
+    assert from_dict(Experiment, to_dict(experiment)) == experiment
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(to_dict(experiment)))
+    assert load_experiment(path) == experiment
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"colour": 3}, "colour"),
+        ({"width": "wide"}, "width"),
+        ({"width": True}, "width"),
+        ({"width": 0}, "width"),
+        ({"heads": 7}, "heads"),
+        ({"depth": 10**9}, "depth"),
+        ({"stm": {"leak": 1.0}}, "leak"),
+        ({"stm": {"reset": "medium"}}, "reset"),
+        ({"stm": {"strides": [3, 1]}}, "strides"),
+        ({"stm": {"channels": [8]}}, "strides"),
+        ({"stm": 3}, "stm"),
+        ({"preprocess": {"crop": 999}}, "crop"),
+        ({"preprocess": {"frame_width": 341}}, "frame_width"),
+        ("text", "ModelConfig"),
+    ],
+)
+def test_a_wrong_field_is_named(data: object, field: str) -> None:
+    with pytest.raises(ConfigError, match=field):
+        from_dict(ModelConfig, data)
+
+
+@pytest.mark.parametrize("content", ["model: [", "- 1", "model: {}", "model: {}\ntraining: {speed: 9}"])
+def test_a_wrong_file_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError):
+        load_experiment(path)

@@ -11,7 +11,7 @@ READY := $(VENV)/ready
 VIDEO ?=
 LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 
-.PHONY: setup demo test test-all lint typecheck bench docs assets clean
+.PHONY: setup demo test test-all lint typecheck bench docs fuzz assets clean
 
 setup: $(READY)
 
@@ -43,6 +43,10 @@ typecheck: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/main_job.py
+
+# Damaged files through the reader: each must end in views or in a clean error.
+fuzz: $(READY)
+	.venv/bin/python tests/video/fuzz.py --files 2000
 
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py

@@ -3,6 +3,8 @@
     HybridNetError
     ├── ConfigError (ValueError)          a field of a config holds a value it may not hold
     ├── VideoError (ValueError)           a video cannot be read as compressed video
+    ├── DataSetError (ValueError)         a data set is incomplete, or a list of it is damaged
+    ├── CacheError (ValueError)           a cache of views is missing, unfinished, foreign or damaged
     ├── CheckpointError (ValueError)      a checkpoint is missing, foreign or damaged
     ├── BundleError (ValueError)          a bundle is missing, foreign or damaged
     ├── RecordError (ValueError)          a run record or an energy profile is missing, foreign or damaged
@@ -45,6 +47,14 @@ class ConfigError(HybridNetError, ValueError):
 
 class VideoError(HybridNetError, ValueError):
     """A video cannot be read as compressed video."""
+
+
+class DataSetError(HybridNetError, ValueError):
+    """A data set is incomplete, or a list of it is damaged; `where` names the file and line."""
+
+
+class CacheError(HybridNetError, ValueError):
+    """A cache of views is missing, unfinished, foreign or damaged."""
 
 
 class CheckpointError(HybridNetError, ValueError):

@@ -15,9 +15,8 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import VideoRow
-from hybridnet.video import VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
-
-VIDEO_SUFFIXES = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".nut", ".ts", ".wmv"})
+from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
+from hybridnet.video.datasets import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +36,28 @@ class ClipInputs:
 
 
 def read_clip(
-    path: str | Path, preprocess: PreprocessConfig, views: int = 8, *, progress: Progress = silent
+    path: str | Path,
+    preprocess: PreprocessConfig,
+    views: int = 8,
+    *,
+    transcode: TranscodePolicy = "auto",
+    progress: Progress = silent,
 ) -> ClipInputs:
     """Read uniformly sampled views of a clip.
+
+    Args:
+        path: The file.
+        preprocess: How its frames become tensors.
+        views: How many; fewer if it has fewer GOPs.
+        transcode: When to transcode it; see `hybridnet.video.open_clip`.
+        progress: Told after each view.
 
     Raises:
         VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
     """
     started = time.perf_counter()
     progress("reading", 0, views)
-    with open_clip(path, preprocess) as clip:
+    with open_clip(path, preprocess, transcode=transcode) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
         prepared: list[ViewTensors] = []
         view_ms: list[float] = []

@@ -22,6 +22,7 @@ from hybridnet.simulators.interface import Array
 from hybridnet.simulators.record import build_record
 from hybridnet.simulators.registry import ann_backend, spiking_backend
 from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.video import TranscodePolicy
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
@@ -71,6 +72,7 @@ def simulate(
     snn: str = "emulator",
     ann: str = "onnxruntime",
     views: int = 8,
+    transcode: TranscodePolicy = "auto",
     profile: str = DEFAULT_PROFILE,
     top_k: int = 5,
     parity: bool = True,
@@ -85,6 +87,7 @@ def simulate(
         snn: Back-end of the spiking half: emulator, lava, torch.
         ann: Back-end of the ANN half: onnxruntime, torch.
         views: GOPs sampled uniformly over the clip; all of them if it has fewer.
+        transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
         profile: Energy profile, by name or path.
         top_k: Classes listed in the record.
         parity: Also run the float spiking half in torch, untimed, and report how far this run is from it.
@@ -100,7 +103,7 @@ def simulate(
     spiking, classifier = spiking_backend(snn, bundle), ann_backend(ann, bundle)
     bridge = Bridge(bundle.bridge, bundle.encodings)
 
-    clip = read_clip(video, bundle.preprocess, views, progress=progress)
+    clip = read_clip(video, bundle.preprocess, views, transcode=transcode, progress=progress)
     inputs: Mapping[str, Array] = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
     run = run_hybrid(spiking, bridge, classifier, inputs, progress=progress)
     reference = run_hybrid(TorchBackend(bundle.program), bridge, classifier, inputs) if parity else None

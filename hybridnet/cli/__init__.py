@@ -21,8 +21,11 @@ COMMANDS = {
     "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
     "simulate": "run a bundle on videos: prediction, energy and latency per partition",
     "report": "render run records, or price them again with another profile",
+    "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",
     "demo": "make a clip (or take one) and run the whole main job on it",
+    "inspect": "tell what a video consists of and what the reader does with it, and draw a GOP",
+    "transcode": "make copies of many videos that are read directly: MPEG-4, I + T P",
     "doctor": "tell what is installed, what works, and how to install the rest",
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""

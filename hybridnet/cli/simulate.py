@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
                         help="back-end of the ANN half (default: onnxruntime)")  # fmt: skip
     parser.add_argument("--views", type=int, default=8, metavar="N", help="GOPs sampled per clip (default: 8)")
+    parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
+                        help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes listed (default: 5)")
     parser.add_argument(
         "--profile", default="horowitz45", metavar="NAME_OR_YAML", help="energy profile (default: horowitz45)"
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
                 snn=args.snn,
                 ann=args.ann,
                 views=args.views,
+                transcode=args.transcode,
                 profile=args.profile,
                 top_k=args.top_k,
                 parity=args.parity,

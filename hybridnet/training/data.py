@@ -15,10 +15,8 @@ from torch import Tensor
 from hybridnet.config import PreprocessConfig
 from hybridnet.progress import Progress, silent
 from hybridnet.video import ViewTensors, open_clip, prepare_view
+from hybridnet.video.cache import LEVELS
 from hybridnet.video.synthetic import MOTIONS, make_clip
-
-LEVELS = 127
-"""Analog inputs in [−1, 1] are kept as int8, the chip's own message resolution."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,12 @@
 """Compressed video: reading, accumulation, views, and a synthetic motion set."""
 
 from hybridnet.video.accumulate import BackTrace, mv_grid
+from hybridnet.video.frames import Gop, PFrame
 from hybridnet.video.gop import View
-from hybridnet.video.reader import Clip, VideoInfo, open_clip
+from hybridnet.video.live import LiveClip, open_live
+from hybridnet.video.plan import VideoInfo
+from hybridnet.video.policy import TranscodePolicy
+from hybridnet.video.reader import Clip, open_clip
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import ViewTensors, prepare_view, stack_views
 
@@ -10,12 +14,17 @@ __all__ = [
     "MOTIONS",
     "BackTrace",
     "Clip",
+    "Gop",
+    "LiveClip",
+    "PFrame",
+    "TranscodePolicy",
     "VideoInfo",
     "View",
     "ViewTensors",
     "make_clip",
     "mv_grid",
     "open_clip",
+    "open_live",
     "prepare_view",
     "stack_views",
 ]

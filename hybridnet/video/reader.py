@@ -2,77 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, VideoError
-from hybridnet.video.gop import View, decode_view
-from hybridnet.video.stream import Source, decode, open_stream
-from hybridnet.video.structure import LOST, Structure, scan
-from hybridnet.video.transcode import transcode
+from hybridnet.video.frames import Gop
+from hybridnet.video.gop import GopDecoder, View
+from hybridnet.video.plan import NotAsIndexedError, VideoInfo, plan, read_gops
+from hybridnet.video.policy import TranscodePolicy
 
-MAX_TRANSCODED_FRAMES = 50_000
-"""Longest clip that is transcoded: half an hour, about half a gigabyte in memory."""
-
-DECODER_DELAY = 1
-"""Frames that an MPEG-4 decoder may hold back: the packet after a GOP is decoded to push out its last frame."""
+__all__ = ["Clip", "VideoInfo", "open_clip", "sample_indices"]
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a file is and how it is read.
-
-    Attributes:
-        path: The file.
-        codec: FFmpeg's name of the file's codec.
-        width: Width of the file's frames in pixels.
-        height: Height of the file's frames in pixels.
-        frames: Frames that could be decoded.
-        gop: GOP of the file, such as "I+11P", or "irregular".
-        transcoded: Whether views are read from a transcoded copy.
-        reason: Why it was transcoded; empty if not.
-        corrupt_frames: Frames of the file that are lost or damaged, or refer to one that is.
-        gops: Complete GOPs that views can be read from.
-        bits_per_frame: Size of the file in bits over `frames`.
-    """
-
-    path: Path
-    codec: str
-    width: int
-    height: int
-    frames: int
-    gop: str
-    transcoded: bool
-    reason: str
-    corrupt_frames: int
-    gops: int
-    bits_per_frame: float
-
-
-@dataclass(frozen=True)
-class _ReadableGop:
-    packet: int
-    corrupt: bool
+T = TypeVar("T")
+_Build = Callable[[GopDecoder, Sequence[VideoFrame], int, bool], T]
 
 
 class Clip:
     """A video whose GOPs can be read as views; made by `open_clip`.
 
-    Attributes:
-        info: What the file is and how it is read.
+    A file that is read as it is was indexed by its packets. If one of its GOPs turns out to be no I-frame and T
+    P-frames when it is decoded, the whole file is looked at: `info` then tells what was found and why, and the views
+    that are still to come are read accordingly, which may mean from a transcoded copy.
     """
 
-    def __init__(self, info: VideoInfo, source: Source, gops: Sequence[_ReadableGop], steps: int) -> None:
-        self.info = info
-        self._source: Source | None = source
-        self._gops, self._steps = tuple(gops), steps
+    def __init__(self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy) -> None:
+        self._path, self._preprocess, self._policy = path, preprocess, policy
+        self._closed = False
+        self._damaged: set[int] = set()
+        self._plan = plan(path, preprocess, policy)
 
     def __enter__(self) -> Clip:
         return self
@@ -82,14 +47,27 @@ class Clip:
     ) -> None:
         self.close()
 
+    def __len__(self) -> int:
+        return self.gop_count
+
+    def __iter__(self) -> Iterator[View]:
+        return self._chosen(lambda count: list(range(count)), GopDecoder.view)
+
     def close(self) -> None:
         """Release the transcoded copy; reading a view from now on raises `VideoError`."""
-        self._source = None
+        self._closed = True
+        self._plan = dataclasses.replace(self._plan, source=b"")
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the file is and how it is read."""
+        info = self._plan.info
+        return dataclasses.replace(info, corrupt_frames=info.corrupt_frames + len(self._damaged))
 
     @property
     def gop_count(self) -> int:
         """GOPs that views can be read from."""
-        return len(self._gops)
+        return len(self._plan.gops)
 
     def sample(self, views: int = 8) -> Iterator[View]:
         """Read views spread uniformly over the GOPs, in order; all of them if there are fewer.
@@ -98,7 +76,8 @@ class Clip:
             ConfigError: If `views` is not positive.
             VideoError: If the clip is closed, or the file changed since it was opened.
         """
-        return self.read(sample_indices(self.gop_count, views))
+        sample_indices(self.gop_count, views)  # complain now, not at the first view
+        return self._chosen(lambda count: sample_indices(count, views), GopDecoder.view)
 
     def read(self, gops: Sequence[int]) -> Iterator[View]:
         """Read the views of chosen GOPs, decoding nothing else.
@@ -108,99 +87,87 @@ class Clip:
 
         Raises:
             ConfigError: If `gops` is not ascending or out of range.
-            VideoError: If the clip is closed, or the file changed since it was opened.
+            VideoError: If the clip is closed, the file changed since it was opened, or a GOP turns out to be none that
+                can be read: `gop_count` and `info` then tell what can, and a new call reads it.
         """
         bounds = [-1, *gops, self.gop_count]
         if any(after <= before for before, after in pairwise(bounds)):
             raise ConfigError("gops", list(gops), f"ascending indices from 0 to {self.gop_count - 1}")
-        if self._source is None:
-            raise VideoError("is closed", where=self.info.path, remedy="Read views before the clip is closed")
-        return self._read(self._source, list(gops))
+        return self._chosen(lambda _: list(gops), GopDecoder.view, may_change=False)
 
-    def _read(self, source: Source, gops: list[int]) -> Iterator[View]:
-        length = self._steps + 1
-        owner = {packet: gop for gop in gops for packet in self._packets(gop, length)}
-        wanted = {packet for gop in gops for packet in self._packets(gop, length + DECODER_DELAY)}
-        reformatter = VideoReformatter()
-        groups: dict[int, list[VideoFrame]] = {gop: [] for gop in gops}
-        with open_stream(source, self.info.path) as (container, stream):
-            for packet, frame in decode(container, stream, wanted):
-                if frame is None or packet not in owner:
-                    continue
-                gop = owner[packet]
-                groups[gop].append(frame)
-                if len(groups[gop]) == length:
-                    yield decode_view(groups.pop(gop), reformatter, gop, self._gops[gop].corrupt)
-                if not groups:
-                    return
-        if groups:
-            remedy = "The file changed while it was read"
-            raise VideoError("ended before its last GOP", where=self.info.path, remedy=remedy)
+    def __getitem__(self, gop: int) -> View:
+        """The view of GOP n; negative counts from the end.
 
-    def _packets(self, gop: int, count: int) -> range:
-        first = self._gops[gop].packet
-        return range(first, first + count)
+        Raises:
+            IndexError: If there is no such GOP.
+            VideoError: As `read`.
+        """
+        return next(self.read([range(self.gop_count)[gop]]))
+
+    def gops(self) -> Iterator[Gop]:
+        """All GOPs frame by frame: vectors, masks, residuals and what accumulates from them, in the file's pixels.
+
+        Raises:
+            VideoError: If the clip is closed, or the file changed since it was opened.
+        """
+        return self._chosen(lambda count: list(range(count)), GopDecoder.gop)
+
+    def gop(self, index: int) -> Gop:
+        """GOP n frame by frame, decoding nothing else; negative counts from the end.
+
+        Raises:
+            IndexError: If there is no such GOP.
+            VideoError: As `read`.
+        """
+        n = range(self.gop_count)[index]
+        return next(self._chosen(lambda _: [n], GopDecoder.gop, may_change=False))
+
+    def _chosen(self, choose: Callable[[int], list[int]], build: _Build[T], *, may_change: bool = True) -> Iterator[T]:
+        if self._closed:
+            raise VideoError("is closed", where=self._path, remedy="Read views before the clip is closed")
+        return self._read(choose, build, may_change)
+
+    def _read(self, choose: Callable[[int], list[int]], build: _Build[T], may_change: bool) -> Iterator[T]:
+        done = 0
+        while True:
+            current = self._plan
+            try:
+                for result, damaged in read_gops(current, choose(len(current.gops))[done:], build):
+                    if not current.decoded:
+                        self._damaged.update(damaged)
+                    done += 1
+                    yield result
+                    del result  # its memory is used again once the caller lets go of it
+                return
+            except NotAsIndexedError as surprise:
+                if self._plan is current:
+                    self._plan = plan(self._path, self._preprocess, self._policy, surprise=str(surprise))
+                    self._damaged.clear()  # the new plan counts them all
+                if not may_change:
+                    remedy = f"Read anew: the clip has {self.gop_count} GOPs now that all of it was looked at"
+                    raise VideoError(str(surprise), where=self._path, remedy=remedy) from surprise
 
 
-def open_clip(path: str | Path, preprocess: PreprocessConfig) -> Clip:
+def open_clip(path: str | Path, preprocess: PreprocessConfig, *, transcode: TranscodePolicy = "auto") -> Clip:
     """Open a video and make its GOPs readable, transcoding in memory where they are not.
 
-    A file is read as it is when it is MPEG-4 Part 2 and every complete GOP is one I-frame and T P-frames. GOPs that
-    lost frames to damage are then left out; `info.corrupt_frames` counts what is damaged.
+    A file is read as it is when its codec exports motion vectors, it has no B-frames, every P-frame refers to the one
+    before, and every complete GOP is one I-frame and T P-frames. That costs one pass over its packets and decodes
+    nothing. GOPs that lost frames to damage are left out; `info.corrupt_frames` counts what is damaged.
 
     Args:
         path: The file.
         preprocess: T, and the frame size of a transcoded copy.
+        transcode: `auto` transcodes a file that cannot be read as it is if its codec exports motion vectors. `never`
+            refuses it, but drops the B-frames of MPEG-4 Part 2 where that leaves T P-frames in every GOP; a view is
+            then the first T + 1 frames of a GOP. `always` transcodes any file of any codec.
 
     Raises:
+        ConfigError: If there is no such policy.
         VideoError: If the file is no video, has no P-frames, a codec without motion vectors, too large a frame, too few
-            frames for one view, or too many to transcode.
+            frames for one view, or too many to transcode, or the policy forbids what it needs.
     """
-    path = Path(path)
-    structure = scan(path, path)
-    length = preprocess.steps + 1
-    reason = why_transcode(structure, preprocess.steps)
-    frames = sum(frame.kind != LOST for frame in structure.frames)
-    if frames < length:
-        raise VideoError(f"has {frames} frames; a view needs {length}", where=path, remedy="Use a longer clip")
-    if reason and frames > MAX_TRANSCODED_FRAMES:
-        remedy = f"Cut it: at most {MAX_TRANSCODED_FRAMES} frames are transcoded"
-        raise VideoError(f"has {frames} frames and must be transcoded ({reason})", where=path, remedy=remedy)
-    gops = _transcoded_gops(structure, length) if reason else _readable_gops(structure, length)
-    if not gops:
-        remedy = f"Use a longer or an undamaged clip: a view needs {length} frames in a row"
-        raise VideoError(f"has no complete GOP among its {frames} frames", where=path, remedy=remedy)
-    info = VideoInfo(
-        path=path,
-        codec=structure.codec,
-        width=structure.width,
-        height=structure.height,
-        frames=frames,
-        gop=structure.summary,
-        transcoded=bool(reason),
-        reason=reason,
-        corrupt_frames=sum(frame.damaged for frame in structure.frames),
-        gops=len(gops),
-        bits_per_frame=structure.bits / frames,
-    )
-    return Clip(info, transcode(path, path, preprocess) if reason else path, gops, preprocess.steps)
-
-
-def why_transcode(structure: Structure, steps: int) -> str:
-    """Why a stream cannot be read as I + T P, in words; empty if it can."""
-    if structure.codec == "h264":
-        return "H.264 may predict from several frames and FFmpeg does not tell which"
-    if structure.codec != "mpeg4":
-        return f"codec {structure.codec} is not MPEG-4 Part 2"
-    if not structure.one_size:
-        return "the frame size changes"
-    for kind, name in {"B": "B-frames", "S": "frames with global motion"}.items():
-        if kind in structure.kinds:
-            return f"it has {name}"
-    *complete, last = structure.intact
-    if any(len(kinds) != steps + 1 for kinds in complete) or len(last) > steps + 1:
-        return f"its GOP is {structure.summary}, a view is I+{steps}P"
-    return ""
+    return Clip(Path(path), preprocess, transcode)
 
 
 def sample_indices(count: int, views: int) -> list[int]:
@@ -208,16 +175,3 @@ def sample_indices(count: int, views: int) -> list[int]:
     if views < 1:
         raise ConfigError("views", views, "1 or more")
     return list(range(count)) if count <= views else [(2 * k + 1) * count // (2 * views) for k in range(views)]
-
-
-def _readable_gops(structure: Structure, length: int) -> list[_ReadableGop]:
-    whole = "I" + "P" * (length - 1)
-    return [_ReadableGop(gop.packet, gop.damaged) for gop in structure.gops if gop.kinds == whole]
-
-
-def _transcoded_gops(structure: Structure, length: int) -> list[_ReadableGop]:
-    """The copy has a frame for each of the source from its first I-frame on, and one packet for each frame."""
-    first = structure.kinds.index("I")
-    damaged = [frame.damaged for frame in structure.frames[first:] if frame.kind != LOST]
-    starts = range(0, len(damaged) - length + 1, length)
-    return [_ReadableGop(start, any(damaged[start : start + length])) for start in starts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -32,6 +33,8 @@ HAS_FRAME_CYCLE = AV_MAJOR < 19
 
 REENCODE = "Re-encode it: ffmpeg -i INPUT -c:v mpeg4 -g 12 -bf 0 -sc_threshold 1000000000 -q:v 2 OUTPUT.avi"
 
+TRANSCODE = f'Transcode it on reading (transcode="always"). {REENCODE}'
+
 _EXPORTS_VECTORS = {
     *("mpeg4", "h264", "mpeg1video", "mpeg2video", "h263", "flv"),
     *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "rv20"),
@@ -43,39 +46,74 @@ _OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if AV_MAJOR < 19 
 
 
 @contextmanager
-def open_stream(source: Source, path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_stream(
+    source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the first video stream, ready to decode with motion vectors.
 
     Args:
         source: What to read.
         path: The user's file, for messages.
+        any_codec: Admit codecs without motion vectors, to transcode them.
+        skip_b_frames: Decode only frames that others refer to.
 
     Raises:
         VideoError: If the source is missing, is no video, has too large a frame or a codec without motion vectors.
     """
     if isinstance(source, Path):
         _check_file(source)
+    # A playlist must not make FFmpeg reach for the network.
+    opened = (
+        open_container(BytesIO(source), path)
+        if isinstance(source, bytes)
+        else open_container(str(source), path, options={"protocol_whitelist": "file"})
+    )
+    with opened as container:
+        yield container, prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames)
+
+
+def open_container(
+    file: Any, path: Path, *, container_format: str | None = None, options: dict[str, str] | None = None
+) -> InputContainer:
+    """Open a file, URL or object with `read`.
+
+    Args:
+        file: What to open.
+        path: The user's file, for messages.
+        container_format: FFmpeg's name of the format; recognised from the content if None.
+        options: Options of FFmpeg's demuxer.
+
+    Raises:
+        VideoError: If it cannot be opened.
+    """
     try:
-        # A playlist must not make FFmpeg reach for the network.
-        container = (
-            av.open(BytesIO(source), **_OPEN_OPTIONS)
-            if isinstance(source, bytes)
-            else av.open(str(source), options={"protocol_whitelist": "file"}, **_OPEN_OPTIONS)
-        )
+        container: InputContainer = av.open(file, "r", container_format, options or {}, **_OPEN_OPTIONS)
     except (av.FFmpegError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", error)
         raise VideoError(f"cannot be opened as a video ({cause})", where=path, remedy="Check the file") from error
-    with container:
-        if not container.streams.video:
-            raise VideoError("has no video stream", where=path, remedy="Name a file with pictures in it")
-        stream = container.streams.video[0]
-        _check_stream(container, stream, path)
-        # Frame threads race with the export of vectors in H.264 with B-frames. Options set after the first decoded
-        # frame would be ignored.
-        stream.thread_type = "SLICE"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
-        yield container, stream
+    return container
+
+
+def prepare(
+    container: InputContainer, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
+) -> VideoStream:
+    """Ready the first video stream of a container to decode with motion vectors; arguments as `open_stream`'s.
+
+    Raises:
+        VideoError: If there is none, or it has too large a frame or a codec without motion vectors.
+    """
+    if not container.streams.video:
+        raise VideoError("has no video stream", where=path, remedy="Name a file with pictures in it")
+    stream = container.streams.video[0]
+    _check_stream(container, stream, path, any_codec)
+    # Frame threads race with the export of vectors in H.264 with B-frames. Options set after the first decoded frame
+    # would be ignored.
+    stream.thread_type = "SLICE"
+    stream.codec_context.thread_count = 1
+    if skip_b_frames:
+        stream.codec_context.skip_frame = "NONREF"
+    stream.codec_context.options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
+    return stream
 
 
 def decode(
@@ -110,10 +148,22 @@ def decode(
             except av.FFmpegError:
                 yield ordinal, None
                 continue
-            for frame in frames:
-                yield ordinal if frame.pts is None else frame.pts, frame
+            # Nothing here may hold on to a frame that the caller has let go of: see `free_frames`.
+            frames.reverse()
+            while frames:
+                yield _stamped(frames.pop(), ordinal)
     except av.FFmpegError:  # from demux: the container is damaged from here on
         yield ordinal + 1, None
+
+
+def _stamped(frame: VideoFrame, ordinal: int) -> tuple[int, VideoFrame]:
+    return ordinal if frame.pts is None else frame.pts, frame
+
+
+def free_frames() -> None:
+    """Free the frames whose side data was read; to be called once nothing refers to them, and at best before long."""
+    if HAS_FRAME_CYCLE:
+        gc.collect(1)
 
 
 def _check_file(path: Path) -> None:
@@ -125,14 +175,14 @@ def _check_file(path: Path) -> None:
         raise VideoError("is empty", where=path, remedy="Copy or record it again")
 
 
-def _check_stream(container: InputContainer, stream: VideoStream, path: Path) -> None:
+def _check_stream(container: InputContainer, stream: VideoStream, path: Path, any_codec: bool) -> None:
     codec, width, height = stream.codec_context.name, stream.codec_context.width, stream.codec_context.height
     if container.format.name == "tty":  # FFmpeg draws text as pictures
         raise VideoError("is text, not video", where=path, remedy="Name a video file")
     if codec in _INTRA_ONLY:
         raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=REENCODE)
-    if codec not in _EXPORTS_VECTORS:
-        raise VideoError(f"FFmpeg exports no motion vectors for codec {codec!r}", where=path, remedy=REENCODE)
+    if codec not in _EXPORTS_VECTORS and not any_codec:
+        raise VideoError(f"FFmpeg exports no motion vectors for codec {codec!r}", where=path, remedy=TRANSCODE)
     if not (width and height):
         raise VideoError("states no frame size", where=path, remedy=REENCODE)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:

@@ -1,4 +1,4 @@
-"""What a compressed stream consists of: one decoding pass without colour conversion."""
+"""What a compressed stream consists of: told by its packets, or by one decoding pass without colour conversion."""
 
 from __future__ import annotations
 
@@ -7,11 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import av
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
 from hybridnet.errors import VideoError
-from hybridnet.video.stream import REENCODE, Source, decode, open_stream
+from hybridnet.video.h264 import reference_frames
+from hybridnet.video.stream import REENCODE, Source, decode, free_frames, open_stream
+
+QUARTER_TURN = 90
+"""Degrees: frames are turned by multiples of it."""
 
 LOST = "x"
 """Kind of a packet that could not be decoded."""
+
+_MPEG2_PICTURE = (b"\x00\x00\x01\x00", 1, 3, 7, 0)
+# Start code of a picture; which byte behind it holds the picture's kind, shift and mask there, and what to add to it.
+_PICTURE_STARTS = {
+    "mpeg4": (b"\x00\x00\x01\xb6", 0, 6, 3, 1),
+    "mpeg1video": _MPEG2_PICTURE,
+    "mpeg2video": _MPEG2_PICTURE,
+}
 
 _KINDS = {1: "I", 2: "P", 3: "B", 4: "S"}  # FFmpeg's AVPictureType; S is a P-frame with global motion
 
@@ -35,14 +52,20 @@ class Gop(NamedTuple):
     """An I-frame and what follows until the next.
 
     Attributes:
-        kinds: Kinds of its frames, such as "IPPP".
-        packet: Ordinal of the I-frame's packet.
-        damaged: Whether one of its frames is.
+        frames: Its frames in display order.
     """
 
-    kinds: str
-    packet: int
-    damaged: bool
+    frames: tuple[Frame, ...]
+
+    @property
+    def kinds(self) -> str:
+        """Kinds of its frames, such as "IPPP"."""
+        return "".join(frame.kind for frame in self.frames)
+
+    @property
+    def damaged(self) -> bool:
+        """Whether one of its frames is."""
+        return any(frame.damaged for frame in self.frames)
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,8 @@ class Structure:
         height: Height of the first frame in pixels.
         one_size: Whether all frames are of that size.
         bits: Compressed size of the file.
+        references: Reference frames that an H.264 stream may use; None if unknown, and for other codecs.
+        rotation: Degrees by which a player turns the frames counter-clockwise.
         frames: Every frame and every lost packet.
     """
 
@@ -63,6 +88,8 @@ class Structure:
     height: int
     one_size: bool
     bits: int
+    references: int | None
+    rotation: int
     frames: tuple[Frame, ...]
 
     @property
@@ -74,10 +101,7 @@ class Structure:
     def gops(self) -> tuple[Gop, ...]:
         """All GOPs; the last may be cut short by the end of the file. Frames before the first I-frame are in none."""
         spans = [match.span() for match in re.finditer("I[^I]*", self.kinds)]
-        groups = [self.frames[begin:end] for begin, end in spans]
-        return tuple(
-            Gop("".join(f.kind for f in group), group[0].packet, any(f.damaged for f in group)) for group in groups
-        )
+        return tuple(Gop(self.frames[begin:end]) for begin, end in spans)
 
     @property
     def intact(self) -> tuple[str, ...]:
@@ -95,7 +119,81 @@ class Structure:
         return f"I+{len(longest) - 1}P" if alike and re.fullmatch("IP*", longest) else "irregular"
 
 
-def scan(source: Source, path: Path) -> Structure:
+def index(source: Source, path: Path) -> Structure | None:
+    """Learn the structure from the packets alone, decoding one frame.
+
+    MPEG-4 and MPEG-1/2 write the kind of a picture behind its start code. For other codecs a keyframe is taken for an
+    I-frame and any other for a P-frame: whoever decodes them has to compare.
+
+    Args:
+        source: What to read.
+        path: The user's file, for messages.
+
+    Returns:
+        The structure, with no frame taken for damaged but those before the first I-frame; None when packets do not tell
+        it: they are out of order, hold several pictures or none, or the file breaks off.
+
+    Raises:
+        VideoError: As `open_stream`.
+    """
+    kinds: list[str | None] = []
+    times: list[int] = []
+    with open_stream(source, path) as (container, stream):
+        context = stream.codec_context
+        codec, width, height, bits = context.name, context.width, context.height, 8 * container.size
+        references = reference_frames(context.extradata) if codec == "h264" else None
+        size, rotation = (0, 0), 0
+        try:
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                kinds.append(None if packet.is_corrupt else _kind_of_packet(codec, packet))
+                if packet.pts is not None:
+                    times.append(packet.pts)
+                if not size[0]:
+                    for frame in context.decode(packet)[:1]:
+                        size, rotation = (frame.width, frame.height), rotation_of(frame)
+                        del frame
+        except av.FFmpegError:
+            return None
+    free_frames()
+    if not size[0] or None in kinds or times != sorted(times) or not set("IP") <= set(kinds):
+        return None
+    opening = kinds.index("I")
+    frames = tuple(Frame(kind, n, n < opening) for n, kind in enumerate(kinds) if kind is not None)
+    return Structure(codec, *size, size == (width, height), bits, references, rotation, frames)
+
+
+def kind_of(frame: VideoFrame) -> str:
+    """Kind of a decoded frame: I, P, B, S or ?."""
+    return _KINDS.get(int(frame.pict_type), "?")
+
+
+def rotation_of(frame: VideoFrame) -> int:
+    """Degrees by which a player turns a frame counter-clockwise: 0, 90, 180 or 270.
+
+    Raises:
+        VideoError: If it is another angle.
+    """
+    angle = int(getattr(frame, "rotation", 0)) % 360
+    if angle % QUARTER_TURN:
+        raise VideoError(f"is turned by {angle} degrees", remedy=f"Only quarter turns are supported. {REENCODE}")
+    return angle
+
+
+def _kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
+    """Kind of the one picture in a packet; None if there are several or none."""
+    if codec not in _PICTURE_STARTS:
+        return "I" if packet.is_keyframe else "P"
+    start, byte, shift, mask, first = _PICTURE_STARTS[codec]
+    content = bytes(packet)
+    position = content.find(start)
+    if position < 0 or content.find(start, position + 1) >= 0 or position + len(start) + byte >= len(content):
+        return None
+    return _KINDS.get((content[position + len(start) + byte] >> shift & mask) + first)
+
+
+def scan(source: Source, path: Path, *, any_codec: bool = False) -> Structure:
     """Decode a whole stream and note the kind and state of every frame.
 
     The kinds come from the stream, never from counting: encoders insert I-frames at cuts and may have no fixed GOP.
@@ -103,6 +201,7 @@ def scan(source: Source, path: Path) -> Structure:
     Args:
         source: What to read.
         path: The user's file, for messages.
+        any_codec: Admit codecs without motion vectors.
 
     Raises:
         VideoError: If nothing can be decoded, or the stream has no I-frame or no P-frame to learn motion from.
@@ -110,14 +209,17 @@ def scan(source: Source, path: Path) -> Structure:
     frames: list[Frame] = []
     sizes: dict[tuple[int, int], None] = {}
     broken = True  # before the first I-frame there is nothing to predict from
-    with open_stream(source, path) as (container, stream):
+    rotation = 0
+    with open_stream(source, path, any_codec=any_codec) as (container, stream):
         codec, bits = stream.codec_context.name, 8 * container.size
+        references = reference_frames(stream.codec_context.extradata) if codec == "h264" else None
         for packet, frame in decode(container, stream):
-            kind = LOST if frame is None else _KINDS.get(int(frame.pict_type), "?")
+            kind = LOST if frame is None else kind_of(frame)
             broken = frame is None or frame.is_corrupt or (broken and kind != "I")
             frames.append(Frame(kind, packet, broken))
             if frame is not None:
                 sizes[frame.width, frame.height] = None
+                rotation = rotation or rotation_of(frame)
     kinds = {frame.kind for frame in frames}
     if not kinds - {LOST}:
         raise VideoError("no frame can be decoded", where=path, remedy="The file is damaged: copy or record it again")
@@ -126,4 +228,4 @@ def scan(source: Source, path: Path) -> Structure:
     if not kinds & {"P", "B", "S"}:
         raise VideoError(f"has no P-frames among its {len(frames)} frames", where=path, remedy=REENCODE)
     (width, height), *others = sizes
-    return Structure(codec, width, height, not others, bits, tuple(frames))
+    return Structure(codec, width, height, not others, bits, references, rotation, tuple(frames))

@@ -7,18 +7,26 @@ from io import BytesIO
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import OutputContainer
+from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from hybridnet.config import PreprocessConfig
+from hybridnet.errors import VideoError
 from hybridnet.video.stream import Source, decode, open_stream
+from hybridnet.video.structure import QUARTER_TURN, rotation_of
 
 QUANTISER = 2
 """MPEG-4 quantiser, 1 to 31: 2 is visually lossless at a third of the size of 1."""
 
 FRAME_RATE = 25
 """Nominal frames/s. Views count frames, not seconds, and MPEG-4 cannot express every source's time base."""
+
+
+MAX_COPY_BYTES = 1 << 30
+"""Largest transcoded copy: it is held in memory."""
 
 
 def add_gop_stream(output: OutputContainer, width: int, height: int, gop: int) -> VideoStream:
@@ -35,9 +43,9 @@ def add_gop_stream(output: OutputContainer, width: int, height: int, gop: int) -
 
 
 def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes:
-    """Transcode a video in memory.
+    """Transcode a video in memory, of any codec, and turn it upright.
 
-    Frames from the first I-frame on are kept, one for one; lost packets have none.
+    Frames from the first I-frame on are kept, one for one, whatever their time stamps; lost packets have none.
 
     Args:
         source: What to read.
@@ -46,17 +54,24 @@ def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes
 
     Returns:
         An AVI file.
+
+    Raises:
+        VideoError: As `open_stream`, or if the copy grows beyond `MAX_COPY_BYTES`.
     """
     buffer = BytesIO()
     reformatter = VideoReformatter()
     width, height = preprocess.frame_width, preprocess.frame_height
-    with open_stream(source, path) as (container, stream), av.open(buffer, "w", format="avi") as output:
+    opened = open_stream(source, path, any_codec=True)
+    with opened as (container, stream), av.open(buffer, "w", format="avi") as output:
         encoder = add_gop_stream(output, width, height, preprocess.steps + 1)
         count = 0
         for _, frame in decode(container, stream):
             if frame is None or (count == 0 and int(frame.pict_type) != 1):
                 continue
-            picture = reformatter.reformat(frame, width=width, height=height, format="yuv420p")
+            if buffer.tell() > MAX_COPY_BYTES:
+                remedy = f"Cut it: a transcoded copy takes at most {MAX_COPY_BYTES >> 20} MiB"
+                raise VideoError(f"is too large to transcode in memory after {count} frames", where=path, remedy=remedy)
+            picture = reformatter.reformat(upright(frame), width=width, height=height, format="yuv420p")
             # The source's time stamps and frame kinds would steer the encoder.
             picture.pts, picture.time_base = count, Fraction(1, FRAME_RATE)
             picture.pict_type = 0
@@ -64,3 +79,11 @@ def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes
             count += 1
         output.mux(encoder.encode(None))
     return buffer.getvalue()
+
+
+def upright(frame: VideoFrame) -> VideoFrame:
+    """Turn a frame as its metadata tell a player to; itself if they do not."""
+    if not rotation_of(frame):
+        return frame
+    picture = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), rotation_of(frame) // QUARTER_TURN)
+    return VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -53,14 +54,15 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
     """
     size = (preprocess.frame_height, preprocess.frame_width)
     height, width = view.i_frame.shape[-2:]
-    ratio = torch.tensor([size[1] / width, size[0] / height])[:, None, None]
     i_frame = _resized_crop(view.i_frame[None], size, preprocess.crop)[0]
-    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop) * ratio
+    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)
+    if (height, width) != size:
+        motion_vectors *= torch.tensor([size[1] / width, size[0] / height])[:, None, None]
     residuals = _resized_crop(view.residuals, size, preprocess.crop)
     motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
     residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
     return ViewTensors(
-        i_frame=(i_frame / 255 - PIXEL_MEAN) / PIXEL_STD,
+        i_frame=i_frame.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD),
         motion_vectors=motion_vectors,
         residuals=residuals,
         saturated_motion=saturated_motion,
@@ -83,13 +85,16 @@ def stack_views(views: Sequence[ViewTensors]) -> dict[str, Tensor]:
 
 def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> Tensor:
     """Resize (N, C, H, W) to (N, C, *size), antialiased bilinear, and cut the centre (N, C, S, S); float32."""
-    tensor = torch.from_numpy(values)
-    if tensor.shape[-2:] != size:
-        tensor = F.interpolate(tensor.float(), size, mode="bilinear", antialias=True, align_corners=False)
     top, left = (size[0] - crop) // 2, (size[1] - crop) // 2
-    return tensor[..., top : top + crop, left : left + crop].float()
+    window = np.s_[..., top : top + crop, left : left + crop]
+    if values.shape[-2:] == size:  # convert no more than the crop
+        return torch.from_numpy(values[window].astype(np.float32))
+    tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
+    return F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)[window].contiguous()
 
 
 def _scale_and_clip(values: Tensor, limit: float) -> tuple[Tensor, float]:
-    scaled = values / limit
-    return scaled.clamp(-1, 1), (scaled.abs() > 1).float().mean().item()
+    """Scale and clip in place; the share of values that were clipped."""
+    values /= limit
+    saturated = sum(int(beyond.count_nonzero()) for beyond in (values > 1, values < -1))
+    return values.clamp_(-1, 1), saturated / values.numel()

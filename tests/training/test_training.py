@@ -13,9 +13,10 @@ from hybridnet.config import Experiment, ModelConfig, TrainingConfig, to_dict
 from hybridnet.errors import ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.training.data import LEVELS, ViewSet, motion_set
+from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.loop import evaluate, parameter_groups, rate_at, train
 from hybridnet.training.run import CHECKPOINT, RECORD, ClipCounts, run_training
+from hybridnet.video.cache import LEVELS
 from hybridnet.video.synthetic import MOTIONS
 
 CONFIG: ModelConfig = dataclasses.replace(SMALL, num_classes=len(MOTIONS))

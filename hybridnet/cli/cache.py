@@ -1,0 +1,59 @@
+"""`hybridnet cache`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+SHOWN = 5
+"""Failures that are printed; the manifest lists all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "spec",
+        metavar="SPEC",
+        help="ucf101, hmdb51, kinetics, ssv2, folder, folder:block=N (N neighbouring numbers stay in one split),"
+        " motion or motion:WIDTHxHEIGHT (made on demand)",
+    )
+    parser.add_argument("root", type=Path, metavar="ROOT", help="the data set's folder")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", required=True, help="where to build, or to continue")
+    parser.add_argument("--split", type=int, default=1, metavar="N", help="number of the split (default: 1)")
+    parser.add_argument(
+        "--config", default="base", metavar="NAME_OR_YAML", help="model whose preprocessing to apply (default: base)"
+    )
+    parser.add_argument("--views", type=int, default=8, metavar="N", help="most views of a clip (default: 8)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build or continue, then say what is there and what is not."""
+    from hybridnet.cli.console import progress_on_stderr
+    from hybridnet.config import load_experiment
+    from hybridnet.video.cache_build import build_cache
+    from hybridnet.video.datasets import load_dataset
+
+    preprocess = load_experiment(args.config).model.preprocess
+    dataset = load_dataset(args.spec, args.root, args.split)
+    with progress_on_stderr() as progress:
+        manifest = build_cache(dataset, args.out, preprocess, views=args.views, workers=args.workers, progress=progress)
+    lines = [f"{dataset.name}: {len(dataset.classes)} classes, {preprocess.crop} px, T = {preprocess.steps}"]
+    for split, count in manifest.plan.clips.items():
+        views = sum(shard.views for shard in manifest.shards if shard.split == split)
+        lines.append(f"  {split}: {count} clips, {views} views")
+    corrupt = sum(clip.corrupt_views for shard in manifest.shards for clip in shard.clips)
+    if corrupt:
+        lines.append(f"Views with damaged frames, concealed by the decoder: {corrupt}")
+    failed = [f"{clip.source}: {clip.failure}" for clip in manifest.failures]
+    left_out = [f"{path}: {reason}" for path, reason in manifest.plan.left_out.items()]
+    for title, entries in (("Clips that could not be read", failed), ("Files left out", left_out)):
+        if entries:
+            lines.append(f"{title}: {len(entries)}")
+            lines += [f"  {entry}" for entry in entries[:SHOWN]]
+            lines += ["  …"] if len(entries) > SHOWN else []
+    size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
+    lines.append(f"Wrote {args.out} ({size / 1e6:.1f} MB); manifest.json lists every clip")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0

@@ -1,0 +1,279 @@
+"""Transcoding many files: worker processes, resumable, one failure does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from hybridnet.config import PreprocessConfig
+from hybridnet.errors import ConfigError, HybridNetError, VideoError
+from hybridnet.files import atomic_file
+from hybridnet.progress import Progress, silent
+from hybridnet.video.reader import open_clip
+from hybridnet.video.transcode import transcode
+
+SUFFIXES = frozenset(
+    {
+        *(".3gp", ".avi", ".divx", ".flv", ".h264", ".m2ts", ".m4v", ".mkv"),
+        *(".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".vob", ".webm", ".wmv"),
+    }
+)
+"""What counts as a video when a folder is searched; a file that is named itself may have any suffix."""
+
+OUTPUT_SUFFIX = ".avi"
+
+STOP_SECONDS, STOP_TRIES = 10.0, 50
+"""How long an interrupted process may take to clean up, and how often it is reminded."""
+
+
+class Outcome(Enum):
+    """What became of a file."""
+
+    WRITTEN = "written"
+    KEPT = "kept"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to transcode and where its copy goes."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job.
+
+    Attributes:
+        job: The job.
+        outcome: Written, kept (a complete copy was there) or failed.
+        reason: Why it failed; empty otherwise.
+    """
+
+    job: Job
+    outcome: Outcome
+    reason: str = ""
+
+
+def plan(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
+    """List the files to transcode; folders are searched and their tree is mirrored under `out`.
+
+    Args:
+        sources: Files and folders.
+        out: Folder for the copies. What lies in it already is no source.
+
+    Returns:
+        The jobs in order of name, and the files in the folders that are no videos by their suffix.
+
+    Raises:
+        VideoError: If a source does not exist or there is nothing to do.
+        ConfigError: If two files would get the same copy, or a copy would replace its source.
+    """
+    found: list[tuple[Path, Path]] = []
+    others: list[Path] = []
+    for source in sources:
+        if source.is_dir():
+            for file in sorted(path for path in source.rglob("*") if path.is_file()):
+                if file.suffix.lower() not in SUFFIXES:
+                    others.append(file)
+                elif out.resolve() not in file.resolve().parents or out.resolve() == source.resolve():
+                    found.append((file, file.relative_to(source)))
+        elif source.exists():
+            found.append((source, Path(source.name)))
+        else:
+            raise VideoError("does not exist", where=source, remedy="Check the path")
+    jobs = [Job(source, (out / relative).with_suffix(OUTPUT_SUFFIX)) for source, relative in found]
+    if not jobs:
+        raise VideoError(
+            "holds no videos",
+            where=", ".join(map(str, sources)),
+            remedy=f"Known suffixes: {' '.join(sorted(SUFFIXES))}",
+        )
+    sharing = Counter(job.target for job in jobs)
+    for job in jobs:
+        if sharing[job.target] > 1:
+            raise ConfigError("out", str(job.target), f"one source for each copy, and it has {sharing[job.target]}")
+        if job.target.resolve() == job.source.resolve():
+            raise ConfigError("out", str(out), "a folder in which no copy replaces its source")
+    return jobs, others
+
+
+def transcode_files(
+    jobs: Sequence[Job],
+    preprocess: PreprocessConfig,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> list[Result]:
+    """Transcode files to the form that is read directly: MPEG-4, I + T P, no B-frames.
+
+    A copy appears under its name only when it is complete, so an interrupted run may simply be repeated. Processes are
+    spawned: a program that calls this needs the usual `if __name__ == "__main__"`.
+
+    Args:
+        jobs: What to transcode.
+        preprocess: Size of the copies' frames and T.
+        workers: Processes; each works on one file at a time and may die on it without harm to the others.
+        overwrite: Whether copies that are there are made again.
+        progress: Told about every finished file.
+
+    Returns:
+        What became of every job, in the order of `jobs`.
+
+    Raises:
+        ConfigError: If `workers` is not positive.
+    """
+    if workers < 1:
+        raise ConfigError("workers", workers, "1 or more")
+    results: dict[Job, Result] = {}
+    progress("transcoding", 0, len(jobs))
+    for result in _run(jobs, preprocess, min(workers, len(jobs)), overwrite):
+        results[result.job] = result
+        progress("transcoding", len(results), len(jobs))
+    return [results[job] for job in jobs]
+
+
+def _run(jobs: Sequence[Job], preprocess: PreprocessConfig, workers: int, overwrite: bool) -> Iterator[Result]:
+    """Results as they come."""
+    waiting = iter(jobs)
+    idle = [_Worker(preprocess, overwrite) for _ in range(workers)]
+    busy: dict[Connection, tuple[_Worker, Job]] = {}
+    try:
+        while True:
+            while idle and (job := next(waiting, None)) is not None:
+                worker = idle.pop()
+                worker.give(job)
+                busy[worker.connection] = worker, job
+            if not busy:
+                return
+            ready = wait(list(busy))
+            for connection in [connection for connection in busy if connection in ready]:
+                worker, job = busy.pop(connection)
+                result = worker.take()
+                if result is None:
+                    result = Result(job, Outcome.FAILED, f"its process died (exit code {worker.exit_code})")
+                    worker = _Worker(preprocess, overwrite)
+                idle.append(worker)
+                yield result
+    finally:
+        for worker in [*idle, *(worker for worker, _ in busy.values())]:
+            worker.stop()
+
+
+class _Worker:
+    """A process that transcodes one file at a time.
+
+    Attributes:
+        connection: Ready to read when the job is done or the process died.
+    """
+
+    def __init__(self, preprocess: PreprocessConfig, overwrite: bool) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, preprocess, overwrite), daemon=True)
+        with _interrupts_ignored():  # the process inherits it, and is quiet until it can clean up after itself
+            self._process.start()
+        theirs.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended."""
+        self._process.join()
+        return self._process.exitcode
+
+    def give(self, job: Job) -> None:
+        """Start on a job."""
+        with contextlib.suppress(ConnectionError):  # a dead process is seen when its result is taken
+            self.connection.send(job)
+
+    def take(self) -> Result | None:
+        """The result of the job; None if the process died."""
+        try:
+            result: Result = self.connection.recv()
+        except (EOFError, ConnectionError):
+            return None
+        return result
+
+    def stop(self) -> None:
+        """End the process; a job in progress removes its unfinished copy first."""
+        self.connection.close()
+        for _ in range(STOP_TRIES):
+            if not self._process.is_alive() or self._process.pid is None:
+                return
+            os.kill(self._process.pid, signal.SIGINT)
+            self._process.join(STOP_SECONDS / STOP_TRIES)
+        self._process.kill()
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # others may not choose, and are not interrupted
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _serve(connection: Connection, preprocess: PreprocessConfig, overwrite: bool) -> None:
+    """Work on jobs until the other end closes. Runs in the worker's process."""
+    try:
+        signal.signal(signal.SIGINT, _interrupt_once)
+        while True:
+            connection.send(transcode_file(connection.recv(), preprocess, overwrite=overwrite))
+    except (KeyboardInterrupt, EOFError, ConnectionError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interrupt_once(signal_number: int, frame: object) -> None:
+    """Stop the job, and let no second interrupt (the terminal's and the parent's) stop it from cleaning up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def transcode_file(job: Job, preprocess: PreprocessConfig, *, overwrite: bool = False) -> Result:
+    """Transcode one file, in this process; arguments as `transcode_files`'."""
+    try:
+        if job.target.exists() and not overwrite:
+            flaw = _flaw(job.target, preprocess)
+            if not flaw:
+                return Result(job, Outcome.KEPT)
+            return Result(job, Outcome.FAILED, f"{job.target} is there and cannot be kept: it {flaw}; use --overwrite")
+        with atomic_file(job.target) as part:
+            part.write_bytes(transcode(job.source, job.source, preprocess))
+            flaw = _flaw(part, preprocess)
+            if flaw:
+                raise VideoError(f"its copy {flaw}", where=job.source)
+        return Result(job, Outcome.WRITTEN)
+    except HybridNetError as error:
+        return Result(job, Outcome.FAILED, error.what)
+    except OSError as error:
+        return Result(job, Outcome.FAILED, error.strerror or str(error))
+
+
+def _flaw(path: Path, preprocess: PreprocessConfig) -> str:
+    """Why a file is no complete copy in the form asked for; empty if it is one."""
+    try:
+        with open_clip(path, preprocess) as clip:
+            info = clip.info
+    except VideoError as error:
+        return error.what
+    if info.transcoded or info.codec != "mpeg4":
+        return f"is not MPEG-4 of I+{preprocess.steps}P"
+    if (info.width, info.height) != (preprocess.frame_width, preprocess.frame_height):
+        return f"has frames of {info.width}×{info.height} pixels"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -105,6 +107,10 @@ def prepare(
     if not container.streams.video:
         raise VideoError("has no video stream", where=path, remedy="Name a file with pictures in it")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise VideoError(
+            "holds a codec that FFmpeg does not know", where=path, remedy="Check the file, or re-encode it"
+        )
     _check_stream(container, stream, path, any_codec)
     # Frame threads race with the export of vectors in H.264 with B-frames. Options set after the first decoded frame
     # would be ignored.
@@ -114,6 +120,20 @@ def prepare(
         stream.codec_context.skip_frame = "NONREF"
     stream.codec_context.options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
     return stream
+
+
+def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Packets of a stream that hold data.
+
+    Raises:
+        av.FFmpegError: If the container is damaged from here on.
+    """
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except IndexError as error:  # PyAV: damage made FFmpeg find a stream that was not there when the file was opened
+        raise av.InvalidDataError(errno.EINVAL, "a stream appears amid the file") from error
 
 
 def decode(
@@ -130,8 +150,8 @@ def decode(
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
     """
     context = stream.codec_context
-    # An empty packet would end decoding there and then; the closing None drains the decoder.
-    packets = chain((packet for packet in container.demux(stream) if packet.size), [None])
+    # The closing None drains the decoder; an empty packet would do so there and then.
+    packets = chain(data_packets(container, stream), [None])
     ordinal, gap = -1, False
     try:
         for ordinal, packet in enumerate(packets):

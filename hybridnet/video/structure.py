@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
 from hybridnet.video.h264 import reference_frames
-from hybridnet.video.stream import REENCODE, Source, decode, free_frames, open_stream
+from hybridnet.video.stream import REENCODE, Source, data_packets, decode, free_frames, open_stream
 
 QUARTER_TURN = 90
 """Degrees: frames are turned by multiples of it."""
@@ -144,9 +144,7 @@ def index(source: Source, path: Path) -> Structure | None:
         references = reference_frames(context.extradata) if codec == "h264" else None
         size, rotation = (0, 0), 0
         try:
-            for packet in container.demux(stream):
-                if not packet.size:
-                    continue
+            for packet in data_packets(container, stream):
                 kinds.append(None if packet.is_corrupt else _kind_of_packet(codec, packet))
                 if packet.pts is not None:
                     times.append(packet.pts)

@@ -119,7 +119,7 @@ def test_large_sums_leave_float32_and_stay_exact() -> None:
     ("v", "decay", "expected"), [(1000, 4096, 0), (1000, 0, 1000), (-1001, 2048, -500), (4097, 1, 4095)]
 )
 def test_decay_truncates_toward_zero(v: int, decay: int, expected: int) -> None:
-    assert decayed(torch.tensor([v]), decay).item() == expected
+    assert decayed(torch.tensor([v], dtype=torch.float64), decay).item() == expected
 
 
 def test_a_program_refuses_numbers_that_the_chip_has_no_bits_for() -> None:
@@ -132,3 +132,9 @@ def test_a_program_refuses_numbers_that_the_chip_has_no_bits_for() -> None:
     ):
         with pytest.raises(ConfigError, match=field):
             dataclasses.replace(layer, **{field: value})
+
+
+def test_currents_that_float64_cannot_hold_are_refused() -> None:
+    layer = fixed_stream(two_layers()).layers[0]
+    with pytest.raises(RangeError, match=r"s\.0.*not exact in float64"):
+        exact_current(torch.full((1, 2, 9, 7), 2**40, dtype=torch.int64), layer)

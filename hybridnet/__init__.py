@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from hybridnet.errors import HybridNetError
     from hybridnet.exporting import export
     from hybridnet.report.data import RunRecord
-    from hybridnet.simulation import Simulation, load, simulate
+    from hybridnet.simulation import Simulation, Simulator, load, simulate
 
-__all__ = ["Bundle", "HybridNetError", "RunRecord", "Simulation", "export", "load", "simulate"]
+__all__ = ["Bundle", "HybridNetError", "RunRecord", "Simulation", "Simulator", "export", "load", "simulate"]
 
 _HOME = {
     "Bundle": "hybridnet.deploy.bundle",
     "HybridNetError": "hybridnet.errors",
     "RunRecord": "hybridnet.report.data",
     "Simulation": "hybridnet.simulation",
+    "Simulator": "hybridnet.simulation",
     "export": "hybridnet.exporting",
     "load": "hybridnet.simulation",
     "simulate": "hybridnet.simulation",

@@ -16,7 +16,7 @@ from hybridnet.errors import VideoError
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import VideoRow
 from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
-from hybridnet.video.datasets import VIDEO_SUFFIXES
+from hybridnet.video.stream import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def _row(info: VideoInfo, views: list[ViewTensors]) -> VideoRow:
         frames=info.frames,
         gop=info.gop,
         transcoded=info.transcoded,
-        transcode_reason=info.reason,
+        read_reason=info.reason,
         views=len(views),
         corrupt_frames=info.corrupt_frames,
         saturated_motion=float(np.mean([v.saturated_motion for v in views])),

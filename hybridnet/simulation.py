@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from hybridnet.report.energy import DEFAULT_PROFILE, load_profile
 from hybridnet.report.onnx_counts import count_graph
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.record import build_record
 from hybridnet.simulators.registry import ann_backend, spiking_backend
 from hybridnet.simulators.torch_float import TorchBackend
@@ -28,6 +27,18 @@ DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
 
 SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of `Simulator.run`, all of which may be left out."""
+
+    views: int
+    transcode: TranscodePolicy
+    profile: str
+    top_k: int
+    parity: bool
+    command: str
+    progress: Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,61 +76,91 @@ def _asset(name: str) -> Path:
     return Path(str(resources.files("hybridnet.assets") / name))
 
 
+class Simulator:
+    """A bundle on a pair of back-ends, loaded once for any number of clips.
+
+    Args:
+        bundle: What to run; see `load`.
+        snn: Back-end of the spiking half: emulator, lava, torch.
+        ann: Back-end of the ANN half: onnxruntime, torch.
+
+    Raises:
+        HybridNetError: If the bundle or a back-end cannot be had.
+    """
+
+    def __init__(
+        self, bundle: Bundle | str | Path | None = None, *, snn: str = "emulator", ann: str = "onnxruntime"
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+        self._names = (snn, ann)
+        self._snn, self._ann = spiking_backend(snn, self.bundle), ann_backend(ann, self.bundle)
+        self._reference = TorchBackend(self.bundle.program)
+        self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
+        self._graph = count_graph(self.bundle.ann_path)
+
+    def run(
+        self,
+        video: str | Path,
+        *,
+        views: int = 8,
+        transcode: TranscodePolicy = "auto",
+        profile: str = DEFAULT_PROFILE,
+        top_k: int = 5,
+        parity: bool = True,
+        command: str = "hybridnet.simulate",
+        progress: Progress = silent,
+    ) -> Simulation:
+        """Classify a clip with both halves and count, time and price every partition.
+
+        Args:
+            video: Any MPEG-4 or H.264 file.
+            views: GOPs sampled uniformly over the clip; all of them if it has fewer.
+            transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
+            profile: Energy profile, by name or path.
+            top_k: Classes listed in the record.
+            parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
+                when this run is the float one.
+            command: Kept in the record.
+            progress: Told how far the work is.
+
+        Raises:
+            HybridNetError: With what to do about it.
+        """
+        if not top_k > 0:
+            raise ConfigError("top_k", top_k, "greater than 0")
+        prices = load_profile(profile)
+        clip = read_clip(video, self.bundle.preprocess, views, transcode=transcode, progress=progress)
+        inputs = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
+        run = run_hybrid(self._snn, self._bridge, self._ann, inputs, progress=progress)
+        compared = parity and self._snn.name != self._reference.name
+        record = build_record(
+            command=command,
+            video=clip.video,
+            bundle=self.bundle,
+            backends=self._names,
+            program=self.bundle.fixed if self._snn.fixed_point else self.bundle.program,
+            run=run,
+            frontend_ms=clip.view_ms,
+            open_ms=clip.open_ms,
+            graph=self._graph,
+            reference=run_hybrid(self._reference, self._bridge, self._ann, inputs) if compared else None,
+            top_k=top_k,
+            profile=prices,
+        )
+        return Simulation(record, run)
+
+
 def simulate(
     video: str | Path,
     bundle: Bundle | str | Path | None = None,
     *,
     snn: str = "emulator",
     ann: str = "onnxruntime",
-    views: int = 8,
-    transcode: TranscodePolicy = "auto",
-    profile: str = DEFAULT_PROFILE,
-    top_k: int = 5,
-    parity: bool = True,
-    command: str = "hybridnet.simulate",
-    progress: Progress = silent,
+    **options: Unpack[RunOptions],
 ) -> Simulation:
-    """Classify a clip with both halves and count, time and price every partition.
-
-    Args:
-        video: Any MPEG-4 or H.264 file.
-        bundle: What to run; see `load`.
-        snn: Back-end of the spiking half: emulator, lava, torch.
-        ann: Back-end of the ANN half: onnxruntime, torch.
-        views: GOPs sampled uniformly over the clip; all of them if it has fewer.
-        transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
-        profile: Energy profile, by name or path.
-        top_k: Classes listed in the record.
-        parity: Also run the float spiking half in torch, untimed, and report how far this run is from it.
-        command: Kept in the record.
+    """Run one clip; arguments as those of `Simulator` and of `Simulator.run`.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    if not top_k > 0:
-        raise ConfigError("top_k", top_k, "greater than 0")
-    prices = load_profile(profile)
-    bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-    spiking, classifier = spiking_backend(snn, bundle), ann_backend(ann, bundle)
-    bridge = Bridge(bundle.bridge, bundle.encodings)
-
-    clip = read_clip(video, bundle.preprocess, views, transcode=transcode, progress=progress)
-    inputs: Mapping[str, Array] = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
-    run = run_hybrid(spiking, bridge, classifier, inputs, progress=progress)
-    reference = run_hybrid(TorchBackend(bundle.program), bridge, classifier, inputs) if parity else None
-
-    record = build_record(
-        command=command,
-        video=clip.video,
-        bundle=bundle,
-        backends=(snn, ann),
-        program=bundle.fixed if spiking.fixed_point else bundle.program,
-        run=run,
-        frontend_ms=clip.view_ms,
-        open_ms=clip.open_ms,
-        graph=count_graph(bundle.ann_path),
-        reference=reference,
-        top_k=top_k,
-        profile=prices,
-    )
-    return Simulation(record, run)
+    return Simulator(bundle, snn=snn, ann=ann).run(video, **options)

@@ -33,7 +33,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_emulator_and_lava_agree_to_the_bit(name: str, transcoded: bool, real_clips: Path, shipped: Bundle) -> None:
     record = assert_same_bits(real_clips / name, shipped)
     assert record.video.transcoded is transcoded
-    assert record.video.transcode_reason or not transcoded
+    assert record.video.read_reason or not transcoded
 
 
 @needs_lava

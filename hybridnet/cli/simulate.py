@@ -33,17 +33,14 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.files import write_text
     from hybridnet.report.data import to_json
     from hybridnet.report.render_text import render_text
-    from hybridnet.simulation import load, simulate
+    from hybridnet.simulation import Simulator
 
-    bundle = load(args.bundle)
+    simulator = Simulator(args.bundle, snn=args.snn, ann=args.ann)
     records = []
     for video in args.videos:
         with progress_on_stderr() as progress:
-            result = simulate(
+            result = simulator.run(
                 video,
-                bundle,
-                snn=args.snn,
-                ann=args.ann,
                 views=args.views,
                 transcode=args.transcode,
                 profile=args.profile,

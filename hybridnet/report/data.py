@@ -17,7 +17,6 @@ from hybridnet.config import from_dict
 from hybridnet.errors import ConfigError, RecordError
 
 SCHEMA = "hybridnet.run/1"
-PARTITIONS = ("frontend", "snn", "bridge", "ann")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class PartitionRow:
 
 @dataclass(frozen=True)
 class VideoRow:
-    """What was read."""
+    """What was read; `read_reason` says why it was transcoded, or what else was done to read it."""
 
     path: str
     codec: str
@@ -114,7 +113,7 @@ class VideoRow:
     frames: int
     gop: str
     transcoded: bool
-    transcode_reason: str
+    read_reason: str
     views: int
     corrupt_frames: int
     saturated_motion: float

@@ -36,7 +36,8 @@ def render_layers(record: RunRecord) -> str:
 
 def _headline(record: RunRecord) -> str:
     v, m = record.video, record.model
-    how = f"transcoded: {v.transcode_reason}" if v.transcoded else "read directly"
+    how = "transcoded" if v.transcoded else "read directly"
+    how += f": {v.read_reason}" if v.read_reason else ""
     return (
         f"Video   {v.path}: {v.codec}, {v.width}×{v.height}, {v.frames} frames, {v.gop}, {how}; {v.views} views\n"
         f"Model   {m.name}, {m.bundle}, checkpoint {m.checkpoint_sha256[:12]}"
@@ -93,7 +94,7 @@ def _energy(energy: Energy | None) -> tuple[str, str]:
 
 def _parity(record: RunRecord) -> str:
     if record.parity is None:
-        return "Parity  not compared with the float model"
+        return "Parity  not compared with the float model, or is the float model itself"
     p = record.parity
     sqnr = ", ".join(f"{n} {'exact' if v is None else f'{v:.1f} dB'}" for n, v in p.sqnr_db.items())
     agreement = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())

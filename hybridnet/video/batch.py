@@ -19,15 +19,8 @@ from hybridnet.errors import ConfigError, HybridNetError, VideoError
 from hybridnet.files import atomic_file
 from hybridnet.progress import Progress, silent
 from hybridnet.video.reader import open_clip
+from hybridnet.video.stream import VIDEO_SUFFIXES
 from hybridnet.video.transcode import transcode
-
-SUFFIXES = frozenset(
-    {
-        *(".3gp", ".avi", ".divx", ".flv", ".h264", ".m2ts", ".m4v", ".mkv"),
-        *(".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".vob", ".webm", ".wmv"),
-    }
-)
-"""What counts as a video when a folder is searched; a file that is named itself may have any suffix."""
 
 OUTPUT_SUFFIX = ".avi"
 
@@ -85,7 +78,7 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
     for source in sources:
         if source.is_dir():
             for file in sorted(path for path in source.rglob("*") if path.is_file()):
-                if file.suffix.lower() not in SUFFIXES:
+                if file.suffix.lower() not in VIDEO_SUFFIXES:
                     others.append(file)
                 elif out.resolve() not in file.resolve().parents or out.resolve() == source.resolve():
                     found.append((file, file.relative_to(source)))
@@ -98,7 +91,7 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
         raise VideoError(
             "holds no videos",
             where=", ".join(map(str, sources)),
-            remedy=f"Known suffixes: {' '.join(sorted(SUFFIXES))}",
+            remedy=f"Known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))}",
         )
     sharing = Counter(job.target for job in jobs)
     for job in jobs:

@@ -25,15 +25,11 @@ from hybridnet.video.split_lists import (
     read_json,
     read_text,
 )
+from hybridnet.video.stream import VIDEO_SUFFIXES
 from hybridnet.video.synthetic import MOTIONS, make_clip
 
 MAX_CLIPS = 2_000_000
 """Most clips of a data set."""
-
-VIDEO_SUFFIXES = frozenset(
-    (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
-)
-"""What counts as a clip in a folder tree."""
 
 FOLDS = 5
 """A folder tree is dealt into five parts: one for test, one for validation, three for training."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from hybridnet.errors import ConfigError
+from hybridnet.video.stream import EXPORTS_VECTORS
 from hybridnet.video.structure import LOST, Gop, Structure
 
 TranscodePolicy = Literal["auto", "never", "always"]
 """`auto` transcodes what cannot be read as it is; `never` refuses it; `always` transcodes every file."""
 
-_ONE_REFERENCE = {
-    *("mpeg4", "mpeg1video", "mpeg2video", "h263", "flv"),
-    *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "rv20"),
-}
 _LOSES_LAST_VECTORS = {"mpeg1video", "mpeg2video"}
 """FFmpeg pushes the last frame of these out at the end of the stream, without its vectors."""
 
@@ -41,7 +38,7 @@ def why_transcode(structure: Structure, steps: int) -> str:
     if structure.codec == "h264" and structure.references != 1:
         count = "an unknown number of" if structure.references is None else structure.references
         return f"H.264 with {count} reference frames may predict from any of them and FFmpeg does not tell which"
-    if structure.codec not in _ONE_REFERENCE | {"h264"}:
+    if structure.codec not in EXPORTS_VECTORS:
         return f"FFmpeg exports no motion vectors for codec {structure.codec}"
     if not structure.one_size:
         return "the frame size changes"

@@ -22,6 +22,14 @@ from hybridnet.errors import VideoError
 Source = Path | bytes
 """A file, or the bytes of one."""
 
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".3gp", ".avi", ".divx", ".flv", ".h264", ".m2ts", ".m4v", ".mkv", ".mov"),
+        *(".mp4", ".mpeg", ".mpg", ".nut", ".ts", ".vob", ".webm", ".wmv"),
+    }
+)
+"""What counts as a video when a folder is searched; a file that is named itself may have any suffix."""
+
 MAX_SIDE = 8192
 """Longest side of a frame in pixels."""
 
@@ -37,10 +45,12 @@ REENCODE = "Re-encode it: ffmpeg -i INPUT -c:v mpeg4 -g 12 -bf 0 -sc_threshold 1
 
 TRANSCODE = f'Transcode it on reading (transcode="always"). {REENCODE}'
 
-_EXPORTS_VECTORS = {
+EXPORTS_VECTORS = {
     *("mpeg4", "h264", "mpeg1video", "mpeg2video", "h263", "flv"),
     *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "rv20"),
 }
+"""Codecs whose motion vectors FFmpeg exports. All but H.264 predict P-frames from the one frame before."""
+
 _INTRA_ONLY = {"apng", "bmp", "dnxhd", "dvvideo", "ffv1", "gif", "huffyuv", "mjpeg", "png", "prores", "rawvideo"}
 
 # Tags need not be UTF-8; PyAV 19 copes by itself and removed the argument.
@@ -201,7 +211,7 @@ def _check_stream(container: InputContainer, stream: VideoStream, path: Path, an
         raise VideoError("is text, not video", where=path, remedy="Name a video file")
     if codec in _INTRA_ONLY:
         raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=REENCODE)
-    if codec not in _EXPORTS_VECTORS and not any_codec:
+    if codec not in EXPORTS_VECTORS and not any_codec:
         raise VideoError(f"FFmpeg exports no motion vectors for codec {codec!r}", where=path, remedy=TRANSCODE)
     if not (width and height):
         raise VideoError("states no frame size", where=path, remedy=REENCODE)

@@ -1,17 +1,28 @@
 """The spiking temporal modulator (STM): a shallow stack of ConvLIF layers (paper section 3.2).
 
-What leaves the stack is the analog membrane potential u[T] after the last step and before any reset, not spikes.
+What leaves the paper's stack is the analog membrane potential u[T] after the last step and before any reset, not
+spikes. A stack can hand on spikes and spike counts too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from hybridnet.config import STMConfig
 from hybridnet.model.neuron import ConvLIF, LIFState
+from hybridnet.partition.bridge import BridgeKind
 from hybridnet.partition.program import ConvGeometry
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What a stack returns of its layer number `layer`, from 0."""
+
+    layer: int
+    kind: BridgeKind = "potential"
 
 
 class SpikingStack(nn.Module):
@@ -19,16 +30,19 @@ class SpikingStack(nn.Module):
 
     layers: Sequence[ConvLIF]
 
-    def __init__(self, layers: list[ConvLIF], read_out: tuple[int, ...]) -> None:
-        """Stack `layers`; `read_out` lists the indices of layers whose u[T] is returned, in ascending order."""
+    def __init__(self, layers: Sequence[ConvLIF], read_out: Sequence[ReadOut | int]) -> None:
+        """Stack `layers`; `read_out` lists what is returned, in order, a bare index meaning that layer's u[T]."""
         super().__init__()
         self.layers = nn.ModuleList(layers)  # type: ignore[assignment]  # a ModuleList of ConvLIFs is one
-        self.read_out = read_out
+        self.read_out = tuple(r if isinstance(r, ReadOut) else ReadOut(r) for r in read_out)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Read out u[T] of each read-out layer, (B, C_l, H_l, W_l), from x (B, T, C, H, W)."""
+        """Read out each of `read_out` from x (B, T, C, H, W).
+
+        Potentials and spike counts are (B, C_l, H_l, W_l), spikes (B, T, C_l, H_l, W_l).
+        """
         states = self.trace(x)
-        return tuple(states[i].u[:, -1] for i in self.read_out)
+        return tuple(read(states[r.layer], r.kind) for r in self.read_out)
 
     def trace(self, x: Tensor) -> list[LIFState]:
         """Run one window; u and o of every layer and step, each (B, T, C_l, H_l, W_l)."""
@@ -37,6 +51,13 @@ class SpikingStack(nn.Module):
             states.append(layer(x))
             x = states[-1].o
         return states
+
+
+def read(state: LIFState, kind: BridgeKind) -> Tensor:
+    """What `kind` means: u[T], all spikes, or their number over the window, of states (B, T, C, H, W)."""
+    if kind == "potential":
+        return state.u[:, -1]
+    return state.o if kind == "spikes" else state.o.sum(1)
 
 
 def build_stm(config: STMConfig, in_channels: int, side: int) -> SpikingStack:

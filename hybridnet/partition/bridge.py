@@ -4,35 +4,44 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from hybridnet.partition.program import FixedProgram
 
 POTENTIAL_BITS = 24
 
+BridgeKind = Literal["potential", "spikes", "spike_count"]
+"""What of a layer crosses: u[T] before any reset; o of every step; or how often each neuron fired in the window."""
+
 
 @dataclass(frozen=True)
 class BridgeTensor:
-    """Membrane potentials u[T] of one layer.
+    """What crosses of one layer. The ANN half takes all kinds as float32, potentials in model units.
 
     Attributes:
         name: Input of the ANN half that it feeds.
         layer: Layer of the spiking program that it comes from.
-        shape: (C, H, W) per view.
+        shape: Per view: (C, H, W) of a potential or a spike count, (T, C, H, W) of spikes.
+        kind: Potential, spikes (0 or 1), or spike count (0 to T).
     """
 
     name: str
     layer: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
+    kind: BridgeKind = "potential"
 
     @property
     def elements(self) -> int:
-        """Potentials per view."""
+        """Numbers per view."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class FixedEncoding:
-    """How one bridge tensor is carried in fixed point: potentials v of `bits` bits; u = v / scale."""
+    """How one bridge tensor is carried in fixed point: integers of `bits` bits; value = integer / scale.
+
+    Potentials are signed. Spikes, 1 bit, and spike counts are not, and their scale is 1.
+    """
 
     scale: float
     bits: int = POTENTIAL_BITS
@@ -41,4 +50,9 @@ class FixedEncoding:
 def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedProgram) -> dict[str, FixedEncoding]:
     """The encoding of each bridge tensor, by name."""
     scales = {layer.name: layer.potential_scale for layer in program.layers()}
-    return {tensor.name: FixedEncoding(scales[tensor.layer]) for tensor in bridge}
+    encodings = {
+        "potential": lambda layer: FixedEncoding(scales[layer]),
+        "spikes": lambda _: FixedEncoding(1.0, bits=1),
+        "spike_count": lambda _: FixedEncoding(1.0, bits=program.steps.bit_length()),
+    }
+    return {tensor.name: encodings[tensor.kind](tensor.layer) for tensor in bridge}

@@ -11,10 +11,12 @@ from torch import Tensor, fx, nn
 
 from hybridnet.errors import PartitionError
 from hybridnet.model.neuron import ConvLIF
-from hybridnet.model.stm import SpikingStack
+from hybridnet.model.stm import ReadOut, SpikingStack, read
 from hybridnet.partition.bridge import BridgeTensor
 from hybridnet.partition.program import ConvLIFLayer, FloatArray, FloatProgram, Program, Stream
 from hybridnet.partition.rules import TracedModel, check_rules
+
+SUFFIX = {"potential": "u", "spikes": "spikes", "spike_count": "count"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +43,9 @@ class Partition:
         values = dict(inputs)
         for stream in self.program.streams:
             stack = self.stacks[stream.name]
-            read_out = dict(zip(stack.read_out, stack(inputs[stream.input_name]), strict=True))
-            values |= {
-                t.name: read_out[int(t.layer.rpartition(".")[2])] for t in self.bridge if _stream_of(t) == stream.name
-            }
+            layers = dict(zip(stream.layers, stack.trace(inputs[stream.input_name]), strict=True))
+            states = {layer.name: state for layer, state in layers.items()}
+            values |= {t.name: read(states[t.layer], t.kind) for t in self.bridge if t.layer in states}
         logits: Tensor = self.ann(*(values[name] for name in self.ann_inputs))
         return logits
 
@@ -98,11 +99,13 @@ def _stream(node: fx.Node, stack: SpikingStack) -> Stream[ConvLIFLayer]:
     source = node.args[0]
     if not isinstance(source, fx.Node):
         raise PartitionError("reads no tensor", where=node.name)
-    layers = tuple(_layer(f"{_name(node)}.{i}", layer, i, stack.read_out) for i, layer in enumerate(stack.layers))
+    layers = tuple(
+        _layer(f"{_name(node)}.{i}", layer, i, ReadOut(i) in stack.read_out) for i, layer in enumerate(stack.layers)
+    )
     return Stream(_name(node), str(source.target), layers)
 
 
-def _layer(name: str, module: nn.Module, index: int, read_out: tuple[int, ...]) -> ConvLIFLayer:
+def _layer(name: str, module: nn.Module, index: int, read_out: bool) -> ConvLIFLayer:
     if not isinstance(module, ConvLIF):
         raise PartitionError(f"is a {type(module).__name__}, not a ConvLIF", where=name)
     weight, bias = module.folded()
@@ -115,7 +118,7 @@ def _layer(name: str, module: nn.Module, index: int, read_out: tuple[int, ...]) 
         threshold=module.threshold.item(),
         reset=module.reset,
         input_kind="spike" if index else "analog",
-        read_out=index in read_out,
+        read_out=read_out,
     )
 
 
@@ -126,14 +129,16 @@ def _cut_stacks_out(traced: TracedModel) -> tuple[BridgeTensor, ...]:
     inputs: dict[str, fx.Node] = {}
     last_input = [node for node in graph.nodes if node.op == "placeholder"][-1]
     for node, stack in traced.stacks.items():
-        for user in sorted(node.users, key=lambda user: _read_layer(user, stack)):
-            layer = _read_layer(user, stack)
-            name = f"{_name(node)}_{layer}_u"
+        for user in sorted(node.users, key=lambda user: stack.read_out.index(_read_out(user, stack))):
+            r = _read_out(user, stack)
+            name = f"{_name(node)}_{r.layer}_{SUFFIX[r.kind]}"
             if name not in inputs:
                 with graph.inserting_after(last_input):
                     last_input = inputs[name] = graph.placeholder(name)
-                geometry = stack.layers[layer].geometry
-                bridge[name] = BridgeTensor(name, f"{_name(node)}.{layer}", geometry.output_shape)
+                shape = stack.layers[r.layer].geometry.output_shape
+                steps = traced.inputs[str(node.args[0].target)].shape[1]  # type: ignore[union-attr]  # R102
+                whole = (steps, *shape) if r.kind == "spikes" else shape
+                bridge[name] = BridgeTensor(name, f"{_name(node)}.{r.layer}", whole, r.kind)
             user.replace_all_uses_with(inputs[name])
             graph.erase_node(user)
         graph.erase_node(node)
@@ -144,8 +149,8 @@ def _cut_stacks_out(traced: TracedModel) -> tuple[BridgeTensor, ...]:
     return tuple(bridge.values())
 
 
-def _read_layer(user: fx.Node, stack: SpikingStack) -> int:
-    """The layer whose potential `stack(x)[index]` takes; placement rule R105 has seen that the index is a constant."""
+def _read_out(user: fx.Node, stack: SpikingStack) -> ReadOut:
+    """What `stack(x)[index]` takes; placement rule R105 has seen that the index is a constant."""
     index = user.args[1]
     if not isinstance(index, int):
         raise PartitionError("takes a potential by something else than a constant index", where=user.name)
@@ -154,10 +159,6 @@ def _read_layer(user: fx.Node, stack: SpikingStack) -> int:
 
 def _name(node: fx.Node) -> str:
     return str(node.target).rpartition(".")[2]
-
-
-def _stream_of(tensor: BridgeTensor) -> str:
-    return tensor.layer.rpartition(".")[0]
 
 
 def _float64(tensor: Tensor) -> FloatArray:

@@ -50,9 +50,10 @@ class FixedEncoding:
 def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedProgram) -> dict[str, FixedEncoding]:
     """The encoding of each bridge tensor, by name."""
     scales = {layer.name: layer.potential_scale for layer in program.layers()}
-    encodings = {
-        "potential": lambda layer: FixedEncoding(scales[layer]),
-        "spikes": lambda _: FixedEncoding(1.0, bits=1),
-        "spike_count": lambda _: FixedEncoding(1.0, bits=program.steps.bit_length()),
-    }
-    return {tensor.name: encodings[tensor.kind](tensor.layer) for tensor in bridge}
+    return {tensor.name: _encoding(tensor.kind, scales[tensor.layer], program.steps) for tensor in bridge}
+
+
+def _encoding(kind: BridgeKind, potential_scale: float, steps: int) -> FixedEncoding:
+    if kind == "potential":
+        return FixedEncoding(potential_scale)
+    return FixedEncoding(1.0, bits=1 if kind == "spikes" else steps.bit_length())

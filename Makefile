@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 VIDEO ?=
 LAVA := lava-nc==0.10.0 lava-dl==0.6.0
+# Libraries whose neurons the partitioner knows, for the tests that compare with them; without what they ask for and do
+# not import here (torchvision and torchaudio for another torch, tensorboard, …).
+TEST_PEERS := spikingjelly==2.0.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
 .PHONY: setup demo test test-all lint typecheck bench docs fuzz assets clean
 
@@ -23,6 +26,7 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
 	@echo "Installing Lava without its outdated pins (docs/lava.md says why)"
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --ignore-requires-python $(LAVA)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps $(TEST_PEERS)
 	@touch $@
 
 demo: $(READY)

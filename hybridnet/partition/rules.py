@@ -1,37 +1,40 @@
-"""Placement rules: what a model must be so that its spiking stacks can leave for the chip.
+"""Placement rules: what a model must be so that its spiking layers can leave for the chip.
 
-One function per rule. The first line of its docstring is the rule as users read it (docs/placement-rules.md is made
-from these); it returns None, or what breaks the rule. `RULES` gives each its id and its remedy.
+Each rule is a function of `hybridnet.partition.checks`; `RULES` gives it its id and its remedy. docs/placement-rules.md
+is made from these.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from torch import Tensor, fx
-
 from hybridnet.errors import PartitionError
-from hybridnet.model.stm import SpikingStack
-
-
-@dataclass(frozen=True)
-class TracedModel:
-    """A traced model with the inputs it was shown."""
-
-    graph: fx.Graph
-    stacks: Mapping[fx.Node, SpikingStack]
-    inputs: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Violation:
-    """Where a rule is broken and by what."""
-
-    where: str
-    found: str
-
+from hybridnet.partition.checks import (
+    TracedModel,
+    Violation,
+    control_flow_is_fixed,
+    data_flows_one_way,
+    has_a_spiking_stack,
+    layers_form_a_chain,
+    neurons_have_an_exact_equation,
+    no_activation_between_layers,
+    no_pooling_between_layers,
+    norms_fold_into_convolutions,
+    nothing_is_random,
+    only_last_potentials_leave,
+    outputs_are_tensors,
+    parameters_are_float32,
+    potentials_leave_by_index,
+    shapes_are_fixed_but_the_batch,
+    stack_input_fits,
+    stack_names_differ,
+    stack_reads_a_model_input,
+    stacks_share_their_steps,
+    steps_run_in_order_from_rest,
+    synapses_are_plain_convolutions,
+    time_is_encoded_by_spikes,
+)
 
 Check = Callable[[TracedModel], Iterator[Violation]]
 
@@ -46,58 +49,16 @@ class Rule:
 
     @property
     def text(self) -> str:
-        """The rule in one sentence."""
-        return (self.check.__doc__ or "").strip().splitlines()[0]
+        """The rule as users read it."""
+        return " ".join((self.check.__doc__ or "").strip().split("\n\n")[0].split())
 
-
-def has_a_spiking_stack(model: TracedModel) -> Iterator[Violation]:
-    """The model has at least one spiking stack (`hybridnet.model.stm.SpikingStack`)."""
-    if not model.stacks:
-        yield Violation("model", "no spiking stack was found")
-
-
-def stack_reads_a_model_input(model: TracedModel) -> Iterator[Violation]:
-    """A spiking stack reads an input of the model, never the result of an ANN layer or of another stack."""
-    for node in model.stacks:
-        source = node.args[0] if len(node.args) == 1 and not node.kwargs else None
-        if not isinstance(source, fx.Node) or source.op != "placeholder":
-            yield Violation(node.name, f"it reads {source!r}")
-
-
-def stack_input_fits(model: TracedModel) -> Iterator[Violation]:
-    """The input of a spiking stack has shape (B, T, C, H, W), with the stack's own C, H and W."""
-    for node, stack in model.stacks.items():
-        source = node.args[0] if node.args else None
-        tensor = model.inputs.get(str(source.target)) if isinstance(source, fx.Node) else None
-        expected = stack.layers[0].geometry.input_shape
-        if tensor is not None and (tensor.ndim != 5 or tuple(tensor.shape[2:]) != expected):
-            yield Violation(node.name, f"its input is {tuple(tensor.shape)}, its first layer takes (B, T, *{expected})")
-
-
-def stacks_share_their_steps(model: TracedModel) -> Iterator[Violation]:
-    """All spiking stacks run the same number of steps T."""
-    steps = {
-        node.name: model.inputs[str(node.args[0].target)].shape[1]
-        for node in model.stacks
-        if node.args and isinstance(node.args[0], fx.Node) and str(node.args[0].target) in model.inputs
-    }
-    if len(set(steps.values())) > 1:
-        yield Violation(", ".join(steps), f"they run {steps}")
-
-
-def potentials_leave_by_index(model: TracedModel) -> Iterator[Violation]:
-    """What a spiking stack returns is taken apart by constant indices, as `stack(x)[0]`."""
-    for node in model.stacks:
-        for user in node.users:
-            if user.op != "call_function" or user.target is not operator.getitem or not isinstance(user.args[1], int):
-                yield Violation(node.name, f"{user.name} ({user.target}) takes all of it")
-
-
-def stack_names_differ(model: TracedModel) -> Iterator[Violation]:
-    """Spiking stacks have different names (the last part of their module path), each called once."""
-    names = [str(node.target).rpartition(".")[2] for node in model.stacks]
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        yield Violation(name, f"{names.count(name)} stacks or calls have this name")
+    def refusal(self, violation: Violation) -> PartitionError:
+        """The error for one violation."""
+        return PartitionError(
+            f"breaks placement rule {self.id} ({self.text}): {violation.found}",
+            where=violation.where,
+            remedy=self.remedy,
+        )
 
 
 RULES = (
@@ -107,11 +68,58 @@ RULES = (
         stack_reads_a_model_input,
         "Let ANN layers come after the spiking stack: the chip cannot wait for the host",
     ),
-    Rule("R103", stack_input_fits, "Pass example inputs of the shape the stack was built for"),
-    Rule("R104", stacks_share_their_steps, "Give all streams the same number of P-frames"),
-    Rule("R105", potentials_leave_by_index, "Index the stack's result before using it"),
+    Rule("R103", stack_input_fits, "Pass example inputs (B, T, C, H, W) of the shape the stack was built for"),
+    Rule("R104", stacks_share_their_steps, "Give all streams the same number of steps"),
+    Rule("R105", potentials_leave_by_index, "Index the result before using it"),
     Rule("R106", stack_names_differ, "Rename the modules; use one stack per stream"),
+    Rule("R107", control_flow_is_fixed, "Remove control flow that depends on data from forward"),
+    Rule(
+        "R108",
+        time_is_encoded_by_spikes,
+        "Encode time by a SpikingStack, or keep recurrence to what the ANN half reads",
+    ),
+    Rule("R109", no_pooling_between_layers, "Give the convolution a stride instead"),
+    Rule(
+        "R110", no_activation_between_layers, "Leave it out: the neuron is the activation; factors go into the weights"
+    ),
+    Rule(
+        "R111", norms_fold_into_convolutions, "Use nn.BatchNorm2d with running statistics between nn.Conv2d and neuron"
+    ),
+    Rule(
+        "R112",
+        layers_form_a_chain,
+        "Join streams in the ANN half; repeat a layer that two others read, under a name of its own",
+    ),
+    Rule("R113", data_flows_one_way, "Read the stack out and keep everything behind it in the ANN half"),
+    Rule(
+        "R114",
+        synapses_are_plain_convolutions,
+        "Use nn.Conv2d with numbers as padding; nn.Linear is a Conv2d whose kernel is the whole map",
+    ),
+    Rule("R115", neurons_have_an_exact_equation, "Use ConvLIF, or a setting that the reason names, and train again"),
+    Rule("R116", parameters_are_float32, "Call model.float() and look for numbers that are not finite"),
+    Rule(
+        "R117",
+        steps_run_in_order_from_rest,
+        "Loop over the steps in order, hand each neuron its own last state, and start from zeros or None",
+    ),
+    Rule("R118", only_last_potentials_leave, "Read the potential after the last step; or spikes, or spike counts"),
+    Rule("R119", nothing_is_random, "Switch it off in evaluation; keep running statistics in batch norms"),
+    Rule("R120", outputs_are_tensors, "Return tensors, in one flat tuple or dictionary"),
+    Rule(
+        "R121",
+        shapes_are_fixed_but_the_batch,
+        "Use sizes of the inputs (x.shape[0]) instead of numbers, and no masks that select elements",
+    ),
 )
+_BY_ID = {rule.id: rule for rule in RULES}
+_ORDER = sorted(RULES, key=lambda rule: rule.id == "R101")
+"""Whether there is a spiking layer at all is asked last: another rule may tell why there is none."""
+
+
+def rule(identifier: str) -> Rule:
+    """A rule by its id."""
+    return _BY_ID[identifier]
 
 
 def check_rules(model: TracedModel) -> None:
@@ -120,13 +128,9 @@ def check_rules(model: TracedModel) -> None:
     Raises:
         PartitionError: At the first broken rule, with its id, its text, what was found and the remedy.
     """
-    for rule in RULES:
-        for violation in rule.check(model):
-            raise PartitionError(
-                f"breaks placement rule {rule.id} ({rule.text}): {violation.found}",
-                where=violation.where,
-                remedy=rule.remedy,
-            )
+    for candidate in _ORDER:
+        for violation in candidate.check(model):
+            raise candidate.refusal(violation)
 
 
 def rule_table() -> str:

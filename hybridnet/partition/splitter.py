@@ -1,22 +1,25 @@
-"""Cut a model in two: trace it, check the placement rules, take the spiking stacks out, keep the rest as one module."""
+"""Cut a model in two: trace it, read it, check the placement rules, write the spiking program, keep the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from hybridnet.errors import PartitionError
-from hybridnet.model.neuron import ConvLIF
-from hybridnet.model.stm import ReadOut, SpikingStack, read
+from hybridnet.model.neuron import LIFState, conv_current, lif_step
+from hybridnet.model.stm import SpikingStack, read
 from hybridnet.partition.bridge import BridgeTensor
-from hybridnet.partition.program import ConvLIFLayer, FloatArray, FloatProgram, Program, Stream
-from hybridnet.partition.rules import TracedModel, check_rules
-
-SUFFIX = {"potential": "u", "spikes": "spikes", "spike_count": "count"}
+from hybridnet.partition.checks import TracedModel, Violation
+from hybridnet.partition.cut import cut
+from hybridnet.partition.describe import Node, describe, shapes_of
+from hybridnet.partition.program import ConvLIFLayer, FloatProgram, Program
+from hybridnet.partition.reader import read as read_graph
+from hybridnet.partition.rules import check_rules, rule
+from hybridnet.partition.streams import Chain, chains, stream, stream_names
+from hybridnet.partition.tracing import UntraceableError, trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,138 +31,109 @@ class Partition:
         ann: The ANN half: the same modules, fed by `ann_inputs`.
         ann_inputs: Names of its inputs in order; the model's own first, then those of `bridge`.
         bridge: What crosses, in the order in which the ANN half takes it.
-        stacks: The model's own spiking modules by stream, for exact comparison.
+        outputs: Names of what the model returns: `output`, or `output_0` and so on, or a dictionary's keys.
+        stacks: The spiking half in torch by stream: the model's own ConvLIF layers, and neurons of other libraries
+            rewritten.
+        exact: Whether `run` equals the model to the last bit; else neurons were rewritten and it does up to float32
+            rounding.
+        nodes: Where each operation of the traced model went, and why.
     """
 
     program: FloatProgram
     ann: fx.GraphModule
     ann_inputs: tuple[str, ...]
     bridge: tuple[BridgeTensor, ...]
+    outputs: tuple[str, ...]
     stacks: Mapping[str, SpikingStack]
+    exact: bool
+    nodes: tuple[Node, ...]
 
     @torch.no_grad()
-    def run(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits by way of the cut, in torch: must equal the uncut model to the last bit."""
+    def run(self, inputs: Mapping[str, Tensor]) -> Any:
+        """What the model returns, by way of the cut, in torch: a tensor, a tuple or a dictionary of tensors."""
         values = dict(inputs)
-        for stream in self.program.streams:
-            stack = self.stacks[stream.name]
-            layers = dict(zip(stream.layers, stack.trace(inputs[stream.input_name]), strict=True))
-            states = {layer.name: state for layer, state in layers.items()}
+        for stream_ in self.program.streams:
+            traced = self.stacks[stream_.name].trace(inputs[stream_.input_name])
+            states = {layer.name: state for layer, state in zip(stream_.layers, traced, strict=True)}
             values |= {t.name: read(states[t.layer], t.kind) for t in self.bridge if t.layer in states}
-        logits: Tensor = self.ann(*(values[name] for name in self.ann_inputs))
-        return logits
-
-
-class _StackTracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, SpikingStack) or super().is_leaf_module(m, module_qualified_name)
+        return self.ann(*(values[name] for name in self.ann_inputs))
 
 
 def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
     """Cut `model`.
 
     Args:
-        model: Any module whose temporal encoders are `SpikingStack`s; it is switched to evaluation mode.
+        model: Any module whose temporal encoders are ConvLIF layers or neurons of a known library behind convolutions;
+            it is switched to evaluation mode. docs/partition.md tells what is recognised.
         inputs: One example tensor per argument of its `forward`, by name; spiking ones (B, T, C, H, W).
 
     Raises:
         PartitionError: If it cannot be traced or breaks a placement rule; names the node and the rule.
     """
-    traced = trace(model.eval(), inputs)
+    traced = _traced(model.eval(), inputs)
     check_rules(traced)
-    streams = tuple(_stream(node, stack) for node, stack in traced.stacks.items())
-    steps = int(inputs[streams[0].input_name].shape[1])
-    bridge = _cut_stacks_out(traced)
-    ann = fx.GraphModule(model, traced.graph, class_name="AnnHalf")
-    ann_inputs = tuple(str(node.target) for node in ann.graph.nodes if node.op == "placeholder")
-    stacks = {_name(node): stack for node, stack in traced.stacks.items()}
-    return Partition(Program(streams, steps), ann, ann_inputs, bridge, stacks)
-
-
-def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> TracedModel:
-    """The model's graph with spiking stacks as single nodes."""
+    found = chains(traced.reading)
+    streams = dict(zip(stream_names(found), found, strict=True))
+    halves = cut(traced.reading, streams)
+    read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
+    program = Program(
+        tuple(
+            stream(name, chain, model, [p.path for i, p in enumerate(chain) if f"{name}.{i}" in read_out])
+            for name, chain in streams.items()
+        ),
+        found[0][0].source.steps,
+    )
     try:
-        graph = _StackTracer().trace(model)
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
-        raise PartitionError(
-            f"cannot be traced by torch.fx ({error})",
-            where=type(model).__name__,
-            remedy="Remove control flow that depends on data from forward",
-        ) from error
-    modules = dict(model.named_modules())
-    stacks = {
-        node: stack
-        for node in graph.nodes
-        if node.op == "call_module" and isinstance(stack := modules[str(node.target)], SpikingStack)
-    }
-    return TracedModel(graph, stacks, inputs)
-
-
-def _stream(node: fx.Node, stack: SpikingStack) -> Stream[ConvLIFLayer]:
-    source = node.args[0]
-    if not isinstance(source, fx.Node):
-        raise PartitionError("reads no tensor", where=node.name)
-    layers = tuple(
-        _layer(f"{_name(node)}.{i}", layer, i, ReadOut(i) in stack.read_out) for i, layer in enumerate(stack.layers)
-    )
-    return Stream(_name(node), str(source.target), layers)
-
-
-def _layer(name: str, module: nn.Module, index: int, read_out: bool) -> ConvLIFLayer:
-    if not isinstance(module, ConvLIF):
-        raise PartitionError(f"is a {type(module).__name__}, not a ConvLIF", where=name)
-    weight, bias = module.folded()
-    return ConvLIFLayer(
-        name=name,
-        geometry=module.geometry,
-        weight=_float64(weight),
-        bias=_float64(bias),
-        leak=module.leak.item(),
-        threshold=module.threshold.item(),
-        reset=module.reset,
-        input_kind="spike" if index else "analog",
-        read_out=read_out,
+        shapes = shapes_of(halves.ann, halves.bridge, inputs)
+    except ValueError as error:
+        raise rule("R121").refusal(Violation("ANN half", str(error))) from error
+    return Partition(
+        program,
+        halves.ann,
+        tuple(str(node.target) for node in halves.ann.graph.nodes if node.op == "placeholder"),
+        halves.bridge,
+        _output_names(halves.ann.graph),
+        {s.name: _stack(chain, s.layers) for s, chain in zip(program.streams, found, strict=True)},
+        all(layer.native is not None for layer in traced.reading.layers.values()),
+        describe(halves, streams, inputs, shapes),
     )
 
 
-def _cut_stacks_out(traced: TracedModel) -> tuple[BridgeTensor, ...]:
-    """Replace each potential taken from a stack by a new input of the graph; drop stacks and inputs left unused."""
-    graph = traced.graph
-    bridge: dict[str, BridgeTensor] = {}
-    inputs: dict[str, fx.Node] = {}
-    last_input = [node for node in graph.nodes if node.op == "placeholder"][-1]
-    for node, stack in traced.stacks.items():
-        for user in sorted(node.users, key=lambda user: stack.read_out.index(_read_out(user, stack))):
-            r = _read_out(user, stack)
-            name = f"{_name(node)}_{r.layer}_{SUFFIX[r.kind]}"
-            if name not in inputs:
-                with graph.inserting_after(last_input):
-                    last_input = inputs[name] = graph.placeholder(name)
-                shape = stack.layers[r.layer].geometry.output_shape
-                steps = traced.inputs[str(node.args[0].target)].shape[1]  # type: ignore[union-attr]  # R102
-                whole = (steps, *shape) if r.kind == "spikes" else shape
-                bridge[name] = BridgeTensor(name, f"{_name(node)}.{r.layer}", whole, r.kind)
-            user.replace_all_uses_with(inputs[name])
-            graph.erase_node(user)
-        graph.erase_node(node)
-    for node in list(graph.nodes):
-        if node.op == "placeholder" and not node.users:
-            graph.erase_node(node)
-    graph.lint()
-    return tuple(bridge.values())
+def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> TracedModel:
+    try:
+        graph = trace(model, inputs)
+    except UntraceableError as error:
+        found = f"it cannot be traced by torch.fx ({error.what})"
+        raise rule("R107").refusal(Violation(type(model).__name__, found)) from error
+    return TracedModel(model, inputs, read_graph(graph, inputs))
 
 
-def _read_out(user: fx.Node, stack: SpikingStack) -> ReadOut:
-    """What `stack(x)[index]` takes; placement rule R105 has seen that the index is a constant."""
-    index = user.args[1]
-    if not isinstance(index, int):
-        raise PartitionError("takes a potential by something else than a constant index", where=user.name)
-    return stack.read_out[index]
+def _output_names(graph: fx.Graph) -> tuple[str, ...]:
+    result = next(iter(reversed(graph.nodes))).args[0]
+    if isinstance(result, Mapping):
+        return tuple(str(name) for name in result)
+    return tuple(f"output_{i}" for i in range(len(result))) if isinstance(result, tuple | list) else ("output",)
 
 
-def _name(node: fx.Node) -> str:
-    return str(node.target).rpartition(".")[2]
+def _stack(chain: Chain, layers: tuple[ConvLIFLayer, ...]) -> SpikingStack:
+    modules = [own.native or RewrittenLayer(layer) for own, layer in zip(chain, layers, strict=True)]
+    return SpikingStack(modules, read_out=()).eval()  # type: ignore[arg-type]  # both give LIFState of all steps
 
 
-def _float64(tensor: Tensor) -> FloatArray:
-    return np.asarray(tensor.double().numpy())
+class RewrittenLayer(nn.Module):
+    """A layer of the program in torch, float32, for neurons that are not ConvLIF in the model."""
+
+    def __init__(self, layer: ConvLIFLayer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.weight = nn.Buffer(torch.as_tensor(layer.weight, dtype=torch.float32))
+        self.bias = nn.Buffer(torch.as_tensor(layer.bias, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> LIFState:
+        """Run one window: u and o of every step, each (B, T, C_out, H_out, W_out), from x (B, T, C, H, W)."""
+        layer = self.layer
+        current = conv_current(x.flatten(0, 1), self.weight, self.bias, layer.geometry).unflatten(0, (-1, x.shape[1]))
+        states: list[LIFState] = []
+        for step in current.unbind(1):
+            states.append(lif_step(step, states[-1] if states else None, layer.leak, layer.threshold, layer.reset))
+        return LIFState(torch.stack([s.u for s in states], 1), torch.stack([s.o for s in states], 1))

@@ -1,0 +1,156 @@
+"""Where each part of a model went, and why: one row per input, spiking layer, crossing tensor and ANN operation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from hybridnet.partition.bridge import BridgeTensor
+from hybridnet.partition.cut import Cut
+from hybridnet.partition.reading import SpikingLayer
+from hybridnet.partition.streams import Chain
+
+Half = Literal["input", "snn", "bridge", "ann"]
+Shape = tuple[int, ...] | None
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Node:
+    """One row.
+
+    Attributes:
+        name: Module path, or the name that tracing gave the operation.
+        kind: Module class or operation; of what crosses, its kind.
+        half: `input`, `snn`, `bridge`, or `ann`.
+        why: What put it there.
+        shape: Of what it gives for one window, without the batch; None for what is no tensor.
+        bytes: Of what crosses, per window: float32 potentials, 1 bit a spike, the fewest bits for a count; else 0.
+    """
+
+    name: str
+    kind: str
+    half: Half
+    why: str
+    shape: Shape
+    bytes: int = 0
+
+
+def describe(
+    cut: Cut, streams: Mapping[str, Chain], inputs: Mapping[str, Tensor], shapes: Mapping[str, Shape]
+) -> tuple[Node, ...]:
+    """All rows: inputs, each stream's layers with what leaves them, the ANN half. `shapes` is that of `shapes_of`."""
+    rows = [Node(name, "input", "input", "an input of the model", tuple(x.shape[1:])) for name, x in inputs.items()]
+    for name, chain in streams.items():
+        for index, layer in enumerate(chain):
+            rows.append(_spiking_row(layer, f"{name}.{index}", index))
+            rows += [
+                _bridge_row(t, layer.source.steps, cut.ann.graph) for t in cut.bridge if t.layer == f"{name}.{index}"
+            ]
+    return (*rows, *_ann_rows(cut, shapes))
+
+
+def _spiking_row(layer: SpikingLayer, label: str, index: int) -> Node:
+    reads = f"the input {layer.source.name}" if index == 0 else f"the spikes of {layer.source.name}"
+    parts = [f"{label}: spiking layer that reads {reads}"]
+    if layer.neuron is not None:
+        n = layer.neuron
+        parts.append(f"written as λ {n.leak:.6g}, vth {n.threshold:.6g}, {n.reset} reset, weights × {n.gain:.6g}")
+        parts += [n.note] if n.note else []
+    kind = "ConvLIF" if layer.native else "Conv2d + neuron"
+    return Node(layer.path, kind, "snn", "; ".join(parts), layer.geometry.output_shape)
+
+
+def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
+    source = next(node for node in graph.nodes if node.op == "placeholder" and node.target == tensor.name)
+    readers = ", ".join(sorted({_name(user) for user in source.users}))
+    bits = {"potential": 8 * FLOAT_BYTES, "spikes": 1, "spike_count": steps.bit_length()}[tensor.kind]
+    return Node(
+        tensor.name,
+        tensor.kind,
+        "bridge",
+        f"read by {readers}",
+        tensor.shape,
+        math.ceil(tensor.elements * bits / 8),
+    )
+
+
+def _ann_rows(cut: Cut, shapes: Mapping[str, Shape]) -> Iterator[Node]:
+    bridged = {tensor.name for tensor in cut.bridge}
+    behind: dict[fx.Node, frozenset[str]] = {}
+    for node in cut.ann.graph.nodes:
+        own = {str(node.target)} if node.op == "placeholder" and node.target in bridged else set()
+        behind[node] = frozenset(own).union(*(behind[before] for before in node.all_input_nodes))
+        if node.op in ("placeholder", "output"):
+            continue
+        why = f"behind {', '.join(sorted(behind[node]))}" if behind[node] else "no spiking layer before it"
+        yield Node(_name(node), _kind(node, cut.ann), "ann", why, shapes[node.name])
+
+
+def shapes_of(ann: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """The shape of what each node of the ANN half gives for one window, without the batch.
+
+    Raises:
+        ValueError: If it cannot run on a batch of another size; the text says where and why.
+    """
+    one, three = (_run(ann, bridge, inputs, batch) for batch in (1, 3))
+    return {name: _without_batch(name, shape, three[name]) for name, shape in one.items()}
+
+
+def _run(
+    ann: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Mapping[str, Tensor], batch: int
+) -> dict[str, Shape]:
+    shapes = {name: x.shape[1:] for name, x in inputs.items()} | {t.name: t.shape for t in bridge}
+    names = [str(node.target) for node in ann.graph.nodes if node.op == "placeholder"]
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    recorder = _Recorder(ann)
+    with mode, torch.no_grad():
+        examples = [torch.empty(batch, *shapes[name]) for name in names]
+        try:
+            recorder.run(*examples)
+        except Exception as error:  # whatever an operation raises about shapes; it is told in the refusal
+            reason = str(error).strip().splitlines()
+            raise ValueError(
+                f"{recorder.at} fails on a batch of {batch}: {reason[0] if reason else type(error).__name__}"
+            ) from error
+    return recorder.shapes
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps the shapes."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.shapes: dict[str, Shape] = {}
+        self.at = "it"
+        self.extra_traceback = False
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.at = _name(n)
+        value = super().run_node(n)
+        self.shapes[n.name] = tuple(value.shape) if isinstance(value, Tensor) else None
+        return value
+
+
+def _without_batch(name: str, one: Shape, three: Shape) -> Shape:
+    if one is None or three is None:
+        return None
+    if len(one) != len(three):
+        raise ValueError(f"{name} has {len(one)} dimensions for a batch of 1 and {len(three)} for a batch of 3")
+    return one[1:] if one[:1] == (1,) and three[:1] == (3,) else one
+
+
+def _name(node: fx.Node) -> str:
+    return str(node.target) if node.op in ("call_module", "get_attr") else str(node.name)
+
+
+def _kind(node: fx.Node, module: fx.GraphModule) -> str:
+    if node.op == "call_module":
+        return type(module.get_submodule(str(node.target))).__name__
+    return "parameter" if node.op == "get_attr" else getattr(node.target, "__name__", str(node.target))

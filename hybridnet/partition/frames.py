@@ -1,0 +1,171 @@
+"""What a value of the traced model is, seen from the spiking half: which frames of which tensor it holds.
+
+A frame is one (C, H, W) map of one window b at one step t. Operations that only move data (`transpose`,
+`flatten(0, 1)`, indexing, `stack`, …) are followed by carrying them out on frame numbers, so their spelling does not matter; a result
+that is no longer made of whole frames is an ordinary tensor of the ANN half.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx
+
+WINDOWS = 2
+"""Windows of the batch that values are followed for; two are enough to tell windows from steps."""
+
+OriginKind = Literal["input", "current", "potential", "settled", "spikes"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A tensor (B, T, C, H, W) that frames are taken from.
+
+    Attributes:
+        kind: A model input; the sum over synapses; u before the reset; v after it; or o.
+        name: Input, or path of the module that gives it.
+        before: For currents, where the convolution's input comes from; `norm` is the batch norm behind it, if any.
+    """
+
+    kind: OriginKind
+    name: str
+    steps: int
+    shape: tuple[int, int, int]
+    before: Origin | None = None
+    norm: str = ""
+
+    @property
+    def is_from_neurons(self) -> bool:
+        """Whether neurons made it."""
+        return self.kind in ("potential", "settled", "spikes")
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Whole frames of one origin: a tensor (…, C, H, W); `numbers` (…) holds b·T + t of each."""
+
+    origin: Origin
+    numbers: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        """As the traced tensor's, with `WINDOWS` windows in the batch."""
+        return torch.Size((*self.numbers.shape, *self.origin.shape))
+
+    def is_whole(self, *, time_first: bool = False) -> bool:
+        """Whether this is all of the origin, (B, T, …) or (T, B, …)."""
+        return torch.equal(self.numbers, whole(self.origin.steps, time_first=time_first))
+
+    def step(self) -> int | None:
+        """The step that it is of, when it is (B, C, H, W) of one step."""
+        steps = self.origin.steps
+        if self.numbers.shape != (WINDOWS,):
+            return None
+        t = int(self.numbers[0])
+        return t if torch.equal(self.numbers, t + steps * torch.arange(WINDOWS)) and t < steps else None
+
+
+@dataclass(frozen=True)
+class Count:
+    """The number of spikes over the steps in `steps`, (B, C, H, W), divided by `divisor`."""
+
+    origin: Origin
+    steps: frozenset[int]
+    divisor: int = 1
+
+
+@dataclass(frozen=True)
+class NeuronState:
+    """A record that holds what a neuron's potential settled to after `step`."""
+
+    origin: Origin
+    step: int
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Anything else: computed by the ANN half, or a tensor without time.
+
+    Attributes:
+        by: The node at which it stopped being frames, or a model input.
+        spiking: Whether neurons or their synapses took part.
+        timed: Whether frames of an input took part.
+    """
+
+    by: fx.Node
+    spiking: bool = False
+    timed: bool = False
+
+
+def whole(steps: int, *, time_first: bool = False) -> Tensor:
+    """Numbers of all frames, (B, T) or (T, B)."""
+    numbers = torch.arange(WINDOWS * steps).view(WINDOWS, steps)
+    return numbers.T if time_first else numbers
+
+
+_METHODS = [
+    "transpose",
+    "swapaxes",
+    "swapdims",
+    "permute",
+    "movedim",
+    "moveaxis",
+    "flatten",
+    "unflatten",
+    "reshape",
+    "view",
+    "unbind",
+    "chunk",
+    "split",
+    "select",
+    "squeeze",
+    "unsqueeze",
+    "narrow",
+    "contiguous",
+    "clone",
+    "detach",
+    "index_select",
+]
+_FUNCTIONS = [name for name in _METHODS if name not in ("view", "contiguous")] + [
+    "stack",
+    "cat",
+    "concat",
+    "concatenate",
+]
+MOVES: frozenset[Any] = frozenset(
+    [*_METHODS, *(getattr(torch, name) for name in _FUNCTIONS if hasattr(torch, name)), operator.getitem]
+)
+
+
+def move(carry_out: Callable[[Callable[[Frames], Tensor]], Any], origin: Origin, by: fx.Node) -> Any:
+    """Follow an operation that moves data.
+
+    Args:
+        carry_out: Runs the operation, turning each of its `Frames` into a tensor by the function it is given.
+        origin: Where all those frames come from.
+        by: Its node.
+
+    Returns:
+        `Frames` for each tensor that it gives, or `Opaque` for one that is not made of whole frames.
+    """
+    places = torch.arange(origin.shape[0] * origin.shape[1] * origin.shape[2]).view(origin.shape)
+    numbers = carry_out(lambda frames: frames.numbers[..., None, None, None].expand(frames.shape))
+    within = carry_out(lambda frames: places.expand(frames.shape))
+    if isinstance(numbers, Tensor):
+        return _frames(numbers, within, places, origin, by)
+    return type(numbers)(_frames(n, w, places, origin, by) for n, w in zip(numbers, within, strict=True))
+
+
+def _frames(numbers: Tensor, within: Tensor, places: Tensor, origin: Origin, by: fx.Node) -> Frames | Opaque:
+    intact = (
+        numbers.shape[-3:] == origin.shape
+        and torch.equal(within, places.expand(within.shape))
+        and torch.equal(numbers, numbers[..., :1, :1, :1].expand(numbers.shape))
+    )
+    if intact:
+        return Frames(origin, numbers[..., 0, 0, 0])
+    return Opaque(by, spiking=origin.kind != "input", timed=True)

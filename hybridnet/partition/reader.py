@@ -1,0 +1,349 @@
+"""Reading a traced model: which nodes are spiking layers, in what order their steps run, and what leaves them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from hybridnet.errors import ConfigError
+from hybridnet.model.neuron import ConvLIF
+from hybridnet.model.stm import ReadOut, SpikingStack
+from hybridnet.partition.counting import ADDS, SUMS, added, summed
+from hybridnet.partition.frames import (
+    MOVES,
+    WINDOWS,
+    Count,
+    Frames,
+    NeuronState,
+    Opaque,
+    Origin,
+    OriginKind,
+    move,
+    whole,
+)
+from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
+from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
+from hybridnet.partition.synapse import as_synapse, geometry_of, is_plain_norm
+from hybridnet.partition.tracing import state_after
+
+ZEROS = (torch.zeros_like, "new_zeros")
+
+
+def read(graph: fx.GraphModule, inputs: Mapping[str, Tensor]) -> Reading:
+    """Read the traced model `graph` for inputs of these shapes."""
+    return _Reader(graph, inputs).read()
+
+
+class _Reader:
+    def __init__(self, graph: fx.GraphModule, inputs: Mapping[str, Tensor]) -> None:
+        self.inputs, self.out = inputs, Reading(graph)
+        self.modules = dict(graph.named_modules())
+
+    def read(self) -> Reading:
+        for node in self.out.graph.graph.nodes:
+            args, kwargs = (fx.node.map_arg(a, self.out.values.__getitem__) for a in (node.args, node.kwargs))
+            self.out.values[node] = self._value(node, args, kwargs)
+        for layer in self.out.layers.values():
+            if layer.done != layer.source.steps:
+                self.out.disordered.append(
+                    Trouble(layer.node, f"{layer.path} runs {layer.done} of {layer.source.steps} steps")
+                )
+        return self.out
+
+    def _value(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        if node.op == "placeholder":
+            return self._input(node)
+        if node.op == "get_attr":
+            return operator.attrgetter(str(node.target))(self.out.graph)
+        if node.op == "call_module":
+            return self._module(node, self.modules[str(node.target)], args, kwargs)
+        if node.op == "output":
+            return self._ann(node, args, kwargs)
+        return self._function(node, args, kwargs)
+
+    def _input(self, node: fx.Node) -> Any:
+        tensor = self.inputs.get(str(node.target))
+        if tensor is None or tensor.ndim != 5:
+            return Opaque(node)
+        steps, c, h, w = tensor.shape[1:]
+        return Frames(Origin("input", str(node.target), steps, (c, h, w)), whole(steps))
+
+    # modules
+
+    def _module(self, node: fx.Node, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        x = args[0] if args else next(iter(kwargs.values()), None)
+        if isinstance(module, SpikingStack):
+            return self._stack(node, module, x)
+        if isinstance(module, ConvLIF):
+            layer = self._native(node, str(node.target), module, x)
+            if layer is None:
+                return Opaque(node, spiking=True, timed=True)
+            return tuple(Frames(layer.gives(kind), whole(layer.source.steps)) for kind in ("potential", "spikes"))
+        if is_idle_in_evaluation(module):
+            return x
+        try:
+            neuron = recognise(module)
+        except InexpressibleError as reason:
+            self.out.inexpressible.append(Trouble(node, f"{type(module).__name__}: {reason}"))
+            return Opaque(node, spiking=True, timed=True)
+        if neuron is not None:
+            return self._neuron(node, neuron, x, kwargs.get("mem", kwargs.get("state", (*args, None, None)[1])))
+        if isinstance(x, Frames) and (synapse := as_synapse(module)) is not None:
+            return self._current(node, synapse, x)
+        if isinstance(x, Frames) and x.origin.kind == "current" and not x.origin.norm and is_plain_norm(module):
+            origin = x.origin
+            return Frames(
+                Origin("current", origin.name, origin.steps, origin.shape, origin.before, str(node.target)), x.numbers
+            )
+        return self._ann(node, args, kwargs)
+
+    def _current(self, node: fx.Node, synapse: nn.Conv2d, x: Frames) -> Any:
+        if x.origin.kind not in ("input", "spikes"):
+            return self._ann(node, (x,), {})
+        shape = geometry_of(synapse, x.origin.shape).output_shape
+        return Frames(Origin("current", str(node.target), x.origin.steps, shape, x.origin), x.numbers)
+
+    def _stack(self, node: fx.Node, stack: SpikingStack, x: Any) -> Any:
+        layers: list[SpikingLayer] = []
+        for index, module in enumerate(stack.layers):
+            layer = self._native(node, f"{node.target}.layers.{index}", module, x)
+            if layer is None:
+                return Opaque(node, spiking=True, timed=True)
+            layer.stack = str(node.target)
+            layers.append(layer)
+            x = Frames(layer.gives("spikes"), whole(layer.source.steps))
+        return tuple(_read_out(layers[r.layer], r) for r in stack.read_out)
+
+    def _native(self, node: fx.Node, path: str, module: ConvLIF, x: Any) -> SpikingLayer | None:
+        if not isinstance(x, Frames) or x.origin.kind not in ("input", "spikes") or not x.is_whole():
+            self._refuse_input(node, x, f"a ConvLIF takes all steps of an input or of spikes, {EVERYTHING}")
+            return None
+        if path in self.out.layers:
+            self.out.repeated.append(Trouble(node, f"{path} runs again"))
+            return None
+        if module.geometry.input_shape != x.origin.shape:
+            self.out.misfits.append(
+                Trouble(
+                    node, f"its input is (B, T, *{x.origin.shape}), it takes (B, T, *{module.geometry.input_shape})"
+                )
+            )
+            return None
+        layer = SpikingLayer(path, node, x.origin, module.geometry, native=module, done=x.origin.steps)
+        self.out.layers[path] = layer
+        return layer
+
+    def _neuron(self, node: fx.Node, neuron: Neuron, x: Any, state: Any) -> Any:
+        if not isinstance(x, Frames) or x.origin.kind != "current" or x.origin.before is None:
+            self._refuse_input(node, x, "there is no convolution right before it")
+            return Opaque(node, spiking=True, timed=True)
+        path, current, source = str(node.target), x.origin, x.origin.before
+        layer = self.out.layers.get(path)
+        if layer is None:
+            conv = as_synapse(self.modules[current.name])
+            if conv is None:
+                raise ConfigError(current.name, type(self.modules[current.name]).__name__, "a convolution")
+            layer = SpikingLayer(path, node, source, geometry_of(conv, source.shape), current, neuron, conv=conv)
+            self.out.layers[path] = layer
+        if layer.current != current:
+            self.out.repeated.append(Trouble(node, f"{path} reads {current.name}, and elsewhere something else"))
+        elif neuron.whole_window:
+            return self._window(node, neuron, layer, x)
+        else:
+            return self._step(node, neuron, layer, x, state)
+        return Opaque(node, spiking=True, timed=True)
+
+    def _window(self, node: fx.Node, neuron: Neuron, layer: SpikingLayer, x: Frames) -> Any:
+        if not x.is_whole(time_first=True):
+            self.out.disordered.append(Trouble(node, "it takes all steps in order, time first, (T, B, C, H, W)"))
+        if layer.done:
+            self.out.repeated.append(Trouble(node, f"{layer.path} runs again"))
+        layer.done = layer.source.steps
+        last = layer.done - 1
+        given = {
+            "spikes": Frames(layer.gives("spikes"), whole(layer.done, time_first=True)),
+            "state": NeuronState(layer.gives("settled"), last),
+        }
+        return _as_returned(neuron, given)
+
+    def _step(self, node: fx.Node, neuron: Neuron, layer: SpikingLayer, x: Frames, state: Any) -> Any:
+        t = layer.done
+        if x.step() != t:
+            self.out.disordered.append(Trouble(node, f"step {t} of {layer.path} is due, it gets something else"))
+        elif neuron.takes_state and not _is_state(state, layer, t):
+            self.out.disordered.append(Trouble(node, f"step {t} of {layer.path} does not start from step {t - 1}"))
+        layer.done += 1
+        kinds: tuple[OriginKind, ...] = ("spikes", "potential", "settled")
+        given: dict[str, Any] = {kind: Frames(layer.gives(kind), x.numbers) for kind in kinds}
+        return _as_returned(neuron, given | {"state": NeuronState(layer.gives("settled"), t)})
+
+    def _refuse_input(self, node: fx.Node, x: Any, otherwise: str) -> None:
+        if isinstance(x, Opaque):
+            self.out.blocked.append(Blocked(node, x))
+        else:
+            self.out.synapses.append(Trouble(node, f"{otherwise}; it reads {_in_words(x)}"))
+
+    # functions and methods
+
+    def _function(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        if node.target is state_after:
+            return self._state(node, args[0])
+        if node.target is getattr:
+            return _attribute(args[0], args[1], node)
+        if node.target == "size" and isinstance(args[0], Frames):
+            return args[0].shape[args[1]] if len(args) > 1 else args[0].shape
+        if node.target in ("dim", "ndimension") and isinstance(args[0], Frames):
+            return len(args[0].shape)
+        if node.target in ZEROS:
+            return torch.zeros(1)
+        if node.target is nn.functional.dropout and not kwargs.get("training", True):
+            return args[0]
+        if node.target is operator.getitem and isinstance(args[0], tuple) and isinstance(args[1], int):
+            return args[0][args[1]]
+        involved = list(_flatten((args, kwargs)))
+        frames = [value for value in involved if isinstance(value, Frames)]
+        if node.target in MOVES and not any(isinstance(value, Opaque | Count) for value in involved):
+            moved = self._moved(node, args, kwargs, frames)
+            if moved is not None:
+                return moved
+        if node.target in SUMS and frames and (count := summed(node, args, kwargs)) is not None:
+            return count
+        if node.target in ADDS and (count := added(args)) is not None:
+            return count
+        return self._ann(node, args, kwargs)
+
+    def _moved(self, node: fx.Node, args: Any, kwargs: Any, frames: list[Frames]) -> Any:
+        if len({f.origin for f in frames}) > 1:
+            return None
+        if not frames:
+            return _carried_out(node, args, kwargs)
+        moved = move(
+            lambda stand_in: _carried_out(
+                node, *_mapped((args, kwargs), lambda v: stand_in(v) if isinstance(v, Frames) else v)
+            ),
+            frames[0].origin,
+            node,
+        )
+        return self._ann(node, args, kwargs) if isinstance(moved, Opaque) else moved
+
+    def _state(self, node: fx.Node, output: Any) -> Any:
+        first = output[0] if isinstance(output, tuple) else output
+        if not isinstance(first, Frames):
+            return Opaque(node, spiking=True, timed=True)
+        layer = self.out.layers[first.origin.name]
+        if layer.neuron is None or layer.neuron.attribute is None:
+            return Opaque(node, spiking=True, timed=True)
+        last = first.numbers if first.numbers.ndim == 1 else first.numbers[-1]
+        return Frames(layer.gives(layer.neuron.attribute), last)
+
+    def _ann(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        """An operation of the ANN half: note what it takes of the spiking half that cannot leave."""
+        for argument in node.all_input_nodes:
+            value = self.out.values[argument]
+            if isinstance(value, tuple | NeuronState):
+                if any(isinstance(v, Frames | NeuronState) for v in _flatten(value)):
+                    self.out.unopened.append(Trouble(argument, f"{node.name} ({_op(node)}) takes all of it"))
+            elif isinstance(value, Frames) and not can_leave(value):
+                self.out.stranded.append(Trouble(node, f"it reads {_in_words(value)}"))
+        involved = list(_flatten((args, kwargs)))
+        if not any(isinstance(v, Frames | Count | Opaque | NeuronState) for v in involved):
+            return _carried_out(node, args, kwargs) if node.op != "output" and node.op != "call_module" else None
+        opaque = [v for v in involved if isinstance(v, Opaque)]
+        first = next((v for v in opaque if v.spiking), opaque[0] if opaque else None)
+        neural = any(isinstance(v, Count | NeuronState) or _spiking(v) for v in involved)
+        timed = neural or any(isinstance(v, Frames) or (isinstance(v, Opaque) and v.timed) for v in involved)
+        if first is not None and (first.spiking or not neural) and first.by.op != "placeholder":
+            return Opaque(first.by, first.spiking, timed)
+        return Opaque(node, neural or bool(first and first.spiking), timed)
+
+
+EVERYTHING = "(B, T, C, H, W)"
+
+
+def can_leave(value: Frames) -> bool:
+    """Whether these frames cross the bridge: inputs are there already, spikes always do, potentials only u[T]."""
+    return value.origin.kind in ("input", "current", "spikes") or value.step() == value.origin.steps - 1
+
+
+def _read_out(layer: SpikingLayer, read_out: ReadOut) -> Any:
+    steps = layer.source.steps
+    if read_out.kind == "spike_count":
+        return Count(layer.gives("spikes"), frozenset(range(steps)))
+    numbers = whole(steps)
+    return Frames(layer.gives(read_out.kind), numbers if read_out.kind == "spikes" else numbers[:, -1])
+
+
+def _as_returned(neuron: Neuron, given: Mapping[str, Any]) -> Any:
+    if isinstance(neuron.returns, tuple):
+        return tuple(given[kind] for kind in neuron.returns)
+    return given[neuron.returns]
+
+
+def _is_state(state: Any, layer: SpikingLayer, t: int) -> bool:
+    if t == 0:
+        return state is None or (isinstance(state, Tensor) and not state.any())
+    if isinstance(state, NeuronState):
+        return state.origin.name == layer.path and state.step == t - 1
+    return (
+        isinstance(state, Frames)
+        and state.origin.kind in ("potential", "settled")
+        and state.origin.name == layer.path
+        and state.step() == t - 1
+    )
+
+
+def _attribute(value: Any, name: str, node: fx.Node) -> Any:
+    if isinstance(value, NeuronState):
+        numbers = whole(value.origin.steps)[:, value.step]
+        return Frames(value.origin, numbers) if name == "v" else Opaque(node, spiking=True, timed=True)
+    if isinstance(value, Frames) and name in ("shape", "ndim"):
+        return value.shape if name == "shape" else len(value.shape)
+    if isinstance(value, Frames) and name in ("device", "dtype"):
+        return torch.device("cpu") if name == "device" else torch.float32
+    if isinstance(value, tuple) and name in ("u", "o"):
+        return value["uo".index(name)]
+    return Opaque(node, isinstance(value, Opaque) and value.spiking)
+
+
+def _carried_out(node: fx.Node, args: Any, kwargs: Any) -> Any:
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    return node.target(*args, **kwargs)  # type: ignore[operator]  # a call_function, by torch.fx's own definition
+
+
+def _mapped(values: Any, change: Any) -> Any:
+    return torch.utils._pytree.tree_map(change, values, is_leaf=lambda v: isinstance(v, Frames))
+
+
+def _flatten(values: Any) -> Iterator[Any]:
+    if isinstance(values, Mapping):
+        values = tuple(values.values())
+    if isinstance(values, tuple | list) and not isinstance(values, torch.Size):
+        for value in values:
+            yield from _flatten(value)
+    else:
+        yield values
+
+
+def _spiking(value: Any) -> bool:
+    return isinstance(value, Frames) and value.origin.kind != "input"
+
+
+def _op(node: fx.Node) -> str:
+    return getattr(node.target, "__name__", str(node.target))
+
+
+def _in_words(value: Any) -> str:
+    if not isinstance(value, Frames):
+        return f"a {type(value).__name__}"
+    what = {
+        "input": "the input",
+        "current": "the currents of",
+        "potential": "potentials of",
+        "settled": "potentials after the reset of",
+        "spikes": "spikes of",
+    }[value.origin.kind]
+    return f"{what} {value.origin.name}, {'×'.join(str(n) for n in value.numbers.shape)} frames of {WINDOWS} windows"

@@ -1,0 +1,151 @@
+"""Tracing a model: torch.fx with every neuron as one node, and loops over time unrolled.
+
+Shapes are those of the example inputs where Python needs a number or a truth value (`range(x.shape[1])`, `for frame in
+x.unbind(1)`, `if x.dim() == 5`), and stay symbolic everywhere else. What depends on the data itself cannot be traced.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+
+from hybridnet.errors import HybridNetError
+from hybridnet.model.neuron import ConvLIF
+from hybridnet.model.stm import SpikingStack
+from hybridnet.partition.neurons import is_foreign_leaf, is_foreign_neuron, returns_tuple, state_attributes
+
+
+def state_after(output: Any, name: str) -> Any:
+    """What a stateful neuron holds in its attribute `name` after the call that gave `output`; only ever traced."""
+    raise NotImplementedError("a marker in the traced graph, not to be run")
+
+
+class UntraceableError(HybridNetError):
+    """`forward` asks for a number or a truth value that the shapes of the inputs do not tell."""
+
+
+def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> fx.GraphModule:
+    """The model's graph, without what does not reach its output.
+
+    Raises:
+        UntraceableError: If control flow depends on data, or on what torch.fx cannot follow.
+    """
+    tracer = _Tracer(inputs)
+    attributes = set(vars(model))
+    try:
+        graph = tracer.trace(model)
+        module = fx.GraphModule(model, graph)
+        graph.eliminate_dead_code()
+    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise UntraceableError(str(error).strip() or type(error).__name__) from error
+    finally:
+        tracer.restore()
+        for name in set(vars(model)) - attributes:
+            delattr(model, name)  # tensors made in forward, which torch.fx hangs on the model; the graph has them too
+    return module
+
+
+class _Proxy(fx.Proxy):
+    """A proxy that can tell a number that follows from the shapes of the inputs."""
+
+    tracer: _Tracer
+
+    def __index__(self) -> int:
+        value = self.tracer.value(self.node)
+        if not isinstance(value, int):
+            raise fx.proxy.TraceError(f"{self.node.name} is used as a number but depends on data")
+        return value
+
+    def __len__(self) -> int:
+        return len(self.tracer.value(self.node))
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, inputs: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self._inputs = {name: self._fake.from_tensor(tensor) for name, tensor in inputs.items()}
+        self._values: dict[fx.Node, Any] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._running = False
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, ConvLIF | SpikingStack) or is_foreign_leaf(m) or super().is_leaf_module(m, "")
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Record the call; let the attributes in which a stateful neuron keeps its state stand for that state."""
+        if self._running:
+            return forward(*args, **kwargs)
+        output = super().call_module(m, forward, args, kwargs)
+        for holder, name in state_attributes(m):
+            self._undo.append(_restorer(holder, name))
+            holder[name] = self.create_proxy("call_function", state_after, (output, name), {})
+        return output
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def restore(self) -> None:
+        """Give neurons their own state back."""
+        for undo in reversed(self._undo):
+            undo()
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        value = self.value(obj.node)
+        if not isinstance(value, bool | int):
+            raise fx.proxy.TraceError(f"{obj.node.name} decides a branch but depends on data")
+        return bool(value)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        return iter([operator.getitem(obj, i) for i in range(len(self.value(obj.node)))])
+
+    def value(self, node: fx.Node) -> Any:
+        """What `node` gives for the example inputs, tensors without their data."""
+        if node not in self._values:
+            args, kwargs = (fx.node.map_arg(a, self.value) for a in (node.args, node.kwargs))
+            self._running = True  # modules that run here are not part of the graph
+            try:
+                with self._fake, torch.no_grad():
+                    self._values[node] = self._run(node, args, kwargs)
+            except (DataDependentOutputException, DynamicOutputShapeException) as error:
+                raise fx.proxy.TraceError(f"{node.name} depends on data ({error})") from error
+            finally:
+                self._running = False
+        return self._values[node]
+
+    def _run(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        if node.op == "placeholder":
+            return self._inputs[str(node.target)]
+        if node.op == "get_attr":
+            value: Any = self.root
+            for part in str(node.target).split("."):
+                value = getattr(value, part)
+            return value
+        if node.op == "call_module":
+            module = self.root.get_submodule(str(node.target))
+            if is_foreign_neuron(module):  # running it would change its state; all it gives has its input's shape
+                return (args[0], args[0]) if returns_tuple(module) else args[0]
+            return module(*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        if node.target is state_after:
+            return args[0][0] if isinstance(args[0], tuple) else args[0]
+        assert callable(node.target)  # noqa: S101  # only call_function is left, by torch.fx's own definition
+        return node.target(*args, **kwargs)
+
+
+def _restorer(holder: dict[str, Any], name: str) -> Callable[[], None]:
+    if name not in holder:
+        return lambda: holder.pop(name, None)
+    before = holder[name]
+    return lambda: holder.update({name: before})

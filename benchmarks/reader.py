@@ -10,7 +10,8 @@ import resource
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.video import BackTrace, make_clip, mv_grid, open_clip, prepare_view
 from hybridnet.video.accumulate import to_pixels
-from hybridnet.video.gop import block_vectors
+from hybridnet.video.coded import block_vectors
 from hybridnet.video.reader import sample_indices
 from hybridnet.video.stream import decode, open_stream
 from hybridnet.video.structure import kind_of
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "clips"
 PREPROCESS = PreprocessConfig()
-ROUNDS = 3
+ROUNDS = 9
 VIEWS = 8
 FRAMES = 300
 OPENS = 500
@@ -68,7 +69,7 @@ def print_rates(path: Path) -> None:
     """Frames per second of each stage."""
     frames = sum(1 for _ in decoded(path, vectors=False))
     stages: list[Callable[[Path], object]] = [decode_only, vectors, pixel_map, accumulated, accumulated_with_residual]
-    rates = [frames / best(lambda stage=stage: stage(path)) for stage in stages]  # type: ignore[misc]
+    rates = [frames / time_s for time_s in interleaved([partial(stage, path) for stage in stages])]
     cells = "".join(f"{rate:11.0f}" for rate in rates)
     print(f"{path.stem[:18]:18s}{cells}{rates[-1] / rates[0]:17.2f}")
 
@@ -95,12 +96,12 @@ def accumulated(path: Path) -> None:
     for frame, tau in grids(path):
         if trace is None:
             trace = BackTrace(frame.height, frame.width)
-            out = np.empty((*trace.canvas_shape, 2), np.int16)
+            out = np.empty((2, frame.height, frame.width), np.int16)
         if kind_of(frame) == "I":
             trace.reset()
         else:
             trace.step(tau)
-            trace.motion_vectors(out)
+            trace.motion_vectors(out=out)
 
 
 def accumulated_with_residual(path: Path) -> None:
@@ -121,9 +122,15 @@ def sample(path: Path) -> None:
         exhaust(clip.sample(VIEWS))
 
 
+def sample_crops(path: Path) -> None:
+    """The same, of the centre crop only."""
+    with open_clip(path, PREPROCESS, crop=True) as clip:
+        exhaust(clip.sample(VIEWS))
+
+
 def sample_to_tensors(path: Path) -> None:
     """As `sample`, cropped and scaled for the model."""
-    with open_clip(path, PREPROCESS) as clip:
+    with open_clip(path, PREPROCESS, crop=True) as clip:
         exhaust(prepare_view(view, PREPROCESS) for view in clip.sample(VIEWS))
 
 
@@ -137,18 +144,19 @@ def read_as_coviar(path: Path) -> None:
 
 def print_sampling(path: Path) -> None:
     """Time of 8 views against decoding everything."""
-    views = best(lambda: sample(path))
-    print(f"\n{VIEWS} views of 300 frames, 340×256: {views * 1e3:.0f} ms with opening (1.00)")
-    others: dict[str, Callable[[Path], None]] = {
+    ways: dict[str, Callable[[Path], None]] = {
+        "the views": sample,
+        "the centre crops of the views": sample_crops,
         "the same as tensors": sample_to_tensors,
         "decoding the whole clip": decode_only,
         "decoding the whole clip to RGB": decode_to_rgb,
         "all views of the clip": accumulated_with_residual,
         "decoding the CoViAR way": read_as_coviar,
     }
-    for name, read in others.items():
-        other = best(lambda read=read: read(path))  # type: ignore[misc]
-        print(f"  {name:32s}{other * 1e3:7.0f} ms; the views take {views / other:.2f} of it")
+    print(f"\n{VIEWS} views of 300 frames, 340×256, with opening       views : this   crops : this")
+    times = interleaved([partial(read, path) for read in ways.values()])
+    for name, time_s in zip(ways, times, strict=True):
+        print(f"  {name:32s}{time_s * 1e3:7.0f} ms{times[0] / time_s:15.2f}{times[1] / time_s:15.2f}")
 
 
 def print_peer(path: Path) -> None:
@@ -156,10 +164,9 @@ def print_peer(path: Path) -> None:
     if importlib.util.find_spec("mvextractor") is None:
         print("\nmotion-vector-extractor is not installed: pip install motion-vector-extractor")
         return
-    theirs = best(lambda: exhaust(peer_frames(path)))
-    ours = best(lambda: exhaust(our_frames(path)))
+    theirs, ours = interleaved([lambda: exhaust(peer_frames(path)), lambda: exhaust(our_frames(path))])
     same = all(np.array_equal(one, other) for one, other in zip(peer_vectors(path), our_vectors(path), strict=True))
-    rates = f"{FRAMES / ours:.0f}/s, motion-vector-extractor {FRAMES / theirs:.0f}/s"
+    rates = f"{FRAMES / ours:.0f}/s, motion-vector-extractor {FRAMES / theirs:.0f}/s, ratio {theirs / ours:.2f}"
     print(f"\nFrames and vectors: {rates}; same vectors: {same}")
 
 
@@ -263,14 +270,15 @@ def exhaust(items: Iterable[object]) -> None:
     deque(items, maxlen=0)
 
 
-def best(run: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few rounds."""
-    times: list[float] = []
+def interleaved(runs: Sequence[Callable[[], object]]) -> list[float]:
+    """Seconds of the fastest of a few rounds of each; taking turns, so that a slow spell of the machine hits all."""
+    times: list[list[float]] = [[] for _ in runs]
     for _ in range(ROUNDS):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return min(times)
+        for run, taken in zip(runs, times, strict=True):
+            started = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - started)
+    return [min(taken) for taken in times]
 
 
 def resident_mib() -> float:

@@ -57,7 +57,7 @@ def read_clip(
     """
     started = time.perf_counter()
     progress("reading", 0, views)
-    with open_clip(path, preprocess, transcode=transcode) as clip:
+    with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
         prepared: list[ViewTensors] = []
         view_ms: list[float] = []

@@ -90,7 +90,7 @@ def _views_of(job: tuple[PreprocessConfig, int, int]) -> list[tuple[Tensor, Tens
             height=preprocess.frame_height,
             gop=preprocess.steps + 1,
         )
-        with open_clip(path, preprocess) as clip:
+        with open_clip(path, preprocess, crop=True) as clip:
             return [_small(prepare_view(view, preprocess)) for view in clip.sample(clip.gop_count)]
 
 

@@ -10,17 +10,17 @@ it back to the I-frame, frame 0, gives
 where Γ(t, j) follows pixels from frame t to frame j only. The sum of eq. 2 telescopes to Δ_t(i) = I_t(i) − I_0(Γ_t(i)),
 so that one gather from the I-frame replaces t of them, and I_t(i) = I_0(i − Π_t(i)) + Δ_t(i) holds to the last bit.
 
-Gathers of 4 or 8 bytes are several times faster than gathers of 3, and contiguous arithmetic than strided: coordinates
-and colours are kept packed in 32 bits a pixel, on a canvas of whole macroblocks.
+Every step is one compiled pass over the frame. Γ_t is kept in 32 bits a pixel, (y << 16) + x.
 """
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hybridnet.kernels import kernel
 
 CELL = 8
 """Side in pixels of a cell of the motion grid: FFmpeg exports no smaller block."""
@@ -35,8 +35,22 @@ VECTOR = np.dtype(
 
 _T = TypeVar("_T", bound=np.generic)
 
-Canvas = NDArray[np.int32]
-"""Four bytes a pixel, H and W rounded up to whole macroblocks; what lies beyond the frame is undefined."""
+Picture = NDArray[np.uint8]
+"""Colours as FFmpeg lays them out, R, G, B, R, G, B …: shape (H, line), a line at least 3·W bytes long, contiguous."""
+
+
+class Window(NamedTuple):
+    """A rectangle of a frame, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:
@@ -59,23 +73,24 @@ def mv_grid(vectors: NDArray[np.void], height: int, width: int) -> tuple[NDArray
         τ = dst − src in whole pixels, x then y, shape (2, h, w), and the mask of inter-coded cells, shape (h, w), where
         h and w cover H and W in whole macroblocks.
     """
-    h, w = grid_shape(height, width)
-    tau = np.zeros((h, w, 2), np.int16)
-    inter = np.zeros((h, w), np.bool_)
-    past = vectors if (vectors["source"] < 0).all() else vectors[vectors["source"] < 0]
-    # The fields are 8 and 16 bit wide: widen before arithmetic.
-    block_w, block_h = past["w"].astype(np.intp), past["h"].astype(np.intp)
-    left = (past["dst_x"] - (block_w >> 1)) // CELL
-    top = (past["dst_y"] - (block_h >> 1)) // CELL
-    motion = np.stack([past["dst_x"] - past["src_x"], past["dst_y"] - past["src_y"]], axis=1)
-    pairs, packed = motion.view(np.int32)[:, 0], tau.view(np.int32)[..., 0]  # x and y in one write
-    for row, column in product(range(MACROBLOCK // CELL), repeat=2):
-        y, x = top + row, left + column
-        covered = (block_h > CELL * row) & (block_w > CELL * column) & (y >= 0) & (y < h) & (x >= 0) & (x < w)
-        y, x = y[covered], x[covered]
-        packed[y, x] = pairs[covered]
-        inter[y, x] = True
-    return tau.transpose(2, 0, 1), inter
+    tau = np.zeros((2, *grid_shape(height, width)), np.int16)
+    inter = np.zeros(tau.shape[1:], np.bool_)
+    source, w, h, src_x, src_y, dst_x, dst_y = (vectors[field] for field in VECTOR.names or ())
+    _spread(tau, inter, source, w, h, src_x, src_y, dst_x, dst_y)
+    return tau, inter
+
+
+@kernel
+def _spread(tau: Any, inter: Any, source: Any, w: Any, h: Any, src_x: Any, src_y: Any, dst_x: Any, dst_y: Any) -> None:
+    rows, columns = inter.shape
+    for n in range(len(source)):
+        if source[n] < 0:
+            top, left = (dst_y[n] - h[n] // 2) // CELL, (dst_x[n] - w[n] // 2) // CELL
+            for row in range(max(top, 0), min(top + 1 + (h[n] > CELL), rows)):
+                for column in range(max(left, 0), min(left + 1 + (w[n] > CELL), columns)):
+                    tau[0, row, column] = dst_x[n] - src_x[n]
+                    tau[1, row, column] = dst_y[n] - src_y[n]
+                    inter[row, column] = True
 
 
 def to_pixels(grid: NDArray[_T], height: int, width: int) -> NDArray[_T]:
@@ -83,15 +98,15 @@ def to_pixels(grid: NDArray[_T], height: int, width: int) -> NDArray[_T]:
     return grid.repeat(CELL, axis=-1).repeat(CELL, axis=-2)[..., :height, :width]
 
 
-def pack(frame: NDArray[np.uint8], out: Canvas | None = None) -> Canvas:
-    """Put a picture (3, H, W) on a canvas: three bytes of colour and an undefined fourth in each pixel."""
-    _, height, width = frame.shape
-    colours = np.empty(height * width * 3 + 1, np.uint8)  # a last pixel of four bytes ends beyond the picture
-    colours[:-1].reshape(height, width, 3)[...] = frame.transpose(1, 2, 0)
-    h, w = grid_shape(height, width)
-    canvas = np.empty((h * CELL, w * CELL), np.int32) if out is None else out
-    canvas[:height, :width] = np.ndarray((height, width), np.int32, colours, strides=(3 * width, 3))
-    return canvas
+def interleaved(frame: NDArray[np.uint8]) -> Picture:
+    """A frame (3, H, W) in FFmpeg's layout."""
+    return np.ascontiguousarray(frame.transpose(1, 2, 0)).reshape(frame.shape[1], -1)
+
+
+def planar(picture: Picture, window: Window) -> NDArray[np.uint8]:
+    """A part of a picture as (3, H, W), copied."""
+    rows = picture[window.top : window.top + window.height, 3 * window.left : 3 * (window.left + window.width)]
+    return np.ascontiguousarray(rows.reshape(window.height, window.width, 3).transpose(2, 0, 1))
 
 
 class BackTrace:
@@ -105,21 +120,14 @@ class BackTrace:
     """
 
     def __init__(self, height: int, width: int) -> None:
-        self._height, self._width = height, width
-        self._cells = grid_shape(height, width)
-        rows, columns = (side * CELL for side in self._cells)
-        self._stride = columns
-        self._identity = np.arange(rows * columns).reshape(rows, columns)
-        self._coordinates = np.empty((rows, columns, 2), np.int16)  # x then y
-        self._coordinates[..., 0], self._coordinates[..., 1] = np.arange(columns), np.arange(rows)[:, None]
-        # Memory that is touched for the first time costs more than the arithmetic on it: all of it is used again.
-        self._source, *self._maps = (np.empty_like(self._identity) for _ in range(3))
-        self._gathered = np.empty((rows, columns), np.int32)
-        self._gamma = self._identity
+        rows, columns = np.arange(height, dtype=np.uint32), np.arange(width, dtype=np.uint32)
+        self._identity = (rows[:, None] << 16) + columns
+        self._before, self._gamma = np.empty_like(self._identity), self._identity.copy()
+        self._frame = Window(0, 0, height, width)
 
     def reset(self) -> None:
         """Return to the I-frame: Γ_0(i) = i."""
-        self._gamma = self._identity
+        self._gamma[...] = self._identity
 
     def step(self, tau: NDArray[np.int16]) -> None:
         """Advance by one P-frame: Γ_t(i) = Γ_{t−1}(i − τ_t(i)).
@@ -127,71 +135,81 @@ class BackTrace:
         Args:
             tau: τ_t on the grid of 8×8 cells in whole pixels, x then y, shape (2, h, w).
         """
-        if not tau.any():
-            return
-        tau_x, tau_y = tau.astype(np.intp)
-        offsets = (tau_y * self._stride + tau_x).repeat(CELL, axis=1)[:, None]
-        bands = (self._cells[0], CELL, self._stride)
-        np.subtract(self._identity.reshape(bands), offsets, out=self._source.reshape(bands))
-        self._clamp(tau_x, tau_y)
-        # All indices of the frame are inside it: mode="wrap" only spares numpy's check, and what is beyond is not used.
-        self._gamma.take(self._source, mode="wrap", out=self._maps[0])
-        self._gamma = self._maps[0]
-        self._maps.reverse()
+        self._before, self._gamma = self._gamma, self._before
+        _follow(self._before, tau, self._gamma)
 
-    def _clamp(self, tau_x: NDArray[np.intp], tau_y: NDArray[np.intp]) -> None:
-        """Correct the sources of the cells that lie partly outside of the frame."""
-        left, top = np.arange(self._cells[1]) * CELL, np.arange(self._cells[0])[:, None] * CELL
-        far_x, far_y = self._width - 1, self._height - 1
-        right, bottom = np.minimum(left + CELL - 1, far_x), np.minimum(top + CELL - 1, far_y)
-        outside = (tau_x > left) | (tau_y > top) | (right - tau_x > far_x) | (bottom - tau_y > far_y)
-        row, column = np.nonzero(outside)
-        if len(row):
-            side = np.arange(CELL)
-            x = np.clip(left[column, None] + side - tau_x[row, column, None], 0, far_x)
-            y = np.clip(top[row] + side - tau_y[row, column, None], 0, far_y)
-            cells = self._source.reshape(self._cells[0], CELL, self._cells[1], CELL)
-            cells[row, :, column] = y[:, :, None] * self._stride + x[:, None, :]
-
-    def motion_vectors(self, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
-        """Π_t(i) = i − Γ_t(i) in pixels, x then y, shape (2, H, W).
+    def motion_vectors(self, window: Window | None = None, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
+        """Π_t(i) = i − Γ_t(i) in pixels, x then y.
 
         Args:
-            out: Where to put them, shape (rows, columns, 2) of the canvas; a new array if None.
+            window: The part of the frame to compute; all of it if None.
+            out: Where to put it; a new array if None.
+
+        Returns:
+            Shape (2, H, W), H and W of the window.
         """
-        source = self._moved(self._coordinates.view(np.int32)[..., 0]).view(np.int16)
-        return self.crop(np.subtract(self._coordinates, source, out=out))
+        top, left, height, width = window or self._frame
+        out = np.empty((2, height, width), np.int16) if out is None else out
+        _displacement(self._gamma, top, left, out)
+        return out
 
-    def warp(self, i_frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """I_0(Γ_t(i)): the I-frame (3, H, W), moved to where frame t shows it; same shape."""
-        return self.crop(self._moved(pack(i_frame)).view(np.uint8))[:3].copy()
-
-    def residual(self, frame: NDArray[np.uint8], i_frame: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Δ_t(i) = I_t(i) − I_0(Γ_t(i)) in grey levels, −255 to 255, of frames (3, H, W); same shape."""
-        return self.packed_residual(pack(frame), pack(i_frame))
-
-    def packed_residual(
-        self, frame: Canvas, i_frame: Canvas, out: NDArray[np.int16] | None = None
+    def residual(
+        self, frame: Picture, i_frame: Picture, window: Window | None = None, out: NDArray[np.int16] | None = None
     ) -> NDArray[np.int16]:
-        """As `residual`, of pictures on canvases; shape (3, H, W).
+        """Δ_t(i) = I_t(i) − I_0(Γ_t(i)) in grey levels, −255 to 255.
 
         Args:
             frame: I_t.
             i_frame: I_0.
-            out: Where to put it, shape (rows, columns, 4) of the canvas; a new array if None.
+            window: The part of the frame to compute; all of it if None.
+            out: Where to put it; a new array if None.
+
+        Returns:
+            Shape (3, H, W), H and W of the window.
         """
-        moved = self._moved(i_frame).view(np.uint8)
-        return self.crop(np.subtract(frame[..., None].view(np.uint8), moved, out=out, dtype=np.int16))[:3]
+        top, left, height, width = window or self._frame
+        out = np.empty((3, height, width), np.int16) if out is None else out
+        _difference(frame, i_frame, self._gamma, top, left, out)
+        return out
 
-    def _moved(self, canvas: Canvas) -> NDArray[np.int32]:
-        """What each pixel stems from, shape (rows, columns, 1); valid until the next call."""
-        return canvas.take(self._gamma, mode="wrap", out=self._gathered)[..., None]
+    def warp(self, i_frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """I_0(Γ_t(i)): the I-frame (3, H, W), moved to where frame t shows it; same shape."""
+        return i_frame[:, self._gamma >> 16, self._gamma & 0xFFFF]
 
-    @property
-    def canvas_shape(self) -> tuple[int, int]:
-        """Rows and columns of the canvas in pixels."""
-        return self._gathered.shape
 
-    def crop(self, canvas: NDArray[Any]) -> NDArray[Any]:
-        """The frame's part of (…, rows, columns, C), channels first: (…, C, H, W); not copied."""
-        return np.moveaxis(canvas[..., : self._height, : self._width, :], -1, -3)
+@kernel
+def _follow(before: Any, tau: Any, after: Any) -> None:
+    height, width = after.shape
+    for y in range(height):
+        for left in range(0, width, CELL):
+            tau_x, tau_y = tau[0, y // CELL, left // CELL], tau[1, y // CELL, left // CELL]
+            source_y = min(max(y - tau_y, 0), height - 1)
+            if left + CELL <= width and left - tau_x >= 0 and left + CELL - tau_x <= width:
+                for x in range(left, left + CELL):  # wholly inside: nothing to clamp, and the compiler copies at once
+                    after[y, x] = before[source_y, x - tau_x]
+            else:
+                for x in range(left, min(left + CELL, width)):
+                    after[y, x] = before[source_y, min(max(x - tau_x, 0), width - 1)]
+
+
+@kernel
+def _displacement(gamma: Any, top: int, left: int, out: Any) -> None:
+    _, height, width = out.shape
+    for y in range(height):
+        source = gamma[top + y, left : left + width]
+        for x in range(width):
+            out[0, y, x] = left + x - (source[x] & 0xFFFF)
+            out[1, y, x] = top + y - (source[x] >> 16)
+
+
+@kernel
+def _difference(frame: Any, i_frame: Any, gamma: Any, top: int, left: int, out: Any) -> None:
+    _, height, width = out.shape
+    for y in range(height):
+        here, source = frame[top + y, 3 * left : 3 * (left + width)], gamma[top + y, left : left + width]
+        for x in range(width):
+            there = i_frame[source[x] >> 16]
+            column = 3 * (source[x] & 0xFFFF)
+            out[0, y, x] = np.int16(here[3 * x]) - np.int16(there[column])
+            out[1, y, x] = np.int16(here[3 * x + 1]) - np.int16(there[column + 1])
+            out[2, y, x] = np.int16(here[3 * x + 2]) - np.int16(there[column + 2])

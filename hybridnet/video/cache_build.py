@@ -270,7 +270,7 @@ def _read_clip(sample: Sample, job: _Job) -> tuple[CachedClip, list[dict[str, ND
     try:
         path = sample.file()
         clip = replace(clip, size=path.stat().st_size, sha256=sha256_file(path))
-        with open_clip(path, job.plan.preprocess) as opened:
+        with open_clip(path, job.plan.preprocess, crop=True) as opened:
             for view in opened.sample(job.plan.views):
                 found.append(_small(prepare_view(view, job.plan.preprocess)))
                 corrupt += view.corrupt

@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Protocol
 
 from av.container import InputContainer
-from av.video.frame import VideoFrame
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.video.gop import GopDecoder, View
+from hybridnet.video.coded import CodedFrame, FrameReader
+from hybridnet.video.gop import GopBuilder, View
 from hybridnet.video.h264 import reference_frames
-from hybridnet.video.stream import decode, free_frames, open_container, prepare
-from hybridnet.video.structure import QUARTER_TURN, kind_of, rotation_of
+from hybridnet.video.stream import decode, open_container, prepare
+from hybridnet.video.structure import QUARTER_TURN, rotation_of
 
 POLL_S = 0.05
 """Seconds between two looks at a file that has not grown."""
@@ -88,8 +88,8 @@ class LiveClip:
             self._file.close()
 
     def _read(self) -> Generator[View, None, None]:
-        decoder, turns = GopDecoder(), 0
-        gop, pending = -1, list[VideoFrame]()
+        reader, builder, turns = FrameReader(), GopBuilder(), 0
+        gop, pending = -1, list[CodedFrame]()
         counts = self.counts
         for _, frame in decode(self._container, self._stream):
             counts.corrupt_frames += frame is None or frame.is_corrupt
@@ -98,23 +98,22 @@ class LiveClip:
                 pending = []
                 continue
             counts.frames += 1
-            kind = kind_of(frame)
-            if kind == "I":
+            coded = reader.read(frame)
+            if coded.kind == "I":
                 counts.unused_frames += len(pending)
-                gop, pending = gop + 1, [frame]
+                gop, pending = gop + 1, [coded]
                 if turns != rotation_of(frame) // QUARTER_TURN:
                     turns = rotation_of(frame) // QUARTER_TURN
-                    decoder = GopDecoder(turns)
-            elif kind == "P" and pending and (frame.width, frame.height) == (pending[0].width, pending[0].height):
-                pending.append(frame)
+                    builder = GopBuilder(turns)
+            elif coded.kind == "P" and pending and coded.size == pending[0].size:
+                pending.append(coded)
             else:
                 counts.unused_frames += 1 + len(pending)
                 pending = []
+            del frame
             if len(pending) == self._steps + 1:
-                view = decoder.view(pending, gop, any(f.is_corrupt for f in pending))
+                view = builder.view(pending, gop, any(f.corrupt for f in pending))
                 pending = []
-                del frame
-                free_frames()
                 counts.views += 1
                 yield view
                 del view  # its memory is used again

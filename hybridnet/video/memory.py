@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,17 @@ class Pool:
 
     def __init__(self) -> None:
         self._free: list[NDArray[np.uint8]] = []
+        self._lock = Lock()
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An array of undefined content."""
         size = prod(shape) * np.dtype(dtype).itemsize
-        fitting = (n for n, block in enumerate(self._free) if block.size == size)
-        index = next(fitting, None)
-        block = np.empty(size, np.uint8) if index is None else self._free.pop(index)
+        with self._lock:
+            fitting = (n for n, block in enumerate(self._free) if block.size == size)
+            index = next(fitting, None)
+            block = None if index is None else self._free.pop(index)
+        if block is None:
+            block = np.empty(size, np.uint8)
         # NumPy keeps the loan, not the block, as the owner of every array that is derived from this one.
         return np.asarray(_Loan(block, self._free)).view(dtype).reshape(shape)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +13,9 @@ from av.video.frame import VideoFrame
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.video.gop import GopDecoder
+from hybridnet.video.accumulate import Window
+from hybridnet.video.coded import CodedFrame, FrameReader
+from hybridnet.video.gop import GopBuilder
 from hybridnet.video.policy import (
     ReadableGop,
     TranscodePolicy,
@@ -21,7 +25,7 @@ from hybridnet.video.policy import (
     transcoded_gops,
     why_transcode,
 )
-from hybridnet.video.stream import Source, decode, free_frames, open_stream
+from hybridnet.video.stream import Source, decode, open_stream
 from hybridnet.video.structure import LOST, QUARTER_TURN, Structure, index, kind_of, scan
 from hybridnet.video.transcode import transcode
 
@@ -29,7 +33,7 @@ MAX_TRANSCODED_FRAMES = 50_000
 """Longest clip that is transcoded: half an hour, about half a gigabyte in memory."""
 
 DECODER_DELAY = 1
-"""Frames that a decoder may hold back: the packet after a GOP is decoded to push out its last frame."""
+"""Frames that a decoder may hold back: if so, the packet after a GOP is decoded to push out its last frame."""
 
 
 T = TypeVar("T")
@@ -137,14 +141,18 @@ def plan(path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, *, s
 
 
 def read_gops(
-    plan: Plan, gops: Sequence[int], build: Callable[[GopDecoder, Sequence[VideoFrame], int, bool], T]
+    plan: Plan,
+    gops: Sequence[int],
+    build: Callable[[GopBuilder, Sequence[CodedFrame], int, bool], T],
+    window: Window | None = None,
 ) -> Iterator[tuple[T, list[int]]]:
-    """Decode GOPs and nothing else.
+    """Decode GOPs and nothing else; the next one while `build` works on the one before.
 
     Args:
         plan: How to read.
         gops: Ascending indices into `plan.gops`.
         build: Makes something of the frames of a GOP.
+        window: The part of the frames that views show; all of it if None.
 
     Yields:
         What was made of a GOP, and the packets of its damaged frames.
@@ -153,32 +161,56 @@ def read_gops(
         NotAsIndexedError: If a GOP is not an I-frame and P-frames of the file's size.
         VideoError: If the file changed since the plan was made.
     """
+    reader = FrameReader()
+    builder = GopBuilder(0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN, window)
+    with closing(_decoded(plan, gops)) as decoded, closing(_ahead(decoded)) as groups:
+        for gop, frames in groups:
+            damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
+            coded = [reader.read(frame) for frame in frames]
+            built = build(builder, coded, gop, plan.gops[gop].corrupt or bool(damaged))
+            del frames, coded
+            yield built, damaged
+            del built  # its memory is used again once the caller lets go of it
+
+
+def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """Make each item in a second thread while the one before is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+            del item
+
+
+def _decoded(plan: Plan, gops: Sequence[int]) -> Generator[tuple[int, list[VideoFrame]], None, None]:
+    """The frames of each GOP, as planned."""
+    if not gops:
+        return
     chosen = {gop: plan.gops[gop].packets for gop in gops}
     owner = {packet: gop for gop, packets in chosen.items() for packet in packets}
-    pushing = 2 * DECODER_DELAY + 1 if plan.drops_b_frames else DECODER_DELAY
-    spans = [range(packets[0], packets[-1] + 1 + pushing) for packets in chosen.values()]
-    decoder = GopDecoder(0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN)
+    delay = 2 * DECODER_DELAY + 1 if plan.drops_b_frames else DECODER_DELAY
     groups: dict[int, list[VideoFrame]] = {}
     waiting = list(gops)
     path = plan.info.path
+
+    def needed(packet: int) -> bool:
+        first = chosen[waiting[0]]
+        return owner.get(packet) in waiting or first[0] <= packet <= first[-1] + delay
+
     with open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames) as (container, stream):
-        for packet, frame in decode(container, stream, {packet for span in spans for packet in span}):
+        for packet, frame in decode(container, stream, needed):
             gop = owner.get(packet)
             if gop is None or gop not in waiting:
                 continue
             if frame is None or gop != waiting[0]:
                 raise _otherwise(plan, f"GOP {waiting[0]} lost frames")
-            frames = groups.setdefault(gop, [])
-            frames.append(frame)
-            if len(frames) == len(chosen[gop]):
-                _compare(plan, gop, frames)
-                damaged = [p for p, f in zip(chosen[gop], frames, strict=True) if f.is_corrupt]
-                built = build(decoder, groups.pop(gop), gop, plan.gops[gop].corrupt or bool(damaged))
-                del frame, frames
-                free_frames()
-                yield built, damaged
-                del built  # its memory is used again once the caller lets go of it
+            groups.setdefault(gop, []).append(frame)
+            del frame
+            if len(groups[gop]) == len(chosen[gop]):
+                _compare(plan, gop, groups[gop])
                 waiting.pop(0)
+                yield gop, groups.pop(gop)
             if not waiting:
                 return
     if waiting:
@@ -189,8 +221,8 @@ def _compare(plan: Plan, gop: int, frames: Sequence[VideoFrame]) -> None:
     kinds = "".join(kind_of(frame) for frame in frames)
     if kinds != "I" + "P" * (len(frames) - 1):
         raise _otherwise(plan, f"GOP {gop} is {kinds}")
-    sizes = {(frame.width, frame.height) for frame in frames}
-    if not plan.info.transcoded and sizes != {(plan.info.width, plan.info.height)}:
+    sizes = {(frame.height, frame.width) for frame in frames}
+    if not plan.info.transcoded and sizes != {(plan.info.height, plan.info.width)}:
         raise _otherwise(plan, f"GOP {gop} has frames of another size")
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from av.video.frame import VideoFrame
-
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, VideoError
+from hybridnet.video.accumulate import Window
+from hybridnet.video.coded import CodedFrame
 from hybridnet.video.frames import Gop
-from hybridnet.video.gop import GopDecoder, View
+from hybridnet.video.gop import GopBuilder, View
 from hybridnet.video.plan import NotAsIndexedError, VideoInfo, plan, read_gops
 from hybridnet.video.policy import TranscodePolicy
 
@@ -22,7 +22,7 @@ __all__ = ["Clip", "VideoInfo", "open_clip", "sample_indices"]
 
 
 T = TypeVar("T")
-_Build = Callable[[GopDecoder, Sequence[VideoFrame], int, bool], T]
+_Build = Callable[[GopBuilder, Sequence[CodedFrame], int, bool], T]
 
 
 class Clip:
@@ -33,8 +33,8 @@ class Clip:
     that are still to come are read accordingly, which may mean from a transcoded copy.
     """
 
-    def __init__(self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy) -> None:
-        self._path, self._preprocess, self._policy = path, preprocess, policy
+    def __init__(self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, crop: bool) -> None:
+        self._path, self._preprocess, self._policy, self._crop = path, preprocess, policy, crop
         self._closed = False
         self._damaged: set[int] = set()
         self._plan = plan(path, preprocess, policy)
@@ -51,7 +51,7 @@ class Clip:
         return self.gop_count
 
     def __iter__(self) -> Iterator[View]:
-        return self._chosen(lambda count: list(range(count)), GopDecoder.view)
+        return self._chosen(lambda count: list(range(count)), GopBuilder.view)
 
     def close(self) -> None:
         """Release the transcoded copy; reading a view from now on raises `VideoError`."""
@@ -77,7 +77,7 @@ class Clip:
             VideoError: If the clip is closed, or the file changed since it was opened.
         """
         sample_indices(self.gop_count, views)  # complain now, not at the first view
-        return self._chosen(lambda count: sample_indices(count, views), GopDecoder.view)
+        return self._chosen(lambda count: sample_indices(count, views), GopBuilder.view)
 
     def read(self, gops: Sequence[int]) -> Iterator[View]:
         """Read the views of chosen GOPs, decoding nothing else.
@@ -93,7 +93,7 @@ class Clip:
         bounds = [-1, *gops, self.gop_count]
         if any(after <= before for before, after in pairwise(bounds)):
             raise ConfigError("gops", list(gops), f"ascending indices from 0 to {self.gop_count - 1}")
-        return self._chosen(lambda _: list(gops), GopDecoder.view, may_change=False)
+        return self._chosen(lambda _: list(gops), GopBuilder.view, may_change=False)
 
     def __getitem__(self, gop: int) -> View:
         """The view of GOP n; negative counts from the end.
@@ -110,7 +110,7 @@ class Clip:
         Raises:
             VideoError: If the clip is closed, or the file changed since it was opened.
         """
-        return self._chosen(lambda count: list(range(count)), GopDecoder.gop)
+        return self._chosen(lambda count: list(range(count)), GopBuilder.gop)
 
     def gop(self, index: int) -> Gop:
         """GOP n frame by frame, decoding nothing else; negative counts from the end.
@@ -120,7 +120,7 @@ class Clip:
             VideoError: As `read`.
         """
         n = range(self.gop_count)[index]
-        return next(self._chosen(lambda _: [n], GopDecoder.gop, may_change=False))
+        return next(self._chosen(lambda _: [n], GopBuilder.gop, may_change=False))
 
     def _chosen(self, choose: Callable[[int], list[int]], build: _Build[T], *, may_change: bool = True) -> Iterator[T]:
         if self._closed:
@@ -132,7 +132,8 @@ class Clip:
         while True:
             current = self._plan
             try:
-                for result, damaged in read_gops(current, choose(len(current.gops))[done:], build):
+                window = self._window() if self._crop else None
+                for result, damaged in read_gops(current, choose(len(current.gops))[done:], build, window):
                     if not current.decoded:
                         self._damaged.update(damaged)
                     done += 1
@@ -147,8 +148,18 @@ class Clip:
                     remedy = f"Read anew: the clip has {self.gop_count} GOPs now that all of it was looked at"
                     raise VideoError(str(surprise), where=self._path, remedy=remedy) from surprise
 
+    def _window(self) -> Window | None:
+        """The protocol's centre crop, where frames have the protocol's size; elsewhere they must be resized first."""
+        info, wanted = self.info, self._preprocess
+        size = (wanted.frame_height, wanted.frame_width)
+        if not info.transcoded and (info.rotation or (info.height, info.width) != size):
+            return None
+        return Window((size[0] - wanted.crop) // 2, (size[1] - wanted.crop) // 2, wanted.crop, wanted.crop)
 
-def open_clip(path: str | Path, preprocess: PreprocessConfig, *, transcode: TranscodePolicy = "auto") -> Clip:
+
+def open_clip(
+    path: str | Path, preprocess: PreprocessConfig, *, transcode: TranscodePolicy = "auto", crop: bool = False
+) -> Clip:
     """Open a video and make its GOPs readable, transcoding in memory where they are not.
 
     A file is read as it is when its codec exports motion vectors, it has no B-frames, every P-frame refers to the one
@@ -157,17 +168,19 @@ def open_clip(path: str | Path, preprocess: PreprocessConfig, *, transcode: Tran
 
     Args:
         path: The file.
-        preprocess: T, and the frame size of a transcoded copy.
+        preprocess: T, the frame size of a transcoded copy, and the crop.
         transcode: `auto` transcodes a file that cannot be read as it is if its codec exports motion vectors. `never`
             refuses it, but drops the B-frames of MPEG-4 Part 2 where that leaves T P-frames in every GOP; a view is
             then the first T + 1 frames of a GOP. `always` transcodes any file of any codec.
+        crop: Accumulate no more than the centre crop, where that is exact: where frames have the size that `preprocess`
+            asks for, and so are not resized. `View.cropped` tells.
 
     Raises:
         ConfigError: If there is no such policy.
         VideoError: If the file is no video, has no P-frames, a codec without motion vectors, too large a frame, too few
             frames for one view, or too many to transcode, or the policy forbids what it needs.
     """
-    return Clip(Path(path), preprocess, transcode)
+    return Clip(Path(path), preprocess, transcode, crop)
 
 
 def sample_indices(count: int, views: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,19 +14,17 @@ from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.video.accumulate import mv_grid
+from hybridnet.video.coded import block_vectors
 from hybridnet.video.gop import View
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.reader import open_clip
-from hybridnet.video.stream import HAS_FRAME_CYCLE, decode, open_stream
+from hybridnet.video.stream import decode, open_stream
 
 SAMPLED_GOPS = 16
 """Accumulated motion vectors are measured in this many GOPs, spread uniformly."""
 
 BINS_PER_PX = 16
 """Lengths of vectors are counted in bins of 1/16 px, so that memory does not grow with the clip."""
-
-COLLECT_EVERY = 12
-"""Frames between collections of those that a cycle keeps alive."""
 
 _LONGEST_PX = 16_384
 _KINDS = {1: "I", 2: "P", 3: "B", 4: "S"}  # FFmpeg's AVPictureType; S is a P-frame with global motion
@@ -190,16 +187,14 @@ def measure_stream(path: Path) -> StreamStatistics:
             corrupt += broken
             if frame is None or kind != "P":
                 continue
-            side_data = frame.side_data.get("MOTION_VECTORS")
-            if side_data is None:
+            vectors = block_vectors(frame)
+            if vectors is None:
                 without_vectors += 1
                 continue
-            tau, inter = mv_grid(side_data.to_ndarray(), frame.height, frame.width)
+            tau, inter = mv_grid(vectors, frame.height, frame.width)
             lengths.add(*tau[:, inter])
             blocks += inter.size
             intra += inter.size - int(inter.sum())
-            if HAS_FRAME_CYCLE and len(kinds) % COLLECT_EVERY == 0:
-                gc.collect(1)
     starts = [index for index, kind in enumerate(kinds) if kind == "I"]
     gop_lengths = Counter(after - before for before, after in pairwise([*starts, len(kinds)]))
     return StreamStatistics(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-import gc
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import chain
@@ -37,9 +36,6 @@ MAX_PIXELS = MAX_SIDE * MAX_SIDE // 4
 """Largest frame in pixels (4096 by 4096): a header may claim any size, and every frame of that size costs memory."""
 
 AV_MAJOR = int(av.__version__.split(".")[0])
-
-HAS_FRAME_CYCLE = AV_MAJOR < 19
-"""Whether a frame whose side data was read lives until the garbage collector finds it (fixed in PyAV 19)."""
 
 REENCODE = "Re-encode it: ffmpeg -i INPUT -c:v mpeg4 -g 12 -bf 0 -sc_threshold 1000000000 -q:v 2 OUTPUT.avi"
 
@@ -147,14 +143,15 @@ def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
 
 
 def decode(
-    container: InputContainer, stream: VideoStream, wanted: Container[int] | None = None
+    container: InputContainer, stream: VideoStream, wanted: Callable[[int], bool] | None = None
 ) -> Iterator[tuple[int, VideoFrame | None]]:
     """Decode packets, stamped with their ordinal so that a frame tells its packet whatever the decoder's delay.
 
     Args:
         container: An open container.
         stream: Its video stream.
-        wanted: Ordinals of the packets to decode; all if None. The decoder forgets what came before a gap.
+        wanted: Whether to decode a packet, by its ordinal; asked when it is its turn. All are if None. The decoder
+            forgets what came before a gap.
 
     Yields:
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
@@ -165,7 +162,7 @@ def decode(
     ordinal, gap = -1, False
     try:
         for ordinal, packet in enumerate(packets):
-            if wanted is not None and ordinal not in wanted:
+            if wanted is not None and not wanted(ordinal):
                 gap = True
                 continue
             if gap:
@@ -178,7 +175,7 @@ def decode(
             except av.FFmpegError:
                 yield ordinal, None
                 continue
-            # Nothing here may hold on to a frame that the caller has let go of: see `free_frames`.
+            # Nothing here may hold on to a frame that the caller has let go of: decoded frames are large.
             frames.reverse()
             while frames:
                 yield _stamped(frames.pop(), ordinal)
@@ -188,12 +185,6 @@ def decode(
 
 def _stamped(frame: VideoFrame, ordinal: int) -> tuple[int, VideoFrame]:
     return ordinal if frame.pts is None else frame.pts, frame
-
-
-def free_frames() -> None:
-    """Free the frames whose side data was read; to be called once nothing refers to them, and at best before long."""
-    if HAS_FRAME_CYCLE:
-        gc.collect(1)
 
 
 def _check_file(path: Path) -> None:

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
 from hybridnet.video.h264 import reference_frames
-from hybridnet.video.stream import REENCODE, Source, data_packets, decode, free_frames, open_stream
+from hybridnet.video.stream import REENCODE, Source, data_packets, decode, open_stream
 
 QUARTER_TURN = 90
 """Degrees: frames are turned by multiples of it."""
@@ -154,7 +154,6 @@ def index(source: Source, path: Path) -> Structure | None:
                         del frame
         except av.FFmpegError:
             return None
-    free_frames()
     if not size[0] or None in kinds or times != sorted(times) or not set("IP") <= set(kinds):
         return None
     opening = kinds.index("I")

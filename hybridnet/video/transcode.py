@@ -71,7 +71,8 @@ def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes
             if buffer.tell() > MAX_COPY_BYTES:
                 remedy = f"Cut it: a transcoded copy takes at most {MAX_COPY_BYTES >> 20} MiB"
                 raise VideoError(f"is too large to transcode in memory after {count} frames", where=path, remedy=remedy)
-            picture = reformatter.reformat(upright(frame), width=width, height=height, format="yuv420p")
+            # One thread: several would race for the bytes beyond the last line of each (see `FrameReader`).
+            picture = reformatter.reformat(upright(frame), width=width, height=height, format="yuv420p", threads=1)
             # The source's time stamps and frame kinds would steer the encoder.
             picture.pts, picture.time_base = count, Fraction(1, FRAME_RATE)
             picture.pict_type = 0
@@ -85,5 +86,6 @@ def upright(frame: VideoFrame) -> VideoFrame:
     """Turn a frame as its metadata tell a player to; itself if they do not."""
     if not rotation_of(frame):
         return frame
-    picture = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), rotation_of(frame) // QUARTER_TURN)
+    colours = frame.reformat(format="rgb24", threads=1).to_ndarray()
+    picture = np.rot90(np.asarray(colours, np.uint8), rotation_of(frame) // QUARTER_TURN)
     return VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -46,13 +46,14 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
     """Resize to frame_width × frame_height, crop the centre, then scale and clip the values.
 
     Motion vectors are multiplied by the ratio of new to old size, so that they point at the same place. A view that has
-    the right size already is not resampled.
+    the right size already is not resampled, and one that is cropped already is not cropped.
 
     Args:
         view: A view of any resolution.
         preprocess: Sizes and clipping values.
     """
-    size = (preprocess.frame_height, preprocess.frame_width)
+    whole = (preprocess.frame_height, preprocess.frame_width)
+    size = (preprocess.crop, preprocess.crop) if view.cropped else whole
     height, width = view.i_frame.shape[-2:]
     i_frame = _resized_crop(view.i_frame[None], size, preprocess.crop)[0]
     motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import BackTrace, mv_grid
+from hybridnet.video.accumulate import BackTrace, interleaved, mv_grid
 
 MV_DTYPE = np.dtype(
     [("source", "i4"), ("w", "u1"), ("h", "u1"), ("src_x", "i2"), ("src_y", "i2"), ("dst_x", "i2"), ("dst_y", "i2")]
@@ -60,7 +60,7 @@ def test_the_residual_is_the_sum_of_equation_2(motion: tuple[int, int, list[NDAr
     trace = BackTrace(height, width)
     for tau in taus:
         trace.step(tau)
-    residual = trace.residual(frames[-1], frames[0])
+    residual = trace.residual(interleaved(frames[-1]), interleaved(frames[0]))
     pictures = frames.astype(int)
     for y, x in product(range(height), range(width)):
         total, here = np.zeros(3, int), (y, x)
@@ -77,7 +77,7 @@ def test_without_motion_every_pixel_stems_from_itself() -> None:
     for _ in range(3):
         trace.step(np.zeros((2, 4, 6), np.int16))
     assert not trace.motion_vectors().any()
-    assert not trace.residual(picture, picture).any()
+    assert not trace.residual(interleaved(picture), interleaved(picture)).any()
 
 
 def vectors(*rows: tuple[int, ...]) -> NDArray[np.void]:

@@ -1,0 +1,78 @@
+"""A decoded frame, taken apart into what the reader works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from av.sidedata.sidedata import SideDataContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from hybridnet.video.accumulate import VECTOR, Picture, Window, mv_grid, planar
+from hybridnet.video.structure import kind_of
+
+
+@dataclass(frozen=True, eq=False)
+class CodedFrame:
+    """What the reader needs of a frame; the decoder's own frame can go.
+
+    Attributes:
+        picture: Its colours, where FFmpeg has put them.
+        width: W in pixels.
+        kind: I, P, B, S or ?.
+        corrupt: Whether the decoder found it damaged.
+        tau: τ in whole pixels, x then y, on the grid of 8×8 cells, shape (2, h, w).
+        inter: Which cells were predicted from the frame before, shape (h, w); elsewhere τ = 0.
+        has_vectors: Whether the decoder gave any; if not, it is all intra, or they were lost.
+    """
+
+    picture: Picture
+    width: int
+    kind: str
+    corrupt: bool
+    tau: NDArray[np.int16]
+    inter: NDArray[np.bool_]
+    has_vectors: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """H and W in pixels."""
+        return len(self.picture), self.width
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """Its colours, shape (3, H, W); a copy."""
+        return planar(self.picture, Window(0, 0, *self.size))
+
+
+class FrameReader:
+    """Takes frames apart; one for all frames of a stream is several times faster than one for each."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def read(self, frame: VideoFrame) -> CodedFrame:
+        """A frame decoded with motion vectors."""
+        vectors = block_vectors(frame)
+        tau, inter = mv_grid(np.empty(0, VECTOR) if vectors is None else vectors, frame.height, frame.width)
+        # Not RGBA: FFmpeg (8.1) leaves its last columns out where the width is 1 to 4 above a multiple of 16. Not several
+        # threads: each may write beyond its last line, where the next one's part begins.
+        plane = self._reformatter.reformat(frame, format="rgb24", threads=1).planes[0]
+        return CodedFrame(
+            picture=np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size),
+            width=frame.width,
+            kind=kind_of(frame),
+            corrupt=bool(frame.is_corrupt),
+            tau=tau,
+            inter=inter,
+            has_vectors=vectors is not None,
+        )
+
+
+def block_vectors(frame: VideoFrame) -> NDArray[np.void] | None:
+    """FFmpeg's list of a frame's motion vectors, shape (n,), valid as long as the frame; None if it has none."""
+    # `frame.side_data` would keep the frame in a cycle, alive until the garbage collector finds it (PyAV before 19).
+    data = SideDataContainer(frame).get("MOTION_VECTORS")  # type: ignore[call-arg] # PyAV's types omit it
+    return None if data is None else data.to_ndarray()

@@ -1,129 +1,105 @@
-"""The emulator: the chip's integer step, bit for bit, with convolutions batched over time.
+"""The emulator: the chip's integer step, bit for bit, at speed (equations: see `hybridnet.partition.program`).
 
-A convolution carries nothing from step to step, so all T steps of a layer are convolved at once, in floating point
-where the result is provably an exact integer; then the membrane is scanned over time (equations: see
-`hybridnet.partition.program`).
+View by view and layer by layer, threads share the rows of a layer: each takes a band of rows, convolves all of its
+steps at once (`exact_conv`), and integrates its membranes over time (`scan`). From layer to layer go spikes, of a byte.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
+from itertools import chain, zip_longest
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hybridnet.errors import RangeError
-from hybridnet.model.neuron import conv_current
-from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, FixedConvLIF, FixedProgram
+from hybridnet.partition.program import MESSAGE_MAX, FixedProgram
+from hybridnet.simulators.exact_conv import ExactConv, cut
 from hybridnet.simulators.interface import Array, SpikingResult
-from hybridnet.simulators.quantise import quantise_input
-from hybridnet.simulators.views import ViewRun, collect
-
-FLOAT32_EXACT = 2**24
-"""Up to here every integer, and so every partial sum of integers, is exact in float32."""
-
-FLOAT64_EXACT = 2**53 >> (POTENTIAL_SHIFT + 1)
-"""Up to here a current is exact in float64, and still is when it is shifted and added to a decayed potential."""
+from hybridnet.simulators.traces import StreamTrace, channels_first
+from hybridnet.simulators.views import count_views
+from hybridnet.simulators.workers import single_core_workers
 
 
 class Emulator:
-    """Runs a fixed-point program in exact integers."""
+    """Runs a fixed-point program in exact integers, on as many threads as torch has when this is built."""
 
     name = "emulator"
     fixed_point = True
 
     def __init__(self, program: FixedProgram, *, strict: bool = False) -> None:
-        """With `strict`, saturated potentials and clipped inputs raise; else they are counted."""
-        self.program, self.strict = program, strict
-
-    @torch.no_grad()
-    def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
-        """See `SpikingBackend.run`.
+        """With `strict`, saturated potentials and clipped inputs raise; else they are counted.
 
         Raises:
-            RangeError: In strict mode, if a potential saturates or an input does not fit its message.
+            RangeError: If the currents of a layer are not exact in float64.
         """
-        views = len(next(iter(inputs.values())))
-        self._view(inputs, 0, record=False)  # warm-up: the first view pays for thread pools and kernels
-        runs = [self._view(inputs, n, record_potentials) for n in range(views)]
-        result = collect(self.program, runs, record=record_potentials)
+        self.program, self.strict = program, strict
+        self._convs = {
+            layer.name: ExactConv(layer, largest_input=MESSAGE_MAX if place == 0 else 1)
+            for stream in program.streams
+            for place, layer in enumerate(stream.layers)
+        }
+        self._threads = torch.get_num_threads()
+        self._workers = single_core_workers(self._threads)
+        self._rehearsed = False
+
+    def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
+        """See `SpikingBackend.run`; the arrays of the result lie channels-last in memory.
+
+        Raises:
+            BackendError: If an input is missing or has a wrong shape, or torch does not convolve exactly.
+            RangeError: If an input is not finite; in strict mode also if a potential saturates or an input does not fit
+                its message.
+        """
+        views = count_views(self.program, inputs)
+        if not self._rehearsed:
+            self._rehearse(inputs)
+        result = self._run(inputs, views, record=record_potentials)
         if self.strict:
             _raise_on_overflow(result)
         return result
 
-    def _view(self, inputs: Mapping[str, Array], n: int, record: bool) -> ViewRun:
+    def _rehearse(self, inputs: Mapping[str, Array]) -> None:
+        """Try the convolutions, and run a view that pays for compiling and for caches."""
+        for conv in self._convs.values():
+            self._workers.submit(conv.verify, self.program.steps, self._threads).result()
+        self._run(inputs, 1, record=False)
+        self._rehearsed = True
+
+    def _run(self, inputs: Mapping[str, Array], views: int, *, record: bool) -> SpikingResult:
+        frames = views, self.program.steps
+        traces = [StreamTrace(stream, self._convs, frames, record=record) for stream in self.program.streams]
+        latency_ms = [self._view(inputs, n, traces) for n in range(views)]
+        layers = [*chain.from_iterable(trace.layers for trace in traces)]
+        potentials = {t.layer.name: channels_first(t.potentials, t.layer.geometry.output_shape) for t in layers}
+        return SpikingResult(
+            inputs={t.stream.name: channels_first(t.messages, t.stream.input_shape) for t in traces},
+            spikes={t.layer.name: channels_first(t.spikes, t.layer.geometry.output_shape) for t in layers},
+            readouts={t.layer.name: potentials[t.layer.name][:, -1] for t in layers if t.layer.read_out},
+            latency_ms=np.array(latency_ms),
+            overflows={t.layer.name: t.saturated for t in layers},
+            clipped_inputs={t.stream.name: t.clipped for t in traces},
+            potentials=potentials if record else {},
+        )
+
+    def _view(self, inputs: Mapping[str, Array], n: int, traces: list[StreamTrace]) -> float:
+        """Run one view: the inputs of all streams, their first layers, their second layers, …; gives its time in ms."""
         started = time.perf_counter()
-        run = ViewRun()
-        for stream in self.program.streams:
-            scale = stream.layers[0].input_scale
-            message, run.clipped_inputs[stream.name] = quantise_input(inputs[stream.input_name][n], scale)
-            run.inputs[stream.name] = message
-            x = torch.from_numpy(message)
-            for layer in stream.layers:
-                v, o, run.overflows[layer.name] = scan(exact_current(x, layer), layer)
-                run.spikes[layer.name] = o.numpy()
-                run.potentials[layer.name] = (v if record else v[-1:]).numpy()
-                x = o
-        run.latency_ms = (time.perf_counter() - started) * 1e3
-        return run
-
-
-def exact_current(x: Tensor, layer: FixedConvLIF) -> Tensor:
-    """conv(w, x) + b, exact integers in a float type, (T, C_out, H_out, W_out); x integers or spikes (T, C, H, W).
-
-    No partial sum can exceed max|x|·Σ|w| + |b| of its output channel, so a floating-point type that holds all integers
-    up to that bound rounds nothing, in whatever order it adds.
-
-    Raises:
-        RangeError: If not even float64 is exact.
-    """
-    largest_input = int(x.abs().max()) if x.dtype != torch.bool else 1
-    fan_in = np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64)
-    bound = int((largest_input * fan_in + np.abs(layer.bias)).max())
-    if bound >= FLOAT64_EXACT:
-        raise RangeError(f"currents of up to {bound} are not exact in float64", where=layer.name)
-    dtype = torch.float32 if bound < FLOAT32_EXACT else torch.float64
-    weight, bias = (torch.from_numpy(p).to(dtype) for p in (layer.weight, layer.bias))
-    frames = x.to(dtype).contiguous(memory_format=torch.channels_last)  # the fast layout of a convolution
-    return conv_current(frames, weight, bias, layer.geometry)
-
-
-def scan(current: Tensor, layer: FixedConvLIF) -> tuple[Tensor, Tensor, int]:
-    """Integrate `current`, integers (T, C, H, W), over time.
-
-    Float64 does the integer arithmetic, faster than int64 and as exactly: it holds all integers up to 2^53, shifted
-    currents stay below 2^52 (`exact_current` sees to that), and potentials times 2^12 below 2^36.
-
-    Returns:
-        v of every step before reset (int32), o of every step (bool), and how often v saturated.
-    """
-    threshold = float(layer.threshold << POTENTIAL_SHIFT)
-    drive = current.to(torch.float64) * 2**POTENTIAL_SHIFT
-    potentials = torch.empty(drive.shape, dtype=torch.int32)
-    spikes = torch.empty(drive.shape, dtype=torch.bool)
-    v = torch.zeros_like(drive[0])
-    o = torch.zeros_like(v)
-    saturated = 0
-    for t, step in enumerate(drive):
-        if layer.reset == "soft":
-            exact = decayed(v, layer.decay) + step - threshold * o
-        else:
-            exact = decayed(v * (1 - o), layer.decay) + step
-        v = exact.clamp(-POTENTIAL_MAX, POTENTIAL_MAX)
-        saturated += int(torch.count_nonzero(v != exact))
-        potentials[t], spikes[t] = v, v > threshold
-        o = spikes[t].to(torch.float64)
-    return potentials, spikes, saturated
-
-
-def decayed(v: Tensor, decay: int) -> Tensor:
-    """tz((4096 − dv)·v / 4096), truncated toward zero as the chip does; v integers in float64, |v| < 2^24.
-
-    The quotient of two small integers by a power of two is exact before it is truncated.
-    """
-    return torch.trunc(v * ((DECAY_ONE - decay) / DECAY_ONE))
+        for trace in traces:
+            quantise = partial(trace.quantise, inputs[trace.stream.input_name], n)
+            trace.clipped += sum(self._workers.map(quantise, cut(self.program.steps, self._threads)))
+        for level in zip_longest(*(trace.layers for trace in traces)):
+            jobs = [
+                (layer, self._workers.submit(layer.compute, n, rows))
+                for layer in level
+                if layer is not None
+                for rows in layer.conv.bands(self.program.steps, self._threads)
+            ]
+            for layer, job in jobs:
+                layer.saturated += job.result()
+        return (time.perf_counter() - started) * 1e3
 
 
 def _raise_on_overflow(result: SpikingResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hybridnet.errors import RangeError
+from hybridnet.kernels import kernel
 from hybridnet.partition.program import MESSAGE_MAX, IntArray
 from hybridnet.simulators.interface import Array
 
@@ -22,8 +23,43 @@ def quantise_input(values: Array, input_scale: float) -> tuple[IntArray, int]:
     Raises:
         RangeError: If a value is not finite.
     """
-    messages = np.rint(values.astype(np.float64) * input_scale)
-    if not np.isfinite(messages).all():
+    messages = np.empty(values.shape, np.int32)
+    return messages, quantise_frames(values.reshape(1, 1, 1, -1), input_scale, messages.reshape(1, 1, -1, 1))
+
+
+def quantise_frames(values: Array, input_scale: float, messages: IntArray) -> int:
+    """The same from frames, (T, C, H, W), into messages that lie channels-last, (T, H, W, C).
+
+    Returns:
+        How many messages were clipped.
+
+    Raises:
+        RangeError: If a value is not finite.
+    """
+    single = values.dtype == np.float32
+    clipped = _quantise(np.ascontiguousarray(values, np.float32 if single else np.float64), input_scale, messages)
+    if clipped < 0:
         raise RangeError("the input holds values that are not finite", remedy="Look for NaN in what is fed")
-    clipped = np.clip(messages, -MESSAGE_MAX, MESSAGE_MAX)
-    return clipped.astype(np.int32), int(np.count_nonzero(clipped != messages))
+    return clipped
+
+
+@kernel
+def _quantise(values: Array, input_scale: float, messages: IntArray) -> int:
+    """See `quantise_frames`; returns −1 if a value is not finite. Scaled and rounded in float64."""
+    steps, channels, height, width = values.shape
+    line = np.empty(width, np.int32)  # rounding is fast where it need not spread its results
+    clipped = 0
+    for t in range(steps):
+        for row in range(height):
+            for channel in range(channels):
+                numbers, not_finite = values[t, channel, row], 0
+                for i in range(width):
+                    rounded = np.rint(np.float64(numbers[i]) * input_scale)
+                    kept = -MESSAGE_MAX if rounded < -MESSAGE_MAX else MESSAGE_MAX if rounded > MESSAGE_MAX else rounded
+                    not_finite += not abs(rounded) < np.inf
+                    clipped += kept != rounded
+                    line[i] = kept
+                if not_finite:
+                    return -1
+                messages[t, row, :, channel] = line
+    return clipped

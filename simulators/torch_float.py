@@ -11,7 +11,7 @@ import torch
 from hybridnet.model.neuron import LIFState, conv_current, lif_step
 from hybridnet.partition.program import ConvLIFLayer, FloatProgram
 from hybridnet.simulators.interface import Array, SpikingResult
-from hybridnet.simulators.views import ViewRun, collect
+from hybridnet.simulators.views import ViewRun, collect, count_views
 
 
 class TorchBackend:
@@ -26,8 +26,12 @@ class TorchBackend:
 
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
-        """See `SpikingBackend.run`."""
-        views = len(next(iter(inputs.values())))
+        """See `SpikingBackend.run`.
+
+        Raises:
+            BackendError: If an input is missing or has a wrong shape.
+        """
+        views = count_views(self.program, inputs)
         self._view(inputs, 0, record=False)  # warm-up: the first view pays for thread pools and kernels
         runs = [self._view(inputs, n, record_potentials) for n in range(views)]
         return collect(self.program, runs, record=record_potentials)
@@ -50,7 +54,8 @@ class TorchBackend:
 def run_layer(layer: ConvLIFLayer, x: torch.Tensor) -> list[LIFState]:
     """All steps of one layer over one window; x (T, C, H, W), states (C_out, H_out, W_out)."""
     weight, bias = (torch.as_tensor(p, dtype=x.dtype) for p in (layer.weight, layer.bias))
+    frames = x.contiguous(memory_format=torch.channels_last)  # the fast layout of a convolution
     states: list[LIFState] = []
-    for current in conv_current(x, weight, bias, layer.geometry):
+    for current in conv_current(frames, weight, bias, layer.geometry):
         states.append(lif_step(current, states[-1] if states else None, layer.leak, layer.threshold, layer.reset))
     return states

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from hybridnet.errors import BackendError
 from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.simulators.interface import Array, SpikingResult
 
@@ -24,6 +26,26 @@ class ViewRun:
     overflows: Counter[str] = field(default_factory=Counter)
     clipped_inputs: Counter[str] = field(default_factory=Counter)
     latency_ms: float = 0.0
+
+
+def count_views(program: FloatProgram | FixedProgram, inputs: Mapping[str, Array]) -> int:
+    """N of inputs (N, T, C, H, W), checked.
+
+    Raises:
+        BackendError: If an input is missing, has a wrong shape, or not as many views as the others.
+    """
+    views: int | None = None
+    for stream in program.streams:
+        if stream.input_name not in inputs:
+            raise BackendError("the input is missing", where=stream.input_name)
+        shape = inputs[stream.input_name].shape
+        views = views or shape[0]
+        if shape != (views, program.steps, *stream.input_shape) or not views:
+            raise BackendError(
+                f"the shape is {shape} and should be ({views or 'N'}, {program.steps}, *{stream.input_shape})",
+                where=stream.input_name,
+            )
+    return views or 0
 
 
 def collect(program: FloatProgram | FixedProgram, runs: list[ViewRun], *, record: bool) -> SpikingResult:

@@ -2,21 +2,39 @@
 """The emulator against the equations in plain Python, and its claims of exactness."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+import torch.nn.functional as F
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_program import run_stream
 from small_model import fixed_stream, random_layer
 
 from hybridnet.calibration.compare import sqnr_db
-from hybridnet.errors import ConfigError, RangeError
-from hybridnet.partition.program import POTENTIAL_MAX, ConvGeometry, ConvLIFLayer, Program, Reset, Stream
-from hybridnet.simulators.emulator import Emulator, decayed, exact_current
+from hybridnet.errors import BackendError, ConfigError, RangeError
+from hybridnet.partition.program import (
+    POTENTIAL_MAX,
+    ConvGeometry,
+    ConvLIFLayer,
+    FixedConvLIF,
+    FixedProgram,
+    Program,
+    Reset,
+    Stream,
+)
+from hybridnet.simulators import exact_conv
+from hybridnet.simulators.emulator import Emulator
+from hybridnet.simulators.exact_conv import ExactConv, exact_dtype
+from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
+from hybridnet.simulators.scan import integrate
 from hybridnet.simulators.torch_float import TorchBackend
+
+STEPS = 4
 
 
 @st.composite
@@ -34,31 +52,99 @@ def geometries(draw: st.DrawFn, in_channels: int, height: int, width: int, group
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> Stream[ConvLIFLayer]:
-    """One or two layers over maps with H ≠ W, any stride, padding, dilation and groups."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    reset: Reset = draw(st.sampled_from(["soft", "hard"]))
+def streams(draw: st.DrawFn) -> Stream[FixedConvLIF]:
+    """One or two layers over maps with H ≠ W, of any stride, padding, dilation, groups, decay, bias and reset.
+
+    Weights of a few units and thresholds of a few make potentials that equal their threshold; weights of hundreds and
+    large biases saturate.
+    """
     first = draw(geometries(2, 7, 6, draw(st.sampled_from([1, 2]))))
-    layers = [random_layer("s.0", first, random, reset=reset)]
+    layers = [draw(fixed_layers("s.0", first))]
     channels, height, width = first.output_shape
     if draw(st.booleans()) and min(height, width) >= 5:
-        second = draw(geometries(channels, height, width, 2))
-        layers.append(random_layer("s.1", second, random, reset=reset, analog=False))
+        layers.append(draw(fixed_layers("s.1", draw(geometries(channels, height, width, 2)))))
     return Stream("s", "x", tuple(layers))
 
 
-@settings(deadline=None, max_examples=25)
-@given(stream=streams(), windows=st.integers(1, 2), seed=st.integers(0, 1000))
-def test_every_bit_equals_plain_python(stream: Stream[ConvLIFLayer], windows: int, seed: int) -> None:
-    fixed = fixed_stream(stream)
-    x = np.random.default_rng(seed).uniform(-1, 1, (windows, 3, *stream.input_shape)).astype(np.float32)
-    got = Emulator(Program((fixed,), 3)).run({"x": x}, record_potentials=True)
-    messages, _ = quantise_input(x, fixed.layers[0].input_scale)
-    expected = run_stream(fixed, messages)
-    for layer in fixed.layers:
+@st.composite
+def fixed_layers(draw: st.DrawFn, name: str, geometry: ConvGeometry) -> FixedConvLIF:
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    reset: Reset = draw(st.sampled_from(["soft", "hard"]))
+    largest = draw(st.sampled_from([1, 20, 127]))
+    bias = draw(st.sampled_from([0, 3, 4095]))
+    return FixedConvLIF(
+        name=name,
+        geometry=geometry,
+        weight=random.integers(-largest, largest + 1, geometry.weight_shape, dtype=np.int32) * 2,
+        bias=random.integers(-bias, bias + 1, geometry.out_channels, dtype=np.int32),
+        decay=draw(st.one_of(st.sampled_from([0, 1, 4095, 4096]), st.integers(0, 4096))),
+        threshold=draw(st.one_of(st.sampled_from([1, 2, 4, 2**17 - 1]), st.integers(1, 20_000))),
+        reset=reset,
+        input_kind="analog" if name == "s.0" else "spike",
+        read_out=draw(st.booleans()),
+        weight_scale=100.0,
+        input_scale=draw(st.sampled_from([1.5, 127.0])),
+    )
+
+
+def assert_every_bit_equals_plain_python(stream: Stream[FixedConvLIF], x: Any) -> SpikingResult:
+    program = Program((stream,), x.shape[1])
+    got = Emulator(program).run({"x": x}, record_potentials=True)
+    messages, clipped = quantise_input(x, stream.layers[0].input_scale)
+    assert np.array_equal(got.inputs["s"], messages)
+    assert got.clipped_inputs["s"] == clipped
+    expected = run_stream(stream, messages)
+    for layer in stream.layers:
         assert np.array_equal(got.potentials[layer.name], expected.potentials[layer.name])
         assert np.array_equal(got.spikes[layer.name], expected.spikes[layer.name])
         assert got.overflows[layer.name] == expected.overflows[layer.name]
+    assert_equal(Emulator(program).run({"x": x}), got)  # and the same when it need not keep the potentials
+    return got
+
+
+def assert_equal(got: SpikingResult, expected: SpikingResult) -> None:
+    """All but potentials, which one of them may lack, and times."""
+    for kind in ("inputs", "spikes", "readouts"):
+        arrays, others = getattr(got, kind), getattr(expected, kind)
+        assert arrays.keys() == others.keys()
+        for name, array in arrays.items():
+            assert array.dtype == others[name].dtype
+            assert np.array_equal(array, others[name]), (kind, name)
+    assert (got.overflows, got.clipped_inputs) == (expected.overflows, expected.clipped_inputs)
+
+
+@settings(deadline=None, max_examples=150)
+@given(stream=streams(), windows=st.integers(1, 2), seed=st.integers(0, 1000))
+def test_every_bit_equals_plain_python(stream: Stream[FixedConvLIF], windows: int, seed: int) -> None:
+    x = np.random.default_rng(seed).uniform(-1.1, 1.1, (windows, STEPS, *stream.input_shape)).astype(np.float32)
+    assert_every_bit_equals_plain_python(stream, x)
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_a_potential_that_equals_its_threshold_does_not_fire(reset: Reset) -> None:
+    stream = point(threshold=6, decay=0, reset=reset)
+    x = np.array([6, 0, 1, 0, 6], np.float32).reshape(1, 5, 1, 1, 1)  # 6: at it; 7: above it, and reset after that
+    got = assert_every_bit_equals_plain_python(stream, x)
+    assert got.spikes["s.0"].ravel().tolist() == [False, False, True, False, reset == "soft"]
+
+
+def point(**fields: Any) -> Stream[FixedConvLIF]:
+    """One neuron whose potential takes an input n as n·64."""
+    layer = FixedConvLIF(
+        name="s.0",
+        geometry=ConvGeometry((1, 1, 1), 1, (1, 1)),
+        weight=np.full((1, 1, 1, 1), 2, np.int32),
+        bias=np.zeros(1, np.int32),
+        decay=0,
+        threshold=1,
+        reset="soft",
+        input_kind="analog",
+        read_out=True,
+        weight_scale=1.0,
+        input_scale=1.0,
+    )
+    weight = np.ones((1, 1, 1, 1), np.int32)
+    return Stream("s", "x", (dataclasses.replace(layer, weight=weight, **fields),))
 
 
 def two_layers() -> Stream[ConvLIFLayer]:
@@ -103,23 +189,127 @@ def test_clipped_inputs_are_counted_or_raised() -> None:
         Emulator(program, strict=True).run({"x": x})
 
 
+def test_saturation_is_counted_exactly() -> None:
+    """Up, down, and neurons that saturate at some steps only."""
+    random = np.random.default_rng(3)
+    geometry = ConvGeometry((2, 5, 4), 4, (3, 2), padding=(1, 1))
+    layer = dataclasses.replace(
+        fixed_stream(Stream("s", "x", (random_layer("s.0", geometry, random),))).layers[0],
+        weight=random.integers(-127, 128, geometry.weight_shape, dtype=np.int32) * 2,
+        bias=np.array([4095, -4095, 4000, 0], np.int32),
+        decay=40,
+        threshold=2**17 - 1,
+    )
+    x = random.uniform(-1, 1, (2, 40, 2, 5, 4)).astype(np.float32)
+    got = assert_every_bit_equals_plain_python(Stream("s", "x", (layer,)), x)
+    assert 0 < got.overflows["s.0"] < got.spikes["s.0"].size
+    assert {got.potentials["s.0"].min(), got.potentials["s.0"].max()} == {-POTENTIAL_MAX, POTENTIAL_MAX}
+
+
+def two_streams() -> tuple[FixedProgram, dict[str, Any]]:
+    """Two streams of unlike depth, several bands each, and inputs for two views."""
+    random = np.random.default_rng(11)
+    first = ConvGeometry((2, 23, 17), 4, (3, 3), stride=(2, 1), padding=(1, 2), dilation=(2, 1))
+    second = ConvGeometry(first.output_shape, 6, (3, 2), groups=2, padding=(2, 1))
+    other = ConvGeometry((3, 9, 14), 5, (2, 3))
+    layers = [random_layer("a.0", first, random), random_layer("a.1", second, random, analog=False, reset="hard")]
+    long = fixed_stream(Stream("a", "x", tuple(layers)))
+    short = fixed_stream(Stream("b", "y", (random_layer("b.0", other, random),)))
+    x = {
+        "x": random.uniform(-1, 1, (2, 7, 2, 23, 17)).astype(np.float32),
+        "y": random.uniform(-1.1, 1.1, (2, 7, 3, 9, 14)).astype(np.float32),
+    }
+    return Program((long, short), 7), x
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("band_bytes", [1, 2**14, 2**30], ids=["a row", "some rows", "whole"])
+def test_bands_and_threads_change_nothing(threads: int, band_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, x = two_streams()
+    expected = Emulator(program).run(x)
+    for spikes in expected.spikes.values():
+        assert 0 < spikes.mean() < 1
+    monkeypatch.setattr(exact_conv, "BAND_BYTES", band_bytes)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        emulator = Emulator(program)
+        bands = len(ExactConv(program.streams[0].layers[0], 127).bands(7, threads))
+        assert {1: bands == 11, 2**14: threads < bands < 11, 2**30: bands == threads}[band_bytes]
+        for _ in range(3):
+            assert_equal(emulator.run(x), expected)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_one_emulator_may_run_in_several_threads() -> None:
+    program, x = two_streams()
+    expected = Emulator(program).run(x)
+    emulator = Emulator(program)
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: emulator.run(x), range(8)):
+            assert_equal(result, expected)
+
+
+def test_at_the_bounds_edge_float32_gives_what_float64_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Σ|w|·127 + |b| is 2²⁴ exactly in the first channel, and 2 less than that in the second, of both signs."""
+    geometry = ConvGeometry((59, 3, 4), 2, (3, 3), padding=(1, 1))
+    weight = np.full((2, 59 * 9), 248, np.int32)
+    weight[:, :208] = 250  # Σ|w| is 132,104
+    weight[1] *= -1
+    layer = FixedConvLIF(
+        name="s.0",
+        geometry=geometry,
+        weight=weight.reshape(geometry.weight_shape),
+        bias=np.array([8, -6], np.int32),
+        decay=4096,
+        threshold=2**17 - 1,
+        reset="soft",
+        input_kind="analog",
+        read_out=True,
+        weight_scale=1.0,
+        input_scale=1.0,
+    )
+    single = ExactConv(layer, 127)
+    assert single.dtype == torch.float32
+    assert ExactConv(dataclasses.replace(layer, bias=np.array([9, -6], np.int32)), 127).dtype == torch.float64
+    monkeypatch.setattr(exact_conv, "FLOAT32_EXACT", 0)
+    double = ExactConv(layer, 127)
+    assert double.dtype == torch.float64
+    source = np.full((3, 3, 4 * 59), 127, np.int32)
+    source[1:] = np.random.default_rng(0).integers(-127, 128, source[1:].shape)
+    got = single(source, slice(0, 3))
+    assert np.array_equal(got, double(source, slice(0, 3)))
+    assert (got.max(), got.min()) == (2**24, -(2**24) + 2)
+
+
 def test_large_sums_leave_float32_and_stay_exact() -> None:
     geometry = ConvGeometry((64, 5, 5), 1, (5, 5))
     random = np.random.default_rng(0)
     layer = fixed_stream(Stream("s", "x", (random_layer("s.0", geometry, random),))).layers[0]
     layer = dataclasses.replace(layer, weight=np.full(geometry.weight_shape, 254, np.int32))
-    x = torch.full((1, 64, 5, 5), 127, dtype=torch.int32)
-    x[0, 0, 0, 0] = 126  # odd digits that float32 would lose
+    x = np.full((1, 5, 5 * 64), 127, np.int32)
+    x[0, 0, 0] = 126  # odd digits that float32 would lose
     expected = 254 * (127 * (64 * 25 - 1) + 126) + int(layer.bias[0])
     assert expected > 2**24
-    assert exact_current(x, layer).item() == expected
+    assert ExactConv(layer, 127)(x, slice(0, 1)).item() == expected
 
 
-@pytest.mark.parametrize(
-    ("v", "decay", "expected"), [(1000, 4096, 0), (1000, 0, 1000), (-1001, 2048, -500), (4097, 1, 4095)]
+@given(
+    before=st.integers(-(2**17 - 1), 2**17 - 1),
+    decay=st.integers(0, 4096),
 )
-def test_decay_truncates_toward_zero(v: int, decay: int, expected: int) -> None:
-    assert decayed(torch.tensor([v], dtype=torch.float64), decay).item() == expected
+@example(before=1, decay=1)  # 63.98: 63
+@example(before=-1, decay=1)  # −63.98: −63, where rounding down gives −64
+@example(before=-192, decay=1000)
+@example(before=2**17 - 1, decay=1)
+def test_decay_truncates_toward_zero(before: int, decay: int) -> None:
+    current = np.array([before, 0], np.float32).reshape(2, 1, 1)
+    spikes, potentials = np.empty((2, 1, 1), np.bool_), np.empty((2, 1, 1), np.int32)
+    integrate(current, 4096 - decay, (2**17 - 1) << 6, True, 0, spikes, potentials)
+    magnitude = abs(before) * 64 * (4096 - decay) // 4096
+    assert potentials.ravel().tolist() == [before * 64, magnitude if before >= 0 else -magnitude]
 
 
 def test_a_program_refuses_numbers_that_the_chip_has_no_bits_for() -> None:
@@ -135,6 +325,43 @@ def test_a_program_refuses_numbers_that_the_chip_has_no_bits_for() -> None:
 
 
 def test_currents_that_float64_cannot_hold_are_refused() -> None:
-    layer = fixed_stream(two_layers()).layers[0]
+    assert exact_dtype(2**53, "s.0") == torch.float64
     with pytest.raises(RangeError, match=r"s\.0.*not exact in float64"):
-        exact_current(torch.full((1, 2, 9, 7), 2**40, dtype=torch.int64), layer)
+        exact_dtype(2**53 + 1, "s.0")
+
+
+def test_a_convolution_that_rounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = F.conv2d
+
+    def rounds(x: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        return exact(x, *arguments) * (1 + 1e-6 * (x.dtype == torch.float32))
+
+    program, x = two_streams()
+    monkeypatch.setattr(F, "conv2d", rounds)
+    with pytest.raises(BackendError, match=r"a\.0: torch's float32 convolution is not exact"):
+        Emulator(program).run(x)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("z", (1, 7, 3, 9, 14), "y: the input is missing"),
+        ("y", (1, 7, 3, 9, 14), r"y: the shape is .* should be \(2, 7, \*\(3, 9, 14\)\)"),
+        ("y", (2, 6, 3, 9, 14), "y: the shape"),
+    ],
+    ids=["missing", "other views", "other steps"],
+)
+def test_a_wrong_input_is_refused(name: str, shape: tuple[int, ...], message: str) -> None:
+    program, x = two_streams()
+    with pytest.raises(BackendError, match=message):
+        Emulator(program).run({"x": x["x"], name: np.zeros(shape, np.float32)})
+    with pytest.raises(BackendError, match="x: the shape"):
+        Emulator(program).run({name: values[:0] for name, values in x.items()})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_input_that_is_not_finite_is_refused(value: float) -> None:
+    program, x = two_streams()
+    x["y"][1, 3, 2, 8, 13] = value
+    with pytest.raises(RangeError, match="not finite"):
+        Emulator(program).run(x)

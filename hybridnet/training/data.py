@@ -14,9 +14,9 @@ from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.progress import Progress, silent
-from hybridnet.video import ViewTensors, open_clip, prepare_view
-from hybridnet.video.cache import LEVELS
+from hybridnet.video import ViewTensors, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
+from hybridnet.video.views import LEVELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +97,6 @@ def _views_of(job: tuple[PreprocessConfig, int, int]) -> list[tuple[Tensor, Tens
 def _small(view: ViewTensors) -> tuple[Tensor, Tensor, Tensor]:
     return (
         view.i_frame.half(),
-        (view.motion_vectors * LEVELS).round().to(torch.int8),
-        (view.residuals * LEVELS).round().to(torch.int8),
+        to_int8(view.motion_vectors),
+        to_int8(view.residuals),
     )

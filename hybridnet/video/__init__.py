@@ -8,7 +8,7 @@ from hybridnet.video.plan import VideoInfo
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.reader import Clip, open_clip
 from hybridnet.video.synthetic import MOTIONS, make_clip
-from hybridnet.video.views import ViewTensors, prepare_view, stack_views
+from hybridnet.video.views import ViewTensors, prepare_view, stack_views, to_int8
 
 __all__ = [
     "MOTIONS",
@@ -27,4 +27,5 @@ __all__ = [
     "open_live",
     "prepare_view",
     "stack_views",
+    "to_int8",
 ]

@@ -37,13 +37,10 @@ from torch import Tensor
 from hybridnet.config import PreprocessConfig, from_dict, to_dict
 from hybridnet.errors import CacheError
 from hybridnet.files import sha256_file, write_text
-from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD
+from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
 
 SCHEMA = 1
 """Version of the format; another one is refused."""
-
-LEVELS = 127
-"""Analog inputs in [−1, 1] are kept as int8, the chip's own message resolution."""
 
 MANIFEST, SHARD = "manifest.json", "shard.json"
 

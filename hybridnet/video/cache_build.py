@@ -31,7 +31,6 @@ from hybridnet.errors import CacheError, ConfigError, HybridNetError
 from hybridnet.files import atomic_folder, sha256_file
 from hybridnet.progress import Progress, silent
 from hybridnet.video.cache import (
-    LEVELS,
     MANIFEST,
     SCHEMA,
     SHARD,
@@ -46,7 +45,7 @@ from hybridnet.video.cache import (
 )
 from hybridnet.video.datasets import DataSet, Sample
 from hybridnet.video.reader import open_clip
-from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewTensors, prepare_view
+from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewTensors, prepare_view, to_int8
 
 CRASHES = {-signal for signal in (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV)}
 """Exit codes of a process that its own code brought down; not of one that was killed, for memory or by hand."""
@@ -284,8 +283,8 @@ def _read_clip(sample: Sample, job: _Job) -> tuple[CachedClip, list[dict[str, ND
 def _small(view: ViewTensors) -> dict[str, NDArray[Any]]:
     return {
         "i_frame": ((view.i_frame * PIXEL_STD + PIXEL_MEAN) * 255).round().clamp(0, 255).to(torch.uint8).numpy(),
-        "motion_vectors": (view.motion_vectors * LEVELS).round().to(torch.int8).numpy(),
-        "residuals": (view.residuals * LEVELS).round().to(torch.int8).numpy(),
+        "motion_vectors": to_int8(view.motion_vectors).numpy(),
+        "residuals": to_int8(view.residuals).numpy(),
     }
 
 

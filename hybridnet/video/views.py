@@ -21,6 +21,9 @@ PIXEL_MEAN = 0.5
 PIXEL_STD = 0.25
 """Standard deviation of the I-frame's normalisation, in units of white."""
 
+LEVELS = 127
+"""Integer levels of a scaled value of 1: int8, symmetric, as the chip's graded messages are."""
+
 
 @dataclass(frozen=True, eq=False)
 class ViewTensors:
@@ -82,6 +85,17 @@ def stack_views(views: Sequence[ViewTensors]) -> dict[str, Tensor]:
         "motion_vectors": torch.stack([view.motion_vectors for view in views]),
         "residuals": torch.stack([view.residuals for view in views]),
     }
+
+
+def to_int8(values: Tensor, limit: float = 1.0) -> Tensor:
+    """Values of ±`limit` as integers of ±127, rounded half to even and clipped.
+
+    Args:
+        values: Any shape: a view's tensors with limit 1, or Π in pixels and Δ in grey levels of a `PFrame` or `View`
+            with `PreprocessConfig.motion_clip_px` and `residual_clip`.
+        limit: What becomes 127, greater than 0.
+    """
+    return (values * (LEVELS / limit)).round().clamp(-LEVELS, LEVELS).to(torch.int8)
 
 
 def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> Tensor:

@@ -16,8 +16,8 @@ from hybridnet.model.network import HybridNet
 from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.loop import evaluate, parameter_groups, rate_at, train
 from hybridnet.training.run import CHECKPOINT, RECORD, ClipCounts, run_training
-from hybridnet.video.cache import LEVELS
 from hybridnet.video.synthetic import MOTIONS
+from hybridnet.video.views import LEVELS
 
 CONFIG: ModelConfig = dataclasses.replace(SMALL, num_classes=len(MOTIONS))
 RECIPE = TrainingConfig(epochs=2, batch_size=8, learning_rate=0.003, eps=1e-8, warmup_epochs=1)

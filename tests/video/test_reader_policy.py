@@ -8,6 +8,7 @@ from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -237,3 +238,23 @@ def test_copies_that_grow_too_large_are_given_up(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(transcode_module, "MAX_COPY_BYTES", 20_000)
     with pytest.raises(VideoError, match="too large to transcode"):
         open_clip(encode(tmp_path / "clip.mp4", "libx264", pictures()), PREPROCESS)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mkv", "mpeg4"), ("mp4", "libx264")])
+def test_a_variable_frame_rate_changes_nothing(tmp_path: Path, container: str, codec: str) -> None:
+    options = ONE_REFERENCE if codec == "libx264" else {}
+    content = render("pan_left", 0, frames=36, width=170, height=128)
+    steady = encode(tmp_path / f"steady.{container}", codec, content, options=options)
+    varying = tmp_path / f"varying.{container}"
+    with av.open(str(steady)) as source, av.open(str(varying), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        time = 0
+        for n, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream, packet.pts, packet.dts = stream, time, time
+            time += int(packet.duration or 1) * (1 + 7 * (n % 5 == 0))
+            output.mux(packet)
+    with open_clip(steady, PREPROCESS) as one, open_clip(varying, PREPROCESS) as other:
+        assert (other.info.transcoded, other.gop_count) == (False, 3)
+        for view, same in zip(one, other, strict=True):
+            assert np.array_equal(view.motion_vectors, same.motion_vectors)
+            assert np.array_equal(view.residuals, same.residuals)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.video import View, prepare_view, stack_views
+from hybridnet.video import View, prepare_view, stack_views, to_int8
 
 PREPROCESS = PreprocessConfig(frame_width=48, frame_height=32, crop=16, steps=3, motion_clip_px=10, residual_clip=100)
 
@@ -56,3 +56,11 @@ def test_views_stack_into_the_model_s_input() -> None:
         "motion_vectors": ((2, 3, 2, 16, 16), torch.float32),
         "residuals": ((2, 3, 3, 16, 16), torch.float32),
     }
+
+
+def test_int8_units_are_those_of_the_chip() -> None:
+    pixels = torch.tensor([-30, -10, -5, 0, 1, 10, 11], dtype=torch.int16)
+    expected = np.clip(np.rint(pixels.numpy() * 127 / 10), -127, 127)
+    assert to_int8(pixels, PREPROCESS.motion_clip_px).tolist() == expected.tolist()
+    tensors = prepare_view(view(motion=(7, -3)), PREPROCESS)
+    assert torch.equal(to_int8(tensors.motion_vectors)[0, :, 0, 0], to_int8(torch.tensor([7, -3]), 10))

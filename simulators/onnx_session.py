@@ -1,0 +1,75 @@
+"""Opening an ONNX file in ONNX Runtime, on exactly what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import onnxruntime
+
+from hybridnet.errors import BackendError, ConfigError, MissingBackendError
+
+Provider = Literal["cpu", "cuda"]
+
+EXECUTION_PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PACKAGES: dict[Provider, str] = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and with how many threads a half runs.
+
+    Attributes:
+        provider: ONNX Runtime's execution provider.
+        threads: Threads within an operator; None for as many as the machine has cores.
+    """
+
+    provider: Provider = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.provider not in EXECUTION_PROVIDERS:
+            raise ConfigError("provider", self.provider, ", ".join(EXECUTION_PROVIDERS))
+        if self.threads is not None and not self.threads > 0:
+            raise ConfigError("threads", self.threads, "greater than 0")
+
+
+ANY_CPU = Runtime()
+"""All cores of the CPU."""
+
+
+def open_session(path: Path, runtime: Runtime = ANY_CPU) -> Any:
+    """Load a graph into an `onnxruntime.InferenceSession`.
+
+    Raises:
+        MissingBackendError: If this onnxruntime was built without the provider.
+        BackendError: If it cannot load the file, or would run it elsewhere than asked.
+    """
+    wanted = EXECUTION_PROVIDERS[runtime.provider]
+    if wanted not in onnxruntime.get_available_providers():
+        raise MissingBackendError(
+            f"this onnxruntime has no {wanted}",
+            where=path,
+            remedy=f"`pip uninstall onnxruntime && pip install {PACKAGES[runtime.provider]}`, or use --provider cpu",
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = runtime.threads or 0
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(runtime.provider))
+    except Exception as error:  # ONNX Runtime's errors share no public base class
+        raise BackendError(f"ONNX Runtime cannot load it ({error})", where=path, remedy="Export again") from error
+    got = session.get_providers()
+    if got[:1] != [wanted]:
+        raise BackendError(
+            f"ONNX Runtime fell back to {', '.join(got)}; {wanted} did not start",
+            where=path,
+            remedy="Install the CUDA and cuDNN versions that it asks for, or use --provider cpu",
+        )
+    return session
+
+
+def _providers(provider: Provider) -> list[Any]:
+    """The provider with its options: TensorFloat-32 rounds to 10 bits what must be exact, or within 1e-4."""
+    return [(EXECUTION_PROVIDERS[provider], {"use_tf32": "0"} if provider == "cuda" else {})]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hybridnet.kernels import kernel
 from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF
 from hybridnet.report.data import Ops
 
@@ -38,13 +39,32 @@ def count_layer(layer: ConvLIFLayer | FixedConvLIF, inputs: Array, spikes: Array
         spikes: What it emitted, bool (N, T, C_out, H_out, W_out).
     """
     fan = fan_out(layer.geometry)
-    events = np.count_nonzero(inputs, axis=(0, 1, 2)).astype(np.int64)
-    operations = int((events * fan).sum())
+    operations = int((events(inputs) * fan).sum())
     analog = layer.input_kind == "analog"
     return Ops(
         macs=operations if analog else 0,
         acs=0 if analog else operations,
         dense_macs=int(fan.sum()) * int(np.prod(inputs.shape[:3])),
         neuron_updates=spikes.size,
-        spikes=int(np.count_nonzero(spikes)),
+        spikes=int(events(spikes).sum()),
     )
+
+
+def events(values: Array) -> npt.NDArray[np.int64]:
+    """How many of all views, steps and channels are not zero at each position, (H, W); values (N, T, C, H, W)."""
+    counted = np.zeros(values.shape[3:], np.int64)
+    _count_events(values, counted)
+    return counted
+
+
+@kernel
+def _count_events(values: Array, counted: npt.NDArray[np.int64]) -> None:
+    """A row of all channels after the other, which is in cache whether channels lie first in memory or last."""
+    views, steps, channels, height, width = values.shape
+    for view in range(views):
+        for step in range(steps):
+            for y in range(height):
+                for channel in range(channels):
+                    row = values[view, step, channel, y]
+                    for x in range(width):
+                        counted[y, x] += row[x] != 0

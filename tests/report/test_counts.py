@@ -63,6 +63,7 @@ def test_counts_equal_a_loop_over_events(analog: bool) -> None:
     assert ops.dense_macs == int(fan.sum()) * 2 * 3 * 2
     assert ops.neuron_updates == spikes.size
     assert ops.spikes == spikes.sum()
+    assert count_layer(layer, *(np.asfortranarray(values) for values in (x, spikes))) == ops  # whatever the layout
 
 
 def test_synops_equal_a_convolution_of_ones() -> None:

@@ -18,7 +18,11 @@ def sqnr_db(value: Array, reference: Array) -> float | None:
     """
     reference = reference.astype(np.float64)
     noise = float(np.square(value.astype(np.float64) - reference).sum())
-    signal = float(np.square(reference).sum())
+    return ratio_db(float(np.square(reference).sum()), noise)
+
+
+def ratio_db(signal: float, noise: float) -> float | None:
+    """10·log10(signal / noise) of two energies; None without noise, −300 dB without signal, as in `sqnr_db`."""
     if noise == 0:
         return None
     return 10 * math.log10(signal / noise) if signal > 0 else -300.0

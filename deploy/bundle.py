@@ -3,8 +3,10 @@
     manifest.yaml      schema, model, labels, checksums, versions, partition, bridge, quantisation
     snn/<stream>.net   lava-dl netx HDF5 per stream
     snn/program.npz    the spiking program, float and fixed point
+    snn/program.onnx snn/program.float.onnx     the same for ONNX Runtime, each a graph of all steps
     ann.onnx           the ANN half, batch dimension free
-    model.pt           the checkpoint it was made from: the reference that back-end `torch` runs
+    model.pt           the checkpoint it was made from, which back-end `torch` runs; of a model that is not ours its
+                       weights alone, a state dict
     parity.json        the model against its exported parts
 
 Written into a temporary folder and renamed: it is whole or absent. Every file is checked against its SHA-256 when read.
@@ -15,21 +17,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from hybridnet.config import ModelConfig, PreprocessConfig, from_dict, to_dict
 from hybridnet.deploy.netx import write_net
+from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.deploy.program_file import read_program, write_program
-from hybridnet.errors import BundleError, ConfigError
+from hybridnet.errors import BundleError, ConfigError, ModelError
 from hybridnet.files import sha256_file
-from hybridnet.partition.bridge import BridgeTensor, FixedEncoding
+from hybridnet.partition.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
 from hybridnet.partition.program import FixedProgram, FloatProgram
+from hybridnet.report.parity import ParityReport, to_json
 
-SCHEMA = "hybridnet.bundle/1"
+SCHEMA = "hybridnet.bundle/2"
 MANIFEST = "manifest.yaml"
 PROGRAM = "snn/program.npz"
+ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
 ANN = "ann.onnx"
 CHECKPOINT = "model.pt"
 PARITY = "parity.json"
@@ -39,12 +43,32 @@ _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
 
 
 @dataclass(frozen=True)
+class ModelEntry:
+    """The model that a bundle was made from.
+
+    Attributes:
+        name: Of its config; of a model that is not ours, its factory or class.
+        inputs: Shape of each input without the views, by argument of `forward`.
+        outputs: Names of what it returns.
+        preprocess: How clips become its inputs; None if it takes arrays alone.
+        config: What it was built from; None if it is not ours.
+    """
+
+    name: str
+    inputs: dict[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+    preprocess: PreprocessConfig | None
+    config: ModelConfig | None
+
+
+@dataclass(frozen=True)
 class BridgeEntry:
     """One bridge tensor with its fixed-point encoding."""
 
     name: str
     layer: str
     shape: tuple[int, ...]
+    kind: BridgeKind
     scale: float
     bits: int
 
@@ -63,13 +87,14 @@ class Manifest:
     """The content of manifest.yaml.
 
     Attributes:
+        labels: One name per class; None if the model is no classifier, or nobody named its classes.
         ann_inputs: Inputs of ann.onnx in order.
         files: SHA-256 of every other file of the bundle, by relative path.
     """
 
     schema: str
-    model: ModelConfig
-    labels: tuple[str, ...]
+    model: ModelEntry
+    labels: tuple[str, ...] | None
     versions: dict[str, str]
     opset: int
     streams: tuple[str, ...]
@@ -85,19 +110,29 @@ class Bundle:
 
     Attributes:
         path: Its folder.
-        parity: The content of parity.json.
+        parity: What the export lost.
     """
 
     path: Path
     manifest: Manifest
     program: FloatProgram
     fixed: FixedProgram
-    parity: dict[str, Any]
+    parity: ParityReport
 
     @property
     def ann_path(self) -> Path:
         """The ANN half."""
         return self.path / ANN
+
+    @property
+    def onnx_fixed_path(self) -> Path:
+        """The spiking half in the chip's integers, as ONNX."""
+        return self.path / ONNX_FIXED
+
+    @property
+    def onnx_float_path(self) -> Path:
+        """The spiking half in float32, as ONNX."""
+        return self.path / ONNX_FLOAT
 
     @property
     def checkpoint_path(self) -> Path:
@@ -111,13 +146,23 @@ class Bundle:
 
     @property
     def preprocess(self) -> PreprocessConfig:
-        """How clips become inputs."""
-        return self.manifest.model.preprocess
+        """How clips become inputs.
+
+        Raises:
+            ModelError: If the model takes arrays alone.
+        """
+        preprocess = self.manifest.model.preprocess
+        if preprocess is None:
+            inputs = ", ".join(self.manifest.model.inputs)
+            raise ModelError(
+                f"reads no video: its inputs are {inputs}", where=self.path, remedy="Give a .npz file of these arrays"
+            )
+        return preprocess
 
     @property
     def bridge(self) -> tuple[BridgeTensor, ...]:
         """What crosses."""
-        return tuple(BridgeTensor(e.name, e.layer, (e.shape[0], e.shape[1], e.shape[2])) for e in self.manifest.bridge)
+        return tuple(BridgeTensor(e.name, e.layer, e.shape, e.kind) for e in self.manifest.bridge)
 
     @property
     def encodings(self) -> dict[str, FixedEncoding]:
@@ -131,16 +176,18 @@ def net_file(stream: str) -> str:
 
 
 def write_spiking_half(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    """Write program.npz and one netx file per stream."""
+    """Write program.npz, the program as ONNX twice, and one netx file per stream."""
     (folder / "snn").mkdir()
     write_program(folder / PROGRAM, program, fixed)
+    write_onnx_program(folder / ONNX_FIXED, fixed)
+    write_onnx_program(folder / ONNX_FLOAT, program)
     for stream, fixed_stream in zip(program.streams, fixed.streams, strict=True):
         write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
 
 
-def write_parity(folder: Path, parity: dict[str, Any]) -> None:
+def write_parity(folder: Path, parity: ParityReport) -> None:
     """Write parity.json."""
-    (folder / PARITY).write_text(json.dumps(parity, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / PARITY).write_text(to_json(parity), encoding="utf-8")
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -166,8 +213,9 @@ def read_bundle(path: Path) -> Bundle:
     program, fixed = read_program(path / PROGRAM)
     if tuple(stream.name for stream in program.streams) != manifest.streams:
         raise BundleError("the spiking program has other streams than the manifest", where=path, remedy=_REMEDY)
-    parity = json.loads((path / PARITY).read_text(encoding="utf-8"))
-    return Bundle(path, manifest, program, fixed, parity)
+    bundle = Bundle(path, manifest, program, fixed, _read_parity(path / PARITY))
+    _check_bridge(bundle)
+    return bundle
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -189,8 +237,34 @@ def _read_manifest(path: Path) -> Manifest:
         raise BundleError(f"is damaged ({error})", where=file, remedy=_REMEDY) from error
 
 
+def _read_parity(file: Path) -> ParityReport:
+    try:
+        return from_dict(ParityReport, json.loads(file.read_text(encoding="utf-8")))
+    except (ConfigError, ValueError) as error:
+        raise BundleError(f"is damaged ({error})", where=file, remedy=_REMEDY) from error
+
+
+def _check_bridge(bundle: Bundle) -> None:
+    """The manifest must say of each tensor what follows from the program."""
+    layers = {layer.name: layer for layer in bundle.program.layers()}
+    for tensor in bundle.bridge:
+        layer = layers.get(tensor.layer)
+        if layer is None or tensor.name not in bundle.manifest.ann_inputs:
+            raise BundleError(f"bridge tensor {tensor.name} joins no layer to the ANN half", where=bundle.path)
+        frames = (bundle.program.steps,) if tensor.kind == "spikes" else ()
+        expected = (*frames, *layer.geometry.output_shape)
+        encoding = fixed_encodings((tensor,), bundle.fixed)[tensor.name]
+        if tensor.shape != expected or bundle.encodings[tensor.name] != encoding:
+            raise BundleError(
+                f"bridge tensor {tensor.name} is {tensor.shape} in the manifest, or differs in scale or bits;"
+                f" its layer gives {expected}, scale {encoding.scale:g}, {encoding.bits} bits",
+                where=bundle.path,
+                remedy=_REMEDY,
+            )
+
+
 def _check_files(path: Path, files: dict[str, str]) -> None:
-    required = {PROGRAM, ANN, CHECKPOINT, PARITY}
+    required = {PROGRAM, ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY}
     if not required <= set(files):
         raise BundleError(f"the manifest lacks {', '.join(sorted(required - set(files)))}", where=path, remedy=_REMEDY)
     for name, expected in files.items():

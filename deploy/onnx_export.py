@@ -15,16 +15,25 @@ import onnx
 import torch
 from torch import Tensor
 
+from hybridnet.outputs import LOGITS
 from hybridnet.partition.splitter import Partition
 
 OPSET = 18
 """Writes attention as MatMul and Softmax, which all runtimes have and which are counted; 23 would keep one node."""
 
 
-def export_ann(partition: Partition, inputs: dict[str, Tensor], path: Path, *, opset: int = OPSET) -> None:
-    """Write the ANN half to `path`, checked and with shapes inferred; output `logits` (N, classes).
+def export_ann(
+    partition: Partition,
+    inputs: dict[str, Tensor],
+    path: Path,
+    *,
+    outputs: tuple[str, ...] = (LOGITS,),
+    opset: int = OPSET,
+) -> None:
+    """Write the ANN half to `path`, checked and with shapes inferred.
 
     Args:
+        outputs: Names of what it returns, in order.
         inputs: One example tensor per ANN input by name; batch of at least 2, so that no dimension is taken for 1.
     """
     batch = torch.export.Dim("batch", min=1)
@@ -36,7 +45,7 @@ def export_ann(partition: Partition, inputs: dict[str, Tensor], path: Path, *, o
             dynamo=True,
             opset_version=opset,
             input_names=list(names),
-            output_names=["logits"],
+            output_names=list(outputs),
             dynamic_shapes=tuple({0: batch} for _ in names),
             external_data=False,
             verbose=False,

@@ -11,8 +11,9 @@ def main(checkpoint: str, video: str, folder: str) -> None:
     bundle = hybridnet.export(checkpoint, Path(folder) / "bundle", calibrate=video)
     result = hybridnet.simulate(video, bundle, snn="emulator", ann="onnxruntime")
 
-    best = result.record.prediction.top_k[0]
-    print(f"{best.label} ({best.score:.1%}) from {result.record.video.views} views")
+    if result.record.prediction is not None:  # a model without labels predicts nothing; see result.run.outputs
+        best = result.record.prediction.top_k[0]
+        print(f"{best.label} ({best.score:.1%}), the mean over {len(result.run.logits)} views")
 
     for partition in result.record.partitions:
         if partition.energy_pj is not None and partition.share is not None:
@@ -25,7 +26,7 @@ def main(checkpoint: str, video: str, folder: str) -> None:
     print(f"busiest spiking layer: {busiest}, {rates[busiest]:.2%} of neuron-steps spike")
 
     # The arrays behind the record: membrane potentials u[T] as they crossed the bridge, in model units.
-    for name, potential in result.run.crossing.potentials.items():
+    for name, potential in result.run.crossing.values.items():
         print(f"{name}: {potential.shape}, {potential.min():.2f} to {potential.max():.2f}")
 
 

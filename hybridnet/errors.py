@@ -6,6 +6,7 @@
     ├── DataSetError (ValueError)         a data set is incomplete, or a list of it is damaged
     ├── CacheError (ValueError)           a cache of views is missing, unfinished, foreign or damaged
     ├── CheckpointError (ValueError)      a checkpoint is missing, foreign or damaged
+    ├── ModelError (ValueError)           a model, or what it is fed, is not what it should be
     ├── BundleError (ValueError)          a bundle is missing, foreign or damaged
     ├── RecordError (ValueError)          a run record or an energy profile is missing, foreign or damaged
     ├── PartitionError (ValueError)       a model breaks a placement rule
@@ -59,6 +60,10 @@ class CacheError(HybridNetError, ValueError):
 
 class CheckpointError(HybridNetError, ValueError):
     """A checkpoint is missing, foreign or damaged."""
+
+
+class ModelError(HybridNetError, ValueError):
+    """A model, or what it is fed, is not what it should be."""
 
 
 class BundleError(HybridNetError, ValueError):

@@ -1,115 +1,259 @@
-"""Turn a checkpoint into a bundle: partition, calibrate, write both halves, and measure what they lost."""
+"""Turn a model into a bundle: partition, calibrate, write both halves, and measure what they lost."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hybridnet.calibration.compare import spike_agreement, sqnr_db
+from hybridnet import calibration_views
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
-from hybridnet.config import PreprocessConfig
+from hybridnet.calibration_views import Calibration
+from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy import bundle as files
 from hybridnet.deploy.onnx_export import OPSET, export_ann
-from hybridnet.errors import OutputExistsError, PartitionError
+from hybridnet.errors import ModelError, OutputExistsError
 from hybridnet.files import atomic_folder
-from hybridnet.frontend import find_videos, read_clip
+from hybridnet.foreign import check_module, video_preprocess
+from hybridnet.inputs import checked_tensors, shapes_of
 from hybridnet.model.checkpoint import load_checkpoint
-from hybridnet.model.network import HybridNet, example_inputs
+from hybridnet.model.network import example_inputs as example_inputs_of
+from hybridnet.outputs import LOGITS, OUTPUT, named_outputs
+from hybridnet.parity import measure_parity
 from hybridnet.partition.bridge import fixed_encodings
-from hybridnet.partition.program import FixedProgram
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.progress import Progress, silent
-from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
-from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator import Emulator
-from hybridnet.simulators.hybrid import run_hybrid
-from hybridnet.simulators.interface import SpikingBackend
-from hybridnet.simulators.torch_float import TorchBackend
-from hybridnet.video.synthetic import MOTIONS, make_clip
 
-MAX_CALIBRATION_CLIPS, VIEWS_PER_CLIP = 16, 4
-CALIBRATION_SEED = 3_000_000
-"""Seed of the motion-set clips used when no clips are given; training and validation use others."""
-
-ONNX_TOLERANCE = 1e-4
-"""Largest difference allowed between the ANN half in torch and in ONNX Runtime, on logits."""
+Tensors = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class _Calibration:
-    """Inputs by name, (N, …), and where they came from."""
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What is exported.
 
-    inputs: Mapping[str, Tensor]
-    source: str
+    Attributes:
+        examples: One tensor per input by argument name, (N, …).
+        calibrate: Finds the calibration views, once the model was seen to be one that can be cut.
+        write_weights: Writes model.pt.
+    """
+
+    model: nn.Module
+    name: str
+    examples: Tensors
+    labels: tuple[str, ...] | None
+    preprocess: PreprocessConfig | None
+    config: ModelConfig | None
+    calibrate: Callable[[], Calibration]
+    write_weights: Callable[[Path], Any]
 
 
+@overload
 def export(
+    model: str | Path,
+    path: str | Path,
+    /,
+    *,
+    calibrate: str | Path | None = None,
+    opset: int = OPSET,
+    overwrite: bool = False,
+    lava: bool = False,
+    progress: Progress = silent,
+) -> files.Bundle: ...
+
+
+@overload
+def export(
+    model: nn.Module,
+    example_inputs: Tensors,
+    path: str | Path,
+    /,
+    *,
+    labels: Iterable[str] | None = None,
+    calibration: Tensors | Iterable[Tensors] | str | Path | None = None,
+    preprocess: PreprocessConfig | None = None,
+    name: str | None = None,
+    opset: int = OPSET,
+    overwrite: bool = False,
+    lava: bool = False,
+    progress: Progress = silent,
+) -> files.Bundle: ...
+
+
+def export(model: str | Path | nn.Module, *arguments: Any, **options: Any) -> files.Bundle:
+    """Export a checkpoint, `export("ckpt.pt", "dir")`, or any module, `export(module, example_inputs, "dir")`.
+
+    See `export_checkpoint` and `export_module` for the options.
+
+    Raises:
+        HybridNetError: With what to do about it.
+    """
+    if isinstance(model, nn.Module):
+        return export_module(model, *arguments, **options)
+    return export_checkpoint(model, *arguments, **options)
+
+
+def export_checkpoint(
     checkpoint: str | Path,
     path: str | Path,
     *,
     calibrate: str | Path | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
+    lava: bool = False,
     progress: Progress = silent,
 ) -> files.Bundle:
-    """Export a checkpoint.
+    """Export a checkpoint of the reference model.
 
     Args:
         checkpoint: Written by `hybridnet train`.
         path: Folder of the bundle; written whole or not at all.
-        calibrate: A video or a folder of videos to find the fixed-point scales on; clips of the motion set if None.
+        calibrate: A video, a folder of videos or a `.npz` file of inputs to find the fixed-point scales and measure
+            parity on; clips of the motion set if None.
         opset: ONNX opset of the ANN half.
         overwrite: Replace `path` if it exists.
+        lava: Also compare the emulator with Lava on one view, in every bit.
+        progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    checkpoint, path = Path(checkpoint), Path(path)
-    if path.exists() and not overwrite:
-        raise OutputExistsError(path)
-    loaded = load_checkpoint(checkpoint)
-    model, config = loaded.model, loaded.model.config
-    split = partition(model, example_inputs(config))
-    calibration = _calibration(None if calibrate is None else Path(calibrate), config.preprocess, progress)
-    fixed = quantise_program(split.program, observe(split, calibration.inputs))
+    _refuse_existing(Path(path), overwrite)
+    loaded = load_checkpoint(Path(checkpoint))
+    config = loaded.model.config
+    examples = example_inputs_of(config)
 
+    def find() -> Calibration:
+        if calibrate is None:
+            return calibration_views.from_motion_set(config.preprocess, progress)
+        return calibration_views.from_file(Path(calibrate), shapes_of(examples), config.preprocess, progress)
+
+    source = _Source(
+        model=loaded.model,
+        name=config.name,
+        examples=examples,
+        labels=loaded.labels,
+        preprocess=config.preprocess,
+        config=config,
+        calibrate=find,
+        write_weights=lambda file: shutil.copyfile(checkpoint, file),
+    )
+    return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+
+
+def export_module(
+    module: nn.Module,
+    example_inputs: Tensors,
+    path: str | Path,
+    *,
+    labels: Iterable[str] | None = None,
+    calibration: Tensors | Iterable[Tensors] | str | Path | None = None,
+    preprocess: PreprocessConfig | None = None,
+    name: str | None = None,
+    opset: int = OPSET,
+    overwrite: bool = False,
+    lava: bool = False,
+    progress: Progress = silent,
+) -> files.Bundle:
+    """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode.
+
+    Args:
+        module: In float32 on the CPU; returns a tensor (N, …), a flat tuple of tensors or a dict of tensors.
+        example_inputs: One float tensor per argument of its `forward`, by name, (N, …); those that spiking layers read
+            (N, T, C, H, W).
+        path: Folder of the bundle; written whole or not at all.
+        labels: One name per class, if the module returns logits (N, classes).
+        calibration: Inputs by name, (N, …), or several such sets, or a `.npz` file of them, or videos if the module
+            reads video: to find the fixed-point scales and measure parity on. The example inputs if None, and the
+            manifest says so.
+        preprocess: How clips become its inputs, if it takes `i_frame`, `motion_vectors` and `residuals` as the
+            reference model does; see `hybridnet.foreign.video_preprocess` for the default.
+        name: Kept in the manifest and in records; the class's name if None.
+        opset: ONNX opset of the ANN half.
+        overwrite: Replace `path` if it exists.
+        lava: Also compare the emulator with Lava on one view, in every bit.
+        progress: Told how far the work is.
+
+    Raises:
+        HybridNetError: With what to do about it.
+    """
+    _refuse_existing(Path(path), overwrite)
+    check_module(module)
+    examples = checked_tensors(example_inputs, None, "example inputs")
+    shapes = shapes_of(examples)
+    video = video_preprocess(shapes)
+    if preprocess is not None and (video is None or (preprocess.crop, preprocess.steps) != (video.crop, video.steps)):
+        raise ModelError(f"preprocess gives other inputs than the module takes, {shapes}", where="preprocess")
+    preprocess = preprocess or video
+
+    def find() -> Calibration:
+        if calibration is None:
+            return Calibration(examples, "the example inputs, for want of others")
+        if isinstance(calibration, (str, Path)):
+            return calibration_views.from_file(Path(calibration), shapes, preprocess, progress)
+        return calibration_views.from_tensors(calibration, shapes)
+
+    source = _Source(
+        model=module,
+        name=name or type(module).__qualname__,
+        examples=examples,
+        labels=None if labels is None else tuple(labels),
+        preprocess=preprocess,
+        config=None,
+        calibrate=find,
+        write_weights=lambda file: torch.save(module.state_dict(), file),
+    )
+    return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+
+
+def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bool, progress: Progress) -> files.Bundle:
+    """Cut, quantise, write, measure."""
+    split = partition(source.model, source.examples)
+    outputs = _output_names(split, source)
+    calibration = source.calibrate()
+    fixed = quantise_program(split.program, observe(split, calibration.inputs))
     with atomic_folder(path, overwrite=overwrite) as folder:
         progress("writing the spiking half", 0, 1)
         files.write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
-        export_ann(split, _ann_examples(split, example_inputs(config, batch=2)), folder / files.ANN, opset=opset)
-        shutil.copyfile(checkpoint, folder / files.CHECKPOINT)
-        progress("measuring parity", 0, 1)
-        files.write_parity(folder, measure_parity(model, split, fixed, folder / files.ANN, calibration.inputs))
+        export_ann(split, _two_views(split, source.examples), folder / files.ANN, outputs=outputs, opset=opset)
+        source.write_weights(folder / files.CHECKPOINT)
+        nets = {s.name: folder / files.net_file(s.name) for s in split.program.streams} if lava else None
+        parity = measure_parity(
+            source.model,
+            split,
+            fixed,
+            folder / files.ANN,
+            calibration,
+            output=outputs[0],
+            nets=nets,
+            progress=progress,
+        )
+        files.write_parity(folder, parity)
         encodings = fixed_encodings(split.bridge, fixed)
         files.write_manifest(
             folder,
             files.Manifest(
                 schema=files.SCHEMA,
-                model=config,
-                labels=loaded.labels,
+                model=files.ModelEntry(
+                    source.name, shapes_of(source.examples), outputs, source.preprocess, source.config
+                ),
+                labels=source.labels,
                 versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
                 opset=opset,
                 streams=tuple(stream.name for stream in split.program.streams),
                 ann_inputs=split.ann_inputs,
                 bridge=tuple(
-                    files.BridgeEntry(t.name, t.layer, t.shape, encodings[t.name].scale, encodings[t.name].bits)
+                    files.BridgeEntry(t.name, t.layer, t.shape, t.kind, encodings[t.name].scale, encodings[t.name].bits)
                     for t in split.bridge
                 ),
-                quantisation=files.Quantisation(
-                    "maximum-based scales", calibration.source, len(calibration.inputs["i_frame"])
-                ),
+                quantisation=files.Quantisation("maximum-based scales", calibration.source, calibration.views),
                 files=files.checksums(folder),
             ),
         )
@@ -118,84 +262,33 @@ def export(
 
 
 @torch.no_grad()
-def measure_parity(
-    model: HybridNet, split: Partition, fixed: FixedProgram, ann: Path, inputs: Mapping[str, Tensor]
-) -> dict[str, Any]:
-    """The parity chain of the export, as the content of parity.json.
+def _output_names(split: Partition, source: _Source) -> tuple[str, ...]:
+    """Run the example once: what does the model return, and do the labels fit?
 
     Raises:
-        PartitionError: If the cut model does not equal the whole one to the last bit: then the cut itself is wrong.
+        ModelError: If an output has no views, or there are labels and it is no (N, classes).
     """
-    views = [{name: tensor[n : n + 1] for name, tensor in inputs.items()} for n in range(len(inputs["i_frame"]))]
-    split_error = torch.cat([(model(**view) - split.run(view)).abs() for view in views])
-    if split_error.max() > 0:
-        raise PartitionError(f"the cut model differs from the whole one by {split_error.max():g}", where="split")
-    bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
-    arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
-    torch_ann, onnx_ann = TorchAnnBackend(split.ann, split.ann_inputs), OnnxRuntimeBackend(ann)
-    reference = TorchBackend(split.program)
-    torch_run = run_hybrid(reference, bridge, torch_ann, arrays)
-    onnx_run = run_hybrid(reference, bridge, onnx_ann, arrays)
-    fixed_backend: SpikingBackend = Emulator(fixed)
-    fixed_run = run_hybrid(fixed_backend, bridge, onnx_ann, arrays)
-    onnx_error = np.abs(onnx_run.logits - torch_run.logits)
-    return {
-        "views": len(views),
-        "split": {"max_abs": float(split_error.max()), "mean_abs": float(split_error.mean()), "tolerance": 0.0},
-        "onnx": {
-            "max_abs": float(onnx_error.max()),
-            "mean_abs": float(onnx_error.mean()),
-            "tolerance": ONNX_TOLERANCE,
-            "ok": bool(onnx_error.max() <= ONNX_TOLERANCE),
-        },
-        "fixed_point": {
-            "sqnr_db": {
-                name: sqnr_db(u, torch_run.crossing.potentials[name])
-                for name, u in fixed_run.crossing.potentials.items()
-            },
-            "spike_agreement": {
-                name: spike_agreement(o, torch_run.spiking.spikes[name]) for name, o in fixed_run.spiking.spikes.items()
-            },
-            "top1_agreement": float((fixed_run.logits.argmax(1) == torch_run.logits.argmax(1)).mean()),
-            "overflows": dict(fixed_run.spiking.overflows),
-            "clipped_inputs": dict(fixed_run.spiking.clipped_inputs),
-        },
-    }
-
-
-def _calibration(path: Path | None, preprocess: PreprocessConfig, progress: Progress) -> _Calibration:
-    if path is not None:
-        videos = find_videos(path)
-        return _read_calibration(videos, preprocess, f"{path} ({{used}} of {len(videos)} clips)", progress)
-    with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder:
-        clips = [Path(folder) / f"{motion}.avi" for motion in MOTIONS]
-        for clip, motion in zip(clips, MOTIONS, strict=True):
-            make_clip(
-                clip,
-                motion,
-                CALIBRATION_SEED,
-                frames=2 * (preprocess.steps + 1),
-                width=preprocess.frame_width,
-                height=preprocess.frame_height,
-                gop=preprocess.steps + 1,
+    views = len(next(iter(source.examples.values())))
+    outputs = named_outputs(split.run(source.examples), OUTPUT if source.labels is None else LOGITS)
+    for name, tensor in outputs.items():
+        if tensor.ndim == 0 or len(tensor) != views:
+            raise ModelError(
+                f"{name} is {tuple(tensor.shape)} for {views} views", where=source.name, remedy="Return (N, …)"
             )
-        return _read_calibration(clips, preprocess, f"motion set, seed {CALIBRATION_SEED} ({{used}} clips)", progress)
+    if source.labels is not None:
+        shapes = {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
+        if shapes != {LOGITS: (len(source.labels),)}:
+            raise ModelError(f"{len(source.labels)} labels do not fit what it returns, {shapes}", where=source.name)
+    return tuple(outputs)
 
 
-def _read_calibration(
-    videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress
-) -> _Calibration:
-    """Views of at most MAX_CALIBRATION_CLIPS clips, spread over the list; how many is told in the source."""
-    wanted = min(len(videos), MAX_CALIBRATION_CLIPS)
-    chosen = [videos[math.floor(i * len(videos) / wanted)] for i in range(wanted)]
-    clips = []
-    for number, video in enumerate(chosen):
-        clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).inputs)
-        progress("calibration clips", number + 1, wanted)
-    inputs = {name: torch.cat([clip[name] for clip in clips]) for name in clips[0]}
-    return _Calibration(inputs, source.format(used=wanted))
+def _two_views(split: Partition, examples: Tensors) -> dict[str, Tensor]:
+    """An example for the ANN half, of two views: a dimension of 1 would be taken for a constant."""
+    own = {name: torch.cat((tensor[:1], tensor[-1:])) for name, tensor in examples.items()}
+    return own | {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
 
 
-def _ann_examples(split: Partition, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    batch = len(next(iter(inputs.values())))
-    return inputs | {tensor.name: torch.zeros(batch, *tensor.shape) for tensor in split.bridge}
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    """Before any work, not after it."""
+    if path.exists() and not overwrite:
+        raise OutputExistsError(path)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
+from hybridnet.arrays import Array, read_arrays
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.errors import ConfigError
 from hybridnet.frontend import read_clip
+from hybridnet.inputs import checked
 from hybridnet.progress import Progress, silent
-from hybridnet.report.data import RunRecord
+from hybridnet.report.data import ArraysRow, RunRecord, VideoRow
 from hybridnet.report.energy import DEFAULT_PROFILE, load_profile
 from hybridnet.report.onnx_counts import count_graph
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.onnx_session import Provider, Runtime
 from hybridnet.simulators.record import build_record
 from hybridnet.simulators.registry import ann_backend, spiking_backend
 from hybridnet.simulators.torch_float import TorchBackend
@@ -26,13 +32,23 @@ from hybridnet.video import TranscodePolicy
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
 
+Source = str | Path | Mapping[str, Array]
+"""A video, or the model's inputs by name: in a `.npz` file, or as arrays."""
+
+ARRAYS_SUFFIX = ".npz"
+"""A source with this suffix holds the model's inputs; any other is a video."""
+
 SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
+
+
+DEFAULT_VIEWS = 8
+"""GOPs sampled per clip, as the paper does."""
 
 
 class RunOptions(TypedDict, total=False):
     """Options of `Simulator.run`, all of which may be left out."""
 
-    views: int
+    views: int | None
     transcode: TranscodePolicy
     profile: str
     top_k: int
@@ -81,28 +97,44 @@ class Simulator:
 
     Args:
         bundle: What to run; see `load`.
-        snn: Back-end of the spiking half: emulator, lava, torch.
+        snn: Back-end of the spiking half: emulator, lava, onnxruntime, onnxruntime-float, torch.
         ann: Back-end of the ANN half: onnxruntime, torch.
+        provider: Where ONNX Runtime runs: cpu, cuda.
+        threads: Of ONNX Runtime, torch and the emulator within an operator; torch's are those of the whole process. As
+            many as each finds good if None.
 
     Raises:
         HybridNetError: If the bundle or a back-end cannot be had.
     """
 
     def __init__(
-        self, bundle: Bundle | str | Path | None = None, *, snn: str = "emulator", ann: str = "onnxruntime"
+        self,
+        bundle: Bundle | str | Path | None = None,
+        *,
+        snn: str = "emulator",
+        ann: str = "onnxruntime",
+        provider: Provider = "cpu",
+        threads: int | None = None,
     ) -> None:
+        runtime = Runtime(provider, threads)
+        if provider != "cpu" and not any(name.startswith("onnxruntime") for name in (snn, ann)):
+            raise ConfigError("provider", provider, "cpu, as neither half runs in ONNX Runtime")
+        if threads is not None:
+            torch.set_num_threads(threads)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
         self._names = (snn, ann)
-        self._snn, self._ann = spiking_backend(snn, self.bundle), ann_backend(ann, self.bundle)
+        self._snn = spiking_backend(snn, self.bundle, runtime)
+        self._ann = ann_backend(ann, self.bundle, runtime)
+        self._runtime = runtime
         self._reference = TorchBackend(self.bundle.program)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
         self._graph = count_graph(self.bundle.ann_path)
 
     def run(
         self,
-        video: str | Path,
+        source: Source,
         *,
-        views: int = 8,
+        views: int | None = None,
         transcode: TranscodePolicy = "auto",
         profile: str = DEFAULT_PROFILE,
         top_k: int = 5,
@@ -110,11 +142,12 @@ class Simulator:
         command: str = "hybridnet.simulate",
         progress: Progress = silent,
     ) -> Simulation:
-        """Classify a clip with both halves and count, time and price every partition.
+        """Run a clip, or arrays, through both halves and count, time and price every partition.
 
         Args:
-            video: Any MPEG-4 or H.264 file.
-            views: GOPs sampled uniformly over the clip; all of them if it has fewer.
+            source: Any MPEG-4 or H.264 file; or the model's inputs by name, (N, …) each, as arrays or as a `.npz` file.
+            views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all of them if it has fewer. Of arrays all
+                N views are run.
             transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
             profile: Energy profile, by name or path.
             top_k: Classes listed in the record.
@@ -129,38 +162,75 @@ class Simulator:
         if not top_k > 0:
             raise ConfigError("top_k", top_k, "greater than 0")
         prices = load_profile(profile)
-        clip = read_clip(video, self.bundle.preprocess, views, transcode=transcode, progress=progress)
-        inputs = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
-        run = run_hybrid(self._snn, self._bridge, self._ann, inputs, progress=progress)
+        read = self._read(source, views, transcode, progress)
+        run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
         compared = parity and self._snn.name != self._reference.name
         record = build_record(
             command=command,
-            video=clip.video,
+            runtime=self._runtime,
+            video=read.video,
+            arrays=read.arrays,
             bundle=self.bundle,
             backends=self._names,
             program=self.bundle.fixed if self._snn.fixed_point else self.bundle.program,
             run=run,
-            frontend_ms=clip.view_ms,
-            open_ms=clip.open_ms,
+            frontend_ms=read.view_ms,
+            open_ms=read.open_ms,
             graph=self._graph,
-            reference=run_hybrid(self._reference, self._bridge, self._ann, inputs) if compared else None,
+            reference=run_hybrid(self._reference, self._bridge, self._ann, read.inputs) if compared else None,
             top_k=top_k,
             profile=prices,
         )
         return Simulation(record, run)
 
+    def _read(
+        self,
+        source: Source,
+        views: int | None,
+        transcode: TranscodePolicy,
+        progress: Progress,
+    ) -> _Read:
+        if not isinstance(source, Mapping) and Path(source).suffix != ARRAYS_SUFFIX:
+            clip = read_clip(
+                source,
+                self.bundle.preprocess,
+                DEFAULT_VIEWS if views is None else views,
+                transcode=transcode,
+                progress=progress,
+            )
+            inputs = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
+            return _Read(inputs, clip.video, None, clip.view_ms, clip.open_ms)
+        if views is not None:
+            raise ConfigError("views", views, "none with arrays, of which all views are run")
+        given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
+        arrays = checked(given, self.bundle.manifest.model.inputs, name)
+        return _Read(arrays, None, ArraysRow(name, len(next(iter(arrays.values())))), None, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """The model's inputs, (N, …) each, and where they came from: a video or arrays."""
+
+    inputs: Mapping[str, Array]
+    video: VideoRow | None
+    arrays: ArraysRow | None
+    view_ms: npt.NDArray[np.float64] | None
+    open_ms: float
+
 
 def simulate(
-    video: str | Path,
+    source: Source,
     bundle: Bundle | str | Path | None = None,
     *,
     snn: str = "emulator",
     ann: str = "onnxruntime",
+    provider: Provider = "cpu",
+    threads: int | None = None,
     **options: Unpack[RunOptions],
 ) -> Simulation:
-    """Run one clip; arguments as those of `Simulator` and of `Simulator.run`.
+    """Run one clip, or arrays; arguments as those of `Simulator` and of `Simulator.run`.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    return Simulator(bundle, snn=snn, ann=ann).run(video, **options)
+    return Simulator(bundle, snn=snn, ann=ann, provider=provider, threads=threads).run(source, **options)

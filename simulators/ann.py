@@ -6,36 +6,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import fx
 
-from hybridnet.errors import BackendError
+from hybridnet.outputs import named_outputs
 from hybridnet.simulators.interface import Array
-
-PROVIDER = "CPUExecutionProvider"
+from hybridnet.simulators.onnx_session import ANY_CPU, Runtime, open_session
 
 
 class OnnxRuntimeBackend:
-    """The exported ANN half in ONNX Runtime on the CPU."""
+    """The exported ANN half in ONNX Runtime.
+
+    Args:
+        path: The ONNX file.
+        runtime: Execution provider and threads.
+
+    Raises:
+        BackendError: If it cannot be run there.
+    """
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise BackendError(f"ONNX Runtime cannot load it ({error})", where=path, remedy="Export again") from error
-        if self.session.get_providers() != [PROVIDER]:
-            raise BackendError(f"ONNX Runtime fell back to {self.session.get_providers()}", where=path)
+    def __init__(self, path: Path, runtime: Runtime = ANY_CPU) -> None:
+        self.session = open_session(path, runtime)
         self.input_names = [node.name for node in self.session.get_inputs()]
+        self.output_names = [node.name for node in self.session.get_outputs()]
 
-    def run(self, inputs: Mapping[str, Array]) -> Array:
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `AnnBackend.run`."""
-        logits: Array = self.session.run(["logits"], {name: inputs[name] for name in self.input_names})[0]
-        return logits
+        values = self.session.run(self.output_names, {name: inputs[name] for name in self.input_names})
+        return dict(zip(self.output_names, values, strict=True))
 
 
 class TorchAnnBackend:
@@ -47,9 +47,7 @@ class TorchAnnBackend:
         self.module, self.input_names = module, input_names
 
     @torch.no_grad()
-    def run(self, inputs: Mapping[str, Array]) -> Array:
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `AnnBackend.run`."""
-        logits: Array = self.module(
-            *(torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self.input_names)
-        ).numpy()
-        return logits
+        result = self.module(*(torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self.input_names))
+        return {name: tensor.numpy() for name, tensor in named_outputs(result).items()}

@@ -1,4 +1,4 @@
-"""The bridge at run time: potentials in, model units out, everything checked and counted."""
+"""The bridge at run time: potentials, spikes and spike counts in, model units out, everything checked and counted."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from hybridnet.partition.bridge import BridgeTensor, FixedEncoding
 from hybridnet.simulators.interface import Array
 
 FLOAT_BITS = 32
+"""Of a potential that the float spiking half hands on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
-    """What arrived: per tensor, u[T] in model units, float32 (N, C, H, W), and the bytes that it took."""
+    """What arrived: per tensor its values in model units, float32 (N, …), and the bytes that it took."""
 
-    potentials: dict[str, npt.NDArray[np.float32]]
+    values: dict[str, npt.NDArray[np.float32]]
     bytes: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """Carries potentials from the spiking half to the ANN half.
+    """Carries tensors from the spiking half to the ANN half.
 
     Attributes:
         tensors: What crosses.
@@ -36,31 +37,48 @@ class Bridge:
     tensors: tuple[BridgeTensor, ...]
     encodings: Mapping[str, FixedEncoding]
 
-    def cross(self, readouts: Mapping[str, Array], *, fixed_point: bool) -> Crossing:
-        """Convert read-outs, (N, C, H, W) by layer, to model units.
+    def cross(self, readouts: Mapping[str, Array], spikes: Mapping[str, Array], *, fixed_point: bool) -> Crossing:
+        """Convert what the spiking half reads out to model units.
+
+        Args:
+            readouts: u[T] by layer, (N, C, H, W); see `SpikingResult`.
+            spikes: o of every step by layer, bool (N, T, C, H, W).
+            fixed_point: Whether potentials are the chip's integers.
 
         Raises:
-            RangeError: If a read-out has another shape, another type, or does not fit its bits.
+            RangeError: If a tensor has another shape, another type, or does not fit its bits.
         """
-        potentials: dict[str, npt.NDArray[np.float32]] = {}
+        values: dict[str, npt.NDArray[np.float32]] = {}
         sizes: dict[str, int] = {}
         for tensor in self.tensors:
-            values = readouts[tensor.layer]
-            if values.shape[1:] != tensor.shape:
-                raise RangeError(f"has shape {values.shape[1:]}, not {tensor.shape}", where=f"bridge {tensor.name}")
             encoding = self.encodings[tensor.name]
-            potentials[tensor.name] = (
-                _decode(values, encoding, tensor.name) if fixed_point else values.astype(np.float32)
-            )
-            sizes[tensor.name] = math.ceil(values.size * (encoding.bits if fixed_point else FLOAT_BITS) / 8)
-        return Crossing(potentials, sizes)
+            raw = _take(tensor, readouts, spikes)
+            if raw.shape[1:] != tensor.shape:
+                raise RangeError(f"has shape {raw.shape[1:]}, not {tensor.shape}", where=f"bridge {tensor.name}")
+            in_float = tensor.kind == "potential" and not fixed_point
+            values[tensor.name] = raw.astype(np.float32) if in_float else _decode(raw, encoding, tensor)
+            sizes[tensor.name] = math.ceil(raw.size * (FLOAT_BITS if in_float else encoding.bits) / 8)
+        return Crossing(values, sizes)
 
 
-def _decode(values: Array, encoding: FixedEncoding, name: str) -> npt.NDArray[np.float32]:
-    """Return to model units: u = v / scale."""
+def _take(tensor: BridgeTensor, readouts: Mapping[str, Array], spikes: Mapping[str, Array]) -> Array:
+    """What one tensor consists of, (N, …): u[T], o[1] to o[T], or their sum."""
+    if tensor.kind == "potential":
+        return readouts[tensor.layer]
+    o = spikes[tensor.layer]
+    if o.dtype != np.bool_:
+        raise RangeError(f"holds {o.dtype}, not spikes", where=f"bridge {tensor.name}")
+    return o if tensor.kind == "spikes" else o.sum(axis=1, dtype=np.int32)
+
+
+def _decode(values: Array, encoding: FixedEncoding, tensor: BridgeTensor) -> npt.NDArray[np.float32]:
+    """Return to model units: potentials u = v / scale, spikes and their counts as they are."""
+    if tensor.kind == "spikes":
+        return values.astype(np.float32)
     if not np.issubdtype(values.dtype, np.integer):
-        raise RangeError(f"holds {values.dtype}, not integers", where=f"bridge {name}")
-    limit = 2 ** (encoding.bits - 1) - 1
+        raise RangeError(f"holds {values.dtype}, not integers", where=f"bridge {tensor.name}")
+    limit = 2 ** (encoding.bits - 1) - 1 if tensor.kind == "potential" else 2**encoding.bits - 1
     if np.abs(values).max(initial=0) > limit:
-        raise RangeError(f"holds potentials beyond ±{limit}, {encoding.bits} bits", where=f"bridge {name}")
+        what = f"potentials beyond ±{limit}" if tensor.kind == "potential" else f"counts above {limit}"
+        raise RangeError(f"holds {what}, {encoding.bits} bits", where=f"bridge {tensor.name}")
     return (values / encoding.scale).astype(np.float32)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hybridnet.outputs import LOGITS
 from hybridnet.progress import Progress, silent
 from hybridnet.simulators.bridge import Bridge, Crossing
 from hybridnet.simulators.interface import AnnBackend, Array, SpikingBackend, SpikingResult
@@ -19,18 +20,23 @@ class HybridRun:
     """What one run gives.
 
     Attributes:
-        logits: (N, classes).
+        outputs: What the model returns, by name, each (N, …).
         spiking: The spiking half's result.
         crossing: What crossed the bridge.
         bridge_ms: Host time of the bridge per view, (N,).
         ann_ms: Host time of the ANN half per view, (N,).
     """
 
-    logits: npt.NDArray[np.float32]
+    outputs: Mapping[str, Array]
     spiking: SpikingResult
     crossing: Crossing
     bridge_ms: npt.NDArray[np.float64]
     ann_ms: npt.NDArray[np.float64]
+
+    @property
+    def logits(self) -> npt.NDArray[np.float32]:
+        """The output of a classifier, (N, classes)."""
+        return self.outputs[LOGITS]
 
 
 def run_hybrid(
@@ -46,29 +52,36 @@ def run_hybrid(
     spiking = snn.run(inputs)
     progress(f"spiking half ({snn.name})", 1, 1)
 
-    ann.run(
-        _view(inputs, 0) | bridge.cross(_view(spiking.readouts, 0), fixed_point=snn.fixed_point).potentials
-    )  # warm-up
-    logits, crossings, bridge_ms, ann_ms = [], [], [], []
+    def cross(n: int) -> Crossing:
+        return bridge.cross(_view(spiking.readouts, n), _view(spiking.spikes, n), fixed_point=snn.fixed_point)
+
+    ann.run(_view(inputs, 0) | cross(0).values)  # warm-up
+    outputs, crossings, bridge_ms, ann_ms = [], [], [], []
     for n in range(views):
         started = time.perf_counter()
-        crossing = bridge.cross(_view(spiking.readouts, n), fixed_point=snn.fixed_point)
+        crossing = cross(n)
         crossed = time.perf_counter()
-        logits.append(ann.run(_view(inputs, n) | crossing.potentials))
+        outputs.append(ann.run(_view(inputs, n) | crossing.values))
         ann_ms.append((time.perf_counter() - crossed) * 1e3)
         bridge_ms.append((crossed - started) * 1e3)
         crossings.append(crossing)
         progress(f"ANN half ({ann.name})", n + 1, views)
-    return HybridRun(np.concatenate(logits), spiking, _join(crossings), np.array(bridge_ms), np.array(ann_ms))
+    return HybridRun(
+        _join(outputs),
+        spiking,
+        Crossing(_join([c.values for c in crossings]), _sum([c.bytes for c in crossings])),
+        np.array(bridge_ms),
+        np.array(ann_ms),
+    )
 
 
 def _view(arrays: Mapping[str, Array], n: int) -> dict[str, Array]:
     return {name: values[n : n + 1] for name, values in arrays.items()}
 
 
-def _join(crossings: list[Crossing]) -> Crossing:
-    names = crossings[0].potentials
-    return Crossing(
-        {name: np.concatenate([c.potentials[name] for c in crossings]) for name in names},
-        {name: sum(c.bytes[name] for c in crossings) for name in names},
-    )
+def _join(views: list[dict[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([view[name] for view in views]) for name in views[0]}
+
+
+def _sum(views: list[dict[str, int]]) -> dict[str, int]:
+    return {name: sum(view[name] for view in views) for name in views[0]}

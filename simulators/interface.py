@@ -16,13 +16,17 @@ Array = npt.NDArray[Any]
 class SpikingResult:
     """What one run of the spiking half gives, for N views (windows) of T steps.
 
+    Arrays have these shapes; how they lie in memory is the back-end's choice.
+
     Attributes:
         inputs: Per stream, what was really fed to its first layer, (N, T, C, H, W): int32 messages in fixed point, else
             float. Operations are counted on these.
         spikes: Per layer, o of every step, bool (N, T, C, H, W).
         readouts: Per read-out layer, u[T] before any reset, (N, C, H, W): int32 potentials v in fixed point, in float
             already in model units.
-        latency_ms: Host time per view, (N,).
+        latency_ms: Host time per view, (N,), without the back-end's start-up (compiling, thread pools, processes). Views run
+            one after the other, so that the sum is the time of the run; a back-end that takes views together would give
+            each an equal share, and would have to say so.
         overflows: Per layer, how often a potential saturated at 24 bits; always 0 in float.
         clipped_inputs: Per stream, how many input values did not fit the int8 message and were clipped.
         potentials: Per layer, u (or v) of every step, (N, T, C, H, W); only when asked for by `record_potentials`.
@@ -64,5 +68,8 @@ class AnnBackend(Protocol):
     def name(self) -> str:
         """How the command line calls it."""
 
-    def run(self, inputs: Mapping[str, Array]) -> Array:
-        """Logits (N, classes) from the model's remaining inputs and the bridged potentials, all float32."""
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The model's outputs by name, (N, …), from its remaining inputs and what crossed the bridge.
+
+        A classifier's one output is called `logits`, (N, classes).
+        """

@@ -13,10 +13,13 @@ import numpy.typing as npt
 
 from hybridnet.calibration.compare import spike_agreement, sqnr_db
 from hybridnet.deploy.bundle import CHECKPOINT, Bundle
+from hybridnet.outputs import LOGITS
+from hybridnet.partition.bridge import BridgeKind
 from hybridnet.partition.program import FixedProgram, FloatProgram
 from hybridnet.report.counts import count_layer
 from hybridnet.report.data import (
     SCHEMA,
+    ArraysRow,
     ClassScore,
     LayerRow,
     ModelRow,
@@ -34,48 +37,55 @@ from hybridnet.report.onnx_counts import GraphCount
 from hybridnet.report.pricing import not_priced_notes, price_layers, price_partitions
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.onnx_session import Runtime
 
 VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lava-dl")
+
+
+CROSSING: dict[BridgeKind, str] = {"potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
+"""How reports call what crosses the bridge."""
 
 
 def build_record(
     *,
     command: str,
-    video: VideoRow,
+    runtime: Runtime,
+    video: VideoRow | None,
+    arrays: ArraysRow | None,
     bundle: Bundle,
     backends: tuple[str, str],
     program: FloatProgram | FixedProgram,
     run: HybridRun,
-    frontend_ms: npt.NDArray[np.float64],
+    frontend_ms: npt.NDArray[np.float64] | None,
     open_ms: float,
     graph: GraphCount,
     reference: HybridRun | None,
     top_k: int,
     profile: Profile,
 ) -> RunRecord:
-    """Assemble the record of one video.
+    """Assemble the record of one video, or of one set of arrays; the other of the two is None.
 
     Args:
         backends: Names of the spiking and the ANN back-end.
         program: What the spiking back-end ran, float or fixed.
-        frontend_ms: Host time of reading each view, (N,).
+        frontend_ms: Host time of reading each view, (N,); None if nothing was read.
         open_ms: Host time of opening the clip, transcoding included.
         reference: The same views through the float spiking half; None if not compared.
         top_k: How many classes to list.
     """
-    views = len(run.logits)
+    views = len(run.ann_ms)
     layers = price_layers(
         (*snn_rows(program, run.spiking), *bridge_rows(bundle, run), *ann_rows(graph, views)), profile
     )
     measured = {"frontend": frontend_ms, "snn": run.spiking.latency_ms, "bridge": run.bridge_ms, "ann": run.ann_ms}
-    names = {"frontend": "pyav", "snn": backends[0], "bridge": "host", "ann": backends[1]}
+    names = {"frontend": "none" if video is None else "pyav", "snn": backends[0], "bridge": "host", "ann": backends[1]}
     rows = tuple(
         PartitionRow(
             name=name,
             backend=names[name],
-            basis="not counted" if name == "frontend" else "counted",
+            basis=("not counted" if video else "not run") if name == "frontend" else "counted",
             ops=None,
-            latency_ms=summarise(times, open_ms if name == "frontend" else 0.0),
+            latency_ms=None if times is None else summarise(times, open_ms if name == "frontend" else 0.0),
             energy_pj=None,
             share=None,
         )
@@ -86,10 +96,11 @@ def build_record(
         schema=SCHEMA,
         command=command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        environment=environment(),
+        environment=environment() | run_settings(runtime),
         video=video,
+        arrays=arrays,
         model=ModelRow(bundle.manifest.model.name, bundle.manifest.files[CHECKPOINT], str(bundle.path)),
-        prediction=predict(run.logits, bundle.manifest.labels, top_k),
+        prediction=None if bundle.manifest.labels is None else predict(run.logits, bundle.manifest.labels, top_k),
         partitions=partitions,
         layers=layers,
         totals=totals,
@@ -97,7 +108,7 @@ def build_record(
         overflows=dict(run.spiking.overflows),
         clipped_inputs=dict(run.spiking.clipped_inputs),
         profile=ProfileRow(profile.name, profile.sha256),
-        notes=(*run_notes(video, run.spiking, graph), *not_priced_notes(profile)),
+        notes=(*source_notes(video), *run_notes(bundle, run.spiking, graph), *not_priced_notes(profile)),
     )
 
 
@@ -118,7 +129,8 @@ def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
     """One row per tensor that crossed."""
     for tensor in bundle.bridge:
         ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        yield LayerRow("bridge", tensor.name, "u[T]", "analog", tensor.shape, ops, None, None)
+        source = "analog" if tensor.kind == "potential" else "spike"
+        yield LayerRow("bridge", tensor.name, CROSSING[tensor.kind], source, tensor.shape, ops, None, None)
 
 
 def ann_rows(graph: GraphCount, views: int) -> Iterable[LayerRow]:
@@ -143,32 +155,47 @@ def compare(run: HybridRun, reference: HybridRun) -> Parity:
     """The run against the float one."""
     return Parity(
         reference="torch float32, same views",
-        top1_agrees=bool(run.logits.mean(axis=0).argmax() == reference.logits.mean(axis=0).argmax()),
-        sqnr_db={name: sqnr_db(u, reference.crossing.potentials[name]) for name, u in run.crossing.potentials.items()},
+        top1_agrees=_same_best_class(run, reference) if LOGITS in run.outputs else None,
+        output_sqnr_db={name: sqnr_db(values, reference.outputs[name]) for name, values in run.outputs.items()},
+        sqnr_db={name: sqnr_db(u, reference.crossing.values[name]) for name, u in run.crossing.values.items()},
         spike_agreement={
             name: spike_agreement(o, reference.spiking.spikes[name]) for name, o in run.spiking.spikes.items()
         },
     )
 
 
-def run_notes(video: VideoRow, result: SpikingResult, graph: GraphCount) -> tuple[str, ...]:
+def _same_best_class(run: HybridRun, reference: HybridRun) -> bool:
+    return bool(run.logits.mean(axis=0).argmax() == reference.logits.mean(axis=0).argmax())
+
+
+def source_notes(video: VideoRow | None) -> tuple[str, ...]:
+    """What a reader must know of the frontend."""
+    if video is None:
+        return ("frontend: not run, the inputs came as arrays",)
+    corrupt = (f"video: {video.corrupt_frames} corrupt frames",) if video.corrupt_frames else ()
+    return (
+        "frontend: operations are not counted, only its host time; its total includes opening the clip and transcoding",
+        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
+        f" residual {video.saturated_residual:.2%}",
+        *corrupt,
+    )
+
+
+def run_notes(bundle: Bundle, result: SpikingResult, graph: GraphCount) -> tuple[str, ...]:
     """What a reader must know to read the numbers right."""
     uncounted = ", ".join(f"{kind} {n}" for kind, n in graph.uncounted.items())
     notes = [
-        "frontend: operations are not counted, only its host time; its total includes opening the clip and transcoding",
         "snn: MACs are non-zero analog inputs times synapses, ACs are spikes times synapses (borders exact)",
         f"ann: MACs of Conv, MatMul and Gemm nodes of the ONNX graph, padding included; uncounted nodes: {uncounted}",
-        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
-        f" residual {video.saturated_residual:.2%}",
     ]
+    if bundle.manifest.labels is None:
+        notes.append("prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns")
     for name, number in result.overflows.items():
         if number:
             notes.append(f"{name}: {number} potentials saturated at 24 bits")
     for name, number in result.clipped_inputs.items():
         if number:
             notes.append(f"{name}: {number} inputs did not fit the int8 message and were clipped")
-    if video.corrupt_frames:
-        notes.append(f"video: {video.corrupt_frames} corrupt frames")
     return tuple(notes)
 
 
@@ -181,6 +208,11 @@ def environment() -> dict[str, str]:
         "cpus": str(os.cpu_count()),
         **installed,
     }
+
+
+def run_settings(runtime: Runtime) -> dict[str, str]:
+    """Where and with how many threads ONNX Runtime, torch and the emulator ran."""
+    return {"provider": runtime.provider, "threads": "default" if runtime.threads is None else str(runtime.threads)}
 
 
 def _version(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.errors import ConfigError
+from hybridnet.errors import BackendError, ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.splitter import partition
@@ -13,36 +13,46 @@ from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
 from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 from hybridnet.simulators.lava.backend import LavaBackend
+from hybridnet.simulators.onnx_session import ANY_CPU, Runtime
+from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch_float import TorchBackend
 
 
-def _torch_ann(bundle: Bundle) -> AnnBackend:
+def _torch_ann(bundle: Bundle, _: Runtime) -> AnnBackend:
+    if bundle.manifest.model.config is None:
+        raise BackendError(
+            "this bundle holds the weights of a model that is not ours, and no code that runs them in torch",
+            where=bundle.path,
+            remedy="Use --ann onnxruntime",
+        )
     model = load_checkpoint(bundle.checkpoint_path).model
     split = partition(model, example_inputs(model.config))
     return TorchAnnBackend(split.ann, split.ann_inputs)
 
 
-SPIKING: dict[str, Callable[[Bundle], SpikingBackend]] = {
-    "emulator": lambda bundle: Emulator(bundle.fixed),
-    "lava": lambda bundle: LavaBackend(bundle.net_paths),
-    "torch": lambda bundle: TorchBackend(bundle.program),
+SPIKING: dict[str, Callable[[Bundle, Runtime], SpikingBackend]] = {
+    "emulator": lambda bundle, _: Emulator(bundle.fixed),
+    "lava": lambda bundle, _: LavaBackend(bundle.net_paths),
+    "onnxruntime": lambda bundle, runtime: OnnxSpikingBackend(bundle.onnx_fixed_path, bundle.fixed, runtime),
+    "onnxruntime-float": lambda bundle, runtime: OnnxSpikingBackend(bundle.onnx_float_path, bundle.program, runtime),
+    "torch": lambda bundle, _: TorchBackend(bundle.program),
 }
 
-ANN: dict[str, Callable[[Bundle], AnnBackend]] = {
-    "onnxruntime": lambda bundle: OnnxRuntimeBackend(bundle.ann_path),
+ANN: dict[str, Callable[[Bundle, Runtime], AnnBackend]] = {
+    "onnxruntime": lambda bundle, runtime: OnnxRuntimeBackend(bundle.ann_path, runtime),
     "torch": _torch_ann,
 }
 
 
-def spiking_backend(name: str, bundle: Bundle) -> SpikingBackend:
+def spiking_backend(name: str, bundle: Bundle, runtime: Runtime = ANY_CPU) -> SpikingBackend:
     """The simulator of the spiking half called `name`."""
     if name not in SPIKING:
         raise ConfigError("snn", name, ", ".join(SPIKING))
-    return SPIKING[name](bundle)
+    return SPIKING[name](bundle, runtime)
 
 
-def ann_backend(name: str, bundle: Bundle) -> AnnBackend:
+def ann_backend(name: str, bundle: Bundle, runtime: Runtime = ANY_CPU) -> AnnBackend:
     """The runtime of the ANN half called `name`."""
     if name not in ANN:
         raise ConfigError("ann", name, ", ".join(ANN))
-    return ANN[name](bundle)
+    return ANN[name](bundle, runtime)

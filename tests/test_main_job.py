@@ -1,3 +1,4 @@
+# mypy: disable-error-code="union-attr"
 """The main job on real clips with the shipped model: all back-ends, same bits."""
 
 import dataclasses

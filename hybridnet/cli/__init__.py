@@ -1,7 +1,7 @@
 """The command line. Each command is one small module; this one parses, dispatches and reports errors.
 
 Results go to stdout, progress and diagnostics to stderr. Exit codes: 0 done, 1 an error the user can correct (one
-line, with what to do), 2 wrong usage, 130 interrupted.
+line, with what to do), 2 wrong usage, 3 a check asked for by --fail-on failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hybridnet.errors import HybridNetError
 COMMANDS = {
     "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
     "simulate": "run a bundle on videos: prediction, energy and latency per partition",
+    "compare": "find where two back-ends of the spiking half part first, and why",
     "report": "render run records, or price them again with another profile",
     "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from hybridnet.progress import Progress
 
+EXIT_CHECK_FAILED = 3
+"""Exit code of a command whose work is done, and of which a requested check failed."""
+
 
 @contextlib.contextmanager
 def progress_on_stderr() -> Iterator[Progress]:

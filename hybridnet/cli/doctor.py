@@ -52,10 +52,9 @@ def _try_ann(name: str, bundle: Bundle) -> str | None:
     import numpy as np
 
     from hybridnet.errors import HybridNetError
-    from hybridnet.model.network import example_inputs
     from hybridnet.simulators.registry import ann_backend
 
-    inputs = {key: tensor.numpy() for key, tensor in example_inputs(bundle.manifest.model).items()}
+    inputs = {name: np.zeros((1, *shape), np.float32) for name, shape in bundle.manifest.model.inputs.items()}
     inputs |= {tensor.name: np.zeros((1, *tensor.shape), np.float32) for tensor in bundle.bridge}
     try:
         ann_backend(name, bundle).run(inputs)

@@ -3,61 +3,107 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle import Bundle
+    from hybridnet.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("checkpoint", type=Path, metavar="CKPT", help="written by `hybridnet train`")
+    parser.add_argument("checkpoint", type=Path, metavar="CKPT",
+                        help="written by `hybridnet train`; with --model, a state dict")  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the bundle (default: hybridnet-bundle)")  # fmt: skip
-    parser.add_argument("--calibrate", type=Path, metavar="VIDEO_OR_DIR",
-                        help="clips to find the fixed-point scales on (default: clips of the motion set)")  # fmt: skip
+    parser.add_argument("--model", metavar="MODULE:FACTORY",
+                        help="export a model of yours: import MODULE from this folder or PYTHONPATH and call FACTORY(),"
+                             " which runs your code")  # fmt: skip
+    parser.add_argument("--inputs", type=Path, metavar="FILE.npz",
+                        help="with --model: example inputs by name (default: the model's example_inputs)")  # fmt: skip
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="with --model: names of the classes, one a line")
+    parser.add_argument("--calibrate", type=Path, metavar="VIDEO_OR_DIR_OR_NPZ",
+                        help="clips or arrays to find the fixed-point scales and measure parity on (default: clips of"
+                             " the motion set; with --model, the example inputs)")  # fmt: skip
     parser.add_argument("--opset", type=int, default=18, choices=range(18, 21), metavar="N",
                         help="ONNX opset, 18 to 20 (default: 18)")  # fmt: skip
+    parser.add_argument(
+        "--parity", choices=["lava"], help="also compare the emulator with Lava on one view; takes longer"
+    )
+    parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the parity report as JSON too; - for stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
-    from hybridnet.cli.console import progress_on_stderr
-    from hybridnet.exporting import export
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.files import write_text
+    from hybridnet.report.parity import to_json
 
     with progress_on_stderr() as progress:
-        bundle = export(
-            args.checkpoint,
-            args.out,
-            calibrate=args.calibrate,
-            opset=args.opset,
-            overwrite=args.overwrite,
-            progress=progress,
-        )
+        bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
     if str(args.json) == "-":
-        sys.stdout.write(json.dumps(bundle.parity, indent=1) + "\n")
-        return 0
-    if args.json is not None:
-        write_text(args.json, json.dumps(bundle.parity, indent=1) + "\n")
-    sys.stdout.write(describe(bundle))
+        sys.stdout.write(to_json(bundle.parity))
+    else:
+        if args.json is not None:
+            write_text(args.json, to_json(bundle.parity))
+        sys.stdout.write(describe(bundle))
+    if args.fail_on == "parity" and bundle.parity.failed:
+        say(f"hybridnet: parity failed: {', '.join(bundle.parity.failed)}; the bundle was written")
+        return EXIT_CHECK_FAILED
     return 0
 
 
+def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
+    from hybridnet.errors import ConfigError
+    from hybridnet.exporting import export_checkpoint
+
+    for name in ("inputs", "labels"):
+        if getattr(args, name) is not None:
+            raise ConfigError(name, str(getattr(args, name)), "only with --model; a checkpoint brings its own")
+    return export_checkpoint(
+        args.checkpoint,
+        args.out,
+        calibrate=args.calibrate,
+        opset=args.opset,
+        overwrite=args.overwrite,
+        lava=args.parity == "lava",
+        progress=progress,
+    )
+
+
+def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
+    from hybridnet.exporting import export_module
+    from hybridnet.foreign import load_model, read_labels
+
+    model, inputs = load_model(args.model, args.checkpoint, args.inputs)
+    return export_module(
+        model,
+        inputs,
+        args.out,
+        labels=None if args.labels is None else read_labels(args.labels),
+        calibration=args.calibrate,
+        name=args.model,
+        opset=args.opset,
+        overwrite=args.overwrite,
+        lava=args.parity == "lava",
+        progress=progress,
+    )
+
+
 def describe(bundle: Bundle) -> str:
-    """The bundle in a dozen lines: both halves, what crosses, and the parity of each joint."""
+    """The bundle in two dozen lines: both halves, what crosses, and the parity of each joint."""
     from hybridnet.report.onnx_counts import count_graph
+    from hybridnet.report.render_parity import render_parity
     from hybridnet.report.render_text import count
 
-    graph, parity = count_graph(bundle.ann_path), bundle.parity
+    graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     ann_macs = sum(node.macs for node in graph.nodes)
-    fixed, onnx, scales = parity["fixed_point"], parity["onnx"], bundle.manifest.quantisation
-    lines = [f"Model    {bundle.manifest.model.name}, {len(bundle.manifest.labels)} classes"]
+    classes = "no labels" if manifest.labels is None else f"{len(manifest.labels)} classes"
+    lines = [f"Model    {manifest.model.name}, {classes}"]
     for stream, fixed_stream in zip(bundle.program.streams, bundle.fixed.streams, strict=True):
         for layer, chip in zip(stream.layers, fixed_stream.layers, strict=True):
             size = "×".join(map(str, layer.geometry.output_shape))
@@ -67,20 +113,17 @@ def describe(bundle: Bundle) -> str:
             )
     for tensor in bundle.bridge:
         bits, size = bundle.encodings[tensor.name].bits, "×".join(map(str, tensor.shape))
-        lines.append(f"Bridge   {tensor.name}: {size}, {bits} bits, {count(tensor.elements * bits // 8)}B per view")
+        lines.append(
+            f"Bridge   {tensor.name}: {tensor.kind.replace('_', ' ')} {size}, {bits} bits,"
+            f" {count(-(-tensor.elements * bits // 8))}B per view"
+        )
+    scales = manifest.quantisation
     lines += [
-        f"ANN      {len(graph.nodes)} counted ONNX nodes, {count(ann_macs)}MAC per view, opset {bundle.manifest.opset}",
+        f"ANN      {len(graph.nodes)} counted ONNX nodes, {count(ann_macs)}MAC per view, opset {manifest.opset}",
         f"Scales   {scales.rule}, {scales.views} views of {scales.calibrated_on}",
-        f"Parity   split = model: exact ({parity['views']} views)",
-        f"         ONNX = torch: max {onnx['max_abs']:.1e}, mean {onnx['mean_abs']:.1e} on logits"
-        f" ({'within' if onnx['ok'] else 'ABOVE'} {onnx['tolerance']:g})",
-        f"         fixed ≈ float: u[T] SQNR {_decibels(fixed['sqnr_db'])};"
-        f" top-1 agrees on {fixed['top1_agreement']:.1%} of views",
+        "",
+        render_parity(bundle.parity),
         f"Wrote    {bundle.path}/",
-        f"Next:    hybridnet simulate VIDEO --bundle {bundle.path}",
+        f"Next:    hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _decibels(values: dict[str, float | None]) -> str:
-    return ", ".join(f"{name} {'exact' if v is None else f'{v:.1f} dB'}" for name, v in values.items())

@@ -5,18 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridnet.report.data import RunRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="MPEG-4 or H.264 files")
+    parser.add_argument("sources", nargs="+", metavar="VIDEO_OR_NPZ",
+                        help="MPEG-4 or H.264 files, or .npz files of the model's inputs by name, (N, …)")  # fmt: skip
     parser.add_argument("--bundle", type=Path, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
-    parser.add_argument("--snn", default="emulator", choices=["emulator", "lava", "torch"],
+    parser.add_argument("--snn", default="emulator", choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
                         help="back-end of the spiking half (default: emulator)")  # fmt: skip
     parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
                         help="back-end of the ANN half (default: onnxruntime)")  # fmt: skip
-    parser.add_argument("--views", type=int, default=8, metavar="N", help="GOPs sampled per clip (default: 8)")
+    parser.add_argument("--provider", default="cpu", choices=["cpu", "cuda"],
+                        help="where ONNX Runtime runs; an error if it cannot (default: cpu)")  # fmt: skip
+    parser.add_argument("--threads", type=int, metavar="N",
+                        help="threads of ONNX Runtime, torch and the emulator (default: as many as there are cores)")  # fmt: skip
+    parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled per clip (default: 8)")
     parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
                         help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes listed (default: 5)")
@@ -25,22 +34,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run record; - for stdout, instead of text")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write record.json and report.txt into this folder")
+    parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write what the model returns for each view")
+    parser.add_argument("--fail-on", choices=["parity"],
+                        help="exit 3 if the class differs from that of the float model")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Simulate each video, print its report, write the records."""
-    from hybridnet.cli.console import progress_on_stderr
+    """Simulate each source, print its report, write the records."""
+    from hybridnet.arrays import write_arrays
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.errors import ConfigError
     from hybridnet.files import write_text
     from hybridnet.report.data import to_json
     from hybridnet.report.render_text import render_text
     from hybridnet.simulation import Simulator
 
-    simulator = Simulator(args.bundle, snn=args.snn, ann=args.ann)
+    simulator = Simulator(
+        args.bundle, snn=args.snn, ann=args.ann, provider=args.provider, threads=args.threads
+    )
     records = []
-    for video in args.videos:
+    if args.output is not None and len(args.sources) > 1:
+        raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
+    if args.fail_on and (not args.parity or args.snn == "torch" or simulator.bundle.manifest.labels is None):
+        raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
+    for source in args.sources:
         with progress_on_stderr() as progress:
             result = simulator.run(
-                video,
+                source,
                 views=args.views,
                 transcode=args.transcode,
                 profile=args.profile,
@@ -52,9 +73,30 @@ def run(args: argparse.Namespace) -> int:
         records.append(result.record)
         if str(args.json) != "-":
             sys.stdout.write(render_text(result.record) + "\n")
+        if args.output is not None:
+            write_arrays(args.output, result.run.outputs)
+            say(f"hybridnet: wrote {args.output}")
+    if args.report is not None:
+        write_report(args.report, records)
+        say(f"hybridnet: wrote {args.report}")
     if str(args.json) == "-":
         sys.stdout.write(to_json(records))
     elif args.json is not None:
         write_text(args.json, to_json(records))
         sys.stdout.write(f"Wrote {args.json}\nNext: hybridnet report {args.json}\n")
+    if args.fail_on == "parity":
+        different = [r.source for r in records if r.parity is None or not r.parity.top1_agrees]
+        if different:
+            say(f"hybridnet: parity failed: another class than the float model on {', '.join(different)}")
+            return EXIT_CHECK_FAILED
     return 0
+
+
+def write_report(folder: Path, records: list[RunRecord]) -> None:
+    """Write the records and their full text into a folder."""
+    from hybridnet.cli.report import as_text
+    from hybridnet.files import write_text
+    from hybridnet.report.data import to_json
+
+    write_text(folder / "record.json", to_json(records))
+    write_text(folder / "report.txt", as_text(records))

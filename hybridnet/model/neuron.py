@@ -133,15 +133,14 @@ class ConvLIF(nn.Module):
         return LIFState(torch.stack([s.u for s in states], 1), torch.stack([s.o for s in states], 1))
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight (C_out, C_in/groups, kh, kw) and bias (C_out,) with the batch norm folded in, as export needs them."""
-        weight, bias = self.conv.weight, self.conv.bias
-        if bias is None:
-            bias = torch.zeros(weight.shape[0], dtype=weight.dtype)
+        """Weight (C_out, C_in/groups, kh, kw) and bias (C_out,), float64, with the batch norm folded in, for export."""
+        weight = self.conv.weight.double()
+        bias = torch.zeros_like(weight[:, 0, 0, 0]) if self.conv.bias is None else self.conv.bias.double()
         if isinstance(self.norm, nn.BatchNorm2d):
             mean, variance = self.norm.running_mean, self.norm.running_var
             if mean is None or variance is None:
                 raise ValueError("batch norm without running statistics cannot be folded")
-            gain = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+            gain = self.norm.weight / torch.sqrt(variance.double() + self.norm.eps)
             weight, bias = weight * gain[:, None, None, None], (bias - mean) * gain + self.norm.bias
         return weight.detach(), bias.detach()
 

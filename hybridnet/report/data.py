@@ -121,6 +121,14 @@ class VideoRow:
 
 
 @dataclass(frozen=True)
+class ArraysRow:
+    """Inputs that came as arrays, not through the reader; `path` is where from, if from a file."""
+
+    path: str
+    views: int
+
+
+@dataclass(frozen=True)
 class ModelRow:
     """What ran."""
 
@@ -151,12 +159,15 @@ class Parity:
     """The run against the same views through the float spiking half in torch.
 
     Attributes:
+        top1_agrees: None if the model is no classifier with labels.
+        output_sqnr_db: Per output of the model, as `sqnr_db`.
         sqnr_db: Per bridge tensor, 10·log10(Σu² / Σ(u − u_ref)²); None where both are equal to the bit.
         spike_agreement: Per layer, share of neuron-steps with the same spike.
     """
 
     reference: str
-    top1_agrees: bool
+    top1_agrees: bool | None
+    output_sqnr_db: dict[str, float | None]
     sqnr_db: dict[str, float | None]
     spike_agreement: dict[str, float]
 
@@ -184,15 +195,20 @@ class ProfileRow:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One `hybridnet simulate` of one video."""
+    """One `hybridnet simulate` of one video, or of one set of arrays; the other of the two is None.
+
+    Attributes:
+        prediction: None if the model is no classifier with labels.
+    """
 
     schema: str
     command: str
     created: str
     environment: dict[str, str]
-    video: VideoRow
+    video: VideoRow | None
+    arrays: ArraysRow | None
     model: ModelRow
-    prediction: Prediction
+    prediction: Prediction | None
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
@@ -201,6 +217,12 @@ class RunRecord:
     clipped_inputs: dict[str, int]
     profile: ProfileRow
     notes: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """The file that was run, or `arrays`."""
+        row = self.video or self.arrays
+        return "unknown" if row is None else row.path
 
 
 def to_json(records: list[RunRecord]) -> str:

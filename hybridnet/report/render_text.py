@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybridnet.report.data import Energy, Latency, Ops, PartitionRow, RunRecord
+from hybridnet.report.data import Energy, Latency, Ops, Parity, PartitionRow, RunRecord
 
 
 def render_text(record: RunRecord) -> str:
@@ -35,16 +35,24 @@ def render_layers(record: RunRecord) -> str:
 
 
 def _headline(record: RunRecord) -> str:
-    v, m = record.video, record.model
+    m = record.model
+    return f"{_source(record)}\nModel   {m.name}, {m.bundle}, checkpoint {m.checkpoint_sha256[:12]}"
+
+
+def _source(record: RunRecord) -> str:
+    if record.arrays is not None:
+        return f"Arrays  {record.arrays.path}; {record.arrays.views} views"
+    v = record.video
+    if v is None:
+        return "Input   not recorded"
     how = "transcoded" if v.transcoded else "read directly"
     how += f": {v.read_reason}" if v.read_reason else ""
-    return (
-        f"Video   {v.path}: {v.codec}, {v.width}×{v.height}, {v.frames} frames, {v.gop}, {how}; {v.views} views\n"
-        f"Model   {m.name}, {m.bundle}, checkpoint {m.checkpoint_sha256[:12]}"
-    )
+    return f"Video   {v.path}: {v.codec}, {v.width}×{v.height}, {v.frames} frames, {v.gop}, {how}; {v.views} views"
 
 
 def _prediction(record: RunRecord) -> str:
+    if record.prediction is None:
+        return "  no prediction: the bundle has no labels"
     return "\n".join(f"  {c.score:6.1%}  {c.label}" for c in record.prediction.top_k)
 
 
@@ -96,12 +104,22 @@ def _parity(record: RunRecord) -> str:
     if record.parity is None:
         return "Parity  not compared with the float model, or is the float model itself"
     p = record.parity
-    sqnr = ", ".join(f"{n} {'exact' if v is None else f'{v:.1f} dB'}" for n, v in p.sqnr_db.items())
+    sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
     agreement = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())
     return (
-        f"Parity  with {p.reference}: top-1 {'the same' if p.top1_agrees else 'DIFFERS'}\n"
-        f"        u[T] SQNR {sqnr}\n        same spikes {agreement}"
+        f"Parity  with {p.reference}: {_outcome(p)}\n        SQNR on the bridge {sqnr}\n        same spikes {agreement}"
     )
+
+
+def _outcome(parity: Parity) -> str:
+    if parity.top1_agrees is not None:
+        return f"top-1 {'the same' if parity.top1_agrees else 'DIFFERS'}"
+    return "SQNR of " + ", ".join(f"{name} {decibels(value)}" for name, value in parity.output_sqnr_db.items())
+
+
+def decibels(value: float | None) -> str:
+    """An SQNR; None is that of equal bits."""
+    return "exact" if value is None else f"{value:.1f} dB"
 
 
 def _notes(record: RunRecord) -> str:

@@ -170,7 +170,7 @@ def test_export_prints_what_it_wrote(
 ) -> None:
     assert main(["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--calibrate", str(clip)]) == 0
     printed = capsys.readouterr().out
-    for word in ("mv.0", "Bridge", "split = model: exact", "SQNR", "hybridnet simulate"):
+    for word in ("mv.0", "Bridge", "model → cut model", "SQNR", "hybridnet simulate"):
         assert word in printed
 
 

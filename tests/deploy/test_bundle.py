@@ -2,8 +2,10 @@
 """Bundles: whole or absent, checked when read, the same program back."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from hybridnet.deploy.bundle import MANIFEST, PROGRAM, Bundle, read_bundle
 from hybridnet.deploy.netx import read_net
 from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
-from hybridnet.exporting import ONNX_TOLERANCE, export
+from hybridnet.exporting import export
 from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.parity import ONNX_TOLERANCE
+from hybridnet.report.parity import to_json
 from hybridnet.simulation import SHIPPED_BUNDLE, load, shipped_checkpoint
 
 
@@ -47,10 +51,15 @@ def test_netx_files_hold_the_same_program(bundle: Bundle) -> None:
 
 
 def test_parity_is_measured(bundle: Bundle) -> None:
-    assert bundle.parity["split"]["max_abs"] == 0
-    assert 0 < bundle.parity["onnx"]["max_abs"] <= ONNX_TOLERANCE
-    assert bundle.parity["onnx"]["ok"] is True
-    assert set(bundle.parity["fixed_point"]["sqnr_db"]) == {"mv_0_u", "mv_1_u", "r_0_u", "r_1_u"}
+    parity = bundle.parity
+    assert parity.failed == ()
+    assert parity.check("split").value == 0
+    assert 0 < (parity.check("ann_onnx").value or 0) <= ONNX_TOLERANCE
+    assert parity.check("emulator_loop").ok is True
+    assert parity.check("emulator_lava").value is None
+    assert "not run" in parity.check("emulator_lava").note
+    assert [layer.layer for layer in parity.layers] == ["mv.0", "mv.1", "r.0", "r.1"]
+    assert json.loads((bundle.path / "parity.json").read_text()) == json.loads(to_json(parity))
 
 
 def test_every_flipped_byte_is_noticed(copy: Path) -> None:
@@ -66,6 +75,12 @@ def test_every_flipped_byte_is_noticed(copy: Path) -> None:
     read_bundle(copy)
 
 
+def edited(manifest: dict[str, Any], **fields: object) -> dict[str, object]:
+    """The manifest's bridge with fields of its first entry replaced."""
+    first, *others = manifest["bridge"]
+    return {"bridge": [first | fields, *others]}
+
+
 def test_missing_parts_and_foreign_manifests_are_refused(copy: Path) -> None:
     with pytest.raises(BundleError, match="no bundle here"):
         read_bundle(copy / "nowhere")
@@ -76,6 +91,14 @@ def test_missing_parts_and_foreign_manifests_are_refused(copy: Path) -> None:
         ({"files": {}}, "lacks"),
         ({"files": manifest["files"] | {"../outside": "0"}}, "outside the bundle"),
         ({"streams": ["mv"]}, "other streams"),
+        (edited(manifest, shape=[6, 20, 19]), "bridge tensor mv_0_u"),
+        (edited(manifest, kind="spike_count"), "bridge tensor mv_0_u"),
+        (edited(manifest, kind="thoughts"), "thoughts"),
+        (edited(manifest, scale=1.0), "differs in scale"),
+        (edited(manifest, scale=float("nan")), "differs in scale"),
+        (edited(manifest, bits=23), "differs in scale or bits"),
+        (edited(manifest, layer="mv.9"), "joins no layer"),
+        (edited(manifest, name="nothing"), "joins no layer"),
     )
     for change, message in changes:
         (copy / MANIFEST).write_text(yaml.safe_dump(manifest | change))

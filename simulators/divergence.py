@@ -247,7 +247,8 @@ def _reading(pair: _Pair, side: int, at: tuple[int, ...]) -> Reading:
     u = pair.u[side][at].item()
     if pair.o is None or pair.thresholds is None:
         return Reading(u, None, None)
-    return Reading(u, bool(pair.o[side][at]), u - pair.thresholds[side])
+    threshold = pair.thresholds[side]
+    return Reading(u, bool(pair.o[side][at]), u - (round(threshold) if isinstance(u, int) else threshold))
 
 
 def _check_shapes(side: Side) -> None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from hybridnet.partition.program import POTENTIAL_MAX
 from hybridnet.simulators.divergence import AnyLayer
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.step_check import PROGRAM, Prediction, Record, ResetRule, Rule, convolve, current_of, predict
@@ -176,11 +177,12 @@ def channel_orders(x: Array) -> Iterator[tuple[str, Array]]:
 def _permuted_outputs(record: Record) -> Iterator[Hypothesis]:
     """The order in which the recorded channels would follow the program, if there is one: each has one source."""
     shown = record.exact_u - (predict(record).exact - record.current)  # the current that each step must have had
-    t = int(np.abs(record.current).reshape(len(record.current), -1).sum(axis=1).argmax())
+    telling = np.abs(record.exact_u) < POTENTIAL_MAX if record.fixed_point else np.isfinite(record.exact_u)
+    t = int((np.abs(record.current) * telling).sum(axis=(1, 2, 3)).argmax())
     order = []
-    for channel in shown[t]:
-        distances = np.abs(record.current[t] - channel).max(axis=(1, 2))
-        if not distances.min() <= record.allowed:
+    for channel, seen in zip(shown[t], telling[t], strict=True):
+        distances = (np.abs(record.current[t] - channel) * seen).max(axis=(1, 2))
+        if not seen.any() or not distances.min() <= record.allowed:
             return
         order.append(int(distances.argmin()))
     if sorted(order) == list(range(len(order))) and order != sorted(order):

@@ -24,7 +24,7 @@ from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIF
 from hybridnet.simulators.divergence import AnyLayer, threshold_of
 from hybridnet.simulators.hypotheses import CauseClass, Hypothesis
 from hybridnet.simulators.interface import Array
-from hybridnet.simulators.step_check import Mask, Record, departs_in_u, predict
+from hybridnet.simulators.step_check import Mask, Record, predict
 
 FIT_ROWS = 4096
 """Neuron-steps of a channel that a fit of its weights looks at; the result is checked on all."""
@@ -37,8 +37,8 @@ def parameter_changes(record: Record) -> Iterator[Hypothesis]:
     """Other parameters, those with the fewest fitted numbers first."""
     prediction = predict(record)
     usable = np.abs(record.exact_u) < POTENTIAL_MAX if record.fixed_point else np.isfinite(record.exact_u)
-    left = np.where(usable, record.exact_u - prediction.u, 0)
-    departs = departs_in_u(record, prediction) & usable
+    left = np.where(usable, record.exact_u - prediction.exact, 0)
+    departs = np.abs(left) > record.allowed
     yield from _leak(record, left, departs)
     yield from _threshold(record, left, departs)
     if departs.any():
@@ -118,7 +118,7 @@ def _weights(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterat
 
 
 def _fit(x: Array, left: Array, allowed: float) -> npt.NDArray[np.float64] | None:
-    """Changes (taps + 1,) of the weights and, last, the bias, from x (R, taps + 1): one of them if that does, else all."""
+    """Changes (taps + 1,) of the weights and, last, the bias, from x (R, taps + 1); only one if that does."""
     power = np.square(x).sum(axis=0)
     alone = np.divide(left @ x, power, out=np.zeros_like(power), where=power > 0)
     off = np.abs(left[:, None] - x * alone).max(axis=0)

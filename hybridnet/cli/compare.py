@@ -1,0 +1,117 @@
+"""`hybridnet compare`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridnet.comparison import Comparison
+    from hybridnet.simulators.divergence import Reading, StreamComparison
+
+STEPS_SHOWN = 12
+"""Columns of the table of neurons that differ; the JSON file holds all steps."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", metavar="VIDEO_OR_NPZ", help="a clip, or a .npz file of the model's inputs by name")
+    parser.add_argument("--a", default="emulator", metavar="NAME_OR_NPZ",
+                        help="back-end of the spiking half, or a .npz recording (default: emulator)")  # fmt: skip
+    parser.add_argument("--b", default="lava", metavar="NAME_OR_NPZ",
+                        help="the other one; a recording holds <layer>.u and <layer>.o, (N, T, C, H, W)"
+                             " (default: lava)")  # fmt: skip
+    parser.add_argument("--bundle", type=Path, metavar="DIR",
+                        help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
+    parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled from a clip (default: 8)")
+    parser.add_argument("--tolerance", type=float, metavar="X",
+                        help="largest |Δu| that counts as equal: in units of v between two fixed-point sides, else"
+                             " in model units (default: 0; between floats a share of the threshold; between fixed"
+                             " point and float only spikes are compared)")  # fmt: skip
+    parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
+                        help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found; - for stdout, instead of text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare, tell where the sides part and why; exit 3 if they do."""
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr
+    from hybridnet.comparison import compare, to_json
+    from hybridnet.files import write_text
+
+    with progress_on_stderr() as progress:
+        found = compare(
+            args.source,
+            args.bundle,
+            a=args.a,
+            b=args.b,
+            views=args.views,
+            tolerance=args.tolerance,
+            transcode=args.transcode,
+            command=args.typed,
+            progress=progress,
+        )
+    if str(args.json) == "-":
+        sys.stdout.write(to_json(found))
+    else:
+        sys.stdout.write(render(found))
+        if args.json is not None:
+            write_text(args.json, to_json(found))
+            sys.stdout.write(f"Wrote {args.json}\n")
+    return 0 if found.equal else EXIT_CHECK_FAILED
+
+
+def render(found: Comparison) -> str:
+    """A comparison as aligned text."""
+    lines = [
+        f"Compared   {found.a} with {found.b}, {found.windows} windows of {found.source}",
+        f"Equal if   {found.criterion}",
+    ]
+    for stream in found.streams:
+        lines += ["", *_stream(found, stream)]
+    if found.first is not None:
+        lines += ["", "Neurons that differ per layer and step, in all windows", *_table(found)]
+    return "\n".join(lines) + "\n"
+
+
+def _stream(found: Comparison, stream: StreamComparison) -> list[str]:
+    if stream.first is None:
+        largest = max(stream.largest.values())
+        return [f"{stream.stream:<10} equal" + (f"; largest |Δu| {largest:.4g}" if largest else " to the bit")]
+    place = stream.first.place
+    what = " (the first of all)" if stream.stream == found.first and len(found.streams) > 1 else ""
+    where = (
+        f"{place.layer}, window {place.window}, step {place.step}, channel {place.channel}, y {place.y}, x {place.x}"
+    )
+    width = max(len(found.a), len(found.b))
+    lines = [f"{stream.stream:<10} parts at {where}{what}"]
+    for name, reading in ((found.a, stream.first.a), (found.b, stream.first.b)):
+        lines.append(f"{'':<11}{name:<{width}}  {_reading(reading, found.unit)}")
+    for cause in found.causes[stream.stream]:
+        lines.append(f"{'':<11}Cause: {cause.kind}: {f'{cause.side} ' if cause.side else ''}{cause.statement}")
+        lines += [f"{'':<13}- {evidence}" for evidence in cause.evidence]
+    return lines
+
+
+def _reading(reading: Reading, unit: str) -> str:
+    number = "d" if unit == "v" and isinstance(reading.u, int) else ".7g"
+    if reading.distance is None:
+        return f"input {reading.u:{number}}"
+    sign = f"+{number}" if number == "d" else "+.4g"
+    name = "v" if unit == "v" else "u"
+    return f"{name} = {reading.u:{number}}, o = {int(bool(reading.o))}, {name} − vth = {reading.distance:{sign}}"
+
+
+def _table(found: Comparison) -> list[str]:
+    """Layers that differ anywhere, from the first step at which one does."""
+    rows = {name: counts for s in found.streams for name, counts in s.differing.items() if any(counts)}
+    steps = len(next(iter(rows.values())))
+    start = min(next(t for t, n in enumerate(counts) if n) for counts in rows.values())
+    shown = range(start, min(steps, start + STEPS_SHOWN))
+    name_width = max(5, *(len(name) for name in rows)) + 2
+    width = max(4, *(len(f"{n:,}") for counts in rows.values() for n in counts)) + 2
+    lines = [f"{'layer':<{name_width}}" + "".join(f"{f't={t}':>{width}}" for t in shown)]
+    lines += [f"{name:<{name_width}}" + "".join(f"{c[t]:>{width},}" for t in shown) for name, c in rows.items()]
+    return lines + ([f"and {steps - shown.stop} later steps"] if shown.stop < steps else [])

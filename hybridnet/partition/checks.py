@@ -34,7 +34,7 @@ class TracedModel:
     def blocked(self, *kinds: Operation) -> Iterator[Violation]:
         """Spiking layers that are fed by an operation of one of these kinds."""
         for case in self.reading.blocked:
-            if classify(case.value, self.reading.graph) in kinds:
+            if classify(case, self.reading.graph) in kinds:
                 yield _violation(case)
 
 
@@ -144,7 +144,7 @@ def synapses_are_plain_convolutions(model: TracedModel) -> Iterator[Violation]:
     """The synapses of a spiking layer are one nn.Conv2d that reads an input or spikes, padded with zeros, evenly."""
     yield from _violations(model.reading.synapses)
     for case in model.reading.blocked:
-        if classify(case.value, model.reading.graph) is Operation.SYNAPSE:
+        if classify(case, model.reading.graph) is Operation.SYNAPSE:
             module = model.reading.graph.get_submodule(str(case.value.by.target))
             reason = why_no_synapse(module) or "it reads another convolution's result or potentials"
             yield Violation(case.value.by.name, f"{case.node.name} needs it, but {reason}")
@@ -194,7 +194,10 @@ def nothing_is_random(model: TracedModel) -> Iterator[Violation]:
 
 
 def outputs_are_tensors(model: TracedModel) -> Iterator[Violation]:
-    """The model returns a tensor, or a tuple, list or dictionary of tensors."""
+    """The model returns a tensor (B, …), batch first, or a tuple, list or dictionary of such tensors.
+
+    That the batch comes first is checked by running the ANN half on tensors without data, for batches of two sizes.
+    """
     output = next(iter(reversed(model.graph.nodes)))
     result = output.args[0]
     parts = (
@@ -209,9 +212,9 @@ def outputs_are_tensors(model: TracedModel) -> Iterator[Violation]:
 def shapes_are_fixed_but_the_batch(model: TracedModel) -> Iterator[Violation]:
     """All shapes follow from the inputs' shapes, and the batch may have any size.
 
-    Checked by running the ANN half on tensors without data, for batches of two sizes.
+    Checked also by running the ANN half on tensors without data, for batches of two sizes.
     """
-    yield from ()
+    yield from _violations(model.reading.fixed)
 
 
 def _violations(troubles: list[Trouble]) -> Iterator[Violation]:

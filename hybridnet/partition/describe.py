@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +40,10 @@ class Node:
     why: str
     shape: Shape
     bytes: int = 0
+
+
+class OutputShapeError(ValueError):
+    """An output of the model that is not batch first."""
 
 
 def describe(
@@ -97,10 +101,12 @@ def shapes_of(ann: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Map
     """The shape of what each node of the ANN half gives for one window, without the batch.
 
     Raises:
+        OutputShapeError: If an output is not batch first.
         ValueError: If it cannot run on a batch of another size; the text says where and why.
     """
     one, three = (_run(ann, bridge, inputs, batch) for batch in (1, 3))
-    return {name: _without_batch(name, shape, three[name]) for name, shape in one.items()}
+    outputs = [node.name for node in next(iter(reversed(ann.graph.nodes))).all_input_nodes]
+    return {name: _without_batch(name, shape, three[name], outputs) for name, shape in one.items()}
 
 
 def _run(
@@ -138,12 +144,15 @@ class _Recorder(fx.Interpreter):
         return value
 
 
-def _without_batch(name: str, one: Shape, three: Shape) -> Shape:
+def _without_batch(name: str, one: Shape, three: Shape, outputs: Collection[str]) -> Shape:
     if one is None or three is None:
         return None
     if len(one) != len(three):
         raise ValueError(f"{name} has {len(one)} dimensions for a batch of 1 and {len(three)} for a batch of 3")
-    return one[1:] if one[:1] == (1,) and three[:1] == (3,) else one
+    batch_first = one[:1] == (1,) and three[:1] == (3,)
+    if name in outputs and not batch_first:
+        raise OutputShapeError(f"{name} is {one} for a batch of 1 and {three} for a batch of 3")
+    return one[1:] if batch_first else one
 
 
 def _name(node: fx.Node) -> str:

@@ -1,8 +1,8 @@
 """What a value of the traced model is, seen from the spiking half: which frames of which tensor it holds.
 
 A frame is one (C, H, W) map of one window b at one step t. Operations that only move data (`transpose`,
-`flatten(0, 1)`, indexing, `stack`, …) are followed by carrying them out on frame numbers, so their spelling does not matter; a result
-that is no longer made of whole frames is an ordinary tensor of the ANN half.
+`flatten(0, 1)`, indexing, `stack`, …) are followed by carrying them out on frame numbers, so their spelling does not
+matter; a result that is no longer made of whole frames is an ordinary tensor of the ANN half.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ class Origin:
     norm: str = ""
 
     @property
-    def is_from_neurons(self) -> bool:
-        """Whether neurons made it."""
-        return self.kind in ("potential", "settled", "spikes")
+    def is_behind_neurons(self) -> bool:
+        """Whether neurons made it, or made what a convolution made it of."""
+        return self.kind in ("potential", "settled", "spikes") or (
+            self.before is not None and self.before.is_behind_neurons
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +94,17 @@ class Opaque:
 
     Attributes:
         by: The node at which it stopped being frames, or a model input.
-        spiking: Whether neurons or their synapses took part.
-        timed: Whether frames of an input took part.
+        spiking: Whether neurons took part.
+        synaptic: Whether a convolution of frames took part.
+        timed: Whether frames took part.
+        moved: Whether `by` only moves data.
     """
 
     by: fx.Node
     spiking: bool = False
+    synaptic: bool = False
     timed: bool = False
+    moved: bool = False
 
 
 def whole(steps: int, *, time_first: bool = False) -> Tensor:
@@ -155,6 +161,8 @@ def move(carry_out: Callable[[Callable[[Frames], Tensor]], Any], origin: Origin,
     places = torch.arange(origin.shape[0] * origin.shape[1] * origin.shape[2]).view(origin.shape)
     numbers = carry_out(lambda frames: frames.numbers[..., None, None, None].expand(frames.shape))
     within = carry_out(lambda frames: places.expand(frames.shape))
+    if isinstance(numbers, Opaque):
+        return numbers
     if isinstance(numbers, Tensor):
         return _frames(numbers, within, places, origin, by)
     return type(numbers)(_frames(n, w, places, origin, by) for n, w in zip(numbers, within, strict=True))
@@ -168,4 +176,4 @@ def _frames(numbers: Tensor, within: Tensor, places: Tensor, origin: Origin, by:
     )
     if intact:
         return Frames(origin, numbers[..., 0, 0, 0])
-    return Opaque(by, spiking=origin.kind != "input", timed=True)
+    return Opaque(by, origin.is_behind_neurons, origin.kind == "current", timed=True, moved=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import operator
 
-import torch
 from torch import fx, nn
 
-from hybridnet.partition.frames import Opaque
 from hybridnet.partition.neurons import is_foreign_neuron
+from hybridnet.partition.reading import Blocked
+from hybridnet.partition.synapse import WEIGHTED
 
 
 class Operation(enum.Enum):
@@ -26,62 +25,40 @@ class Operation(enum.Enum):
     NEURON = "a neuron that was refused itself"
 
 
-_JOINS = (
-    operator.add,
-    operator.iadd,
-    operator.sub,
-    operator.mul,
-    torch.add,
-    torch.sub,
-    torch.mul,
-    torch.cat,
-    torch.stack,
-)
-_JOIN_METHODS = ("add", "add_", "sub", "mul")
-_SYNAPSES = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)
+_JOIN_NAMES = ("add", "add_", "iadd", "sub", "mul", "cat", "concat", "concatenate", "stack")
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm)
 _POOLING_NAMES = ("pool", "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle")
 _NORM_NAMES = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
-_SYNAPSE_NAMES = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear", "matmul", "einsum")
+_WEIGHTED_NAMES = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear", "matmul", "einsum")
 
 
-def classify(value: Opaque, graph: fx.GraphModule) -> Operation:
-    """The kind of operation that made `value`."""
-    node = value.by
+def classify(case: Blocked, graph: fx.GraphModule) -> Operation:
+    """The kind of operation that stands in the way."""
+    node, value = case.value.by, case.value
     if node.op == "placeholder":
         return Operation.INPUT
-    if node.op == "call_module":
-        return _module(graph.get_submodule(str(node.target)), value)
-    name = str(getattr(node.target, "__name__", node.target)).lower()
-    if any(part in name for part in _NORM_NAMES):
-        return Operation.NORM if value.spiking else Operation.ANN_BEFORE
-    if any(part in name for part in _POOLING_NAMES):
-        return Operation.POOLING if value.spiking else Operation.ANN_BEFORE
-    if not value.spiking:
-        return Operation.ANN_BEFORE
-    if (node.target in _JOINS or node.target in _JOIN_METHODS) and len(node.all_input_nodes) > 1:
-        return Operation.JOIN
-    return Operation.ANN_BEHIND if name in _SYNAPSE_NAMES else Operation.ACTIVATION
-
-
-def _module(module: nn.Module, value: Opaque) -> Operation:
-    if is_foreign_neuron(module):
+    module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if module is not None and is_foreign_neuron(module):
         return Operation.NEURON
-    if isinstance(module, _SYNAPSES):
+    if isinstance(module, WEIGHTED) and case.needs_synapse:
         return Operation.SYNAPSE
+    name = (type(module).__name__ if module is not None else _function_name(node)).lower()
+    inside = value.spiking or value.synaptic
+    if inside and (isinstance(module, _NORMS) or any(part in name for part in _NORM_NAMES)):
+        return Operation.NORM
+    if inside and any(part in name for part in _POOLING_NAMES):
+        return Operation.POOLING
+    if inside and module is None and name in _JOIN_NAMES and len(node.all_input_nodes) > 1:
+        return Operation.JOIN
     if not value.spiking:
         return Operation.ANN_BEFORE
-    name = type(module).__name__.lower()
-    if isinstance(module, _NORMS):
-        return Operation.NORM
-    if any(part in name for part in _POOLING_NAMES):
-        return Operation.POOLING
-    return Operation.ACTIVATION if not any(True for _ in module.parameters()) else Operation.ANN_BEHIND
+    has_weights = name in _WEIGHTED_NAMES if module is None else any(True for _ in module.parameters())
+    return Operation.ANN_BEHIND if has_weights else Operation.ACTIVATION
 
 
 def is_random(node: fx.Node) -> bool:
     """Whether `node` draws random numbers when it runs."""
-    name = str(getattr(node.target, "__name__", node.target))
+    name = _function_name(node)
     if "dropout" in name:
         position = node.args[2] if len(node.args) > 2 else True
         return node.kwargs.get("training", position) is not False
@@ -101,3 +78,7 @@ def is_random(node: fx.Node) -> bool:
         "multinomial",
         "poisson",
     )
+
+
+def _function_name(node: fx.Node) -> str:
+    return str(getattr(node.target, "__name__", node.target))

@@ -27,7 +27,7 @@ from hybridnet.partition.frames import (
 )
 from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
 from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
-from hybridnet.partition.synapse import as_synapse, geometry_of, is_plain_norm
+from hybridnet.partition.synapse import WEIGHTED, as_synapse, geometry_of, is_plain_norm
 from hybridnet.partition.tracing import state_after
 
 ZEROS = (torch.zeros_like, "new_zeros")
@@ -94,6 +94,11 @@ class _Reader:
             return self._neuron(node, neuron, x, kwargs.get("mem", kwargs.get("state", (*args, None, None)[1])))
         if isinstance(x, Frames) and (synapse := as_synapse(module)) is not None:
             return self._current(node, synapse, x)
+        if isinstance(x, Frames) and isinstance(module, nn.Flatten | nn.Unflatten):
+            moved = move(lambda stand_in: module(stand_in(x)), x.origin, node)
+            if isinstance(moved, Opaque):
+                self._ann(node, args, kwargs)
+            return moved
         if isinstance(x, Frames) and x.origin.kind == "current" and not x.origin.norm and is_plain_norm(module):
             origin = x.origin
             return Frames(
@@ -138,7 +143,7 @@ class _Reader:
 
     def _neuron(self, node: fx.Node, neuron: Neuron, x: Any, state: Any) -> Any:
         if not isinstance(x, Frames) or x.origin.kind != "current" or x.origin.before is None:
-            self._refuse_input(node, x, "there is no convolution right before it")
+            self._refuse_input(node, x, "there is no convolution right before it", needs_synapse=True)
             return Opaque(node, spiking=True, timed=True)
         path, current, source = str(node.target), x.origin, x.origin.before
         layer = self.out.layers.get(path)
@@ -180,9 +185,9 @@ class _Reader:
         given: dict[str, Any] = {kind: Frames(layer.gives(kind), x.numbers) for kind in kinds}
         return _as_returned(neuron, given | {"state": NeuronState(layer.gives("settled"), t)})
 
-    def _refuse_input(self, node: fx.Node, x: Any, otherwise: str) -> None:
+    def _refuse_input(self, node: fx.Node, x: Any, otherwise: str, *, needs_synapse: bool = False) -> None:
         if isinstance(x, Opaque):
-            self.out.blocked.append(Blocked(node, x))
+            self.out.blocked.append(Blocked(node, x, needs_synapse))
         else:
             self.out.synapses.append(Trouble(node, f"{otherwise}; it reads {_in_words(x)}"))
 
@@ -215,19 +220,32 @@ class _Reader:
             return count
         return self._ann(node, args, kwargs)
 
+    def _carried_out(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
+        """Carry out an operation on sizes, settings and constants."""
+        in_place = node.op == "call_method" and str(node.target).endswith("_")
+        if in_place or node.op in ("output", "call_module"):
+            return Opaque(node)
+        try:
+            return _carried_out(node, args, kwargs)
+        except Exception as error:  # whatever torch raises about sizes; it is told in the refusal
+            self.out.fixed.append(Trouble(node, f"it fails on a batch of {WINDOWS}: {str(error).splitlines()[0]}"))
+            return Opaque(node)
+
     def _moved(self, node: fx.Node, args: Any, kwargs: Any, frames: list[Frames]) -> Any:
         if len({f.origin for f in frames}) > 1:
             return None
         if not frames:
-            return _carried_out(node, args, kwargs)
+            return self._carried_out(node, args, kwargs)
         moved = move(
-            lambda stand_in: _carried_out(
+            lambda stand_in: self._carried_out(
                 node, *_mapped((args, kwargs), lambda v: stand_in(v) if isinstance(v, Frames) else v)
             ),
             frames[0].origin,
             node,
         )
-        return self._ann(node, args, kwargs) if isinstance(moved, Opaque) else moved
+        if isinstance(moved, Opaque):
+            self._ann(node, args, kwargs)
+        return moved
 
     def _state(self, node: fx.Node, output: Any) -> Any:
         first = output[0] if isinstance(output, tuple) else output
@@ -250,14 +268,24 @@ class _Reader:
                 self.out.stranded.append(Trouble(node, f"it reads {_in_words(value)}"))
         involved = list(_flatten((args, kwargs)))
         if not any(isinstance(v, Frames | Count | Opaque | NeuronState) for v in involved):
-            return _carried_out(node, args, kwargs) if node.op != "output" and node.op != "call_module" else None
-        opaque = [v for v in involved if isinstance(v, Opaque)]
-        first = next((v for v in opaque if v.spiking), opaque[0] if opaque else None)
-        neural = any(isinstance(v, Count | NeuronState) or _spiking(v) for v in involved)
-        timed = neural or any(isinstance(v, Frames) or (isinstance(v, Opaque) and v.timed) for v in involved)
-        if first is not None and (first.spiking or not neural) and first.by.op != "placeholder":
-            return Opaque(first.by, first.spiking, timed)
-        return Opaque(node, neural or bool(first and first.spiking), timed)
+            return self._carried_out(node, args, kwargs)
+        return _opaque(node, self.modules, involved)
+
+
+def _opaque(node: fx.Node, modules: Mapping[str, nn.Module], involved: list[Any]) -> Opaque:
+    """What an operation of the ANN half makes of `involved`: named after the first operation of its kind."""
+    frames = [v.origin for v in involved if isinstance(v, Frames | Count | NeuronState)]
+    opaque = [v for v in involved if isinstance(v, Opaque)]
+    spiking = any(origin.is_behind_neurons for origin in frames) or any(v.spiking for v in opaque)
+    synaptic = any(origin.kind == "current" for origin in frames) or any(v.synaptic for v in opaque)
+    timed = bool(frames) or any(v.timed for v in opaque)
+    first = next((v for v in opaque if v.spiking == spiking), None)
+    weighted = node.op == "call_module" and isinstance(modules[str(node.target)], WEIGHTED)
+    if first is None or (first.moved and weighted):
+        return Opaque(node, spiking, synaptic, timed)
+    if first.by.op == "placeholder" and node.target not in MOVES and not weighted:
+        return Opaque(node, spiking, synaptic, timed)
+    return Opaque(first.by, spiking, synaptic, timed, first.moved)
 
 
 EVERYTHING = "(B, T, C, H, W)"
@@ -326,10 +354,6 @@ def _flatten(values: Any) -> Iterator[Any]:
             yield from _flatten(value)
     else:
         yield values
-
-
-def _spiking(value: Any) -> bool:
-    return isinstance(value, Frames) and value.origin.kind != "input"
 
 
 def _op(node: fx.Node) -> str:

@@ -62,10 +62,11 @@ class SpikingLayer:
 
 @dataclass(frozen=True)
 class Blocked:
-    """A spiking layer at `node` whose input is not frames but `value`."""
+    """A spiking layer at `node` whose input is not frames but `value`; `needs_synapse` if it has no weights itself."""
 
     node: fx.Node
     value: Opaque
+    needs_synapse: bool
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Reading:
         unopened: Uses of a stack's result as a whole.
         repeated: Layers that run more than once per window.
         misfits: Layers whose input has another shape than they take.
+        fixed: Operations that only work on one size of the batch.
     """
 
     graph: fx.GraphModule
@@ -104,3 +106,4 @@ class Reading:
     unopened: list[Trouble] = field(default_factory=list)
     repeated: list[Trouble] = field(default_factory=list)
     misfits: list[Trouble] = field(default_factory=list)
+    fixed: list[Trouble] = field(default_factory=list)

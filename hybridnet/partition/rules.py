@@ -105,7 +105,11 @@ RULES = (
     ),
     Rule("R118", only_last_potentials_leave, "Read the potential after the last step; or spikes, or spike counts"),
     Rule("R119", nothing_is_random, "Switch it off in evaluation; keep running statistics in batch norms"),
-    Rule("R120", outputs_are_tensors, "Return tensors, in one flat tuple or dictionary"),
+    Rule(
+        "R120",
+        outputs_are_tensors,
+        "Return tensors in one flat tuple or dictionary; torch.stack(steps, dim=1) puts time behind the batch",
+    ),
     Rule(
         "R121",
         shapes_are_fixed_but_the_batch,

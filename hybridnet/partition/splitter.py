@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from hybridnet.errors import PartitionError
 from hybridnet.model.neuron import LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, read
 from hybridnet.partition.bridge import BridgeTensor
 from hybridnet.partition.checks import TracedModel, Violation
 from hybridnet.partition.cut import cut
-from hybridnet.partition.describe import Node, describe, shapes_of
+from hybridnet.partition.describe import Node, OutputShapeError, describe, shapes_of
+from hybridnet.partition.neurons import rest
 from hybridnet.partition.program import ConvLIFLayer, FloatProgram, Program
 from hybridnet.partition.reader import read as read_graph
 from hybridnet.partition.rules import check_rules, rule
@@ -85,6 +88,8 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
     )
     try:
         shapes = shapes_of(halves.ann, halves.bridge, inputs)
+    except OutputShapeError as error:
+        raise rule("R120").refusal(Violation("output", str(error))) from error
     except ValueError as error:
         raise rule("R121").refusal(Violation("ANN half", str(error))) from error
     return Partition(
@@ -100,10 +105,19 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
 
 
 def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> TracedModel:
+    taken = set(inspect.signature(model.forward).parameters)
+    if taken != set(inputs):
+        given = ", ".join(sorted(inputs)) or "none"
+        raise PartitionError(
+            f"takes {', '.join(sorted(taken)) or 'nothing'}; the example inputs are {given}",
+            where=f"{type(model).__name__}.forward",
+            remedy="Give one example tensor for each argument, by its name",
+        )
+    rest(model)
     try:
         graph = trace(model, inputs)
     except UntraceableError as error:
-        found = f"it cannot be traced by torch.fx ({error.what})"
+        found = f"it cannot be traced by torch.fx ({error})"
         raise rule("R107").refusal(Violation(type(model).__name__, found)) from error
     return TracedModel(model, inputs, read_graph(graph, inputs))
 

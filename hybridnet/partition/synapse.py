@@ -6,6 +6,9 @@ from torch import Tensor, nn
 
 from hybridnet.partition.program import ConvGeometry
 
+WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)
+"""Modules that could have been meant as synapses."""
+
 
 def as_synapse(module: nn.Module) -> nn.Conv2d | None:
     """`module` if it is a plain 2-D convolution that `ConvGeometry` can say; otherwise None."""

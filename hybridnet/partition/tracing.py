@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
-from hybridnet.errors import HybridNetError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import SpikingStack
+from hybridnet.partition.frames import WINDOWS
 from hybridnet.partition.neurons import is_foreign_leaf, is_foreign_neuron, returns_tuple, state_attributes
 
 
@@ -25,7 +25,7 @@ def state_after(output: Any, name: str) -> Any:
     raise NotImplementedError("a marker in the traced graph, not to be run")
 
 
-class UntraceableError(HybridNetError):
+class UntraceableError(Exception):
     """`forward` asks for a number or a truth value that the shapes of the inputs do not tell."""
 
 
@@ -41,7 +41,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> fx.GraphModule:
         graph = tracer.trace(model)
         module = fx.GraphModule(model, graph)
         graph.eliminate_dead_code()
-    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # the model's own code runs here, on stand-ins for tensors: it may raise anything
         raise UntraceableError(str(error).strip() or type(error).__name__) from error
     finally:
         tracer.restore()
@@ -69,10 +69,16 @@ class _Tracer(fx.Tracer):
     def __init__(self, inputs: Mapping[str, Tensor]) -> None:
         super().__init__()
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
-        self._inputs = {name: self._fake.from_tensor(tensor) for name, tensor in inputs.items()}
+        # A batch that no size in the model's code happens to agree with by chance: one that is written down as a number
+        # then shows (rule R121).
+        self._inputs = {
+            name: self._fake.from_tensor(torch.empty(WINDOWS, *x.shape[1:], dtype=x.dtype))
+            for name, x in inputs.items()
+        }
         self._values: dict[fx.Node, Any] = {}
         self._undo: list[Callable[[], None]] = []
         self._running = False
+        self._left: dict[int, fx.Proxy] = {}  # the state that each neuron was left with
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, ConvLIF | SpikingStack) or is_foreign_leaf(m) or super().is_leaf_module(m, "")
@@ -83,10 +89,13 @@ class _Tracer(fx.Tracer):
         """Record the call; let the attributes in which a stateful neuron keeps its state stand for that state."""
         if self._running:
             return forward(*args, **kwargs)
+        for holder, name in state_attributes(m):
+            if self._left.get(id(m), holder.get(name)) is not holder.get(name):
+                raise fx.proxy.TraceError(f"forward changes the state {name!r} of {self.path_of_module(m)}")
         output = super().call_module(m, forward, args, kwargs)
         for holder, name in state_attributes(m):
             self._undo.append(_restorer(holder, name))
-            holder[name] = self.create_proxy("call_function", state_after, (output, name), {})
+            holder[name] = self._left[id(m)] = self.create_proxy("call_function", state_after, (output, name), {})
         return output
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:

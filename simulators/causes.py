@@ -66,6 +66,13 @@ def classify(a: Side, b: Side, divergence: Divergence, first_window: int = 0) ->
     departing = [i for i in (0, 1) if off[i][:until].any()]
     if departing:
         names = (a.name, b.name)
+        shift = _shift(records)
+        if shift:
+            return (
+                Cause(
+                    CauseClass.TIMING, b.name, f"records every step {shift}", (f"so compared with {a.name}, all agree",)
+                ),
+            )
         follows = "" if len(departing) == 2 else _follows(names[1 - departing[0]], records[1 - departing[0]])
         return tuple(_explain(names[i], records[i], off[i], place.step, follows) for i in departing)
     return (_neither(records, divergence),)
@@ -159,6 +166,20 @@ def _details(kind: CauseClass, record: Record, off: Mask, step: int) -> list[str
     return []
 
 
+def _shift(records: tuple[Record, Record]) -> str:
+    """Whether b holds what a holds, but one step later or earlier; empty if not."""
+    a, b = (record.exact_u for record in records)
+    if len(a) < 3 or records[0].fixed_point != records[1].fixed_point:
+        return ""  # two steps may agree by chance
+    allowed = records[0].allowed + records[1].allowed
+    if (np.abs(a[1:] - a[:-1]) <= allowed).all():
+        return ""  # nothing moves: a shift could not be seen
+    for how, left, right in (("one step late", a[:-1], b[1:]), ("one step early", a[1:], b[:-1])):
+        if (np.abs(left - right) <= allowed).all():
+            return how
+    return ""
+
+
 def _neither(records: tuple[Record, Record], divergence: Divergence) -> Cause:
     """Both follow their programs: these differ, or floats were added in another order, or one side is quantised."""
     first, second = records
@@ -226,11 +247,10 @@ def _input_cause(a: Array, b: Array, step: int) -> Cause:
     for how, maps in [*orders(a), *channel_orders(a)]:
         if np.array_equal(maps, b):
             return Cause(CauseClass.LAYOUT, "", f"b's input is a's {how}", (f"all {a.size:,} values agree then",))
-    late = np.concatenate([np.zeros_like(a[:1]), a[:-1]])
-    evidence = [f"{int((a != b).sum()):,} of {a.size:,} input values differ, first at step {step}"]
-    if np.array_equal(late, b):
-        evidence.append("b's input is a's, one step later")
-    return Cause(CauseClass.INPUT, "", "the sides were not fed the same", tuple(evidence))
+    evidence = (f"{int((a != b).sum()):,} of {a.size:,} input values differ, first at step {step}",)
+    if len(a) > 1 and np.array_equal(a[:-1], b[1:]):
+        return Cause(CauseClass.TIMING, "", "b's input is a's, one step later", evidence)
+    return Cause(CauseClass.INPUT, "", "the sides were not fed the same", evidence)
 
 
 def _follows(name: str, record: Record) -> str:

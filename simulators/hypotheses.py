@@ -35,6 +35,7 @@ class CauseClass(StrEnum):
     LEAK = "leak difference"
     THRESHOLD = "threshold difference"
     INPUT = "input difference"
+    TIMING = "timing"
     QUANTISATION = "quantisation"
     UNEXPLAINED = "unexplained"
 
@@ -92,7 +93,7 @@ def rule_changes(record: Record) -> Iterator[Hypothesis]:
 def input_changes(record: Record) -> Iterator[Hypothesis]:
     """The right numbers at a wrong time or in a wrong type."""
     late = np.concatenate([np.zeros_like(record.x[:1]), record.x[:-1]])
-    yield _fed(record, late, CauseClass.INPUT, "takes its input one step late")
+    yield _fed(record, late, CauseClass.TIMING, "takes its input one step late")
     if record.layer.input_kind == "analog":
         binary = (record.x != 0).astype(record.x.dtype)
         yield _fed(record, binary, CauseClass.INPUT, "takes its input as booleans (num_message_bits = 0 in Lava)")

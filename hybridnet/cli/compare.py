@@ -96,7 +96,7 @@ def _stream(found: Comparison, stream: StreamComparison) -> list[str]:
 
 
 def _reading(reading: Reading, unit: str) -> str:
-    number = "d" if unit == "v" and isinstance(reading.u, int) else ".7g"
+    number = "d" if unit == "v" and isinstance(reading.u, int) else ".9g"
     if reading.distance is None:
         return f"input {reading.u:{number}}"
     sign = f"+{number}" if number == "d" else "+.4g"

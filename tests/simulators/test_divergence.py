@@ -11,6 +11,8 @@ from typing import Any
 import naive_program
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_model import fixed_stream
 
 from hybridnet.errors import BackendError
@@ -189,7 +191,7 @@ FAULTS = {
     "input channels": ("layout", Fault(feed=lambda x: x[:, ::-1])),
     "output mirrored": ("layout", Fault(show=lambda current: current[..., ::-1])),
     "output channels": ("layout", Fault(show=lambda current: np.roll(current, 1, axis=1))),
-    "input late": ("input difference", Fault(feed=lambda x: np.concatenate([0 * x[:1], x[:-1]]))),
+    "input late": ("timing", Fault(feed=lambda x: np.concatenate([0 * x[:1], x[:-1]]))),
     "one weight": ("weight difference", Fault(change=weight_changed)),
     "many weights": ("weight difference", Fault(change=weights_changed)),
     "bias": ("bias difference", Fault(change=lambda layer: replace(layer, bias=layer.bias + np.int32(3)))),
@@ -444,6 +446,7 @@ def test_both_sides_may_depart() -> None:
     [
         (lambda x: x[:, :, :, ::-1], "layout"),
         (lambda x: x.swapaxes(3, 4).reshape(x.shape), "layout"),
+        (lambda x: np.concatenate([0 * x[:, :1], x[:, :-1]], axis=1), "timing"),
         (lambda x: np.where(x == x.max(), x - 1, x), "input difference"),
     ],
 )
@@ -457,6 +460,49 @@ def test_an_input_that_differs(how: Callable[[Array], Array], kind: str) -> None
     assert r.first is not None
     assert (r.first.place.layer, r.first.place.depth, r.first.a.o) == ("r input", -1, None)
     assert classify(a, b, r.first)[0].kind == kind
+
+
+@pytest.mark.parametrize(("steps", "how"), [(1, "late"), (-1, "early")])
+def test_a_record_read_at_the_wrong_step(steps: int, how: str) -> None:
+    """As of a pipeline whose layers run a step behind each other: every layer is shifted."""
+    program, _, left = right_one()
+    shifted: Any = {
+        field: {name: np.roll(values, steps, axis=1) for name, values in getattr(left, field).items()}
+        for field in ("potentials", "spikes")
+    }
+    _, causes = parted(program, left, replace(left, **shifted))
+    assert [(c.kind, c.statement) for c in causes.values()] == [("timing", f"records every step one step {how}")] * 2
+
+
+@functools.cache
+def bits() -> tuple[Side, dict[str, Any]]:
+    program, _, result = right_one()
+    return Side("a", program, result), {name: u.shape for name, u in result.potentials.items()}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_the_first_of_many_changes_is_found(data: st.DataObject) -> None:
+    """Wherever potentials are changed, the first in the order of window, step, layer and neuron is named."""
+    a, shapes = bits()
+    layers = ["mv.0", "mv.1", "mv.2"]
+    places = data.draw(
+        st.lists(
+            st.sampled_from(layers).flatmap(
+                lambda name: st.tuples(st.just(name), *[st.integers(0, size - 1) for size in shapes[name]])
+            ),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    potentials = {name: u.copy() for name, u in a.result.potentials.items()}
+    for name, *at in places:
+        potentials[name][tuple(at)] += 1 + abs(int(potentials[name][tuple(at)])) % 7
+    first = find(a, Side("b", a.program, replace(a.result, potentials=potentials)))[0].first
+    assert first is not None
+    order = min((window, step, layers.index(name), c, y, x) for name, window, step, c, y, x in places)
+    p = first.place
+    assert (p.window, p.step, p.depth, p.channel, p.y, p.x) == order
 
 
 def test_programs_that_differ() -> None:

@@ -89,6 +89,8 @@ class NetxNetwork:
             raise ConfigError("input_message_bits", input_message_bits, "0, since the neurons of the input send spikes")
         if reset_interval is not None and reset_interval < 1:
             raise ConfigError("reset_interval", reset_interval, "1 or more")
+        if reset_offset < -1:
+            raise ConfigError("reset_offset", reset_offset, "-1 or more")
         self.description = description
         self._message_bits, self._interval, self._offset = input_message_bits, reset_interval or 0, reset_offset
 

@@ -1,9 +1,10 @@
 """Runs `.net` files in stock netx on Lava's CPU simulator and keeps every state: `python netx_on_lava.py FOLDER`.
 
 FOLDER/jobs.json lists runs, each {"net": path, "frames": path of .npy, "states": path of .npz to write, "network":
-arguments of `lava.lib.dl.netx.hdf5.Network`}. Frames are (S, C, H, W) or (S, features), integers: what is sent to the
-first layer at each time step or, if the file has input neurons, their constant bias, (C, H, W) or (features,), with
-"steps" in the job. States are u<l>, v<l> and s<l> of layer l, (S, C, H, W) or (S, features), after each time step.
+arguments of `lava.lib.dl.netx.hdf5.Network`}. Frames are (S, C, H, W) or (S, features), integers: what is sent at each
+time step to the first synapse or, if the file has input neurons, to these; or the constant bias of input neurons,
+(C, H, W) or (features,), with "steps" in the job. States are u<l>, v<l> and s<l> of layer l, (S, C, H, W) or
+(S, features), after each time step.
 """
 
 import builtins
@@ -44,7 +45,8 @@ def run(net: str, frames: Any, arguments: dict[str, Any], steps: int | None) -> 
     if steps is None:
         steps = len(frames)
         source = Source(data=np.ascontiguousarray(frames.T))  # (W, H, C, S)
-        source.s_out.connect(network.inp)
+        first = network.in_layer
+        source.s_out.connect(network.inp if hasattr(first, "synapse") else first.neuron.a_in)
     else:
         network.in_layer.neuron.bias_mant.init = np.ascontiguousarray(frames.T)
     wires: dict[str, Any] = {}

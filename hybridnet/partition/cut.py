@@ -11,6 +11,7 @@ from torch import fx
 
 from hybridnet.partition.bridge import BridgeKind, BridgeTensor
 from hybridnet.partition.frames import Count, Frames, whole
+from hybridnet.partition.neurons import is_spiking
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.streams import Chain
 
@@ -125,3 +126,9 @@ def _spikes(value: Frames, graph: fx.Graph, crossing: Callable[[], fx.Node]) -> 
         return graph.call_method("flatten", (graph.call_method("transpose", (crossing(), 0, 1)), 0, 1))
     step = value.step()
     return None if step is None else graph.call_method("select", (crossing(), 1, step))
+
+
+def remaining_neuron(ann: fx.GraphModule) -> fx.Node | None:
+    """A spiking layer that the cut left behind, because something reads of it what does not cross; normally None."""
+    calls = (node for node in ann.graph.nodes if node.op == "call_module")
+    return next((node for node in calls if is_spiking(ann.get_submodule(str(node.target)))), None)

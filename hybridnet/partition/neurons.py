@@ -29,6 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hybridnet.model.neuron import ConvLIF
+from hybridnet.model.stm import SpikingStack
 from hybridnet.partition.program import Reset
 
 PACKAGES = ("snntorch", "spikingjelly", "norse")
@@ -97,6 +99,11 @@ def is_foreign_neuron(module: nn.Module) -> bool:
             ("norse", "SNNRecurrent"),
         )
     ) and not is_idle_in_evaluation(module)
+
+
+def is_spiking(module: nn.Module) -> bool:
+    """Whether `module` is a spiking layer, or a stack of such, of ours or of a known library."""
+    return isinstance(module, ConvLIF | SpikingStack) or is_foreign_neuron(module)
 
 
 def returns_tuple(module: nn.Module) -> bool:

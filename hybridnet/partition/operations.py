@@ -1,11 +1,14 @@
-"""What kind of operation stands in the way of a spiking layer, or is random."""
+"""Operations that are no part of the spiking half: what they give, and what kind they are when they stand in its way."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from typing import Any
 
 from torch import fx, nn
 
+from hybridnet.partition.frames import MOVES, Count, Frames, NeuronState, Opaque
 from hybridnet.partition.neurons import is_foreign_neuron
 from hybridnet.partition.reading import Blocked
 from hybridnet.partition.synapse import WEIGHTED
@@ -30,6 +33,22 @@ _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalRe
 _POOLING_NAMES = ("pool", "interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle")
 _NORM_NAMES = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
 _WEIGHTED_NAMES = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear", "matmul", "einsum")
+
+
+def opaque(node: fx.Node, modules: Mapping[str, nn.Module], involved: list[Any]) -> Opaque:
+    """What an operation of the ANN half makes of `involved`: named after the first operation of its kind."""
+    frames = [v.origin for v in involved if isinstance(v, Frames | Count | NeuronState)]
+    others = [v for v in involved if isinstance(v, Opaque)]
+    spiking = any(origin.is_behind_neurons for origin in frames) or any(v.spiking for v in others)
+    synaptic = any(origin.kind == "current" for origin in frames) or any(v.synaptic for v in others)
+    timed = bool(frames) or any(v.timed for v in others)
+    first = next((v for v in others if v.spiking == spiking), None)
+    weighted = node.op == "call_module" and isinstance(modules[str(node.target)], WEIGHTED)
+    if first is None or (first.moved and weighted):
+        return Opaque(node, spiking, synaptic, timed)
+    if first.by.op == "placeholder" and node.target not in MOVES and not weighted:
+        return Opaque(node, spiking, synaptic, timed)
+    return Opaque(first.by, spiking, synaptic, timed, first.moved)
 
 
 def classify(case: Blocked, graph: fx.GraphModule) -> Operation:

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from hybridnet.errors import ConfigError
 from hybridnet.model.neuron import ConvLIF
-from hybridnet.model.stm import ReadOut, SpikingStack
+from hybridnet.model.stm import SpikingStack
 from hybridnet.partition.counting import ADDS, SUMS, added, summed
 from hybridnet.partition.frames import (
     MOVES,
@@ -25,9 +25,11 @@ from hybridnet.partition.frames import (
     move,
     whole,
 )
+from hybridnet.partition.given import as_returned, attribute, can_leave, given_by, in_words, is_state
 from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
+from hybridnet.partition.operations import opaque
 from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
-from hybridnet.partition.synapse import WEIGHTED, as_synapse, geometry_of, is_plain_norm
+from hybridnet.partition.synapse import as_synapse, geometry_of, is_plain_norm
 from hybridnet.partition.tracing import state_after
 
 ZEROS = (torch.zeros_like, "new_zeros")
@@ -121,7 +123,7 @@ class _Reader:
             layer.stack = str(node.target)
             layers.append(layer)
             x = Frames(layer.gives("spikes"), whole(layer.source.steps))
-        return tuple(_read_out(layers[r.layer], r) for r in stack.read_out)
+        return tuple(given_by(layers[r.layer], r) for r in stack.read_out)
 
     def _native(self, node: fx.Node, path: str, module: ConvLIF, x: Any) -> SpikingLayer | None:
         if not isinstance(x, Frames) or x.origin.kind not in ("input", "spikes") or not x.is_whole():
@@ -172,24 +174,24 @@ class _Reader:
             "spikes": Frames(layer.gives("spikes"), whole(layer.done, time_first=True)),
             "state": NeuronState(layer.gives("settled"), last),
         }
-        return _as_returned(neuron, given)
+        return as_returned(neuron, given)
 
     def _step(self, node: fx.Node, neuron: Neuron, layer: SpikingLayer, x: Frames, state: Any) -> Any:
         t = layer.done
         if x.step() != t:
             self.out.disordered.append(Trouble(node, f"step {t} of {layer.path} is due, it gets something else"))
-        elif neuron.takes_state and not _is_state(state, layer, t):
+        elif neuron.takes_state and not is_state(state, layer, t):
             self.out.disordered.append(Trouble(node, f"step {t} of {layer.path} does not start from step {t - 1}"))
         layer.done += 1
         kinds: tuple[OriginKind, ...] = ("spikes", "potential", "settled")
         given: dict[str, Any] = {kind: Frames(layer.gives(kind), x.numbers) for kind in kinds}
-        return _as_returned(neuron, given | {"state": NeuronState(layer.gives("settled"), t)})
+        return as_returned(neuron, given | {"state": NeuronState(layer.gives("settled"), t)})
 
     def _refuse_input(self, node: fx.Node, x: Any, otherwise: str, *, needs_synapse: bool = False) -> None:
         if isinstance(x, Opaque):
             self.out.blocked.append(Blocked(node, x, needs_synapse))
         else:
-            self.out.synapses.append(Trouble(node, f"{otherwise}; it reads {_in_words(x)}"))
+            self.out.synapses.append(Trouble(node, f"{otherwise}; it reads {in_words(x)}"))
 
     # functions and methods
 
@@ -197,7 +199,7 @@ class _Reader:
         if node.target is state_after:
             return self._state(node, args[0])
         if node.target is getattr:
-            return _attribute(args[0], args[1], node)
+            return attribute(args[0], args[1], node)
         if node.target == "size" and isinstance(args[0], Frames):
             return args[0].shape[args[1]] if len(args) > 1 else args[0].shape
         if node.target in ("dim", "ndimension") and isinstance(args[0], Frames):
@@ -265,75 +267,14 @@ class _Reader:
                 if any(isinstance(v, Frames | NeuronState) for v in _flatten(value)):
                     self.out.unopened.append(Trouble(argument, f"{node.name} ({_op(node)}) takes all of it"))
             elif isinstance(value, Frames) and not can_leave(value):
-                self.out.stranded.append(Trouble(node, f"it reads {_in_words(value)}"))
+                self.out.stranded.append(Trouble(node, f"it reads {in_words(value)}"))
         involved = list(_flatten((args, kwargs)))
         if not any(isinstance(v, Frames | Count | Opaque | NeuronState) for v in involved):
             return self._carried_out(node, args, kwargs)
-        return _opaque(node, self.modules, involved)
-
-
-def _opaque(node: fx.Node, modules: Mapping[str, nn.Module], involved: list[Any]) -> Opaque:
-    """What an operation of the ANN half makes of `involved`: named after the first operation of its kind."""
-    frames = [v.origin for v in involved if isinstance(v, Frames | Count | NeuronState)]
-    opaque = [v for v in involved if isinstance(v, Opaque)]
-    spiking = any(origin.is_behind_neurons for origin in frames) or any(v.spiking for v in opaque)
-    synaptic = any(origin.kind == "current" for origin in frames) or any(v.synaptic for v in opaque)
-    timed = bool(frames) or any(v.timed for v in opaque)
-    first = next((v for v in opaque if v.spiking == spiking), None)
-    weighted = node.op == "call_module" and isinstance(modules[str(node.target)], WEIGHTED)
-    if first is None or (first.moved and weighted):
-        return Opaque(node, spiking, synaptic, timed)
-    if first.by.op == "placeholder" and node.target not in MOVES and not weighted:
-        return Opaque(node, spiking, synaptic, timed)
-    return Opaque(first.by, spiking, synaptic, timed, first.moved)
+        return opaque(node, self.modules, involved)
 
 
 EVERYTHING = "(B, T, C, H, W)"
-
-
-def can_leave(value: Frames) -> bool:
-    """Whether these frames cross the bridge: inputs are there already, spikes always do, potentials only u[T]."""
-    return value.origin.kind in ("input", "current", "spikes") or value.step() == value.origin.steps - 1
-
-
-def _read_out(layer: SpikingLayer, read_out: ReadOut) -> Any:
-    steps = layer.source.steps
-    if read_out.kind == "spike_count":
-        return Count(layer.gives("spikes"), frozenset(range(steps)))
-    numbers = whole(steps)
-    return Frames(layer.gives(read_out.kind), numbers if read_out.kind == "spikes" else numbers[:, -1])
-
-
-def _as_returned(neuron: Neuron, given: Mapping[str, Any]) -> Any:
-    if isinstance(neuron.returns, tuple):
-        return tuple(given[kind] for kind in neuron.returns)
-    return given[neuron.returns]
-
-
-def _is_state(state: Any, layer: SpikingLayer, t: int) -> bool:
-    if t == 0:
-        return state is None or (isinstance(state, Tensor) and not state.any())
-    if isinstance(state, NeuronState):
-        return state.origin.name == layer.path and state.step == t - 1
-    return (
-        isinstance(state, Frames)
-        and state.origin.kind in ("potential", "settled")
-        and state.origin.name == layer.path
-        and state.step() == t - 1
-    )
-
-
-def _attribute(value: Any, name: str, node: fx.Node) -> Any:
-    if isinstance(value, NeuronState):
-        numbers = whole(value.origin.steps)[:, value.step]
-        return Frames(value.origin, numbers) if name == "v" else Opaque(node, spiking=True, timed=True)
-    if isinstance(value, Frames) and name in ("shape", "ndim"):
-        return value.shape if name == "shape" else len(value.shape)
-    if isinstance(value, Frames) and name in ("device", "dtype"):
-        return torch.device("cpu") if name == "device" else torch.float32
-    if isinstance(value, tuple) and name in ("u", "o"):
-        return value["uo".index(name)]
-    return Opaque(node, isinstance(value, Opaque) and value.spiking)
 
 
 def _carried_out(node: fx.Node, args: Any, kwargs: Any) -> Any:
@@ -358,16 +299,3 @@ def _flatten(values: Any) -> Iterator[Any]:
 
 def _op(node: fx.Node) -> str:
     return getattr(node.target, "__name__", str(node.target))
-
-
-def _in_words(value: Any) -> str:
-    if not isinstance(value, Frames):
-        return f"a {type(value).__name__}"
-    what = {
-        "input": "the input",
-        "current": "the currents of",
-        "potential": "potentials of",
-        "settled": "potentials after the reset of",
-        "spikes": "spikes of",
-    }[value.origin.kind]
-    return f"{what} {value.origin.name}, {'×'.join(str(n) for n in value.numbers.shape)} frames of {WINDOWS} windows"

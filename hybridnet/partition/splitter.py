@@ -15,7 +15,7 @@ from hybridnet.model.neuron import LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, read
 from hybridnet.partition.bridge import BridgeTensor
 from hybridnet.partition.checks import TracedModel, Violation
-from hybridnet.partition.cut import cut
+from hybridnet.partition.cut import cut, remaining_neuron
 from hybridnet.partition.describe import Node, OutputShapeError, describe, shapes_of
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.program import ConvLIFLayer, FloatProgram, Program
@@ -34,7 +34,6 @@ class Partition:
         ann: The ANN half: the same modules, fed by `ann_inputs`.
         ann_inputs: Names of its inputs in order; the model's own first, then those of `bridge`.
         bridge: What crosses, in the order in which the ANN half takes it.
-        outputs: Names of what the model returns: `output`, or `output_0` and so on, or a dictionary's keys.
         stacks: The spiking half in torch by stream: the model's own ConvLIF layers, and neurons of other libraries
             rewritten.
         exact: Whether `run` equals the model to the last bit; else neurons were rewritten and it does up to float32
@@ -46,7 +45,6 @@ class Partition:
     ann: fx.GraphModule
     ann_inputs: tuple[str, ...]
     bridge: tuple[BridgeTensor, ...]
-    outputs: tuple[str, ...]
     stacks: Mapping[str, SpikingStack]
     exact: bool
     nodes: tuple[Node, ...]
@@ -78,6 +76,8 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
     found = chains(traced.reading)
     streams = dict(zip(stream_names(found), found, strict=True))
     halves = cut(traced.reading, streams)
+    if (left := remaining_neuron(halves.ann)) is not None:
+        raise rule("R118").refusal(Violation(left.name, "the ANN half would still need this spiking layer"))
     read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
     program = Program(
         tuple(
@@ -97,7 +97,6 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
         halves.ann,
         tuple(str(node.target) for node in halves.ann.graph.nodes if node.op == "placeholder"),
         halves.bridge,
-        _output_names(halves.ann.graph),
         {s.name: _stack(chain, s.layers) for s, chain in zip(program.streams, found, strict=True)},
         all(layer.native is not None for layer in traced.reading.layers.values()),
         describe(halves, streams, inputs, shapes),
@@ -120,13 +119,6 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> TracedModel:
         found = f"it cannot be traced by torch.fx ({error})"
         raise rule("R107").refusal(Violation(type(model).__name__, found)) from error
     return TracedModel(model, inputs, read_graph(graph, inputs))
-
-
-def _output_names(graph: fx.Graph) -> tuple[str, ...]:
-    result = next(iter(reversed(graph.nodes))).args[0]
-    if isinstance(result, Mapping):
-        return tuple(str(name) for name in result)
-    return tuple(f"output_{i}" for i in range(len(result))) if isinstance(result, tuple | list) else ("output",)
 
 
 def _stack(chain: Chain, layers: tuple[ConvLIFLayer, ...]) -> SpikingStack:

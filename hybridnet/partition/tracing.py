@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
-from hybridnet.model.neuron import ConvLIF
-from hybridnet.model.stm import SpikingStack
 from hybridnet.partition.frames import WINDOWS
-from hybridnet.partition.neurons import is_foreign_leaf, is_foreign_neuron, returns_tuple, state_attributes
+from hybridnet.partition.neurons import is_foreign_leaf, is_foreign_neuron, is_spiking, returns_tuple, state_attributes
 
 
 def state_after(output: Any, name: str) -> Any:
@@ -81,7 +79,7 @@ class _Tracer(fx.Tracer):
         self._left: dict[int, fx.Proxy] = {}  # the state that each neuron was left with
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ConvLIF | SpikingStack) or is_foreign_leaf(m) or super().is_leaf_module(m, "")
+        return is_spiking(m) or is_foreign_leaf(m) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -138,7 +138,6 @@ class LeakyHidden(nn.Module):
 def test_snntorch_leaky_with_hidden_state() -> None:
     torch.manual_seed(2)
     split = compare(LeakyHidden(), events(2, 2, 7, 6))
-    assert split.outputs == ("count", "mem", "first")
     assert [t.kind for t in split.bridge] == ["potential", "potential", "spike_count"]
 
 

@@ -1,120 +1,182 @@
 # mypy: disable-error-code="override"
-"""The cut: exact, and refused with a reason where a rule is broken."""
+"""The cut: exact, for stacks anywhere in the model and whatever is read of them."""
 
-from pathlib import Path
+import importlib
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_model import SMALL
 from torch import Tensor, nn
 
-from hybridnet.errors import PartitionError
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.neuron import ConvLIF
-from hybridnet.model.stm import SpikingStack
-from hybridnet.partition.program import ConvGeometry
-from hybridnet.partition.rules import RULES, Rule, rule_table
-from hybridnet.partition.splitter import partition
+from hybridnet.model.stm import ReadOut, SpikingStack
+from hybridnet.partition.describe import Node
+from hybridnet.partition.program import ConvGeometry, Reset
+from hybridnet.partition.splitter import Partition, partition
+from hybridnet.simulators.torch_float import TorchBackend
+
+INPUT = torch.randn(2, 4, 2, 6, 5) * 2
 
 
-def stack(channels: int = 2, height: int = 6, width: int = 5) -> SpikingStack:
-    first = ConvGeometry((channels, height, width), 3, (3, 3), padding=(1, 1))
-    second = ConvGeometry((3, height, width), 2, (3, 3), padding=(1, 1))
-    return SpikingStack([ConvLIF(first), ConvLIF(second)], read_out=(0, 1))
+def conv_lif(channels: int, out: int, *, threshold: float = 0.2, reset: Reset = "soft") -> ConvLIF:
+    geometry = ConvGeometry((channels, 6, 5), out, (3, 3), padding=(1, 1))
+    return ConvLIF(geometry, threshold=threshold, reset=reset, bias=True)
 
 
-class Good(nn.Module):
-    """A foreign hybrid: one stack, a linear head, a skip."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.front = stack()
-        self.head = nn.Linear(2 * 6 * 5, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        u = self.front(x)
-        return self.head(u[-1].flatten(1)) + u[0].mean()
+def stack(*read_out: ReadOut | int) -> SpikingStack:
+    return SpikingStack([conv_lif(2, 3), conv_lif(3, 2)], read_out or (0, 1))
 
 
-INPUT = torch.randn(2, 4, 2, 6, 5)
+@torch.no_grad()
+def exact(model: nn.Module, inputs: dict[str, Tensor]) -> Partition:
+    """Cut, run on other windows and another batch size than the example's, compare to the last bit."""
+    split = partition(model, {name: x[:1] for name, x in inputs.items()})
+    whole, cut = model(**inputs), split.run(inputs)
+    assert split.exact
+    if isinstance(whole, Tensor):
+        whole, cut = {"": whole}, {"": cut}
+    elif not isinstance(whole, dict):
+        whole, cut = dict(enumerate(whole)), dict(enumerate(cut))
+    assert whole.keys() == cut.keys()
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    return split
 
 
 def test_cut_model_equals_the_whole_one_to_the_last_bit() -> None:
     torch.manual_seed(0)
     model = HybridNet(SMALL).eval()
-    inputs = {name: torch.randn_like(x) for name, x in example_inputs(SMALL, batch=2).items()}
-    split = partition(model, inputs)
-    assert torch.equal(split.run(inputs), model(**inputs))
+    split = exact(model, {name: torch.randn_like(x) for name, x in example_inputs(SMALL, batch=2).items()})
     assert split.ann_inputs == ("i_frame", "mv_0_u", "mv_1_u", "r_0_u", "r_1_u")
     assert [layer.input_kind for layer in split.program.layers()] == ["analog", "spike"] * 2
     assert split.program.steps == 3
 
 
-def test_foreign_hybrid_is_accepted() -> None:
-    model = Good().eval()
-    split = partition(model, {"x": INPUT})
-    assert torch.equal(split.run({"x": INPUT}), model(INPUT))
-    assert split.ann_inputs == ("front_0_u", "front_1_u")
+class Reads(nn.Module):
+    """All kinds of read-outs, of several layers, used at several places; the input itself goes on too."""
 
-
-class NoStack(Good):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(x[:, -1].flatten(1)[:, :60])
-
-
-class AnnFirst(Good):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x * 2)
-
-
-class TakesAll(Good):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat(self.front(x), dim=1)
-
-
-class Twice(Good):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.front(x)[1] + self.front(x)[1]
-
-
-class TwoLengths(Good):
     def __init__(self) -> None:
         super().__init__()
-        self.other = stack()
+        self.front = stack(
+            ReadOut(0), ReadOut(1, "spikes"), ReadOut(1, "spike_count"), ReadOut(1), ReadOut(0, "spikes")
+        )
+        self.head = nn.Conv2d(2, 3, 3, padding=1)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.front(x)[1] + self.other(y)[1]
-
-
-BROKEN: dict[str, tuple[nn.Module, dict[str, Tensor]]] = {
-    "R101": (NoStack(), {"x": INPUT}),
-    "R102": (AnnFirst(), {"x": INPUT}),
-    "R103": (Good(), {"x": INPUT.transpose(3, 4)}),
-    "R104": (TwoLengths(), {"x": INPUT, "y": INPUT[:, :2]}),
-    "R105": (TakesAll(), {"x": INPUT}),
-    "R106": (Twice(), {"x": INPUT}),
-}
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_each_rule_refuses_with_id_text_and_remedy(rule: Rule) -> None:
-    model, inputs = BROKEN[rule.id]
-    with pytest.raises(PartitionError, match=rule.id) as error:
-        partition(model, inputs)
-    assert rule.text in str(error.value)
-    assert rule.remedy in str(error.value)
-
-
-class DataDependent(Good):
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if x.sum() > 0 else -x)
+        u, spikes, count, last, _ = self.front(x)
+        maps = self.head(last) + u * self.head(count / x.shape[1])
+        return maps + self.head(spikes.mean(1)) + x[:, -1, :1] + self.head(x.sum(1)) + u
 
 
-def test_control_flow_on_data_is_refused() -> None:
-    with pytest.raises(PartitionError, match=r"cannot be traced by torch\.fx"):
-        partition(DataDependent(), {"x": INPUT})
+def test_every_kind_of_read_out_and_skips_around_the_stack() -> None:
+    split = exact(Reads(), {"x": INPUT})
+    assert {t.name: (t.layer, t.kind, t.shape) for t in split.bridge} == {
+        "front_0_u": ("front.0", "potential", (3, 6, 5)),
+        "front_1_u": ("front.1", "potential", (2, 6, 5)),
+        "front_1_count": ("front.1", "spike_count", (2, 6, 5)),
+    }, "a mean over all steps crosses as a count; what nobody reads does not cross"
+    assert split.ann_inputs[0] == "x"
 
 
-def test_the_documented_rules_are_the_rules() -> None:
-    page = Path(__file__).parents[2] / "docs" / "placement-rules.md"
-    assert rule_table() in page.read_text(encoding="utf-8"), "run `make docs`"
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stm = stack()
+
+    def forward(self, x: Tensor) -> Any:
+        return self.stm(x)
+
+
+class Nested(nn.Module):
+    """Equal last names; one input feeds two of them; a list of stacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc_a, self.enc_b = Encoder(), Encoder()
+        self.more = nn.ModuleList([stack(), stack()])
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.enc_a(x)[0] + self.enc_b(x)[0], self.more[0](y)[1] * self.more[1](x)[1]
+
+
+def test_nested_stacks_get_names_of_their_own() -> None:
+    split = exact(Nested(), {"x": INPUT, "y": INPUT.flip(0)})
+    assert [(s.name, s.input_name) for s in split.program.streams] == [
+        ("enc_a_stm", "x"),
+        ("enc_b_stm", "x"),
+        ("more_0", "y"),
+        ("more_1", "x"),
+    ]
+    assert "x" not in split.ann_inputs
+
+
+class Bare(nn.Module):
+    """ConvLIF layers without a stack, and a stack that reads another's spikes."""
+
+    def __init__(self, reset: Reset) -> None:
+        super().__init__()
+        self.first, self.second = conv_lif(2, 3, reset=reset), conv_lif(3, 2, reset=reset)
+        self.third = SpikingStack([conv_lif(2, 2)], [ReadOut(0, "spike_count")])
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        u, o = self.first(x.clone())
+        state = self.second(o)
+        return {"count": self.third(state.o)[0], "u": u[:, -1].flatten(1), "o": state.o.transpose(3, 4)}
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_bare_layers_form_one_stream_and_outputs_keep_their_names(reset: Reset) -> None:
+    split = exact(Bare(reset), {"x": INPUT})
+    assert [layer.name for layer in split.program.layers()] == ["first.0", "first.1", "first.2"]
+    assert split.run({"x": INPUT})["o"].shape == (2, 4, 2, 5, 6)
+
+
+def test_the_program_is_the_models_spiking_half() -> None:
+    model = Reads()
+    split = partition(model, {"x": INPUT})
+    result = TorchBackend(split.program).run({"x": INPUT.numpy()})
+    for name, state in zip(("front.0", "front.1"), model.front.trace(INPUT), strict=True):
+        assert np.array_equal(result.spikes[name], state.o.bool().numpy())
+        np.testing.assert_allclose(result.readouts[name], state.u[:, -1].detach().numpy(), atol=1e-6)
+
+
+class Alone(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.only = stack(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.only(x)[0]
+
+
+def test_a_spiking_half_alone_is_a_model_too() -> None:
+    assert exact(Alone(), {"x": INPUT}).ann_inputs == ("only_1_u",)
+
+
+def test_every_node_is_told_with_its_half_and_the_reason() -> None:
+    nodes = {node.name: node for node in partition(Reads(), {"x": INPUT}).nodes}
+    assert nodes["x"] == Node("x", "input", "input", "an input of the model", (4, 2, 6, 5))
+    assert nodes["front.layers.1"].half == "snn"
+    assert "reads the spikes of front.layers.0" in nodes["front.layers.1"].why
+    assert nodes["front_0_u"].bytes == 3 * 6 * 5 * 4
+    assert nodes["front_1_count"].bytes == -(-2 * 6 * 5 * 3 // 8), "a count to 4 takes 3 bits"
+    assert (nodes["head"].half, nodes["head"].shape) == ("ann", (3, 6, 5))
+    assert "front_1_u" in nodes["head"].why or "front_1_count" in nodes["head"].why
+    assert nodes["sum_1"].why == "no spiking layer before it"
+
+
+@pytest.mark.parametrize(
+    ("module", "network", "inputs"),
+    [("flow_network", "FlowNetwork", "moving_dots"), ("event_mlp", "EventMLP", "bars")],
+)
+def test_the_examples_split_exactly(
+    module: str, network: str, inputs: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.syspath_prepend(str(request.config.rootpath / "examples"))
+    example = importlib.import_module(module)
+    torch.manual_seed(0)
+    given = getattr(example, inputs)(3, seed=1)
+    split = exact(getattr(example, network)().eval(), {"events": given[0] if isinstance(given, tuple) else given})
+    assert {t.kind for t in split.bridge} == ({"potential"} if network == "FlowNetwork" else {"spike_count"})

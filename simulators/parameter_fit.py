@@ -27,7 +27,13 @@ from hybridnet.simulators.interface import Array
 from hybridnet.simulators.step_check import Mask, Record, predict
 
 FIT_ROWS = 4096
-"""Neuron-steps of a channel that a fit of its weights looks at; the result is checked on all."""
+"""Neuron-steps of a channel that a fit of its weights looks at, more for many weights; the result is checked on all."""
+
+CLOSE = 1e-6
+"""How far a fit of integers may be off before it is rounded, in units of weight times input."""
+
+INDEPENDENT = 1e-10
+"""Smallest eigenvalue of XᵀX, of its largest, from where on least squares has one solution."""
 
 LISTED = 4
 """Changed weights that a statement lists."""
@@ -99,12 +105,15 @@ def _bias(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[
 def _weights(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
     layer = record.layer
     weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
+    sure = True
     for c in np.flatnonzero(departs.any(axis=(0, 2, 3))):
-        rows = _rows(departs[:, c], usable[:, c])
+        rows = _rows(departs[:, c], usable[:, c], max(FIT_ROWS, 4 * weight[c].size))
         x = _receptive_fields(record.x, int(c), rows, layer.geometry)
-        change = _fit(x, left[:, c][rows] / _unit(record), record.allowed)
-        if change is None:
+        fit = _fit(x, left[:, c][rows] / _unit(record), record.allowed)
+        if fit is None:
             return
+        change, only = fit
+        sure = sure and only
         weight[c] += change[:-1].reshape(weight[c].shape)
         bias[c] += change[-1]
     small = record.allowed  # a fitted float that changes nothing is the program's own
@@ -114,34 +123,47 @@ def _weights(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterat
     names = [f"weight{[int(i) for i in p]} = {weight[tuple(p)]:.6g}, not {layer.weight[tuple(p)]:.6g}" for p in places]
     names += [f"bias[{c}] = {bias[c]:.6g}, not {layer.bias[c]:.6g}" for c in np.flatnonzero(bias != layer.bias)]
     if len(places):
-        yield from _changed(CauseClass.WEIGHT, "has " + _listed(names), layer, len(names), weight=weight, bias=bias)
+        statement = "has " + _listed(names)
+        statement += "" if sure else "; or another weight changed that saw the same input"
+        yield from _changed(CauseClass.WEIGHT, statement, layer, len(names), weight=weight, bias=bias)
 
 
-def _fit(x: Array, left: Array, allowed: float) -> npt.NDArray[np.float64] | None:
-    """Changes (taps + 1,) of the weights and, last, the bias, from x (R, taps + 1); only one if that does."""
+def _fit(x: Array, left: Array, allowed: float) -> tuple[npt.NDArray[np.float64], bool] | None:
+    """Change (taps + 1,) of the weights and, last, the bias of one channel.
+
+    Args:
+        x: What each weight and the bias saw, (R, taps + 1).
+        left: What the program leaves over, (R,), in units of weight times input.
+        allowed: How far off the fit may be.
+
+    Returns:
+        The change, of one number alone if that does, and whether no other one would do as well; None if no change fits,
+        or many do.
+    """
+    close = max(allowed, CLOSE)
     power = np.square(x).sum(axis=0)
+    change = np.zeros(x.shape[1])
     alone = np.divide(left @ x, power, out=np.zeros_like(power), where=power > 0)
     off = np.abs(left[:, None] - x * alone).max(axis=0)
     best = int(off.argmin())
-    if off[best] <= max(allowed, 1e-6):
-        change = np.zeros(x.shape[1])
+    if off[best] <= close:
         change[best] = alone[best]
-        return change
+        return change, int((off <= close).sum()) == 1
     seen = power > 0
-    fitted, _, rank, _ = np.linalg.lstsq(x[:, seen], left, rcond=None)
-    if rank < seen.sum():
-        return None  # several sets of weights would do
-    change = np.zeros(x.shape[1])
-    change[seen] = fitted
-    return change
+    gram = x[:, seen].T @ x[:, seen]
+    sizes = np.linalg.eigvalsh(gram)
+    if sizes[0] <= INDEPENDENT * sizes[-1]:
+        return None
+    change[seen] = np.linalg.solve(gram, x[:, seen].T @ left)
+    return (change, True) if np.abs(left - x @ change).max() <= close else None
 
 
-def _rows(departs: Mask, usable: Mask) -> tuple[Array, Array, Array]:
+def _rows(departs: Mask, usable: Mask, most: int) -> tuple[Array, Array, Array]:
     """Neuron-steps (t, y, x) of one channel to fit on: half of them departing ones, if there are so many."""
     chosen = []
     for mask in (departs, usable & ~departs):
         places = np.flatnonzero(mask)
-        chosen.append(places[np.linspace(0, len(places) - 1, min(len(places), FIT_ROWS // 2)).astype(int)])
+        chosen.append(places[np.linspace(0, len(places) - 1, min(len(places), most // 2)).astype(int)])
     t, y, x = np.unravel_index(np.concatenate(chosen), departs.shape)
     return t, y, x
 

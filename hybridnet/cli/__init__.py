@@ -1,7 +1,7 @@
 """The command line. Each command is one small module; this one parses, dispatches and reports errors.
 
 Results go to stdout, progress and diagnostics to stderr. Exit codes: 0 done, 1 an error the user can correct (one
-line, with what to do), 2 wrong usage, 3 a check asked for by --fail-on failed, 130 interrupted.
+line, with what to do), 2 wrong usage, 3 a check failed (--fail-on, compare), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMMANDS = {
     "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",
     "demo": "make a clip (or take one) and run the whole main job on it",
-    "inspect": "tell what a video consists of and what the reader does with it, and draw a GOP",
+    "inspect": "tell how a model is split in two, or what a video consists of, and draw either",
     "transcode": "make copies of many videos that are read directly: MPEG-4, I + T P",
     "doctor": "tell what is installed, what works, and how to install the rest",
 }

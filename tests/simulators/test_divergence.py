@@ -416,6 +416,26 @@ def test_what_nothing_explains_is_unexplained() -> None:
         assert causes["mv"].kind == "unexplained", causes["mv"]
 
 
+def test_causes_that_the_record_cannot_tell_apart() -> None:
+    """Under a constant input one more of a weight is as good as ten more of the bias."""
+    program = one_pixel()
+    inputs = {"mv": np.full((N, T, 1, 3, 5), 10, np.int32)}
+    more = Fault("mv.0", change=lambda layer: replace(layer, weight=layer.weight + np.int32(1)))
+    _, causes = parted(program, run(program, inputs), run(program, inputs, more))
+    assert causes["mv"].kind == "unexplained"
+    assert "bias difference or weight difference" in causes["mv"].statement
+
+
+def test_weights_that_saw_the_same_are_both_possible() -> None:
+    program, _, _ = right_one()
+    inputs = messages(program)
+    inputs["r"] = np.repeat(inputs["r"][:, :, :1], 3, axis=2)  # three channels alike
+    fault = Fault("r.0", change=weight_changed)
+    _, causes = parted(program, run(program, inputs), run(program, inputs, fault))
+    assert causes["r"].kind == "weight difference"
+    assert "another weight" in causes["r"].statement
+
+
 def test_a_second_cause_is_not_passed_over() -> None:
     """The first cause is named; that it does not explain the rest of the window is said."""
     program = programs()[1]

@@ -23,6 +23,7 @@ from hybridnet.report.energy import DEFAULT_PROFILE, load_profile
 from hybridnet.report.onnx_counts import count_graph
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.lava.options import LavaOptions
 from hybridnet.simulators.onnx_session import Provider, Runtime
 from hybridnet.simulators.record import build_record
 from hybridnet.simulators.registry import ann_backend, spiking_backend
@@ -100,6 +101,7 @@ class Simulator:
         snn: Back-end of the spiking half: emulator, lava, onnxruntime, onnxruntime-float, torch.
         ann: Back-end of the ANN half: onnxruntime, torch.
         provider: Where ONNX Runtime runs: cpu, cuda.
+        lava: Options of the lava back-end, if that is the spiking one.
         threads: Of ONNX Runtime, torch and the emulator within an operator; torch's are those of the whole process. As
             many as each finds good if None.
 
@@ -115,6 +117,7 @@ class Simulator:
         ann: str = "onnxruntime",
         provider: Provider = "cpu",
         threads: int | None = None,
+        lava: LavaOptions | None = None,
     ) -> None:
         runtime = Runtime(provider, threads)
         if provider != "cpu" and not any(name.startswith("onnxruntime") for name in (snn, ann)):
@@ -123,7 +126,7 @@ class Simulator:
             torch.set_num_threads(threads)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
         self._names = (snn, ann)
-        self._snn = spiking_backend(snn, self.bundle, runtime)
+        self._snn = spiking_backend(snn, self.bundle, runtime, lava)
         self._ann = ann_backend(ann, self.bundle, runtime)
         self._runtime = runtime
         self._reference = TorchBackend(self.bundle.program)
@@ -226,6 +229,7 @@ def simulate(
     ann: str = "onnxruntime",
     provider: Provider = "cpu",
     threads: int | None = None,
+    lava: LavaOptions | None = None,
     **options: Unpack[RunOptions],
 ) -> Simulation:
     """Run one clip, or arrays; arguments as those of `Simulator` and of `Simulator.run`.
@@ -233,4 +237,4 @@ def simulate(
     Raises:
         HybridNetError: With what to do about it.
     """
-    return Simulator(bundle, snn=snn, ann=ann, provider=provider, threads=threads).run(source, **options)
+    return Simulator(bundle, snn=snn, ann=ann, provider=provider, threads=threads, lava=lava).run(source, **options)

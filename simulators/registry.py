@@ -13,6 +13,7 @@ from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
 from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 from hybridnet.simulators.lava.backend import LavaBackend
+from hybridnet.simulators.lava.options import LavaOptions
 from hybridnet.simulators.onnx_session import ANY_CPU, Runtime
 from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch_float import TorchBackend
@@ -30,12 +31,12 @@ def _torch_ann(bundle: Bundle, _: Runtime) -> AnnBackend:
     return TorchAnnBackend(split.ann, split.ann_inputs)
 
 
-SPIKING: dict[str, Callable[[Bundle, Runtime], SpikingBackend]] = {
-    "emulator": lambda bundle, _: Emulator(bundle.fixed),
-    "lava": lambda bundle, _: LavaBackend(bundle.net_paths),
-    "onnxruntime": lambda bundle, runtime: OnnxSpikingBackend(bundle.onnx_fixed_path, bundle.fixed, runtime),
-    "onnxruntime-float": lambda bundle, runtime: OnnxSpikingBackend(bundle.onnx_float_path, bundle.program, runtime),
-    "torch": lambda bundle, _: TorchBackend(bundle.program),
+SPIKING: dict[str, Callable[[Bundle, Runtime, LavaOptions], SpikingBackend]] = {
+    "emulator": lambda bundle, *_: Emulator(bundle.fixed),
+    "lava": lambda bundle, _, options: LavaBackend(bundle.net_paths, **options),
+    "onnxruntime": lambda bundle, runtime, _: OnnxSpikingBackend(bundle.onnx_fixed_path, bundle.fixed, runtime),
+    "onnxruntime-float": lambda bundle, runtime, _: OnnxSpikingBackend(bundle.onnx_float_path, bundle.program, runtime),
+    "torch": lambda bundle, *_: TorchBackend(bundle.program),
 }
 
 ANN: dict[str, Callable[[Bundle, Runtime], AnnBackend]] = {
@@ -44,11 +45,15 @@ ANN: dict[str, Callable[[Bundle, Runtime], AnnBackend]] = {
 }
 
 
-def spiking_backend(name: str, bundle: Bundle, runtime: Runtime = ANY_CPU) -> SpikingBackend:
-    """The simulator of the spiking half called `name`."""
+def spiking_backend(
+    name: str, bundle: Bundle, runtime: Runtime = ANY_CPU, lava: LavaOptions | None = None
+) -> SpikingBackend:
+    """The simulator of the spiking half called `name`; `lava` only if that is lava."""
     if name not in SPIKING:
         raise ConfigError("snn", name, ", ".join(SPIKING))
-    return SPIKING[name](bundle, runtime)
+    if lava and name != "lava":
+        raise ConfigError("snn", name, "lava, as options of Lava are given")
+    return SPIKING[name](bundle, runtime, lava or {})
 
 
 def ann_backend(name: str, bundle: Bundle, runtime: Runtime = ANY_CPU) -> AnnBackend:

@@ -17,14 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="MPEG-4 or H.264 files, or .npz files of the model's inputs by name, (N, …)")  # fmt: skip
     parser.add_argument("--bundle", type=Path, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
-    parser.add_argument("--snn", default="emulator", choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
+    parser.add_argument("--snn", default="emulator",
+                        choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
                         help="back-end of the spiking half (default: emulator)")  # fmt: skip
+    parser.add_argument("--lava-conv", choices=["fast", "stock"],
+                        help="who convolves in Lava, ours or Lava's own; equal bits (default: fast)")  # fmt: skip
+    parser.add_argument("--lava-config", choices=["sim", "loihi2-hw"],
+                        help="Lava on the CPU, or on the chip by Intel's extension (default: sim)")  # fmt: skip
     parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
                         help="back-end of the ANN half (default: onnxruntime)")  # fmt: skip
     parser.add_argument("--provider", default="cpu", choices=["cpu", "cuda"],
                         help="where ONNX Runtime runs; an error if it cannot (default: cpu)")  # fmt: skip
     parser.add_argument("--threads", type=int, metavar="N",
-                        help="threads of ONNX Runtime, torch and the emulator (default: as many as there are cores)")  # fmt: skip
+                        help="threads of ONNX Runtime, torch and the emulator (default: one per core)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled per clip (default: 8)")
     parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
                         help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
@@ -49,9 +54,15 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.report.data import to_json
     from hybridnet.report.render_text import render_text
     from hybridnet.simulation import Simulator
+    from hybridnet.simulators.lava.options import LavaOptions
 
+    lava = LavaOptions()
+    if args.lava_conv is not None:
+        lava["conv"] = args.lava_conv
+    if args.lava_config is not None:
+        lava["run_config"] = args.lava_config
     simulator = Simulator(
-        args.bundle, snn=args.snn, ann=args.ann, provider=args.provider, threads=args.threads
+        args.bundle, snn=args.snn, ann=args.ann, provider=args.provider, threads=args.threads, lava=lava
     )
     records = []
     if args.output is not None and len(args.sources) > 1:

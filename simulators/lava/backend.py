@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +15,13 @@ from hybridnet.errors import BackendError
 from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import Array, SpikingResult
 from hybridnet.simulators.lava.compat import lava_is_installed, missing_lava
+from hybridnet.simulators.lava.options import ConvModel, RunConfig, choose_conv
+from hybridnet.simulators.lava.supervise import run_worker
 from hybridnet.simulators.quantise import quantise_input
 
 TIMEOUT_S = 3600.0
-OUTPUT_LINES = 40
-"""How much of the worker's output an error carries."""
 
 AnyLayer = ConvLIFLayer | FixedConvLIF
-
-GRACE_S = 5.0
-"""How long the worker's processes may take to end after being asked."""
 
 
 class LavaBackend:
@@ -41,17 +32,27 @@ class LavaBackend:
     Args:
         net_files: Per stream, its file of `hybridnet.deploy.netx.write_net`.
         fixed_point: Run the integers, else the float originals in float64.
+        conv: Who adds up in Lava's `Conv` processes: our compiled loop or Lava's own SciPy. In fixed point both give
+            the same bits. None is `fast`, and on the chip neither.
+        run_config: Lava's CPU simulator or, with Intel's extension, the chip; the latter could not be tried.
         timeout_s: Seconds after which a run is given up.
 
     Raises:
         BundleError: If a file cannot be used.
-        MissingBackendError: If Lava is not installed.
+        ConfigError: If an option is unknown, or excluded by another.
+        MissingBackendError: If Lava, or Intel's extension of it, is not installed.
     """
 
     name = "lava"
 
     def __init__(
-        self, net_files: Mapping[str, Path], *, fixed_point: bool = True, timeout_s: float = TIMEOUT_S
+        self,
+        net_files: Mapping[str, Path],
+        *,
+        fixed_point: bool = True,
+        conv: ConvModel | None = None,
+        run_config: RunConfig = "sim",
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         if not lava_is_installed():
             raise missing_lava("lava-nc or lava-dl is missing")
@@ -63,6 +64,8 @@ class LavaBackend:
             fixed if fixed_point else in_float for in_float, fixed, _ in programs
         ]
         self._steps = [steps for _, _, steps in programs]
+        conv = choose_conv(conv, run_config, self._streams)
+        self._network = {"fixed_point": fixed_point, "conv": conv, "run_config": run_config}
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
         """Run all streams over N windows.
@@ -75,22 +78,23 @@ class LavaBackend:
             The result; `latency_ms` leaves out the start of the worker and of Lava's processes.
 
         Raises:
-            BackendError: If an input is missing or has a wrong shape, or the worker fails or takes too long; the error
-                then carries the end of its output.
+            BackendError: If an input is missing or has a wrong shape, or the worker fails or takes too long. Where it
+                failed is a note of the exception.
             RangeError: If an input is not finite.
         """
         fed, clipped = self._messages(inputs)
         with tempfile.TemporaryDirectory(prefix="hybridnet-lava-") as name:
             folder = Path(name)
             request = {
-                "fixed_point": self.fixed_point,
+                "network": self._network,
                 "record_potentials": record_potentials,
+                "parent": os.getpid(),
                 "nets": [str(path) for path in self._nets],
             }
             (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
             for index, stream in enumerate(self._streams):
                 np.save(folder / f"{index}.input.npy", fed[stream.name], allow_pickle=False)
-            _run_worker(folder, self._timeout_s)
+            run_worker(folder, self._timeout_s)
             return self._collect(folder, fed, clipped)
 
     def _messages(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, int]]:
@@ -134,49 +138,3 @@ class LavaBackend:
             overflows=overflows,
             clipped_inputs=clipped,
         )
-
-
-def _run_worker(folder: Path, timeout_s: float) -> None:
-    """Run the worker to its end; whatever happens, none of its processes and no shared memory is left.
-
-    Raises:
-        BackendError: If it fails or takes longer than `timeout_s`.
-    """
-    worker = subprocess.Popen(  # noqa: S603 - our own module, with our own interpreter
-        [sys.executable, "-P", "-m", "hybridnet.simulators.lava.worker", str(folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # a process group of its own, to be ended as a whole
-    )
-    output: deque[str] = deque(maxlen=OUTPUT_LINES)
-    reader = threading.Thread(target=output.extend, args=(worker.stdout,), daemon=True)
-    reader.start()
-    problem = ""
-    try:
-        if worker.wait(timeout_s):
-            problem = f"the worker failed (exit code {worker.returncode})"
-    except subprocess.TimeoutExpired:
-        problem = f"the worker took more than {timeout_s:g} s"
-    finally:
-        _end_group(worker, reader)
-    if problem:
-        raise BackendError(problem + ":\n" + "".join(output).rstrip(), where="lava")
-
-
-def _end_group(worker: subprocess.Popen[str], reader: threading.Thread) -> None:
-    """End what is left of the worker's process group.
-
-    All of its processes hold its output open, so that the end of the reader tells that all have ended. Python's tracker
-    of shared memory is one of them; it ignores SIGTERM, and removes what the others have left once they are gone.
-    """
-    if worker.poll() == 0:
-        reader.join(GRACE_S)
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if reader.is_alive():
-            with suppress(ProcessLookupError):  # all have ended since
-                os.killpg(worker.pid, sign)
-            reader.join(GRACE_S)
-    worker.wait()

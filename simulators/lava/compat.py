@@ -1,7 +1,8 @@
 """The one place that mends Lava for a living Python.
 
-lava-nc 0.10.0 and lava-dl 0.6.0 are archived and declare Python 3.10 only. Three mends let their own test suites pass
-on Python 3.11 to 3.13 with numpy 2; each touches only what its comment names. Importing this module imports no Lava.
+lava-nc 0.10.0 and lava-dl 0.6.0 are archived and declare Python 3.10 only. Five mends let their own tests of what is
+used here pass on Python 3.11 with numpy 2.4 (`make test-lava-stock`); each touches only what its docstring names.
+Importing this module imports no Lava.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def import_lava() -> None:
     """
     try:
         with _hashable_var_model(), _no_object_detection():
-            importlib.import_module("lava.lib.dl.netx.hdf5")
+            _scalars_from_arrays(importlib.import_module("lava.lib.dl.netx.hdf5"))
             _widen_conv_arithmetic(importlib.import_module("lava.proc.conv.utils"))
+            _reshape_by_position(importlib.import_module("lava.magma.core.process.ports.ports"))
     except ModuleNotFoundError as error:
         raise missing_lava(f"{error.name} is missing") from error
 
@@ -111,3 +113,18 @@ def _widen_conv_arithmetic(conv_utils: Any) -> None:
         return original(input_, weight, widen(kernel_size), widen(stride), widen(padding), widen(dilation), int(groups))
 
     conv_utils.conv = conv
+
+
+def _scalars_from_arrays(hdf5: Any) -> None:
+    """Let netx say int() to an array of one element, the scale and offset of an input layer; numpy 2.4 refuses it."""
+    hdf5.int = lambda value: int(np.asarray(value).item())
+
+
+def _reshape_by_position(ports: Any) -> None:
+    """Reshape what a port carries, between netx's flatten and dense; numpy 2.4 dropped the keyword `newshape`."""
+
+    def reshape(shape: tuple[int, ...]) -> Callable[[Any], Any]:
+        return lambda data: np.reshape(data, shape)
+
+    ports.ReshapePort.get_transform_func_fwd = lambda port: reshape(port.shape)
+    ports.ReshapePort.get_transform_func_bwd = lambda port: reshape(port.old_shape)

@@ -13,9 +13,12 @@ import numpy as np
 
 from hybridnet.deploy.netx import read_net
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import DECAY_ONE, MESSAGE_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.partition.program import DECAY_ONE, MESSAGE_MAX, POTENTIAL_SHIFT, FixedConvLIF
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.compat import import_lava
+from hybridnet.simulators.lava.options import ConvModel, RunConfig
+from hybridnet.simulators.lava.probe import AnyLayer, Wire
+from hybridnet.simulators.lava.shared_memory import check_space
 
 import_lava()  # mends what the imports below need
 
@@ -23,16 +26,18 @@ from lava.lib.dl.netx import hdf5  # noqa: E402
 from lava.lib.dl.netx.blocks.models import AbstractPyBlockModel, PyConvModel  # noqa: E402
 from lava.lib.dl.netx.blocks.process import Conv  # noqa: E402
 from lava.magma.core.decorator import implements, requires, tag  # noqa: E402
+from lava.magma.core.process.variable import Var  # noqa: E402
 from lava.magma.core.resources import CPU  # noqa: E402
 from lava.magma.core.run_conditions import RunSteps  # noqa: E402
-from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg  # noqa: E402
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol  # noqa: E402
+from lava.proc.conv.process import Conv as Synapse  # noqa: E402
+from lava.proc.io.extractor import VarWire  # noqa: E402
 from lava.proc.io.source import RingBuffer  # noqa: E402
 from lava.proc.lif.process import LIFReset  # noqa: E402
 
+from hybridnet.simulators.lava.fast_conv import fast_model  # noqa: E402
 from hybridnet.simulators.lava.neuron.soft_reset_lif import SoftResetLIF  # noqa: E402
-
-AnyLayer = ConvLIFLayer | FixedConvLIF
 
 CHANNEL_SLOTS = 2
 """Messages that a channel holds. Lava's default, 64, fills shared memory with large layers."""
@@ -55,16 +60,21 @@ class Network(hdf5.Network):  # type: ignore[misc]
     Args:
         path: A file of `hybridnet.deploy.netx.write_net`.
         fixed_point: Run the integers, else the float originals in float64.
+        conv: Who adds up the synaptic input.
+        run_config: The CPU simulator or the chip.
 
     Raises:
         BundleError: If the file cannot be used.
         RangeError: If a layer does not fit Lava's registers.
     """
 
-    def __init__(self, path: Path, *, fixed_point: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, fixed_point: bool = True, conv: ConvModel = "fast", run_config: RunConfig = "sim"
+    ) -> None:
         in_float, in_integers, self.steps = read_net(path)
         self.stream = in_integers if fixed_point else in_float
-        self._run_config = _run_config(fixed_point=fixed_point)
+        self._run_config = _run_config(run_config, conv, fixed_point=fixed_point)
+        self._wires: list[VarWire] = []
         super().__init__(
             net_config=str(path),
             input_message_bits=INPUT_MESSAGE_BITS,
@@ -116,9 +126,22 @@ class Network(hdf5.Network):  # type: ignore[misc]
         source.s_out.connect(self.inp)
         return steps
 
+    def wire(self, var: Var) -> Wire:
+        """A channel that carries a whole variable out after each step; `Var.get` would send it number by number."""
+        wire = VarWire(buffer_size=CHANNEL_SLOTS)
+        wire.connect_var(var)
+        self._wires.append(wire)
+        return wire
+
     def build(self) -> None:
-        """Start the operating system's processes, one per Lava process; connect everything before."""
+        """Start the operating system's processes, one per Lava process; connect everything before.
+
+        Raises:
+            BackendError: If shared memory would not do.
+        """
         self.create_runtime(self._run_config, compile_config={"pypy_channel_size": CHANNEL_SLOTS})
+        messengers = [self.runtime._messaging_infrastructure, *(wire._multi_processing for wire in self._wires)]
+        check_space(segment for one in messengers for segment in one.smm._shared_memory_handles)
 
     def start(self, steps: int) -> None:
         """Run in the background; what is connected must be received while it runs, else it waits."""
@@ -132,12 +155,14 @@ class PyNetworkModel(AbstractPyBlockModel):  # type: ignore[misc]
     """A network is nothing but its layers."""
 
 
-def _run_config(*, fixed_point: bool) -> Loihi2SimCfg:
+def _run_config(name: RunConfig, conv: ConvModel, *, fixed_point: bool) -> Loihi2SimCfg | Loihi2HwCfg:
     """Which models Lava chooses: integers or float64, for every process of a `Network`."""
-    if fixed_point:
-        return Loihi2SimCfg(select_tag="fixed_pt")
     # netx tags its blocks as fixed point only, although they contain no arithmetic.
-    return Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map={Conv: PyConvModel})
+    exceptions: dict[Any, Any] = {} if fixed_point else {Conv: PyConvModel}
+    if conv == "fast":
+        exceptions[Synapse] = fast_model(fixed_point=fixed_point)
+    config = Loihi2SimCfg if name == "sim" else Loihi2HwCfg
+    return config(select_tag="fixed_pt" if fixed_point else "floating_pt", exception_proc_model_map=exceptions)
 
 
 def _lava_weight(weight: Array) -> Array:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from hybridnet.errors import RangeError
 from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
 from hybridnet.simulators.interface import Array
-from hybridnet.simulators.lava.compat import import_lava
-from hybridnet.simulators.lava.network import CHANNEL_SLOTS, AnyLayer
 
-import_lava()  # mends what the imports below need
-
-from lava.lib.dl.netx.blocks.process import Conv  # noqa: E402
-from lava.magma.core.process.variable import Var  # noqa: E402
-from lava.proc.io.extractor import VarWire  # noqa: E402
+AnyLayer = ConvLIFLayer | FixedConvLIF
 
 LIF_INPUT_LIMIT = 2**17
 """Stock LIF wraps synaptic input of this size or more, shifted by POTENTIAL_SHIFT, instead of saturating."""
+
+
+class Wire(Protocol):
+    """A channel that carries a whole variable of a process out after each time step."""
+
+    def receive(self) -> Array:
+        """What the variable held after the next time step; blocks until it is there."""
 
 
 class Probe(Protocol):
@@ -35,26 +36,24 @@ class Probe(Protocol):
 class SoftResetProbe:
     """Our neuron holds what we want."""
 
-    def __init__(self, block: Conv, layer: AnyLayer) -> None:
-        self._v = _wire(block.neuron.v)
-        self._overflows = _wire(block.neuron.overflows) if isinstance(layer, FixedConvLIF) else None
+    def __init__(self, network: Any, block: Any, layer: AnyLayer) -> None:
+        self._layer, self._exact = layer, network.wire(block.neuron.exact)
 
     def receive(self) -> None:
         """Take what the layer holds after the next time step; blocks until it is there."""
-        self._last = self._v.receive()
-        self._saturated = int(self._overflows.receive()[0]) if self._overflows else 0
+        self._last = self._exact.receive()
 
     def potential(self, *, window_starts: bool) -> tuple[Array, int]:
         """Potential, u or v, of the step received last, (W, H, C), and how many of its values saturated."""
-        return self._last, self._saturated
+        return _saturate(self._last) if isinstance(self._layer, FixedConvLIF) else (self._last, 0)
 
 
 class HardResetProbe:
     """Stock LIF holds v from after its reset; v from before it follows from the synaptic input and v a step ago."""
 
-    def __init__(self, block: Conv, layer: AnyLayer) -> None:
+    def __init__(self, network: Any, block: Any, layer: AnyLayer) -> None:
         self._layer = layer
-        self._v, self._a_next = _wire(block.neuron.v), _wire(block.synapse.a_buf)
+        self._v, self._a_next = network.wire(block.neuron.v), network.wire(block.synapse.a_buf)
         self._after_reset = self._input_next = np.zeros(block.shape)
 
     def receive(self) -> None:
@@ -81,18 +80,15 @@ class HardResetProbe:
             )
         # Exact: the product stays below 2^36, far from where float64 skips integers.
         retained = np.trunc((DECAY_ONE - layer.decay) * before / DECAY_ONE)
-        exact = retained + (self._input + layer.bias) * 2**POTENTIAL_SHIFT
-        saturated = np.clip(exact, -POTENTIAL_MAX, POTENTIAL_MAX)
-        return saturated, int(np.count_nonzero(saturated != exact))
+        return _saturate(retained + (self._input + layer.bias) * 2**POTENTIAL_SHIFT)
 
 
-def probe(block: Conv, layer: AnyLayer) -> Probe:
-    """Connect a probe to one layer of a network that does not run yet."""
-    return SoftResetProbe(block, layer) if layer.reset == "soft" else HardResetProbe(block, layer)
+def probe(network: Any, block: Any, layer: AnyLayer) -> Probe:
+    """Connect a probe to one layer of a `Network` that does not run yet."""
+    return (SoftResetProbe if layer.reset == "soft" else HardResetProbe)(network, block, layer)
 
 
-def _wire(var: Var) -> VarWire:
-    """A channel that carries a whole array out after each time step; `Var.get` would send it element by element."""
-    wire = VarWire(buffer_size=CHANNEL_SLOTS)
-    wire.connect_var(var)
-    return wire
+def _saturate(exact: Array) -> tuple[Array, int]:
+    """Potentials clipped to 24 bits, and how many were."""
+    saturated = np.clip(exact, -POTENTIAL_MAX, POTENTIAL_MAX)
+    return saturated, int(np.count_nonzero(saturated != exact))

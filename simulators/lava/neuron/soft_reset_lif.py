@@ -67,8 +67,8 @@ class SoftResetLIF(AbstractProcess):  # type: ignore[misc]
         self.vth = Var(shape=(1,), init=vth)
         self.dv = Var(shape=(1,), init=dv)
         self.bias = Var(shape=bias.shape, init=bias)
-        # How many neurons saturated in this step: ±POTENTIAL_MAX alone does not tell a clipped v from a reached one.
-        self.overflows = Var(shape=(1,), init=0)
+        # v before it saturated: ±POTENTIAL_MAX alone does not tell a clipped v from a reached one.
+        self.exact = Var(shape=shape, init=0)
 
 
 class AbstractSoftResetModel(PyLoihiProcessModel):  # type: ignore[misc]
@@ -88,7 +88,7 @@ class AbstractSoftResetModel(PyLoihiProcessModel):  # type: ignore[misc]
         self.s_out.send(self.fired())
 
     def integrate(self, a: np.ndarray[Any, Any]) -> None:
-        """Advance v by the synaptic input a, (W, H, C)."""
+        """Advance v, and `exact`, by the synaptic input a, (W, H, C)."""
         raise NotImplementedError
 
     def fired(self) -> np.ndarray[Any, Any]:
@@ -108,11 +108,11 @@ class PySoftResetModelFloat(AbstractSoftResetModel):
     vth: np.ndarray[Any, Any] = LavaPyType(np.ndarray, float)
     dv: np.ndarray[Any, Any] = LavaPyType(np.ndarray, float)
     bias: np.ndarray[Any, Any] = LavaPyType(np.ndarray, float)
-    overflows: np.ndarray[Any, Any] = LavaPyType(np.ndarray, float)
+    exact: np.ndarray[Any, Any] = LavaPyType(np.ndarray, float)
 
     def integrate(self, a: np.ndarray[Any, Any]) -> None:
-        """Advance v by the synaptic input a, (W, H, C)."""
-        self.v[:] = a + self.bias + (1 - self.dv) * self.v - self.vth * self.fired()
+        """Advance v by the synaptic input a, (W, H, C); float does not saturate."""
+        self.exact[:] = self.v[:] = a + self.bias + (1 - self.dv) * self.v - self.vth * self.fired()
 
     def fired(self) -> np.ndarray[Any, Any]:
         """Whether v is above the threshold, (W, H, C)."""
@@ -131,16 +131,15 @@ class PySoftResetModelFixed(AbstractSoftResetModel):
     vth: np.ndarray[Any, Any] = LavaPyType(np.ndarray, np.int64, precision=17)
     dv: np.ndarray[Any, Any] = LavaPyType(np.ndarray, np.int64, precision=13)
     bias: np.ndarray[Any, Any] = LavaPyType(np.ndarray, np.int64, precision=13)
-    overflows: np.ndarray[Any, Any] = LavaPyType(np.ndarray, np.int64, precision=32)
+    exact: np.ndarray[Any, Any] = LavaPyType(np.ndarray, np.int64, precision=32)
 
     def integrate(self, a: np.ndarray[Any, Any]) -> None:
-        """Advance v by the synaptic input a, (W, H, C)."""
+        """Advance v, and `exact`, by the synaptic input a, (W, H, C)."""
         retained = (2**DECAY_BITS - self.dv) * np.abs(self.v) >> DECAY_BITS  # of |v|: truncates toward zero
         current = (a + self.bias) << POTENTIAL_SHIFT
         reset = (self.vth << POTENTIAL_SHIFT) * self.fired()
-        exact = np.sign(self.v) * retained + current - reset
-        self.v[:] = np.clip(exact, -POTENTIAL_MAX, POTENTIAL_MAX)
-        self.overflows[:] = np.count_nonzero(self.v != exact)
+        self.exact[:] = np.sign(self.v) * retained + current - reset
+        self.v[:] = np.clip(self.exact, -POTENTIAL_MAX, POTENTIAL_MAX)
 
     def fired(self) -> np.ndarray[Any, Any]:
         """Whether v is above the threshold, (W, H, C)."""

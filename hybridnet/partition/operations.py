@@ -1,4 +1,4 @@
-"""Operations that are no part of the spiking half: what they give, and what kind they are when they stand in its way."""
+"""Operations outside the spiking half: what they give, and of what kind they are where they stand in its way."""
 
 from __future__ import annotations
 

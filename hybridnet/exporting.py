@@ -215,14 +215,14 @@ def export_module(
 def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bool, progress: Progress) -> files.Bundle:
     """Cut, quantise, write, measure."""
     split = partition(source.model, source.examples)
-    outputs = _output_names(split, source)
+    outputs = output_names(split, source.examples, source.labels)
     calibration = source.calibrate()
     fixed = quantise_program(split.program, observe(split, calibration.inputs))
     with atomic_folder(path, overwrite=overwrite) as folder:
         progress("writing the spiking half", 0, 1)
         files.write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
-        export_ann(split, _two_views(split, source.examples), folder / files.ANN, outputs=outputs, opset=opset)
+        export_ann(split, ann_examples(split, source.examples), folder / files.ANN, outputs=outputs, opset=opset)
         source.write_weights(folder / files.CHECKPOINT)
         nets = {s.name: folder / files.net_file(s.name) for s in split.program.streams} if lava else None
         parity = measure_parity(
@@ -262,27 +262,25 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
 
 
 @torch.no_grad()
-def _output_names(split: Partition, source: _Source) -> tuple[str, ...]:
+def output_names(split: Partition, examples: Tensors, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:
     """Run the example once: what does the model return, and do the labels fit?
 
     Raises:
         ModelError: If an output has no views, or there are labels and it is no (N, classes).
     """
-    views = len(next(iter(source.examples.values())))
-    outputs = named_outputs(split.run(source.examples), OUTPUT if source.labels is None else LOGITS)
+    views = len(next(iter(examples.values())))
+    outputs = named_outputs(split.run(examples), OUTPUT if labels is None else LOGITS)
     for name, tensor in outputs.items():
         if tensor.ndim == 0 or len(tensor) != views:
-            raise ModelError(
-                f"{name} is {tuple(tensor.shape)} for {views} views", where=source.name, remedy="Return (N, …)"
-            )
-    if source.labels is not None:
+            raise ModelError(f"is {tuple(tensor.shape)} for {views} views", where=name, remedy="Return (N, …)")
+    if labels is not None:
         shapes = {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
-        if shapes != {LOGITS: (len(source.labels),)}:
-            raise ModelError(f"{len(source.labels)} labels do not fit what it returns, {shapes}", where=source.name)
+        if shapes != {LOGITS: (len(labels),)}:
+            raise ModelError(f"{len(labels)} labels do not fit what the model returns, {shapes}", where="labels")
     return tuple(outputs)
 
 
-def _two_views(split: Partition, examples: Tensors) -> dict[str, Tensor]:
+def ann_examples(split: Partition, examples: Tensors) -> dict[str, Tensor]:
     """An example for the ANN half, of two views: a dimension of 1 would be taken for a constant."""
     own = {name: torch.cat((tensor[:1], tensor[-1:])) for name, tensor in examples.items()}
     return own | {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}

@@ -128,6 +128,7 @@ def measure_parity(
     )
 
 
+@torch.no_grad()
 def trace(split: Partition, view: Mapping[str, Tensor]) -> dict[str, LIFState]:
     """Potentials u and spikes o of every layer and step of the model's own spiking modules, (1, T, C, H, W) each."""
     return {

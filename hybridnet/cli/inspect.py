@@ -1,110 +1,39 @@
-"""`hybridnet inspect`."""
+"""`hybridnet inspect`: a video, or a model: a checkpoint, weights with --model, or a bundle."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from hybridnet.config import PreprocessConfig
-    from hybridnet.video.statistics import Inspection, Lengths
-
-BAR = 30
-"""Characters of the longest bar of a histogram."""
-
-LISTED_LENGTHS = 8
-"""Lengths of GOPs that are listed; the rarer ones are summed up."""
+from hybridnet.cli import inspect_model, inspect_video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("video", type=Path, metavar="VIDEO", help="the file")
-    parser.add_argument(
-        "--config", default="tiny", metavar="NAME_OR_YAML", help="frame size, GOP and clip (default: tiny)"
-    )
-    parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
-                        help="when to transcode; `always` admits every codec (default: auto)")  # fmt: skip
+    parser.add_argument("path", type=Path, metavar="PATH", help="a video, a checkpoint or the folder of a bundle")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers; - for stdout, instead of text")
-    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw one GOP as the reader delivers it")
-    parser.add_argument("--gop", type=int, metavar="N", help="the GOP to draw, from 0 (default: the middle one)")
+    inspect_model.add_arguments(parser)
+    inspect_video.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the file, tell, and draw a GOP if asked."""
-    import dataclasses
-    import json
+    """Look at the content, refuse options of the other kind, and go there."""
+    from hybridnet.errors import ConfigError
 
-    from hybridnet.config import load_experiment
-    from hybridnet.files import write_text
-    from hybridnet.video.statistics import inspect
-
-    preprocess = load_experiment(args.config).model.preprocess
-    inspection = inspect(args.video, preprocess, transcode=args.transcode)
-    as_json = json.dumps(dataclasses.asdict(inspection), indent=1, allow_nan=False) + "\n"
-    if str(args.json) == "-":
-        sys.stdout.write(as_json)
-    else:
-        sys.stdout.write(render(inspection, preprocess))
-        if args.json is not None:
-            write_text(args.json, as_json)
-            sys.stdout.write(f"Wrote {args.json}\n")
-    if args.plot is not None:
-        from hybridnet.cli.console import say
-        from hybridnet.video.plot import plot_gop
-        from hybridnet.video.reader import open_clip
-
-        with open_clip(args.video, preprocess, transcode=args.transcode) as clip:
-            plot_gop(clip, clip.gop_count // 2 if args.gop is None else args.gop, args.plot)
-        say(f"hybridnet: wrote {args.plot}")
-    return 0
+    model = is_model(args.path)
+    other, kind = (inspect_video, "a video") if model else (inspect_model, "a checkpoint or a bundle")
+    for option in other.OPTIONS:
+        if getattr(args, option) is not None:
+            raise ConfigError(option, str(getattr(args, option)), f"with {kind}, which {args.path} is not")
+    return (inspect_model if model else inspect_video).run(args)
 
 
-def render(inspection: Inspection, preprocess: PreprocessConfig) -> str:
-    """An inspection as aligned text."""
-    i, s, a = inspection, inspection.stream, inspection.accumulated
-    rate = "" if s.frames_per_s is None else f" at {s.frames_per_s:.4g} frames/s"
-    view = f"{i.gops} GOPs of I+{i.steps}P"
-    size = f"{preprocess.frame_width}×{preprocess.frame_height}"
-    reader = f"transcodes it to {size} in {i.opening_s:.2f} s" if i.transcoded else "reads it directly"
-    reader += f", {view}" + (f": {i.reason}" if i.reason else "")
-    pictures = ", ".join(f"{count:,} {kind}" for kind, count in s.picture_types.items())
-    intra = "no vectors" if s.intra_share is None else f"{s.intra_share:.1%} of the blocks of P-frames"
-    if s.p_frames_without_vectors:
-        intra += f"; P-frames without a vector, left out: {s.p_frames_without_vectors}"
-    rows = [
-        ("File", i.path),
-        (
-            "Codec",
-            f"{i.codec}, {i.width}×{i.height}, {i.frames:,} frames{rate}, {i.bits_per_frame / 1000:.1f} kbit each",
-        ),
-        ("Reader", reader),
-        ("Pictures", pictures),
-        ("Corrupt", f"{s.corrupt_frames:,} frames"),
-        ("GOP", i.gop),
-        *(("", line) for line in _histogram(s.gop_lengths)),
-        ("Intra", intra),
-        ("Motion", f"{'mean':>8}{'p50':>8}{'p90':>8}{'p99':>8}"),
-        ("  |τ|", _lengths(s.motion_px) + "  px, blocks of P-frames of the file"),
-        ("  |Π|", _lengths(a.length_px) + f"  px, accumulated, at the end of {a.gops} GOPs as read"),
-        ("Saturated", f"{a.saturated_share:.1%} of pixels at the end of a GOP are beyond ±{a.clip_px:g} px at {size}"),
-    ]
-    if i.rotation_degrees:
-        rows.insert(3, ("Rotation", f"the reader turns views by {i.rotation_degrees}° to stand upright"))
-    return "".join(f"{name:<11}{text}".rstrip() + "\n" for name, text in rows)
-
-
-def _lengths(lengths: Lengths | None) -> str:
-    if lengths is None:
-        return f"{'–':>8}" * 4
-    return f"{lengths.mean:8.2f}{lengths.p50:8.2f}{lengths.p90:8.2f}{lengths.p99:8.2f}"
-
-
-def _histogram(lengths: dict[int, int]) -> list[str]:
-    """A bar for each of the most frequent lengths of GOPs."""
-    listed = sorted(sorted(lengths, key=lambda length: -lengths[length])[:LISTED_LENGTHS])
-    most = max(lengths.values(), default=1)
-    lines = [f"{n:>5} frames  {'█' * max(1, round(BAR * lengths[n] / most))} {lengths[n]:,}" for n in listed]
-    others = sum(lengths.values()) - sum(lengths[n] for n in listed)
-    return lines + ([f"of {len(lengths) - len(listed)} other lengths  {others:,}"] if others else [])
+def is_model(path: Path) -> bool:
+    """Whether it is a folder, or a zip file as torch writes them; everything else is left to the video reader."""
+    if path.is_dir():
+        return True
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return path.suffix == ".pt"  # missing or damaged: the error then speaks of checkpoints
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("data.pkl") for name in archive.namelist())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hybridnet.cli import main
-from hybridnet.cli.inspect import render
+from hybridnet.cli.inspect_video import render
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError
 from hybridnet.video import make_clip, open_clip

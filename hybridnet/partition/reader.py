@@ -165,7 +165,7 @@ class _Reader:
 
     def _window(self, node: fx.Node, neuron: Neuron, layer: SpikingLayer, x: Frames) -> Any:
         if not x.is_whole(time_first=True):
-            self.out.disordered.append(Trouble(node, "it takes all steps in order, time first, (T, B, C, H, W)"))
+            self.out.disordered.append(Trouble(node, "it takes all steps in order, time first, (T, B, …), and inputs are (B, T, …)"))
         if layer.done:
             self.out.repeated.append(Trouble(node, f"{layer.path} runs again"))
         layer.done = layer.source.steps
@@ -206,6 +206,8 @@ class _Reader:
             return len(args[0].shape)
         if node.target in ZEROS:
             return torch.zeros(1)
+        if node.target in ("float", "detach", "clone", "contiguous") and isinstance(args[0], Frames):
+            return args[0]
         if node.target is nn.functional.dropout and not kwargs.get("training", True):
             return args[0]
         if node.target is operator.getitem and isinstance(args[0], tuple) and isinstance(args[1], int):

@@ -38,6 +38,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> fx.GraphModule:
     try:
         graph = tracer.trace(model)
         module = fx.GraphModule(model, graph)
+        _refuse_hidden_changes(module)
         graph.eliminate_dead_code()
     except Exception as error:  # the model's own code runs here, on stand-ins for tensors: it may raise anything
         raise UntraceableError(str(error).strip() or type(error).__name__) from error
@@ -46,6 +47,16 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> fx.GraphModule:
         for name in set(vars(model)) - attributes:
             delattr(model, name)  # tensors made in forward, which torch.fx hangs on the model; the graph has them too
     return module
+
+
+def _refuse_hidden_changes(module: fx.GraphModule) -> None:
+    """Dead code is dropped, so nothing may act by changing a tensor whose new value the graph does not hand on."""
+    for node in module.graph.nodes:
+        owner = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+        name = str(getattr(node.target, "__name__", node.target))
+        in_place = getattr(owner, "inplace", False) or node.kwargs.get("inplace") or "out" in node.kwargs
+        if not node.users and (in_place or (name.endswith("_") and not name.endswith("__")) or name == "setitem"):
+            raise fx.proxy.TraceError(f"{node.name} changes a tensor in place; use what it returns")
 
 
 class _Proxy(fx.Proxy):

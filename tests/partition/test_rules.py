@@ -104,6 +104,15 @@ class Loops(Good):
         return self.head(u)
 
 
+class InPlace(Good):
+    """torch.fx would drop the operation, for nobody reads its result."""
+
+    def forward(self, x: Tensor) -> Any:
+        u = self.front(x)[1].flatten(1)
+        F.relu_(u)
+        return self.head(u)
+
+
 class WithLstm(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -313,6 +322,7 @@ BROKEN: list[tuple[str, Callable[[], nn.Module], dict[str, Tensor]]] = [
     ("R106", Twice, X),
     ("R107", DataDependent, X),
     ("R107", Loops, X),
+    ("R107", InPlace, X),
     ("R108", WithLstm, X),
     ("R108", WithConvLstm, X),
     ("R109", lambda: Layers(nn.MaxPool2d(2, ceil_mode=True), side=(3, 3)), X),

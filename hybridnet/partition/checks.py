@@ -141,12 +141,15 @@ def data_flows_one_way(model: TracedModel) -> Iterator[Violation]:
 
 
 def synapses_are_plain_convolutions(model: TracedModel) -> Iterator[Violation]:
-    """The synapses of a spiking layer are one nn.Conv2d that reads an input or spikes, padded with zeros, evenly."""
+    """The synapses of a spiking layer are one nn.Conv2d, padded evenly with zeros, or one nn.Linear on flattened maps.
+
+    They read an input or spikes.
+    """
     yield from _violations(model.reading.synapses)
     for case in model.reading.blocked:
         if classify(case, model.reading.graph) is Operation.SYNAPSE:
             module = model.reading.graph.get_submodule(str(case.value.by.target))
-            reason = why_no_synapse(module) or "it reads another convolution's result or potentials"
+            reason = why_no_synapse(module) or "it reads neither an input nor spikes (nn.Linear: flattened ones)"
             yield Violation(case.value.by.name, f"{case.node.name} needs it, but {reason}")
 
 
@@ -163,7 +166,7 @@ def parameters_are_float32(model: TracedModel) -> Iterator[Violation]:
                 yield Violation(name, f"this {kind} is {tensor.dtype}")
             elif tensor.is_quantized:
                 yield Violation(name, f"this {kind} is quantised")
-            elif tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            elif tensor.is_floating_point() and tensor.numel() and not _is_finite(tensor):
                 yield Violation(name, f"this {kind} holds numbers that are not finite")
     for name, tensor in model.inputs.items():
         if tensor.dtype != torch.float32:
@@ -215,6 +218,11 @@ def shapes_are_fixed_but_the_batch(model: TracedModel) -> Iterator[Violation]:
     Checked also by running the ANN half on tensors without data, for batches of two sizes.
     """
     yield from _violations(model.reading.fixed)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    least, most = tensor.aminmax()
+    return bool(torch.isfinite(least) and torch.isfinite(most))
 
 
 def _violations(troubles: list[Trouble]) -> Iterator[Violation]:

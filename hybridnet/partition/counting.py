@@ -24,7 +24,7 @@ def summed(node: fx.Node, args: Any, kwargs: Any) -> Count | None:
     if time is None or [d % len(x.shape) for d in dims] != [time]:
         return None
     steps = x.origin.steps
-    return Count(x.origin, frozenset(range(steps)), steps if node.target in (torch.mean, "mean") else 1)
+    return Count(x.origin, frozenset(range(steps)), steps if node.target in (torch.mean, "mean") else 1, x.flat)
 
 
 def added(args: Any) -> Count | None:
@@ -36,15 +36,15 @@ def added(args: Any) -> Count | None:
     if left is None or right is None or left == right == 0:
         return None
     if isinstance(left, Count) and isinstance(right, Count):
-        if left.origin != right.origin or left.steps & right.steps:
+        if left.origin != right.origin or left.flat != right.flat or left.steps & right.steps:
             return None
-        return Count(left.origin, left.steps | right.steps)
+        return Count(left.origin, left.steps | right.steps, flat=left.flat)
     return left if isinstance(left, Count) else right if isinstance(right, Count) else None
 
 
 def _as_count(value: Any) -> Count | int | None:
     if isinstance(value, Frames) and value.origin.kind == "spikes" and (t := value.step()) is not None:
-        return Count(value.origin, frozenset((t,)))
+        return Count(value.origin, frozenset((t,)), flat=value.flat)
     if isinstance(value, Tensor) and value.numel() == 1 and not value.any():
         return 0
     if isinstance(value, int | float) and value == 0:

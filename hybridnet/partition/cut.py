@@ -15,6 +15,9 @@ from hybridnet.partition.neurons import is_spiking
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.streams import Chain
 
+Crossing = Callable[[BridgeKind, str], fx.Node]
+"""The input of the ANN half that brings this of the layer at this path."""
+
 SUFFIX: dict[BridgeKind, str] = {"potential": "u", "spikes": "spikes", "spike_count": "count"}
 
 
@@ -85,15 +88,26 @@ def _new_inputs(
 def _made_of(
     value: object,
     graph: fx.Graph,
-    crossing: Callable[[BridgeKind, str], fx.Node],
+    crossing: Crossing,
     layer: Callable[[str], SpikingLayer],
 ) -> fx.Node | None:
     """How the ANN half makes `value` of what crosses; None if it does not come from neurons, or cannot cross."""
-    if isinstance(value, Count) and value.steps == frozenset(range(value.origin.steps)):
-        count = crossing("spike_count", value.origin.name)
-        return count if value.divisor == 1 else graph.call_function(operator.truediv, (count, value.divisor))
-    if not isinstance(value, Frames):
+    if not isinstance(value, Frames | Count):
         return None
+    made = _count(value, graph, crossing) if isinstance(value, Count) else _frames(value, graph, crossing, layer)
+    if made is None or not value.flat:
+        return made
+    return graph.call_method("flatten", (made, value.numbers.ndim if isinstance(value, Frames) else 1))
+
+
+def _count(value: Count, graph: fx.Graph, crossing: Crossing) -> fx.Node | None:
+    if value.steps != frozenset(range(value.origin.steps)):
+        return None
+    count = crossing("spike_count", value.origin.name)
+    return count if value.divisor == 1 else graph.call_function(operator.truediv, (count, value.divisor))
+
+
+def _frames(value: Frames, graph: fx.Graph, crossing: Crossing, layer: Callable[[str], SpikingLayer]) -> fx.Node | None:
     path, last = value.origin.name, value.origin.steps - 1
     if value.origin.kind == "spikes":
         return _spikes(value, graph, lambda: crossing("spikes", path))
@@ -105,9 +119,8 @@ def _made_of(
         potential, equation = crossing("potential", path), layer(path).equation
         fired = graph.call_method("select", (crossing("spikes", path), 1, last))
         if equation.reset == "soft":  # v = u − vth·o
-            return graph.call_function(
-                operator.sub, (potential, graph.call_function(operator.mul, (fired, equation.threshold)))
-            )
+            spent = graph.call_function(operator.mul, (fired, equation.threshold))
+            return graph.call_function(operator.sub, (potential, spent))
         return graph.call_function(
             operator.mul, (potential, graph.call_function(operator.sub, (1, fired)))
         )  # u·(1 − o)

@@ -7,6 +7,7 @@ matter; a result that is no longer made of whole frames is an ordinary tensor of
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,15 +49,28 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Whole frames of one origin: a tensor (…, C, H, W); `numbers` (…) holds b·T + t of each."""
+    """Whole frames of one origin: a tensor (…, C, H, W), or (…, C·H·W) if `flat`; `numbers` (…) holds their b·T + t."""
 
     origin: Origin
     numbers: Tensor
+    flat: bool = False
 
     @property
     def shape(self) -> torch.Size:
         """As the traced tensor's, with `WINDOWS` windows in the batch."""
-        return torch.Size((*self.numbers.shape, *self.origin.shape))
+        frame = (math.prod(self.origin.shape),) if self.flat else self.origin.shape
+        return torch.Size((*self.numbers.shape, *frame))
+
+    @property
+    def frame_numbers(self) -> Tensor:
+        """The traced tensor with each element's frame number for its value."""
+        ones = (1,) * (len(self.shape) - self.numbers.ndim)
+        return self.numbers.view(*self.numbers.shape, *ones).expand(self.shape)
+
+    @property
+    def places(self) -> Tensor:
+        """The traced tensor with each element's place within its frame for its value."""
+        return torch.arange(math.prod(self.origin.shape)).view(self.shape[self.numbers.ndim :]).expand(self.shape)
 
     def is_whole(self, *, time_first: bool = False) -> bool:
         """Whether this is all of the origin, (B, T, …) or (T, B, …)."""
@@ -78,6 +92,7 @@ class Count:
     origin: Origin
     steps: frozenset[int]
     divisor: int = 1
+    flat: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,7 @@ class NeuronState:
 
     origin: Origin
     step: int
+    flat: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,22 +174,20 @@ def move(carry_out: Callable[[Callable[[Frames], Tensor]], Any], origin: Origin,
     Returns:
         `Frames` for each tensor that it gives, or `Opaque` for one that is not made of whole frames.
     """
-    places = torch.arange(origin.shape[0] * origin.shape[1] * origin.shape[2]).view(origin.shape)
-    numbers = carry_out(lambda frames: frames.numbers[..., None, None, None].expand(frames.shape))
-    within = carry_out(lambda frames: places.expand(frames.shape))
+    numbers = carry_out(lambda frames: frames.frame_numbers)
+    places = carry_out(lambda frames: frames.places)
     if isinstance(numbers, Opaque):
         return numbers
     if isinstance(numbers, Tensor):
-        return _frames(numbers, within, places, origin, by)
-    return type(numbers)(_frames(n, w, places, origin, by) for n, w in zip(numbers, within, strict=True))
+        return _frames(numbers, places, origin, by)
+    return type(numbers)(_frames(n, p, origin, by) for n, p in zip(numbers, places, strict=True))
 
 
-def _frames(numbers: Tensor, within: Tensor, places: Tensor, origin: Origin, by: fx.Node) -> Frames | Opaque:
-    intact = (
-        numbers.shape[-3:] == origin.shape
-        and torch.equal(within, places.expand(within.shape))
-        and torch.equal(numbers, numbers[..., :1, :1, :1].expand(numbers.shape))
-    )
-    if intact:
-        return Frames(origin, numbers[..., 0, 0, 0])
+def _frames(numbers: Tensor, places: Tensor, origin: Origin, by: fx.Node) -> Frames | Opaque:
+    for flat, ending in ((False, 3), (True, 1)):
+        if numbers.ndim >= ending:
+            frames = Frames(origin, numbers.flatten(-ending)[..., 0], flat)
+            same_shape = frames.shape == numbers.shape
+            if same_shape and torch.equal(frames.frame_numbers, numbers) and torch.equal(frames.places, places):
+                return frames
     return Opaque(by, origin.is_behind_neurons, origin.kind == "current", timed=True, moved=True)

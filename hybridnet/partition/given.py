@@ -53,7 +53,7 @@ def attribute(value: Any, name: str, node: fx.Node) -> Any:
     """What `value.name` is."""
     if isinstance(value, NeuronState):
         numbers = whole(value.origin.steps)[:, value.step]
-        return Frames(value.origin, numbers) if name == "v" else Opaque(node, spiking=True, timed=True)
+        return Frames(value.origin, numbers, value.flat) if name == "v" else Opaque(node, spiking=True, timed=True)
     if isinstance(value, Frames) and name in ("shape", "ndim"):
         return value.shape if name == "shape" else len(value.shape)
     if isinstance(value, Frames) and name in ("device", "dtype"):

@@ -114,7 +114,9 @@ def returns_tuple(module: nn.Module) -> bool:
 
 def is_foreign_leaf(module: nn.Module) -> bool:
     """Whether tracing shows `module`, of a known library, as one node."""
-    wrapped = type(module).__module__.startswith("spikingjelly.") and isinstance(module, nn.Conv2d | nn.BatchNorm2d)
+    wrapped = type(module).__module__.startswith("spikingjelly.") and isinstance(
+        module, nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
+    )
     return wrapped or is_foreign_neuron(module) or _belongs(module, "spikingjelly", "Dropout")
 
 

@@ -29,7 +29,7 @@ from hybridnet.partition.given import as_returned, attribute, can_leave, given_b
 from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
 from hybridnet.partition.operations import opaque
 from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
-from hybridnet.partition.synapse import as_synapse, geometry_of, is_plain_norm
+from hybridnet.partition.synapse import Synapse, as_synapse, geometry_of, is_plain_norm
 from hybridnet.partition.tracing import state_after
 
 ZEROS = (torch.zeros_like, "new_zeros")
@@ -101,18 +101,17 @@ class _Reader:
             if isinstance(moved, Opaque):
                 self._ann(node, args, kwargs)
             return moved
-        if isinstance(x, Frames) and x.origin.kind == "current" and not x.origin.norm and is_plain_norm(module):
+        if isinstance(x, Frames) and x.origin.kind == "current" and not x.origin.norm and is_plain_norm(module, x):
             origin = x.origin
-            return Frames(
-                Origin("current", origin.name, origin.steps, origin.shape, origin.before, str(node.target)), x.numbers
-            )
+            normed = Origin("current", origin.name, origin.steps, origin.shape, origin.before, str(node.target))
+            return Frames(normed, x.numbers, x.flat)
         return self._ann(node, args, kwargs)
 
-    def _current(self, node: fx.Node, synapse: nn.Conv2d, x: Frames) -> Any:
-        if x.origin.kind not in ("input", "spikes"):
+    def _current(self, node: fx.Node, synapse: Synapse, x: Frames) -> Any:
+        if x.origin.kind not in ("input", "spikes") or x.flat != isinstance(synapse, nn.Linear):
             return self._ann(node, (x,), {})
         shape = geometry_of(synapse, x.origin.shape).output_shape
-        return Frames(Origin("current", str(node.target), x.origin.steps, shape, x.origin), x.numbers)
+        return Frames(Origin("current", str(node.target), x.origin.steps, shape, x.origin), x.numbers, x.flat)
 
     def _stack(self, node: fx.Node, stack: SpikingStack, x: Any) -> Any:
         layers: list[SpikingLayer] = []
@@ -126,7 +125,7 @@ class _Reader:
         return tuple(given_by(layers[r.layer], r) for r in stack.read_out)
 
     def _native(self, node: fx.Node, path: str, module: ConvLIF, x: Any) -> SpikingLayer | None:
-        if not isinstance(x, Frames) or x.origin.kind not in ("input", "spikes") or not x.is_whole():
+        if not isinstance(x, Frames) or x.origin.kind not in ("input", "spikes") or x.flat or not x.is_whole():
             self._refuse_input(node, x, f"a ConvLIF takes all steps of an input or of spikes, {EVERYTHING}")
             return None
         if path in self.out.layers:
@@ -165,14 +164,16 @@ class _Reader:
 
     def _window(self, node: fx.Node, neuron: Neuron, layer: SpikingLayer, x: Frames) -> Any:
         if not x.is_whole(time_first=True):
-            self.out.disordered.append(Trouble(node, "it takes all steps in order, time first, (T, B, …), and inputs are (B, T, …)"))
+            self.out.disordered.append(
+                Trouble(node, "it takes all steps in order, time first, (T, B, …), and inputs are (B, T, …)")
+            )
         if layer.done:
             self.out.repeated.append(Trouble(node, f"{layer.path} runs again"))
         layer.done = layer.source.steps
         last = layer.done - 1
         given = {
-            "spikes": Frames(layer.gives("spikes"), whole(layer.done, time_first=True)),
-            "state": NeuronState(layer.gives("settled"), last),
+            "spikes": Frames(layer.gives("spikes"), whole(layer.done, time_first=True), x.flat),
+            "state": NeuronState(layer.gives("settled"), last, x.flat),
         }
         return as_returned(neuron, given)
 
@@ -184,8 +185,8 @@ class _Reader:
             self.out.disordered.append(Trouble(node, f"step {t} of {layer.path} does not start from step {t - 1}"))
         layer.done += 1
         kinds: tuple[OriginKind, ...] = ("spikes", "potential", "settled")
-        given: dict[str, Any] = {kind: Frames(layer.gives(kind), x.numbers) for kind in kinds}
-        return as_returned(neuron, given | {"state": NeuronState(layer.gives("settled"), t)})
+        given: dict[str, Any] = {kind: Frames(layer.gives(kind), x.numbers, x.flat) for kind in kinds}
+        return as_returned(neuron, given | {"state": NeuronState(layer.gives("settled"), t, x.flat)})
 
     def _refuse_input(self, node: fx.Node, x: Any, otherwise: str, *, needs_synapse: bool = False) -> None:
         if isinstance(x, Opaque):
@@ -259,7 +260,7 @@ class _Reader:
         if layer.neuron is None or layer.neuron.attribute is None:
             return Opaque(node, spiking=True, timed=True)
         last = first.numbers if first.numbers.ndim == 1 else first.numbers[-1]
-        return Frames(layer.gives(layer.neuron.attribute), last)
+        return Frames(layer.gives(layer.neuron.attribute), last, first.flat)
 
     def _ann(self, node: fx.Node, args: Any, kwargs: Any) -> Any:
         """An operation of the ANN half: note what it takes of the spiking half that cannot leave."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import fx, nn
+from torch import fx
 
 from hybridnet.errors import ConfigError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.frames import Opaque, Origin, OriginKind
 from hybridnet.partition.neurons import Neuron
 from hybridnet.partition.program import ConvGeometry
+from hybridnet.partition.synapse import Synapse
 
 
 @dataclass(eq=False)
@@ -25,7 +26,7 @@ class SpikingLayer:
         current: The sum over its synapses; None for our own ConvLIF, which holds them itself.
         neuron: Its equation, for neurons of other libraries.
         native: Our own module.
-        conv: The convolution before another library's neuron.
+        conv: The weights before another library's neuron.
         done: Steps that were seen to run.
         stack: Path of the SpikingStack that holds it, if any.
     """
@@ -37,7 +38,7 @@ class SpikingLayer:
     current: Origin | None = None
     neuron: Neuron | None = None
     native: ConvLIF | None = None
-    conv: nn.Conv2d | None = None
+    conv: Synapse | None = None
     done: int = 0
     stack: str = ""
 
@@ -49,8 +50,8 @@ class SpikingLayer:
         return self.neuron
 
     @property
-    def synapse(self) -> nn.Conv2d:
-        """The convolution before another library's neuron."""
+    def synapse(self) -> Synapse:
+        """The weights before another library's neuron."""
         if self.conv is None:
             raise ConfigError(self.path, "a ConvLIF", "a neuron of another library")
         return self.conv

@@ -94,7 +94,7 @@ RULES = (
     Rule(
         "R114",
         synapses_are_plain_convolutions,
-        "Use nn.Conv2d with numbers as padding; nn.Linear is a Conv2d whose kernel is the whole map",
+        "Use nn.Conv2d with numbers as padding, or nn.Linear right behind flatten(1), on an input or on spikes",
     ),
     Rule("R115", neurons_have_an_exact_equation, "Use ConvLIF, or a setting that the reason names, and train again"),
     Rule("R116", parameters_are_float32, "Call model.float() and look for numbers that are not finite"),

@@ -64,7 +64,7 @@ def _weights(layer: SpikingLayer, modules: nn.Module) -> tuple[Tensor, Tensor]:
     if layer.native is not None:
         return layer.native.folded()
     norm = modules.get_submodule(layer.current.norm) if layer.current and layer.current.norm else None
-    return folded(layer.synapse, norm, layer.equation.gain)
+    return folded(layer.synapse, layer.geometry, norm, layer.equation.gain)
 
 
 def _path(chain: Chain) -> str:

@@ -1,61 +1,69 @@
-"""The synapses of a spiking layer: one plain 2-D convolution, with the batch norm behind it folded in."""
+"""The synapses of a spiking layer: one plain 2-D convolution, with the batch norm behind it folded in.
+
+A fully connected layer on flattened maps is such a convolution too: its kernel is the whole map.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from hybridnet.partition.frames import Frames
 from hybridnet.partition.program import ConvGeometry
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)
 """Modules that could have been meant as synapses."""
 
+Synapse = nn.Conv2d | nn.Linear
 
-def as_synapse(module: nn.Module) -> nn.Conv2d | None:
-    """`module` if it is a plain 2-D convolution that `ConvGeometry` can say; otherwise None."""
-    return module if isinstance(module, nn.Conv2d) and why_no_synapse(module) is None else None
+
+def as_synapse(module: nn.Module) -> Synapse | None:
+    """`module` if its weights are those of a plain 2-D convolution that `ConvGeometry` can say; otherwise None."""
+    return module if isinstance(module, nn.Conv2d | nn.Linear) and why_no_synapse(module) is None else None
 
 
 def why_no_synapse(module: nn.Module) -> str | None:
     """Why `module` cannot be a spiking layer's synapses; None if it can."""
-    if not (type(module) is nn.Conv2d or (type(module).__module__.startswith("spikingjelly.") and _is_conv2d(module))):
-        return f"{type(module).__name__} is no nn.Conv2d"
-    assert isinstance(module, nn.Conv2d)  # noqa: S101  # what the line above says, for the type checker
+    if not any(_is(module, kind) for kind in (nn.Conv2d, nn.Linear)):
+        return f"{type(module).__name__} is neither nn.Conv2d nor nn.Linear"
+    if not isinstance(module, nn.Conv2d):
+        return None
     if module.padding_mode != "zeros":
         return f"padding_mode={module.padding_mode!r} pads with something else than zeros"
-    if module.padding == "same" and any(
-        d * (k - 1) % 2 for k, d in zip(module.kernel_size, module.dilation, strict=True)
-    ):
+    spans = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+    if module.padding == "same" and any(span % 2 for span in spans):
         return "padding='same' with an even kernel pads one side more than the other"
     return None
 
 
-def geometry_of(conv: nn.Conv2d, input_shape: tuple[int, int, int]) -> ConvGeometry:
+def geometry_of(synapse: Synapse, input_shape: tuple[int, int, int]) -> ConvGeometry:
     """Its geometry on inputs (C, H, W)."""
+    if isinstance(synapse, nn.Linear):
+        return ConvGeometry(input_shape, synapse.out_features, input_shape[1:])
     return ConvGeometry(
         input_shape,
-        conv.out_channels,
-        _pair(conv.kernel_size),
-        _pair(conv.stride),
-        _padding(conv),
-        _pair(conv.dilation),
-        conv.groups,
+        synapse.out_channels,
+        _pair(synapse.kernel_size),
+        _pair(synapse.stride),
+        _padding(synapse),
+        _pair(synapse.dilation),
+        synapse.groups,
     )
 
 
-def is_plain_norm(module: nn.Module) -> bool:
-    """Whether `module` is a batch norm that is a fixed gain and offset per channel in evaluation."""
-    own = type(module) is nn.BatchNorm2d
-    wrapped = type(module).__name__ == "BatchNorm2d" and type(module).__module__.startswith("spikingjelly.")
-    return (own or wrapped) and isinstance(module, nn.BatchNorm2d) and module.running_mean is not None
+def is_plain_norm(module: nn.Module, x: Frames) -> bool:
+    """Whether `module` is a batch norm that, in evaluation, is a fixed gain and offset for each channel of `x`."""
+    kind = nn.BatchNorm1d if x.flat and x.origin.shape[1:] == (1, 1) else nn.BatchNorm2d
+    return _is(module, kind) and isinstance(module, kind) and module.running_mean is not None
 
 
-def folded(conv: nn.Conv2d, norm: nn.Module | None, gain: float) -> tuple[Tensor, Tensor]:
+def folded(synapse: Synapse, geometry: ConvGeometry, norm: nn.Module | None, gain: float) -> tuple[Tensor, Tensor]:
     """Weight (C_out, C_in/groups, kh, kw) and bias (C_out,) in float64, with batch norm and gain folded in."""
-    weight = conv.weight.detach().double()
-    bias = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().double()
-    if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None:
-        scale = (norm.running_var.double() + norm.eps).rsqrt()
-        offset = -norm.running_mean.double() * scale
+    weight = synapse.weight.detach().double().reshape(geometry.weight_shape)
+    bias = weight.new_zeros(len(weight)) if synapse.bias is None else synapse.bias.detach().double()
+    mean, variance = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and mean is not None and variance is not None:
+        scale = (variance.double() + norm.eps).rsqrt()
+        offset = -mean.double() * scale
         if norm.affine:
             scale, offset = scale * norm.weight.detach().double(), offset * norm.weight.detach().double()
             offset = offset + norm.bias.detach().double()
@@ -63,8 +71,10 @@ def folded(conv: nn.Conv2d, norm: nn.Module | None, gain: float) -> tuple[Tensor
     return weight * gain, bias * gain
 
 
-def _is_conv2d(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d) and type(module).__name__ == "Conv2d"
+def _is(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether `module` is of this class, or SpikingJelly's own wrapper of it, but of no class derived from it."""
+    wrapped = type(module).__module__.startswith("spikingjelly.") and type(module).__name__ == kind.__name__
+    return isinstance(module, kind) and (type(module) is kind or wrapped)
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, int]:

@@ -141,6 +141,39 @@ def test_snntorch_leaky_with_hidden_state() -> None:
     assert [t.kind for t in split.bridge] == ["potential", "potential", "spike_count"]
 
 
+class LeakyDense(nn.Module):
+    """Fully connected spiking layers behind a convolutional one, the usual classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.lif1 = nn.Conv2d(2, 4, 3, stride=2), snn.Leaky(beta=0.8, threshold=0.3)
+        self.fc1, self.norm, self.lif2 = (
+            nn.Linear(4 * 3 * 2, 10),
+            nn.BatchNorm1d(10),
+            snn.Leaky(beta=0.9, threshold=0.1),
+        )
+        self.fc2, self.lif3 = nn.Linear(10, 3, bias=False), snn.Leaky(beta=0.9, threshold=0.1)
+        nn.init.normal_(self.norm.running_mean, 0, 0.2)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mem1 = mem2 = mem3 = None
+        spikes = []
+        for frame in x.unbind(1):
+            spk, mem1 = self.lif1(self.conv(frame), mem1)
+            spk, mem2 = self.lif2(self.norm(self.fc1(spk.flatten(1))), mem2)
+            spk, mem3 = self.lif3(self.fc2(spk), mem3)
+            spikes.append(spk)
+        assert mem2 is not None
+        return torch.stack(spikes, 1).sum(1), mem2, torch.stack(spikes, dim=1)
+
+
+def test_fully_connected_spiking_layers() -> None:
+    torch.manual_seed(8)
+    split = compare(LeakyDense(), events(8, 2, 7, 6))
+    assert [layer.geometry.kernel for layer in split.program.layers()] == [(3, 3), (3, 2), (1, 1)]
+    assert [t.shape for t in split.bridge] == [(10, 1, 1), (STEPS, 3, 1, 1), (3, 1, 1)]
+
+
 class Jelly(nn.Module):
     """SpikingJelly: one sequence of layers, run step by step or a whole window at a time."""
 
@@ -203,6 +236,15 @@ class FoldedJelly(nn.Module):
         current = self.conv(x.reshape(-1, *x.shape[2:]))
         spikes = self.first(current.view(steps, batch, *current.shape[1:]))
         return self.second(spikes).mean(0).flatten(1)
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_spikingjelly_fully_connected(mode: str) -> None:
+    neuron, layer = peer("spikingjelly.activation_based.neuron"), peer("spikingjelly.activation_based.layer")
+    torch.manual_seed(6)
+    model = Jelly(mode, neuron.LIFNode(v_threshold=0.3), neuron.IFNode(v_threshold=0.4))
+    model.net[3] = nn.Sequential(layer.Flatten(step_mode=mode), layer.Linear(4 * 5 * 4, 6, step_mode=mode))
+    compare(model, events(6, 2, 9, 7))
 
 
 def test_spikingjelly_folded() -> None:

@@ -279,7 +279,7 @@ class MeanOverBatch(Good):
 
 class WrittenBatch(Good):
     def forward(self, x: Tensor) -> Any:
-        return self.head(self.front(x)[1].reshape(2, 60))
+        return self.head(self.front(x)[1].reshape(2, 2, 30).flatten(1))
 
 
 class Selects(Good):
@@ -306,10 +306,6 @@ def batch_statistics() -> nn.Module:
     return model
 
 
-def linear(features: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(features, 7))
-
-
 X = {"x": INPUT}
 BROKEN: list[tuple[str, Callable[[], nn.Module], dict[str, Tensor]]] = [
     ("R101", NoStack, X),
@@ -330,6 +326,9 @@ BROKEN: list[tuple[str, Callable[[], nn.Module], dict[str, Tensor]]] = [
     ("R109", lambda: Unrolled(nn.Sequential(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2))), X),
     ("R110", lambda: Layers(nn.ReLU()), X),
     ("R110", lambda: Layers(lambda o: o * 0.5), X),
+    ("R110", lambda: Layers(lambda o: o[:, [1, 0, 2]]), X),
+    ("R110", lambda: Layers(lambda o: o.roll(1, 3)), X),
+    ("R114", lambda: Layers(lambda o: o[[0, 2, 1, 3, 4, 5, 6, 7]]), X),
     ("R111", lambda: Layers(nn.BatchNorm2d(3)), X),
     ("R111", lambda: Unrolled(nn.Sequential(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4))), X),
     ("R112", Residual, X),
@@ -339,7 +338,7 @@ BROKEN: list[tuple[str, Callable[[], nn.Module], dict[str, Tensor]]] = [
     ("R114", lambda: Unrolled(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect")), X),
     ("R114", lambda: Unrolled(nn.Conv2d(2, 3, 2, padding="same")), X),
     ("R114", lambda: Unrolled(nn.ConvTranspose2d(2, 3, 3)), X),
-    ("R114", lambda: Unrolled(linear(60)), X),
+    ("R114", lambda: Unrolled(nn.Linear(5, 4)), X),
     ("R114", lambda: Unrolled(nn.Sequential(nn.Conv2d(2, 3, 3), nn.Conv2d(3, 3, 1))), X),
     ("R114", lambda: Unrolled(nn.Identity()), X),
     ("R115", lambda: Unrolled(neuron=snn.Alpha(0.9, 0.8)), X),

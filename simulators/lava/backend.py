@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,7 +87,6 @@ class LavaBackend:
             request = {
                 "network": self._network,
                 "record_potentials": record_potentials,
-                "parent": os.getpid(),
                 "nets": [str(path) for path in self._nets],
             }
             (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")

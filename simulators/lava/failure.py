@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hybridnet.errors import BackendError, HybridNetError, MissingBackendError
+from hybridnet.simulators.lava.compat import missing_lava
 
 FILE = "failure.json"
 TRACE_LINES = 12
@@ -59,6 +60,8 @@ def read_failure(folder: Path) -> Failure | None:
 
 def failure_of(error: BaseException, trace: str) -> Failure:
     """The failure that an exception is."""
+    if isinstance(error, ModuleNotFoundError):  # Lava imports some of what it needs only when it runs
+        error = missing_lava(f"{error.name} is missing")
     if isinstance(error, HybridNetError):
         what = f"{error.where}: {error.what}" if error.where else error.what
         return Failure(what, error.remedy or USE_EMULATOR, trace, isinstance(error, MissingBackendError))

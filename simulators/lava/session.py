@@ -18,7 +18,7 @@ from hybridnet.simulators.lava.shared_memory import starting
 from hybridnet.simulators.lava.watch import GiveUp, watched
 
 
-def run_request(folder: Path, give_up: GiveUp) -> None:
+def run_request(folder: Path, parent: int, give_up: GiveUp) -> None:
     """Run all streams of a request, one after the other, and write what they did.
 
     One network keeps two cores busy by itself: running two at once was measured to gain a tenth of the run, which is
@@ -26,14 +26,15 @@ def run_request(folder: Path, give_up: GiveUp) -> None:
 
     Args:
         folder: See `hybridnet.simulators.lava.worker`.
-        give_up: Called from another thread if one of Lava's processes fails.
+        parent: Process id of who waits for the result.
+        give_up: Called from another thread if one of Lava's processes fails, or nobody waits any more.
     """
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     reports = []
     for stream, net in enumerate(request["nets"]):
         frames = np.load(folder / f"{stream}.input.npy", allow_pickle=False)
         network = Network(Path(net), **request["network"])
-        with watched(network, request["parent"], give_up):
+        with watched(network, parent, give_up):
             recorders, latency_ms = run_stream(network, frames, record_potentials=request["record_potentials"])
         for place, recorder in enumerate(recorders):
             for kind, values in recorder.arrays().items():

@@ -28,7 +28,7 @@ def run_worker(folder: Path, timeout_s: float) -> None:
         BackendError: If it fails or takes too long; a `MissingBackendError` if it cannot import Lava.
     """
     worker = subprocess.Popen(  # noqa: S603 - our own module, with our own interpreter
-        [sys.executable, "-P", "-m", "hybridnet.simulators.lava.worker", str(folder)],
+        [sys.executable, "-P", "-m", "hybridnet.simulators.lava.worker", str(folder), str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

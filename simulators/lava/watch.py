@@ -21,6 +21,7 @@ def watched(network: Any, parent: int, give_up: GiveUp) -> Iterator[None]:
 
     Args:
         network: A `Network`, from before its processes start until they have stopped.
+        parent: Process id.
     """
     done = threading.Event()
 

@@ -1,8 +1,9 @@
-"""Runs Lava in a process of its own: `python -m hybridnet.simulators.lava.worker FOLDER`.
+"""Runs Lava in a process of its own: `python -m hybridnet.simulators.lava.worker FOLDER PARENT`.
 
+PARENT is the process id of who waits for the result; the worker ends when it is gone.
 FOLDER holds, written by `LavaBackend` and removed by it:
 
-    request.json                {"network": options of `Network`, "record_potentials": bool, "parent": process id,
+    request.json                {"network": options of `Network`, "record_potentials": bool,
                                  "nets": [path of stream 0's .net, …]}
     <s>.input.npy               (N, T, C, H, W) of stream s: int32 messages in fixed point, else float
     <s>.<l>.spikes.npy          written here: bool (N, T, C, H, W) of layer l
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
 import threading
 import traceback
@@ -31,26 +33,28 @@ from hybridnet.simulators.lava.failure import Failure, failure_of
 _giving_up = threading.Lock()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, parent: int) -> None:
     """Run a request; a failure to import Lava is one like any other."""
     try:
         from hybridnet.simulators.lava.session import run_request
 
-        run_request(folder, partial(give_up, folder))
+        run_request(folder, parent, partial(give_up, folder, parent))
     except BaseException as error:  # also KeyboardInterrupt: leaving Lava's processes behind would make the exit hang
-        give_up(folder, failure_of(error, traceback.format_exc()))
+        give_up(folder, parent, failure_of(error, traceback.format_exc()))
 
 
-def give_up(folder: Path, failure: Failure) -> NoReturn:
+def give_up(folder: Path, parent: int, failure: Failure) -> NoReturn:
     """Tell why, end Lava's processes, and exit without waiting for them, for they may hang."""
     with _giving_up:  # who comes second, from another thread, never gets in: the process ends first
         try:
             failure.write(folder)
             for child in multiprocessing.active_children():
                 child.terminate()
+            if os.getppid() != parent:  # nobody else will remove it
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os._exit(1)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

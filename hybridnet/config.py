@@ -36,6 +36,8 @@ class PreprocessConfig:
         motion_clip_px: Accumulated motion vectors are divided by this and clipped to [−1, 1]. 40 px covers 99 % of
             pixels of UCF-101 at the end of a GOP, where ±20 px (CoViAR) saturates 18 %.
         residual_clip: Accumulated residuals (grey levels) are divided by this and clipped to [−1, 1].
+        accumulate: Trace motion vectors and residuals back to the I-frame: Π and Δ (paper eq. 1-2). False gives τ and δ
+            of each P-frame, which reach one frame back: they are shorter, so `motion_clip_px` is better chosen smaller.
     """
 
     frame_width: int = 340
@@ -44,6 +46,7 @@ class PreprocessConfig:
     steps: int = 11
     motion_clip_px: float = 40.0
     residual_clip: float = 128.0
+    accumulate: bool = True
 
     def __post_init__(self) -> None:
         _positive(self, "frame_width", "frame_height", "crop", "steps", "motion_clip_px", "residual_clip")
@@ -57,24 +60,32 @@ class PreprocessConfig:
 
 @dataclass(frozen=True)
 class STMConfig:
-    """A spiking temporal modulator: a stack of ConvLIF layers (paper eq. 3-4).
+    """The temporal encoder of motion vectors and residuals: spiking temporal modulators, or what is compared with them.
 
     Attributes:
+        kind: `decoupled` is a stack of ConvLIF layers for each of the two (paper eq. 3-4); `common` one stack for both
+            (`hybridnet.model.common`); `convlstm` a ConvLSTM for each, of the same channels and strides; `none` hands
+            on the last step as it is.
         channels: Output channels, one entry per layer.
         strides: Strides, one entry per layer.
         kernel: Odd kernel side; padding keeps the size.
-        leak: Initial λ, in (0, 1); learned.
-        threshold: Initial vth > 0; learned.
+        leak: Initial λ, in (0, 1).
+        threshold: Initial vth > 0.
+        learn_leak: Learn a λ per layer; otherwise it stays as it is.
+        learn_threshold: Learn a vth per layer; otherwise it stays as it is.
         reset: `soft` subtracts vth one step later, `hard` clears the potential (stock Lava LIF).
         surrogate_width: γ of the arctan surrogate gradient.
         batch_norm: Normalise each layer's current while training; folds into weight and bias at export.
     """
 
+    kind: Literal["decoupled", "common", "convlstm", "none"] = "decoupled"
     channels: tuple[int, ...] = (8, 8)
     strides: tuple[int, ...] = (1, 1)
     kernel: int = 3
     leak: float = 0.8
     threshold: float = 0.5
+    learn_leak: bool = True
+    learn_threshold: bool = True
     reset: Literal["soft", "hard"] = "soft"
     surrogate_width: float = 100.0
     batch_norm: bool = False
@@ -91,46 +102,74 @@ class STMConfig:
             raise ConfigError("stm.leak", self.leak, "0 to 1, exclusive")
 
 
+Modality = Literal["i", "mv", "r"]
+"""I-frame, accumulated motion vectors, accumulated residuals."""
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    """The hybrid network.
+    """The hybrid network. docs/model.md sets its switches beside the paper's ablations.
 
     Attributes:
         name: Name of the size.
         num_classes: Classes of the classifier.
         preprocess: How clips become inputs.
-        stm: Both spiking temporal modulators (motion vectors, residuals); their weights are separate.
+        modalities: What the network looks at; each once. It is handed all three inputs whatever it looks at.
+        order: The order of contextualisation: T is the temporal encoder, LS (local-spatial) the patch embedding, GS
+            (global-spatial) the transformer.
+        stm: The temporal encoder of motion vectors and residuals. Behind a patch embedding, in the other orders, it
+            runs on the grid of tokens, `width` channels and stride 1 in each of its layers.
         patch: Side of a patch in input pixels.
         patch_overlap: Extra input pixels on each side of a patch's kernel, so that patches overlap.
+        encoder: `unified` attends over the tokens of all modalities at once, `separate` within each modality, `cross`
+            within each and from each to the others.
         width: d, channels of a token.
         depth: Transformer blocks.
         heads: Attention heads; divides `width`.
         mlp_ratio: Hidden width of a block's MLP, in units of `width`.
+        mixer: Whether there is a multi-modal mixer: Conv Folding, Conv Fusion and RRDB. Without it tokens go straight
+            to `pooling`, and the fields of the mixer below mean nothing.
+        skips: Whether the mixer takes the low-level temporal maps, which skip the transformer.
         mixer_width: Channels of the mixer and the RRDB.
-        rrdb_blocks: Residual-in-residual dense blocks.
+        rrdb_blocks: Residual-in-residual dense blocks; 0 leaves them out.
         rrdb_growth: Channels that each dense convolution adds.
+        pooling: What reads the result: its `average` over the grid, or a `class_token` that attends to it.
         dropout: Drop probability before the classifier, in [0, 1).
     """
 
     name: str = "base"
     num_classes: int = 101
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    modalities: tuple[Modality, ...] = ("i", "mv", "r")
+    order: Literal["t-ls-gs", "ls-t-gs", "ls-gs-t"] = "t-ls-gs"
     stm: STMConfig = field(default_factory=STMConfig)
     patch: int = 16
     patch_overlap: int = 4
+    encoder: Literal["unified", "separate", "cross"] = "unified"
     width: int = 512
     depth: int = 2
     heads: int = 8
     mlp_ratio: int = 4
+    mixer: bool = True
+    skips: bool = True
     mixer_width: int = 512
     rrdb_blocks: int = 1
     rrdb_growth: int = 256
+    pooling: Literal["average", "class_token"] = "average"
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         _positive(self, "num_classes", "patch", "width", "depth", "heads", "mlp_ratio", "mixer_width", "rrdb_growth")
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise ConfigError("modalities", self.modalities, "one or more of i, mv, r, each once")
+        if self.order != "t-ls-gs" and self.modalities == ("i",):
+            raise ConfigError("order", self.order, "t-ls-gs, as I-frames alone have no time")
+        if self.encoder == "cross" and len(self.modalities) == 1:
+            raise ConfigError("encoder", self.encoder, "unified or separate, as there is one modality only")
         if self.width % self.heads:
             raise ConfigError("heads", self.heads, f"divisors of width {self.width}")
+        if self.pooling == "class_token" and self.mixer and self.mixer_width % self.heads:
+            raise ConfigError("heads", self.heads, f"divisors of mixer_width {self.mixer_width}, for the class token")
         if self.rrdb_blocks < 0 or self.patch_overlap < 0:
             raise ConfigError("rrdb_blocks, patch_overlap", (self.rrdb_blocks, self.patch_overlap), "0 or more")
         if max(self.depth, self.rrdb_blocks, len(self.stm.channels)) > MAX_LAYERS:

@@ -42,20 +42,22 @@ class ConvFusion(nn.Module):
     """Fuses the folded maps with the low-level temporal maps that skip the transformer.
 
     The low-level maps (u[T] of each STM's first layer) are mixed across channels by a pointwise convolution at their
-    own resolution, averaged over each patch of the grid, joined to the folded maps, and mixed pointwise again.
+    own resolution, averaged over each patch of the grid, joined to the folded maps, and mixed pointwise again. Without
+    them (`low_channels` 0) the folded maps are mixed alone.
     """
 
     def __init__(self, folded_channels: int, low_channels: int, width: int, low_side: int, low_patch: int) -> None:
         super().__init__()
-        self.pad = border(low_side, low_patch, 0) * 2
-        self.low_mix = nn.Conv2d(low_channels, 4 * low_channels, kernel_size=1)
-        self.pool = nn.AvgPool2d(low_patch)
+        if low_channels:
+            self.pad = border(low_side, low_patch, 0) * 2
+            self.low_mix = nn.Conv2d(low_channels, 4 * low_channels, kernel_size=1)
+            self.pool = nn.AvgPool2d(low_patch)
         self.fuse = nn.Conv2d(folded_channels + 4 * low_channels, width, kernel_size=1)
 
     def forward(self, folded: tuple[Tensor, ...], low: tuple[Tensor, ...]) -> Tensor:
         """(B, width, h, w) from maps (B, d, h, w) and low-level maps (B, c, H, W)."""
-        skip = self.pool(F.pad(F.gelu(self.low_mix(torch.cat(low, dim=1))), self.pad))
-        return self.fuse(torch.cat((*folded, skip), dim=1))
+        skips = (self.pool(F.pad(F.gelu(self.low_mix(torch.cat(low, dim=1))), self.pad)),) if low else ()
+        return self.fuse(torch.cat((*folded, *skips), dim=1))
 
 
 class DenseBlock(nn.Module):

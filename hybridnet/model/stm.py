@@ -67,15 +67,16 @@ def build_stm(config: STMConfig, in_channels: int, side: int) -> SpikingStack:
     for channels, stride in zip(config.channels, config.strides, strict=True):
         pad = config.kernel // 2
         geometry = ConvGeometry(shape, channels, (config.kernel, config.kernel), (stride, stride), (pad, pad))
-        layers.append(
-            ConvLIF(
-                geometry,
-                leak=config.leak,
-                threshold=config.threshold,
-                reset=config.reset,
-                surrogate_width=config.surrogate_width,
-                batch_norm=config.batch_norm,
-            )
+        layer = ConvLIF(
+            geometry,
+            leak=config.leak,
+            threshold=config.threshold,
+            reset=config.reset,
+            surrogate_width=config.surrogate_width,
+            batch_norm=config.batch_norm,
         )
+        layer.leak_logit.requires_grad_(config.learn_leak)
+        layer.log_threshold.requires_grad_(config.learn_threshold)
+        layers.append(layer)
         shape = geometry.output_shape
     return SpikingStack(layers, tuple(sorted({0, len(layers) - 1})))

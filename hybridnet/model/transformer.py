@@ -23,6 +23,25 @@ class SelfAttention(nn.Module):
         return self.project(mixed.transpose(1, 2).flatten(2))
 
 
+class CrossAttention(nn.Module):
+    """Multi-head softmax attention of every token to every token of a context."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(B, N, d) from x (B, N, d) and context (B, K, d)."""
+        query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        # (B, K, 2d) -> (2, B, heads, K, d / heads)
+        key_value = self.key_value(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key_value[0], key_value[1])
+        return self.project(mixed.transpose(1, 2).flatten(2))
+
+
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 

@@ -1,0 +1,126 @@
+# mypy: disable-error-code="arg-type"
+"""Every variant trains; those that can leave for the chip do, the others are refused with the reason."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from variants import DEPLOYABLE, REFUSED, VARIANTS, variant
+
+from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.observers import observe
+from hybridnet.config import ModelConfig, from_dict, to_dict
+from hybridnet.deploy.onnx_export import export_ann
+from hybridnet.errors import ConfigError, PartitionError
+from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hybridnet.model.network import HybridNet, example_inputs
+from hybridnet.partition.bridge import fixed_encodings
+from hybridnet.partition.splitter import partition
+from hybridnet.simulators.ann import OnnxRuntimeBackend
+from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.emulator import Emulator
+from hybridnet.simulators.hybrid import run_hybrid
+from hybridnet.simulators.torch_float import TorchBackend
+
+USED = {"i": "i_frame", "mv": "motion_vectors", "r": "residuals"}
+
+
+def random_inputs(config: ModelConfig, batch: int = 2) -> dict[str, Tensor]:
+    return {name: torch.randn_like(x).clamp(-1, 1) for name, x in example_inputs(config, batch).items()}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_parameter_of_every_variant_learns(name: str) -> None:
+    torch.manual_seed(0)
+    config = VARIANTS[name]
+    model = HybridNet(config)
+    loss = torch.nn.functional.cross_entropy(model(**random_inputs(config, 4)), torch.tensor([0, 1, 2, 0]))
+    loss.backward()
+    learned = {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
+    assert [n for n, grad in learned.items() if grad is None or not grad.isfinite().all() or not grad.any()] == []
+    fixed = {n.rpartition(".")[2] for n, p in model.named_parameters() if not p.requires_grad}
+    switches = {"leak_logit": config.stm.learn_leak, "log_threshold": config.stm.learn_threshold}
+    assert fixed == {parameter for parameter, learns in switches.items() if not learns}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_looks_at_its_modalities_and_at_nothing_else(name: str) -> None:
+    torch.manual_seed(0)
+    config = VARIANTS[name]
+    model, inputs = HybridNet(config).eval(), random_inputs(config)
+    with torch.no_grad():
+        logits = model(**inputs)
+        for modality, argument in USED.items():
+            without = model(**(inputs | {argument: torch.zeros_like(inputs[argument])}))
+            assert torch.equal(without, logits) == (modality not in config.modalities)
+
+
+@pytest.mark.parametrize("name", DEPLOYABLE)
+def test_a_deployable_variant_is_cut_exported_and_simulated(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = DEPLOYABLE[name]
+    model, inputs = HybridNet(config).eval(), random_inputs(config)
+    split = partition(model, inputs)
+    with torch.no_grad():
+        logits = model(**inputs)
+    assert split.exact
+    assert torch.equal(split.run(inputs), logits)
+    assert {s.input_name for s in split.program.streams} == {USED[m] for m in config.modalities if m != "i"}
+
+    crossing = {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
+    export_ann(split, inputs | crossing, tmp_path / "ann.onnx")
+    arrays = {n: x.numpy() for n, x in inputs.items()}
+    ann = OnnxRuntimeBackend(tmp_path / "ann.onnx")
+    fixed = quantise_program(split.program, observe(split, inputs))
+    bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
+    in_float = run_hybrid(TorchBackend(split.program), bridge, ann, arrays)
+    np.testing.assert_allclose(in_float.logits, logits.numpy(), atol=1e-4)
+    in_integers = run_hybrid(Emulator(fixed), bridge, ann, arrays)
+    assert in_integers.logits.shape == (2, config.num_classes)
+    assert np.abs(in_integers.logits - logits.numpy()).max() < 0.5 * np.abs(logits.numpy()).max()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_variant_that_cannot_leave_is_refused_with_the_rule_that_says_why(name: str) -> None:
+    rule, config = REFUSED[name]
+    with pytest.raises(PartitionError, match=f"rule {rule} "):
+        partition(HybridNet(config), example_inputs(config, batch=2))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variants_checkpoint_comes_back(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = VARIANTS[name]
+    model, inputs = HybridNet(config).eval(), random_inputs(config)
+    save_checkpoint(tmp_path / "model.pt", Checkpoint(model, ("a", "b", "c"), {}))
+    again = load_checkpoint(tmp_path / "model.pt").model
+    assert again.config == config == from_dict(ModelConfig, to_dict(config))
+    with torch.no_grad():
+        assert torch.equal(again(**inputs), model(**inputs))
+    assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in model.parameters()]
+
+
+@pytest.mark.parametrize("order", ["ls-t-gs", "ls-gs-t"])
+@pytest.mark.parametrize("crop", [32, 37, 40])
+def test_other_orders_take_any_input_size_too(order: str, crop: int) -> None:
+    config = variant(order=order)
+    config = dataclasses.replace(config, preprocess=dataclasses.replace(config.preprocess, crop=crop))
+    assert HybridNet(config)(**example_inputs(config, 2)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"modalities": ()}, "modalities"),
+        ({"modalities": ("mv", "mv")}, "modalities"),
+        ({"modalities": ("i",), "order": "ls-t-gs"}, "order"),
+        ({"modalities": ("r",), "encoder": "cross"}, "encoder"),
+        ({"pooling": "class_token", "mixer_width": 7}, "mixer_width"),
+    ],
+)
+def test_switches_that_contradict_each_other_are_refused(changes: dict[str, object], field: str) -> None:
+    with pytest.raises(ConfigError, match=field):
+        variant(**changes)

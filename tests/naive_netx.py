@@ -23,7 +23,7 @@ class Neurons:
     def step(self, a: Any, bias: Any) -> Any:
         self.time += 1
         if self.interval and self.time % self.interval == self.offset % self.interval:
-            self.u[:], self.v[:] = 0, 0
+            self.u, self.v = np.zeros_like(self.u), np.zeros_like(self.v)
         u = decayed(self.u, self.du) + a * 64
         self.u = np.where(u > MAX_24, u - 2 * MAX_24, np.where(u <= -MAX_24, u + 2 * MAX_24, u))
         v = np.clip(decayed(self.v, self.dv) + self.u + bias * 64, 1 - MAX_24, MAX_24 - 1)
@@ -51,7 +51,7 @@ class Synapse:
             self.later[0] += (convolve(x.astype(np.int64), layer) + MAX_24) % (2 * MAX_24) - MAX_24
             return now
         delay = np.zeros(layer.weight.shape, int) if layer.delay is None else layer.delay
-        for steps in range(63):
+        for steps in np.unique(delay):
             weight = np.where(delay == steps, layer.weight, 0).astype(np.int64)
             self.later[steps] += (weight @ x.reshape(-1).astype(np.int64)) >> layer.shift
         return now
@@ -62,12 +62,10 @@ def convolve(x: Any, layer: Conv) -> Any:
     (top, left), out = g.padding, np.zeros(g.output_shape, np.int64)
     padded = np.pad(x, ((0, 0), (top, top), (left, left)))
     inputs, outputs = len(x) // g.groups, len(out) // g.groups
-    for o, y, z in np.ndindex(out.shape):
-        for i, ky, kz in np.ndindex(layer.weight.shape[1:]):
-            pixel = padded[
-                o // outputs * inputs + i, y * g.stride[0] + ky * g.dilation[0], z * g.stride[1] + kz * g.dilation[1]
-            ]
-            out[o, y, z] += int(layer.weight[o, i, ky, kz]) * int(pixel)
+    for o, i, ky, kx in np.ndindex(layer.weight.shape):
+        rows, columns = np.arange(out.shape[1]) * g.stride[0], np.arange(out.shape[2]) * g.stride[1]
+        pixels = padded[o // outputs * inputs + i][np.ix_(rows + ky * g.dilation[0], columns + kx * g.dilation[1])]
+        out[o] += int(layer.weight[o, i, ky, kx]) * pixels
     return out
 
 

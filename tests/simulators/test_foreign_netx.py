@@ -1,96 +1,24 @@
-"""Foreign `.net` files run as in stock netx on Lava's CPU simulator, and as in what lava-dl recorded, bit for bit."""
+"""Foreign `.net` files run as in stock netx on Lava's CPU simulator, bit for bit."""
 
-import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
-import naive_netx
-import naive_program
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from foreign_nets import edges, quirks, recorded, shipped
 
-from hybridnet.deploy.netx import write_net
 from hybridnet.deploy.netx_foreign import read_foreign_net
-from hybridnet.errors import BackendError, BundleError, ConfigError, RangeError
-from hybridnet.partition.program import ConvGeometry
+from hybridnet.deploy.netx_weights import store_weights
+from hybridnet.errors import BundleError
 from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.netx_network import LayerTrace, NetxNetwork
 
 needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 HERE = Path(__file__).parent
-
-
-def shipped(name: str) -> Path:
-    """A file of the tests that lava-dl's wheel carries."""
-    spec = importlib.util.find_spec("lava.lib.dl")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    site_packages = Path(next(iter(spec.submodule_search_locations))).parents[2]
-    return site_packages / "tests/lava/lib/dl/netx" / name
-
-
-def write(path: Path, tree: dict[str, Any]) -> Path:
-    with h5py.File(path, "w") as file:
-        for name, value in tree.items():
-            file[f"layer/{name}"] = value
-    return path
-
-
-def cuba(layer: int, current_decay: Any, voltage_decay: Any, threshold: Any) -> dict[str, Any]:
-    values = {"type": b"CUBA", "iDecay": current_decay, "vDecay": voltage_decay, "vThMant": threshold}
-    return {f"{layer}/neuron/{key}": value for key, value in values.items()}
-
-
-def quirks(path: Path) -> Path:
-    """Everything that netx and Lava do in a strange way, in one network."""
-    rng = np.random.default_rng(1)
-    clipped = rng.integers(-300, 300, (6, 36))
-    clipped[0, :2] = -300, 300
-    weak = np.where(rng.random((5, 6)) < 0.7, -128, 0)  # of the sign that netx and Lava see differently
-    weak[0, 0] = -128
-    return write(
-        path,
-        {
-            "0/type": np.array([b"input"]),
-            "0/shape": [2, 4, 5],
-            "1/type": np.array([b"conv"]),
-            "1/shape": [3, 3, 4],
-            "1/weight": rng.integers(-60000, 60000, (3, 2, 2, 2, 1)).astype(float) + 0.7,
-            "1/bias": [32000.9, -32000, 0],
-            "1/stride": 1,
-            "1/padding": 0,
-            "1/dilation": 1,
-            "1/groups": 1,
-            "1/delay": [1.0, 2, 3],
-            **cuba(1, [2048, 4096, 3000], [0, 4096, 77], [2**17 - 1, 2**16, 0]),
-            "1/neuron/refDelay": 5,
-            "1/neuron/gradedSpike": True,
-            "2/type": np.array([b"flatten"]),
-            "3/type": b"dense",
-            "3/shape": [6, 1, 1],
-            "3/weight": clipped.reshape(-1),
-            "3/delay": rng.integers(0, 9, (6, 36)) + 0.6,
-            "3/bias": rng.integers(-90, 90, 6),
-            **cuba(3, rng.integers(0, 4097, 6), 300, rng.integers(50, 500, 6)),
-            "4/type": np.array([b"dense"]),
-            "4/shape": [5],
-            "4/weight": weak,
-            "4/delay": np.arange(6) * 20.0,  # one per input; the last are cut
-            "4/bias": [500, 400, 300, 200, 100],
-            **cuba(4, 512, 128, 150),
-            "5/type": np.array([b"dense"]),
-            "5/shape": [2],
-            "5/weight": [[3, -7, 0, 11, 1], [0, 0, 0, 0, -5]],  # and no neuron
-        },
-    )
 
 
 @dataclass
@@ -115,17 +43,19 @@ class Case:
         return (rng.random(shape) < self.density).astype(np.int32)
 
 
-SPIKES: dict[str, Case] = {
-    "conv": Case("conv", (2, 7, 9), 20),
-    "conv, reset": Case("conv", (2, 7, 9), 20, {"reset_interval": 6, "reset_offset": 1}),
+CASES = {
+    "conv": Case("conv", (2, 7, 9), 20, {"reset_interval": 6, "reset_offset": 1}),
     "graded": Case("graded", (1, 5, 6), 16, {"input_message_bits": 8, "reset_interval": 5}, largest=100),
-    "delays": Case("delays", (12,), 80),
-    "delays, reset": Case("delays", (12,), 80, {"reset_interval": 33, "reset_offset": -1}),
-    "quirks": Case("quirks", (2, 4, 5), 40, {"input_message_bits": 16}, largest=400),
-    "encoded, of a constant": Case("encoded", (2, 6, 5), 24, {"reset_interval": 9}, largest=60, constant=True),
+    "delays": Case("delays", (12,), 75, {"reset_interval": 33, "reset_offset": -1}),
+    "quirks": Case("quirks", (2, 4, 5), 75, {"input_message_bits": 16}, largest=400),
+    "edges": Case("edges", (1, 1, 3), 12),
+    "encoded": Case("encoded", (2, 6, 5), 24, {"reset_interval": 9}, largest=60, constant=True),
 }
-CURRENTS = {"encoded, of currents": Case("encoded", (2, 6, 5), 24, {"reset_offset": 4}, largest=60)}
-CASES = SPIKES | CURRENTS
+MORE_CASES = {
+    "conv without reset": Case("conv", (2, 7, 9), 60),
+    "delays without reset": Case("delays", (12,), 150),
+    "encoded currents": Case("encoded", (2, 6, 5), 60, {"reset_interval": 16, "reset_offset": 4}, largest=60),
+}
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The networks, and the states of all cases in Lava."""
     folder = tmp_path_factory.mktemp("netx")
     quirks(folder / "quirks.net")
+    edges(folder / "edges.net")
     script("slayer_nets.py", folder)
     on_lava(folder, CASES)
     return folder
@@ -161,22 +92,36 @@ def run(folder: Path, case: Case) -> tuple[LayerTrace, ...]:
     if case.constant:
         frames = np.broadcast_to(frames, (case.steps, *case.shape))
     description = read_foreign_net(folder / f"{case.net}.net")
-    return NetxNetwork(description, **case.arguments).run(frames[None])  # type: ignore[arg-type]
+    return NetxNetwork(description, **case.arguments).run(frames[None])
 
 
 @needs_lava
 @pytest.mark.parametrize("name", CASES)
 def test_every_state_of_every_layer_and_step_equals_lavas(folder: Path, name: str) -> None:
     traces = run(folder, CASES[name])
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as lava:
-        assert len(lava.files) == 3 * len(traces)
-        for index, trace in enumerate(traces):
-            np.testing.assert_array_equal(trace.spikes[0], lava[f"s{index}"], err_msg=trace.name)
-            np.testing.assert_array_equal(trace.v[0], lava[f"v{index}"], err_msg=trace.name)  # type: ignore[index]
-            if index or name in SPIKES:  # currents, where the file has no decay of them, are what a bias is
-                np.testing.assert_array_equal(trace.u[0], lava[f"u{index}"], err_msg=trace.name)  # type: ignore[index]
+    compare(traces, folder / f"{name}.npz")
     assert all(trace.spikes.any() for trace in traces[:-1])
     assert not all(trace.spikes.all() for trace in traces)
+
+
+@needs_lava
+@pytest.mark.slow
+def test_more_cases_equal_lava(folder: Path) -> None:
+    on_lava(folder, MORE_CASES)
+    for name, case in MORE_CASES.items():
+        # Where a current decays at once, it is to the voltage what a bias is; but there is one.
+        unlike = {"u0"} if name == "encoded currents" else set()
+        compare(run(folder, case), folder / f"{name}.npz", unlike)
+
+
+def compare(traces: tuple[LayerTrace, ...], path: Path, unlike: set[str] | None = None) -> None:
+    with np.load(path, allow_pickle=False) as lava:
+        assert len(lava.files) == 3 * len(traces)
+        for index, trace in enumerate(traces):
+            for kind, values in (("s", trace.spikes), ("u", trace.u), ("v", trace.v)):
+                assert values is not None
+                if f"{kind}{index}" not in (unlike or ()):
+                    np.testing.assert_array_equal(values[0], lava[f"{kind}{index}"], err_msg=f"{trace.name} {kind}")
 
 
 @needs_lava
@@ -195,89 +140,6 @@ def test_the_strange_network_is_strange(folder: Path) -> None:
         "/layer/4: 2 delays above 62 are cut to 62",
     ):
         assert text in notes, notes
-
-
-# ---- what lava-dl's wheel carries: networks, and what slayer and Loihi made of them
-
-
-def recorded(name: str) -> Any:
-    """Time first, channels before height before width: Lava's files hold (W, H, C, T) or (features, T)."""
-    return np.load(shipped(f"gts/{name}"), allow_pickle=False).T
-
-
-@needs_lava
-def test_pilotnets_recorded_states_are_reproduced_in_full() -> None:
-    """24 steps of Loihi: spikes, u and v of each layer. The chip was reset every 17 steps, not 16 as the file's name
-    for the length of a sample says; and its v is 128 where there was a spike, where Lava's CPU simulator has 0."""
-    image = recorded("pilotnet_lif/image.npy")
-    network = NetxNetwork(read_foreign_net(shipped("gts/pilotnet_lif/network.net")), reset_interval=17)
-    traces = network.run(np.broadcast_to(image, (1, 24, *image.shape)))
-    np.testing.assert_array_equal(traces[0].spikes[0], recorded("pilotnet_lif/input.npy"))
-    names = [f"conv-{index}" for index in range(5)] + [f"fc-{index}" for index in range(3)]
-    for name, trace in zip(names, traces[1:9], strict=True):
-        assert trace.u is not None
-        assert trace.v is not None
-        assert trace.spikes.any()
-        np.testing.assert_array_equal(trace.spikes[0], recorded(f"pilotnet_lif/{name}.npy"), err_msg=name)
-        np.testing.assert_array_equal(trace.u[0], recorded(f"pilotnet_lif/{name}-u.npy"), err_msg=name)
-        at_spikes = np.where(trace.spikes[0], 128, trace.v[0])
-        np.testing.assert_array_equal(at_spikes, recorded(f"pilotnet_lif/{name}-v.npy"), err_msg=name)
-
-
-@needs_lava
-def test_pilotnets_output_was_recorded_in_another_run() -> None:
-    """Its 25 steps are those of resets every 16 steps, one step before where netx's default puts them."""
-    image = recorded("pilotnet_lif/image.npy")
-    description = read_foreign_net(shipped("gts/pilotnet_lif/network.net"))
-    frames = np.broadcast_to(image, (1, 25, *image.shape))
-    trace = NetxNetwork(description, reset_interval=16, reset_offset=-1).run(frames)[-1]
-    np.testing.assert_array_equal(trace.u[0], recorded("pilotnet_lif/fc-3-u.npy"))  # type: ignore[index]
-    np.testing.assert_array_equal(trace.v[0], recorded("pilotnet_lif/fc-3-v.npy"))  # type: ignore[index]
-    np.testing.assert_array_equal(trace.spikes[0], recorded("pilotnet_lif/fc-3-s.npy"))
-    assert np.count_nonzero(trace.v) > 10
-
-
-@needs_lava
-def test_pilotnets_other_input_differs_from_step_17_on() -> None:
-    """input-s.npy was recorded with resets every 16 steps, input.npy every 17."""
-    image = recorded("pilotnet_lif/image.npy")
-    frames = np.broadcast_to(image, (1, 24, *image.shape))
-    description = read_foreign_net(shipped("gts/pilotnet_lif/network.net"), num_layers=1)
-    every_16 = NetxNetwork(description, reset_interval=16).run(frames)[0].spikes[0]
-    np.testing.assert_array_equal(every_16, recorded("pilotnet_lif/input-s.npy"))
-    differs = (every_16 != recorded("pilotnet_lif/input.npy")).any((1, 2, 3))
-    assert not differs[:17].any()
-    assert differs[17:].all()
-
-
-@needs_lava
-def test_tinynets_recorded_states_are_reproduced() -> None:
-    """16 steps of slayer. It shows nothing at its step 0, where the layers of Lava integrate their bias already; and it
-    counts a layer's steps from where the layer before sends: layer l's step t is Lava's t + l - 1."""
-    bias = recorded("tinynet/input_bias.npy").astype(np.int32)
-    network = NetxNetwork(read_foreign_net(shipped("tiny.net")), reset_interval=17)
-    traces = network.run(np.broadcast_to(bias, (1, 17, *bias.shape)))
-
-    def slayers(name: str) -> Any:
-        return np.moveaxis(np.load(shipped(f"gts/tinynet/{name}.npy"), allow_pickle=False)[0], -1, 0)
-
-    np.testing.assert_array_equal(traces[1].u[0, :16], 64 * slayers("current"))  # type: ignore[index]
-    for place, name in enumerate(("input", "layer1", "output")):
-        assert not slayers(name)[0].any()
-        np.testing.assert_array_equal(traces[place].spikes[0, place : place + 15], slayers(name)[1:], err_msg=name)
-
-
-@needs_lava
-def test_ntidigits_with_its_axonal_delays_is_reproduced() -> None:
-    """3000 steps of slayer, one later than Lava's. Its last layer, an average, is none that netx can build."""
-    path = shipped("gts/ntidigits/ntidigits.net")
-    with pytest.raises(BundleError, match=r"/layer/5: type 'average'"):
-        read_foreign_net(path)
-    description = read_foreign_net(path, num_layers=5)
-    frames = recorded("ntidigits/input.npy").astype(np.int32)
-    spikes = NetxNetwork(description).run(frames[None], record_states=False)[-1].spikes[0]
-    np.testing.assert_array_equal(spikes[:-1], recorded("ntidigits/output.npy")[1:])
-    assert spikes.sum() == 22572
 
 
 @needs_lava
@@ -299,7 +161,33 @@ def test_shipped_networks_equal_lava(tmp_path: Path) -> None:
     (tmp_path / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
     script("netx_on_lava.py", tmp_path)
     for name, ours in traces.items():
-        with np.load(tmp_path / f"{name}.npz", allow_pickle=False) as lava:
-            for index, trace in enumerate(ours):
-                for kind, values in (("s", trace.spikes), ("u", trace.u), ("v", trace.v)):
-                    np.testing.assert_array_equal(values[0], lava[f"{kind}{index}"], err_msg=f"{name} {trace.name}")  # type: ignore[index]
+        compare(ours, tmp_path / f"{name}.npz")
+
+
+@needs_lava
+@pytest.mark.slow
+def test_dense_weights_are_stored_as_netx_and_lava_do(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cases = 20000
+    low = rng.choice([-600, -300, -257, -256, -255, -128, -127, -100, -7, -1, 0], cases)
+    high = rng.choice([-1, 0, 1, 3, 100, 127, 128, 200, 253, 254, 255, 256, 300], cases)
+    low = np.minimum(low, high)
+    weights = rng.integers(low[:, None, None], high[:, None, None] + 1, (cases, 2, 3)) * rng.choice(
+        [1, 1, 2, 4], (cases, 1, 1)
+    )
+    np.save(tmp_path / "weights.npy", weights, allow_pickle=False)
+    script("netx_weights_in_lava.py", tmp_path)
+    stored, shifts = (np.load(tmp_path / f"{name}.npy", allow_pickle=False) for name in ("stored", "shift"))
+    refused = changed = 0
+    for weight, values, shift in zip(weights, stored, shifts, strict=True):
+        try:
+            ours = store_weights(weight.astype(np.int32))
+        except BundleError:
+            refused += 1
+            assert shift == -1 or not values.any()
+            continue
+        np.testing.assert_array_equal(ours.values, values)
+        assert ours.shift == shift
+        changed += ours.changed > 0
+    assert refused > 1000
+    assert changed > 1000

@@ -1,14 +1,7 @@
 # mypy: disable-error-code="union-attr"
-"""Lava equals the program's equations: in fixed point bit for bit, in float to 1e-10; and its failures are clear."""
+"""Lava equals the program's equations: in fixed point bit for bit, in float to 1e-10."""
 
-import itertools
 import math
-import os
-import signal
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +11,14 @@ import pytest
 import torch
 
 from hybridnet.deploy.netx import write_net
-from hybridnet.errors import BackendError, MissingBackendError, RangeError
+from hybridnet.errors import RangeError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import SpikingStack
 from hybridnet.partition.program import MESSAGE_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
-from hybridnet.simulators.lava import backend
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.compat import lava_is_installed
+from hybridnet.simulators.lava.options import ConvModel
 from hybridnet.simulators.quantise import quantise_input
 
 needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
@@ -72,12 +65,12 @@ def inputs() -> dict[str, Any]:
     return values
 
 
-def run(folder: Path, *, fixed_point: bool) -> SpikingResult:
+def run(folder: Path, *, fixed_point: bool, conv: ConvModel = "fast") -> SpikingResult:
     files = {}
     for name, (in_float, in_integers) in STREAMS.items():
         files[name] = folder / f"{name}.net"
         write_net(files[name], in_float, in_integers, T)
-    lava: SpikingBackend = LavaBackend(files, fixed_point=fixed_point, timeout_s=120)
+    lava: SpikingBackend = LavaBackend(files, fixed_point=fixed_point, conv=conv, timeout_s=120)
     return lava.run(inputs(), record_potentials=True)
 
 
@@ -184,152 +177,39 @@ def test_input_is_rounded_half_to_even_and_clipped() -> None:
         quantise_input(np.array([np.nan]), 1.0)
 
 
-def test_a_missing_lava_tells_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "lava_is_installed", lambda: False)
-    with pytest.raises(MissingBackendError, match=r"--ignore-requires-python lava-nc==0\.10\.0"):
-        LavaBackend({})
-
-
-@pytest.fixture
-def point(tmp_path: Path) -> Path:
-    """A stream of one small layer, two steps."""
-    path = tmp_path / "point.net"
-    write_net(path, *naive_program.random_streams(np.random.default_rng(0), "point", [POINT]), 2)
-    return path
-
-
-ZEROS = {"point_input": np.zeros((1, 2, *POINT.input_shape), np.float32)}
-
-
 @needs_lava
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [({}, "missing"), ({"point_input": np.zeros((1, 3, *POINT.input_shape), np.float32)}, "shape")],
-)
-def test_a_wrong_input_is_refused(point: Path, given: dict[str, Any], message: str) -> None:
-    with pytest.raises(BackendError, match=message):
-        LavaBackend({"point": point}).run(given)
-
-
-def living(group: int) -> list[str]:
-    """Command lines of the processes of a group, those that have ended but were not yet collected left out."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(process_group) == group and state != "Z":
-                found.append(stat.with_name("cmdline").read_text())
-        except OSError:
-            continue  # ended while we looked
-    return found
-
-
-def living_after_a_moment(group: int) -> list[str]:
-    """A process closes its files, which is what the backend waits for, a moment before it has ended."""
-    deadline = time.monotonic() + 2
-    while living(group) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return living(group)
-
-
-class Sabotage:
-    """Makes every convolution of the worker do something, and sees what the worker leaves behind."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._folder, self.groups = folder, list[int]()
-        self.prefix = f"/{os.urandom(4).hex()}_"  # of 14 characters that a name may have
-        popen = subprocess.Popen
-
-        def spy(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-            process = popen(*arguments, **options)
-            self.groups.append(process.pid)
-            return process
-
-        monkeypatch.setattr(subprocess, "Popen", spy)
-        monkeypatch.setenv("PYTHONPATH", str(folder))
-        monkeypatch.setenv("TMPDIR", str(folder))
-        monkeypatch.setattr(tempfile, "tempdir", str(folder))
-
-    def conv(self, body: str) -> None:
-        (self._folder / "sitecustomize.py").write_text(
-            "import multiprocessing.shared_memory, os, time\n"
-            f"multiprocessing.shared_memory._SHM_NAME_PREFIX = {self.prefix!r}\n"
-            "import scipy.signal\n"
-            "def convolve2d(*arguments, **options):\n"
-            f"    {body}\n"
-            "scipy.signal.convolve2d = convolve2d\n",
-            encoding="utf-8",
+@pytest.mark.parametrize("fixed_point", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fixed", "float"])
+def test_both_models_of_convolution_give_the_same(
+    request: pytest.FixtureRequest, tmp_path: Path, fixed_point: bool
+) -> None:
+    fast: SpikingResult = request.getfixturevalue("fixed" if fixed_point else "in_float")
+    stock = run(tmp_path, fixed_point=fixed_point, conv="stock")
+    assert stock.overflows == fast.overflows
+    for layer in LAYERS:
+        np.testing.assert_array_equal(stock.spikes[layer], fast.spikes[layer])
+        np.testing.assert_allclose(
+            stock.potentials[layer], fast.potentials[layer], rtol=0, atol=0 if fixed_point else 1e-10
         )
 
-    def left_behind(self) -> list[Any]:
-        memory = Path("/dev/shm").glob(f"{self.prefix[1:]}*")  # noqa: S108
-        folders = self._folder.glob("hybridnet-lava-*")
-        return [*memory, *folders, *itertools.chain.from_iterable(map(living_after_a_moment, self.groups))]
-
-
-@pytest.fixture
-def sabotage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sabotage]:
-    sabotaged = Sabotage(tmp_path, monkeypatch)
-    yield sabotaged
-    assert sabotaged.groups, "the worker was not started"
-    assert not sabotaged.left_behind()
-
 
 @needs_lava
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("raise ArithmeticError('seeded')", r"(?s)exit code 1.*convolve2d.*ArithmeticError: seeded"),
-        ("os.kill(os.getpid(), 9)", "a process of Lava ended by SIGKILL"),
-        ("os.kill(os.getppid(), 9)", "exit code -9"),
-    ],
-    ids=["a Lava process raises", "a Lava process is killed", "the worker is killed"],
-)
-def test_a_failure_is_one_clear_error(point: Path, sabotage: Sabotage, body: str, message: str) -> None:
-    sabotage.conv(body)
-    with pytest.raises(BackendError, match=message):
-        LavaBackend({"point": point}, timeout_s=60).run(ZEROS)
-
-
-@needs_lava
-def test_a_hanging_worker_is_ended(point: Path, sabotage: Sabotage) -> None:
-    sabotage.conv("print('hangs', flush=True), time.sleep(100)")
-    with pytest.raises(BackendError, match="took more than 10 s"):
-        LavaBackend({"point": point}, timeout_s=10).run(ZEROS)
-
-
-@needs_lava
-def test_an_interrupt_ends_the_worker(point: Path, sabotage: Sabotage) -> None:
-    sabotage.conv("time.sleep(100)")
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.alarm(6)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            LavaBackend({"point": point}).run(ZEROS)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@needs_lava
-def test_what_stock_lif_would_wrap_is_refused(tmp_path: Path) -> None:
-    wide = ConvGeometry((4, 3, 3), 1, (3, 3))
-    weight = np.full(wide.weight_shape, 254, np.int32)
-    pair = naive_program.random_streams(
-        np.random.default_rng(0), "wide", [wide], reset="hard", weight=weight, input_scale=1.0
+def test_all_views_run_through_one_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each Lava runtime starts one service: the worker is made to note every start of one."""
+    log = tmp_path / "services"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import multiprocessing.process as p\nstart = p.BaseProcess.start\n"
+        "def note(self):\n"
+        "    if 'RuntimeService' in type(self._kwargs.get('builder')).__name__:\n"
+        f"        open({str(log)!r}, 'a').write('service\\n')\n"
+        "    start(self)\n"
+        "p.BaseProcess.start = note\n",
+        encoding="utf-8",
     )
-    write_net(tmp_path / "wide.net", *pair, 1)
-    with pytest.raises(BackendError, match=r"wide\.0: synaptic input of 1161288 wraps"):
-        LavaBackend({"wide": tmp_path / "wide.net"}).run({"wide_input": np.full((1, 1, 4, 3, 3), 127, np.float32)})
-
-
-@needs_lava
-def test_what_lavas_registers_do_not_hold_is_refused(tmp_path: Path) -> None:
-    narrow = ConvGeometry((1, 1, 300), 1, (1, 200))
-    write_net(tmp_path / "narrow.net", *naive_program.random_streams(np.random.default_rng(0), "narrow", [narrow]), 1)
-    with pytest.raises(BackendError, match=r"narrow\.0: .*200 does not fit"):
-        LavaBackend({"narrow": tmp_path / "narrow.net"}).run({"narrow_input": np.zeros((1, 1, 1, 1, 300), np.float32)})
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    windows, name = 5, "soft"
+    write_net(tmp_path / "soft.net", *STREAMS[name], T)
+    frames = np.random.default_rng(1).normal(size=(windows, T, *FIRST.input_shape)).astype(np.float32)
+    result = LavaBackend({name: tmp_path / "soft.net"}).run({"soft_input": frames})
+    assert result.spikes["soft.1"].shape[:2] == (windows, T)
+    assert result.latency_ms.shape == (windows,)
+    assert log.read_text() == "service\n"

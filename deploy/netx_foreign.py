@@ -20,7 +20,7 @@ from hybridnet.deploy.netx import MAX_EXTENT, MAX_LAYERS, MAX_NEURONS, MAX_WEIGH
 from hybridnet.deploy.netx_group import ForeignGroup
 from hybridnet.deploy.netx_layers import Conv, CubaNeuron, Dense, ForeignNetwork, InputNeuron, Layer, Shape
 from hybridnet.deploy.netx_weights import store_weights
-from hybridnet.errors import BundleError
+from hybridnet.errors import BundleError, ConfigError
 from hybridnet.partition.program import DECAY_ONE, ConvGeometry, IntArray
 
 NEURON_TYPES = ("CUBA", "LOIHI")
@@ -69,7 +69,10 @@ def read_foreign_net(path: Path, *, input_shape: Shape | None = None, num_layers
 
     Raises:
         BundleError: If the file is missing or damaged, or holds anything that this reader does not know.
+        ConfigError: If `num_layers` is less than 1.
     """
+    if num_layers is not None and num_layers < 1:
+        raise ConfigError("num_layers", num_layers, "1 or more")
     with _errors(path), h5py.File(path, "r") as file:
         notes: list[str] = []
         root = ForeignGroup(file, {"layer"}, None, notes)  # stock netx reads nothing else of the root
@@ -89,7 +92,7 @@ def _errors(path: Path) -> Iterator[None]:
     except BundleError as error:
         raise BundleError(error.what, where=f"{path}{error.where}", remedy=error.remedy) from error
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        # h5py tells a damaged file by any of these; ConfigError, of a geometry that cannot be, is a ValueError too.
+        # h5py tells a damaged file by any of these.
         raise BundleError(f"not a usable .net file: {error}", where=path) from error
 
 
@@ -147,15 +150,7 @@ def _read_conv(group: ForeignGroup, input_shape: Shape | None, *, flat: bool) ->
         weight = weight[..., 0]
     if weight.ndim != 4:
         raise BundleError(f"a weight of shape {weight.shape}", where=group.where)
-    geometry = ConvGeometry(
-        input_shape=(input_shape[0], input_shape[1], input_shape[2]),
-        out_channels=out_channels,
-        kernel=(weight.shape[2], weight.shape[3]),
-        stride=group.pair("stride", 1, INT8_MAX),
-        padding=group.pair("padding", 0, INT8_MAX),
-        dilation=group.pair("dilation", 1, INT8_MAX),
-        groups=group.integer("groups", 1, INT8_MAX),
-    )
+    geometry = _read_geometry(group, input_shape, out_channels, weight.shape)
     if max(geometry.kernel) > INT8_MAX:
         raise BundleError(f"a kernel of {geometry.kernel}, and Lava keeps its size in 8 bits", where=group.where)
     if weight.shape != geometry.weight_shape or (out_channels, *size) != geometry.output_shape:
@@ -170,6 +165,22 @@ def _read_conv(group: ForeignGroup, input_shape: Shape | None, *, flat: bool) ->
     if group.has("delay"):
         group.note("the delay is ignored, as netx does with a conv's")
     return Conv(group.where, geometry, weight, _read_bias(group, out_channels), _read_neuron(group, (out_channels,)))
+
+
+def _read_geometry(group: ForeignGroup, input_shape: Shape, out_channels: int, weight: Shape) -> ConvGeometry:
+    channels, height, width = input_shape
+    try:
+        return ConvGeometry(
+            input_shape=(channels, height, width),
+            out_channels=out_channels,
+            kernel=(weight[2], weight[3]),
+            stride=group.pair("stride", 1, INT8_MAX),
+            padding=group.pair("padding", 0, INT8_MAX),
+            dilation=group.pair("dilation", 1, INT8_MAX),
+            groups=group.integer("groups", 1, INT8_MAX),
+        )
+    except ConfigError as error:
+        raise BundleError(error.what, where=group.where, remedy=error.remedy) from error
 
 
 def _read_dense(group: ForeignGroup, input_shape: Shape | None, *, flat: bool) -> Dense:

@@ -19,7 +19,8 @@ class ForeignGroup(StrictGroup):
     """A group with the members that it must have, and none that it may not.
 
     Numbers may be of any type: writers differ, and netx casts what it reads. Links, filters and storage in other files
-    are refused, and sizes are compared before anything is allocated. All methods raise BundleError.
+    are refused, and a size is compared with a limit, and with what the file really stores, before anything is
+    allocated. All methods raise BundleError.
 
     Args:
         group: The HDF5 group.
@@ -87,6 +88,8 @@ class ForeignGroup(StrictGroup):
             )
         if not 1 <= math.prod(shape) <= most:
             raise BundleError(f"{key} has shape {shape}; allowed: 1 to {most} elements", where=self.where)
+        if dataset.id.get_storage_size() < math.prod(shape) * dtype.itemsize:  # a small file may claim much
+            raise BundleError(f"{key} is not stored in full", where=self.where)
         values = np.asarray(dataset[()])
         if dtype.kind == "f":
             values = self._whole(key, values)

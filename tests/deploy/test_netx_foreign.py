@@ -10,7 +10,7 @@ import pytest
 from foreign_nets import SMALL, write
 
 from hybridnet.deploy.netx_foreign import read_foreign_net
-from hybridnet.errors import BundleError
+from hybridnet.errors import BundleError, ConfigError
 
 Change = Callable[[h5py.File], Any]
 
@@ -34,6 +34,11 @@ def link(name: str, target: Any) -> Change:
 def huge(file: h5py.File) -> None:
     del file["layer/3/weight"]
     file.create_dataset("layer/3/weight", (2**20, 2**20), "<f8")  # of which nothing is stored
+
+
+def claimed(file: h5py.File) -> None:
+    del file["layer/3/weight"]
+    file.create_dataset("layer/3/weight", (4, 36), "<f8")
 
 
 def no_flatten(file: h5py.File) -> None:
@@ -84,7 +89,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a fractional threshold": (replace("1/neuron/vThMant", 1.5), "/layer/1/neuron: vThMant is float64"),
     "a stride of zero": (replace("1/stride", [1, 0]), "/layer/1: stride"),
     "a stride beyond 8 bits": (replace("1/stride", 200), "/layer/1: stride"),
-    "groups that do not divide": (replace("1/groups", 2), "groups"),
+    "groups that do not divide": (replace("1/groups", 2), "/layer/1: groups = 2"),
+    "a kernel larger than its input": (replace("1/dilation", 9), "/layer/1: input_shape"),
+    "a weight that is claimed only": (claimed, "/layer/3: weight is not stored in full"),
     "a shape of nothing": (replace("1/shape", [3, 0, 4]), "/layer/1: shape"),
     "another number of channels": (replace("1/inChannels", 7), "/layer/1: inChannels is 7"),
     "a type that is a number": (replace("1/type", 5), "/layer/1: type is not a short text"),
@@ -143,5 +150,7 @@ def test_a_file_that_begins_with_a_conv_needs_its_input_shape(tmp_path: Path) ->
     with pytest.raises(BundleError, match=r"/layer/0: .*Pass input_shape"):
         read_foreign_net(path)
     assert read_foreign_net(path, input_shape=(2, 4, 5)).layers[0].output_shape == (3, 3, 4)
+    with pytest.raises(ConfigError, match="num_layers"):
+        read_foreign_net(path, num_layers=0)
     with pytest.raises(BundleError, match=r"not \(9, 9, 9\)"):
         read_foreign_net(write(tmp_path / "b.net", SMALL), input_shape=(9, 9, 9))

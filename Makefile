@@ -14,7 +14,7 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # not import here (torchvision and torchaudio for another torch, tensorboard, …).
 TEST_PEERS := spikingjelly==2.0.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
-.PHONY: setup demo test test-all lint typecheck bench docs fuzz assets clean
+.PHONY: setup demo test test-all test-lava-stock lint typecheck bench docs fuzz assets clean
 
 setup: $(READY)
 
@@ -37,6 +37,10 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest
+
+# Stock Lava's own tests of what is used here, on this Python; about a minute.
+test-lava-stock: $(READY)
+	$(BIN)/python tests/lava_stock/run.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -40,7 +40,7 @@ def geometries(draw: st.DrawFn, input_shape: tuple[int, int, int] | None = None)
 
 @st.composite
 def streams(draw: st.DrawFn, name: str) -> Streams:
-    """One to three layers, soft or hard reset; weights that drive potentials into saturation, or as large as LIF takes."""
+    """One to three layers, soft or hard reset; weights that saturate potentials, or as large as LIF takes."""
     reset: Reset = draw(st.sampled_from(["soft", "hard"]))
     geometry = draw(geometries())
     layers = [draw(fixed_layers(f"{name}.0", geometry, reset, largest_message=127))]

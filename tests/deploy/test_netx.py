@@ -1,9 +1,9 @@
 """netx files: what is written is read back, stock netx runs what it can and refuses the rest, and so do we."""
 
-import dataclasses
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,17 @@ import h5py
 import naive_program
 import numpy as np
 import pytest
+import random_programs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hybridnet.deploy.netx import read_net, write_net
 from hybridnet.errors import BundleError, ConfigError
-from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
+from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.lava.compat import lava_is_installed
+
+needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 T = 5
 FIRST = ConvGeometry((2, 7, 9), 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 1), groups=2)
@@ -42,13 +48,17 @@ def test_what_is_written_is_read_back(tmp_path: Path, reset: str) -> None:
     write_net(tmp_path / "mv.net", *written, T)
     in_float, in_integers, steps = read_net(tmp_path / "mv.net")
     assert steps == T
-    pairs: list[tuple[Any, Any]] = [(written[0], in_float), (written[1], in_integers)]
-    for before, after in pairs:
-        assert (after.name, after.input_name) == (before.name, before.input_name)
-        for wrote, read in zip(before.layers, after.layers, strict=True):
-            assert vars(wrote).keys() == vars(read).keys()
-            for field, value in vars(wrote).items():
-                np.testing.assert_array_equal(getattr(read, field), value, strict=isinstance(value, np.ndarray))
+    assert_identical(written[0], in_float)
+    assert_identical(written[1], in_integers)
+
+
+def assert_identical(before: Any, after: Any) -> None:
+    """Every field of every layer, types of arrays included."""
+    assert (after.name, after.input_name) == (before.name, before.input_name)
+    for wrote, read in zip(before.layers, after.layers, strict=True):
+        assert vars(wrote).keys() == vars(read).keys()
+        for field, value in vars(wrote).items():
+            np.testing.assert_array_equal(getattr(read, field), value, strict=isinstance(value, np.ndarray))
 
 
 def test_streams_that_differ_in_more_than_arithmetic_are_not_written(tmp_path: Path) -> None:
@@ -141,58 +151,75 @@ def test_a_truncated_file_is_one_clear_error(net: Path) -> None:
             read_net(net)
 
 
-STOCK = """
-import json, sys
-import numpy as np
+REFUSE = """
+import sys
 from hybridnet.simulators.lava.compat import import_lava
 import_lava()
 from lava.lib.dl.netx.hdf5 import Network
-from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.proc.io.source import RingBuffer
-from lava.proc.monitor.process import Monitor
 
-if __name__ == "__main__":
-    folder, steps = sys.argv[1], int(sys.argv[2])
-    network = Network(f"{folder}/hard.net", input_message_bits=16)
-    source = RingBuffer(data=np.load(f"{folder}/input.npy"))
-    source.s_out.connect(network.inp)
-    monitors = [Monitor() for _ in network.layers]
-    for monitor, layer in zip(monitors, network.layers):
-        monitor.probe(layer.neuron.s_out, steps)
-    network.run(RunSteps(num_steps=steps), Loihi2SimCfg(select_tag="fixed_pt"))
-    for index, (monitor, layer) in enumerate(zip(monitors, network.layers)):
-        np.save(f"{folder}/{index}.npy", monitor.get_data()[layer.neuron.name]["s_out"])
-    network.stop()
-    try:
-        Network(f"{folder}/soft.net", input_message_bits=16)
-    except Exception as error:
-        print(json.dumps({"refused": repr(error)}))
+try:
+    Network(sys.argv[1], input_message_bits=16)
+except Exception as error:
+    print("refused:", repr(error))
 """
 
 
-@pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
-def test_stock_netx_runs_hard_reset_like_the_program_and_refuses_soft_reset(tmp_path: Path) -> None:
-    in_float, hard = streams("hard")
-    # No bias: stock netx knows no windows, and a bias would charge the neurons before the first frame.
-    layers = tuple(dataclasses.replace(layer, bias=np.zeros_like(layer.bias)) for layer in hard.layers)
-    hard = Stream(hard.name, hard.input_name, layers)
-    write_net(tmp_path / "hard.net", in_float, hard, T)
-    write_net(tmp_path / "soft.net", *streams("soft"), T)
-
-    frames = np.random.default_rng(4).integers(-127, 128, (1, T, *FIRST.input_shape), dtype=np.int32)
-    steps = T + len(layers)
-    data = np.zeros((*FIRST.input_shape[::-1], steps), np.int32)
-    data[..., :T] = frames[0].T
-    np.save(tmp_path / "input.npy", data)
-    script = tmp_path / "stock.py"
-    script.write_text(STOCK, encoding="utf-8")
-    done = subprocess.run([sys.executable, script, tmp_path, str(steps)], capture_output=True, text=True, timeout=60)
-
+def in_worker(*command: str | Path) -> str:
+    """Run Lava in a process of its own and return what it says last."""
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "AttributeError" in json.loads(done.stdout.splitlines()[-1])["refused"]
-    wanted = naive_program.run_stream(hard, frames)
-    for index, layer in enumerate(layers):
-        spikes = np.load(tmp_path / f"{index}.npy")[index + 1 :][:T].transpose(0, 3, 2, 1)
-        assert wanted.spikes[layer.name].any()
-        np.testing.assert_array_equal(spikes, wanted.spikes[layer.name][0])
+    return done.stdout.rstrip().rpartition("\n")[2]
+
+
+@needs_lava
+def test_stock_netx_refuses_soft_reset(net: Path) -> None:
+    assert in_worker("-c", REFUSE, net).startswith("refused: AttributeError")
+
+
+@needs_lava
+def test_stock_netx_runs_hard_reset_with_the_emulators_spikes_and_potentials(tmp_path: Path) -> None:
+    """Stock LIF tells v from after its reset; u, its input, and v of the step before tell v from before it."""
+    windows = 3
+    pair = streams("hard")
+    write_net(tmp_path / "hard.net", *pair, T)
+    rng = np.random.default_rng(4)
+    messages = rng.integers(-127, 128, (windows, T, *FIRST.input_shape), dtype=np.int32)
+    layers = pair[1].layers
+    drain = np.zeros((len(layers), *FIRST.input_shape), np.int32)
+    np.save(tmp_path / "frames.npy", np.concatenate([*messages, drain]))
+    job = {
+        "net": str(tmp_path / "hard.net"),
+        "frames": str(tmp_path / "frames.npy"),
+        "states": str(tmp_path / "states.npz"),
+        "network": {"input_message_bits": 16, "reset_interval": T, "reset_offset": 1},
+    }
+    (tmp_path / "jobs.json").write_text(json.dumps([job]), encoding="utf-8")
+    in_worker(Path(__file__).parents[1] / "simulators" / "netx_on_lava.py", tmp_path)
+
+    inputs = {"mv_input": (messages / layers[0].input_scale).astype(np.float32)}
+    emulator = Emulator(Program((pair[1],), T)).run(inputs, record_potentials=True)
+    np.testing.assert_array_equal(emulator.inputs["mv"], messages)
+    with np.load(tmp_path / "states.npz", allow_pickle=False) as states:
+        for index, layer in enumerate(layers):
+            u, v, spikes = (
+                states[f"{kind}{index}"][index + 1 :][: windows * T].reshape(windows, T, *layer.geometry.output_shape)
+                for kind in "uvs"
+            )
+            wanted, fired = emulator.potentials[layer.name], emulator.spikes[layer.name]
+            assert fired.any()
+            np.testing.assert_array_equal(spikes, fired)
+            np.testing.assert_array_equal(v, np.where(fired, 0, wanted))
+            before = np.concatenate([np.zeros_like(v[:, :1]), v[:, :-1]], axis=1)
+            retained = np.sign(before) * ((4096 - layer.decay) * np.abs(before) >> 12)
+            np.testing.assert_array_equal(retained + u + (layer.bias.reshape(-1, 1, 1) << 6), wanted)
+
+
+@settings(deadline=None, max_examples=20)
+@given(pair=random_programs.streams("s"), steps=st.integers(1, 64))
+def test_any_program_is_read_back_as_it_was_written(pair: Streams, steps: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_net(Path(folder) / "s.net", *pair, steps)
+        *read, read_steps = read_net(Path(folder) / "s.net")
+    assert read_steps == steps
+    for before, after in zip(pair, read, strict=True):
+        assert_identical(before, after)

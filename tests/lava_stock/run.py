@@ -6,12 +6,14 @@ within theirs `lava` would be found to be their own. Arguments are passed on to 
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from hybridnet.simulators.lava.compat import lava_is_installed
 
 SUITES = ("proc/conv", "proc/lif", "proc/dense", "proc/io", "lib/dl/netx")
 TOO_SLOW = "not ntidigits"  # two tests of axonal delays, which no program of ours has; over 100 s
@@ -19,10 +21,9 @@ TOO_SLOW = "not ntidigits"  # two tests of axonal delays, which no program of ou
 
 def main() -> int:
     """Print pytest's counts of passed, failed and skipped tests, and return its exit code."""
-    spec = importlib.util.find_spec("lava.magma")
-    if spec is None or spec.origin is None:
+    if not lava_is_installed():
         sys.exit("Lava is not installed: see docs/lava.md")
-    site_packages = Path(spec.origin).parents[2]
+    site_packages = Path(str(importlib.metadata.distribution("lava-dl").locate_file("")))
     with tempfile.TemporaryDirectory() as empty:
         command = [
             *(sys.executable, "-m", "pytest", "-p", "mended", "-p", "no:cacheprovider", "-c", os.devnull),

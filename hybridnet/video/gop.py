@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ _POOL = Pool()
 @dataclass(frozen=True, eq=False)
 class View:
     """An I-frame and its T P-frames, at the resolution of the stream that is read; H and W are those of the window.
+
+    Without accumulation, motion vectors are τ_t, cut where they would leave the frame, and residuals δ_t: those of one
+    frame to the next.
 
     Attributes:
         i_frame: RGB, shape (3, H, W), 0 to 255.
@@ -51,10 +55,11 @@ class GopBuilder:
     Args:
         quarter_turns: How often views are turned by 90 degrees counter-clockwise to stand upright.
         window: The part of the frames that views show, before they are turned; all of it if None.
+        accumulate: Whether views trace motion vectors and residuals back to the I-frame, or to the frame before only.
     """
 
-    def __init__(self, quarter_turns: int = 0, window: Window | None = None) -> None:
-        self._quarter_turns, self._window = quarter_turns, window
+    def __init__(self, quarter_turns: int = 0, window: Window | None = None, *, accumulate: bool = True) -> None:
+        self._quarter_turns, self._window, self._accumulate = quarter_turns, window, accumulate
         self._size = (0, 0)
 
     def view(self, frames: Sequence[CodedFrame], gop: int, corrupt: bool) -> View:
@@ -70,11 +75,14 @@ class GopBuilder:
         trace = self._trace_of(height, width)
         motion_vectors = _POOL.empty((len(p_frames), 2, window.height, window.width), np.int16)
         residuals = _POOL.empty((len(p_frames), 3, window.height, window.width), np.int16)
-        for t, frame in enumerate(p_frames):
+        for t, (before, frame) in enumerate(pairwise(frames)):
+            if not self._accumulate:
+                trace.reset()
             if frame.has_vectors:
                 trace.step(frame.tau)
+            reference = i_frame if self._accumulate else before
             trace.motion_vectors(window, motion_vectors[t])
-            trace.residual(frame.picture, i_frame.picture, window, residuals[t])
+            trace.residual(frame.picture, reference.picture, window, residuals[t])
         rows, columns = window.slices
         view = View(
             i_frame=planar(i_frame.picture, window),

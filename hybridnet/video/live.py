@@ -56,10 +56,12 @@ class LiveClip:
         counts: What has come so far.
     """
 
-    def __init__(self, container: InputContainer, name: Path, steps: int, file: GrowingFile | None) -> None:
+    def __init__(
+        self, container: InputContainer, name: Path, preprocess: PreprocessConfig, file: GrowingFile | None
+    ) -> None:
         self.counts = LiveCounts()
         self._file = file
-        self._container, self._steps = container, steps
+        self._container, self._steps, self._accumulate = container, preprocess.steps, preprocess.accumulate
         self._stream = prepare(container, name, skip_b_frames=True)
         context = self._stream.codec_context
         references = reference_frames(context.extradata) if context.name == "h264" else 1
@@ -88,7 +90,7 @@ class LiveClip:
             self._file.close()
 
     def _read(self) -> Generator[View, None, None]:
-        reader, builder, turns = FrameReader(), GopBuilder(), 0
+        reader, builder, turns = FrameReader(), GopBuilder(accumulate=self._accumulate), 0
         gop, pending = -1, list[CodedFrame]()
         counts = self.counts
         for _, frame in decode(self._container, self._stream):
@@ -104,7 +106,7 @@ class LiveClip:
                 gop, pending = gop + 1, [coded]
                 if turns != rotation_of(frame) // QUARTER_TURN:
                     turns = rotation_of(frame) // QUARTER_TURN
-                    builder = GopBuilder(turns)
+                    builder = GopBuilder(turns, accumulate=self._accumulate)
             elif coded.kind == "P" and pending and coded.size == pending[0].size:
                 pending.append(coded)
             else:
@@ -137,7 +139,7 @@ def open_live(
         source: An object with `read`, the path of a file that still grows, or a URL that FFmpeg opens, such as a
             device. What cannot seek must hold a format that can be read from front to back: AVI, MPEG-TS, NUT, Matroska
             or a raw stream.
-        preprocess: T.
+        preprocess: T, and whether views accumulate.
         container_format: FFmpeg's name of the format, where it cannot be recognised from the content.
         options: Options of FFmpeg's demuxer.
         idle_s: Seconds without growth after which a file is taken for complete.
@@ -150,7 +152,7 @@ def open_live(
     file = GrowingFile(source, idle_s) if isinstance(source, Path) else None
     container = open_container(file or source, name, container_format=container_format, options=dict(options or {}))
     try:
-        return LiveClip(container, name, preprocess.steps, file)
+        return LiveClip(container, name, preprocess, file)
     except BaseException:
         container.close()
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeVar
 
 from av.video.frame import VideoFrame
 
+from hybridnet.ahead import ahead
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.video.accumulate import Window
@@ -145,6 +145,8 @@ def read_gops(
     gops: Sequence[int],
     build: Callable[[GopBuilder, Sequence[CodedFrame], int, bool], T],
     window: Window | None = None,
+    *,
+    accumulate: bool = True,
 ) -> Iterator[tuple[T, list[int]]]:
     """Decode GOPs and nothing else; the next one while `build` works on the one before.
 
@@ -153,6 +155,7 @@ def read_gops(
         gops: Ascending indices into `plan.gops`.
         build: Makes something of the frames of a GOP.
         window: The part of the frames that views show; all of it if None.
+        accumulate: See `GopBuilder`.
 
     Yields:
         What was made of a GOP, and the packets of its damaged frames.
@@ -162,8 +165,9 @@ def read_gops(
         VideoError: If the file changed since the plan was made.
     """
     reader = FrameReader()
-    builder = GopBuilder(0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN, window)
-    with closing(_decoded(plan, gops)) as decoded, closing(_ahead(decoded)) as groups:
+    turns = 0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN
+    builder = GopBuilder(turns, window, accumulate=accumulate)
+    with closing(_decoded(plan, gops)) as decoded, closing(ahead(decoded)) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
             coded = [reader.read(frame) for frame in frames]
@@ -171,16 +175,6 @@ def read_gops(
             del frames, coded
             yield built, damaged
             del built  # its memory is used again once the caller lets go of it
-
-
-def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """Make each item in a second thread while the one before is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, items, None)
-            yield item
-            del item
 
 
 def _decoded(plan: Plan, gops: Sequence[int]) -> Generator[tuple[int, list[VideoFrame]], None, None]:

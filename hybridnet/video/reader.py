@@ -133,7 +133,9 @@ class Clip:
             current = self._plan
             try:
                 window = self._window() if self._crop else None
-                for result, damaged in read_gops(current, choose(len(current.gops))[done:], build, window):
+                chosen = choose(len(current.gops))[done:]
+                accumulate = self._preprocess.accumulate
+                for result, damaged in read_gops(current, chosen, build, window, accumulate=accumulate):
                     if not current.decoded:
                         self._damaged.update(damaged)
                     done += 1
@@ -168,7 +170,7 @@ def open_clip(
 
     Args:
         path: The file.
-        preprocess: T, the frame size of a transcoded copy, and the crop.
+        preprocess: T, the frame size of a transcoded copy, the crop, and whether views accumulate.
         transcode: `auto` transcodes a file that cannot be read as it is if its codec exports motion vectors. `never`
             refuses it, but drops the B-frames of MPEG-4 Part 2 where that leaves T P-frames in every GOP; a view is
             then the first T + 1 frames of a GOP. `always` transcodes any file of any codec.

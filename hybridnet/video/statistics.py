@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def inspect(path: Path, preprocess: PreprocessConfig, *, transcode: TranscodePol
         VideoError: If the reader refuses the file.
     """
     started = perf_counter()
-    with open_clip(path, preprocess, transcode=transcode) as clip:
+    with open_clip(path, dataclasses.replace(preprocess, accumulate=True), transcode=transcode) as clip:
         opening_s = perf_counter() - started
         accumulated = measure_accumulated(clip.sample(SAMPLED_GOPS), preprocess)
         info = clip.info  # reading may have found that it had to be transcoded after all

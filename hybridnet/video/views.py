@@ -31,9 +31,9 @@ class ViewTensors:
 
     Attributes:
         i_frame: (x / 255 − 0.5) / 0.25, so −2 to 2, float32, shape (3, S, S).
-        motion_vectors: Π in pixels of the resized frame over `motion_clip_px`, clipped to [−1, 1], float32, x then y,
-            shape (T, 2, S, S).
-        residuals: Δ over `residual_clip`, clipped to [−1, 1], float32, shape (T, 3, S, S).
+        motion_vectors: Π, or τ without accumulation, in pixels of the resized frame over `motion_clip_px`, clipped to
+            [−1, 1], float32, x then y, shape (T, 2, S, S).
+        residuals: Δ, or δ without accumulation, over `residual_clip`, clipped to [−1, 1], float32, shape (T, 3, S, S).
         saturated_motion: Share of the motion values that were clipped, 0 to 1.
         saturated_residual: Share of the residual values that were clipped, 0 to 1.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Iterator
@@ -50,6 +51,13 @@ def test_a_stream_gives_the_views_of_the_file(tmp_path: Path, suffix: str) -> No
         assert_same(iter(live), file_views(path))
     assert (live.counts.frames, live.counts.views, live.counts.unused_frames) == (40, 3, 4)
     assert live.counts.corrupt_frames == 0
+
+
+def test_a_stream_can_be_read_without_accumulation(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.avi", "pan_left", 0, frames=24)
+    preprocess = dataclasses.replace(PREPROCESS, accumulate=False)
+    with open_live(Trickle(path), preprocess) as live, open_clip(path, preprocess) as clip:
+        assert_same(iter(live), list(clip))
 
 
 def test_a_view_comes_before_the_rest_has_arrived(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,42 @@ def test_colours_are_those_of_ffmpeg_at_any_width(tmp_path: Path, width: int, he
         with open_clip(path, PREPROCESS) as clip:
             pictures = [picture for gop in clip.gops() for picture in (gop.i_frame, *(frame.rgb for frame in gop))]
         assert all(np.array_equal(one, other) for one, other in zip(pictures, decoded_rgb(path), strict=True))
+
+
+def test_views_without_accumulation_are_those_of_one_frame_to_the_next(tmp_path: Path) -> None:
+    preprocess = dataclasses.replace(PREPROCESS, accumulate=False)
+    path = make_clip(tmp_path / "clip.avi", "rotate_cw", 0, frames=36)
+    with open_clip(path, preprocess) as clip:
+        pairs = list(zip(clip.gops(), clip, strict=True))
+    assert len(pairs) == 3
+    for gop, view in pairs:
+        rows, columns = np.mgrid[: view.i_frame.shape[1], : view.i_frame.shape[2]]
+        before = gop.i_frame
+        for t, frame in enumerate(gop):
+            there_y = np.clip(rows - frame.tau[1], 0, rows.max())
+            there_x = np.clip(columns - frame.tau[0], 0, columns.max())
+            assert np.array_equal(view.motion_vectors[t], np.stack([columns - there_x, rows - there_y]))
+            expected = frame.rgb.astype(np.int16) - before[:, there_y, there_x].astype(np.int16)
+            assert np.array_equal(view.residuals[t], expected)
+            assert np.array_equal(view.residuals[t], frame.residual)
+            before = frame.rgb
+        assert np.array_equal(view.inter, np.stack([frame.inter for frame in gop]))
+    prepared = prepare_view(pairs[0][1], preprocess)
+    with open_clip(path, PREPROCESS) as clip:
+        accumulated = prepare_view(clip[0], PREPROCESS)
+    assert torch.equal(prepared.motion_vectors[0], accumulated.motion_vectors[0])  # the first P-frame is behind the I
+    assert prepared.motion_vectors[-1].abs().mean() < accumulated.motion_vectors[-1].abs().mean()
+
+
+def test_a_turned_view_without_accumulation_leads_to_the_frame_before(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.avi", "shake", 0, frames=12)
+    with open_clip(path, dataclasses.replace(PREPROCESS, accumulate=False)) as clip:
+        view = turned(clip[0], 1)
+    frames = [np.rot90(frame, 1, (1, 2)).astype(np.int16) for frame in decoded_rgb(path)]
+    rows, columns = np.mgrid[: view.i_frame.shape[1], : view.i_frame.shape[2]]
+    for t in range(11):
+        x, y = view.motion_vectors[t]
+        assert np.array_equal(frames[t + 1], frames[t][:, rows - y, columns - x] + view.residuals[t])
 
 
 def test_cropped_views_are_the_centre_of_whole_ones(tmp_path: Path) -> None:

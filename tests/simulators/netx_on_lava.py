@@ -7,10 +7,8 @@ time step to the first synapse or, if the file has input neurons, to these; or t
 (S, features), after each time step.
 """
 
-import builtins
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +19,11 @@ from hybridnet.simulators.lava.compat import import_lava
 import_lava()
 
 from lava.lib.dl.netx import hdf5  # noqa: E402
-from lava.magma.core.process.ports.ports import ReshapePort  # noqa: E402
 from lava.magma.core.run_conditions import RunSteps  # noqa: E402
 from lava.magma.core.run_configs import Loihi2SimCfg  # noqa: E402
 from lava.proc.io.extractor import VarWire  # noqa: E402
 from lava.proc.io.sink import RingBuffer as Sink  # noqa: E402
 from lava.proc.io.source import RingBuffer as Source  # noqa: E402
-
-# Two things of Lava that numpy 2.4 no longer allows: int() of an array of one element, and a keyword of reshape.
-hdf5.int = lambda value: builtins.int(np.asarray(value).item())
-ReshapePort.get_transform_func_fwd = lambda self: partial(np.reshape, shape=self.shape)
 
 
 def main(folder: Path) -> None:

@@ -144,3 +144,20 @@ def test_sums_beyond_lavas_32_bits_are_refused_not_wrapped(tmp_path: Path) -> No
     description = read_foreign_net(write(tmp_path / "b.net", tree))
     with pytest.raises(RangeError, match=r"/layer/1: .* currents or voltages"):
         NetxNetwork(description).run(np.ones_like(frames))
+
+
+def test_neurons_at_the_input_take_a_bias_that_the_file_scales(tmp_path: Path) -> None:
+    tree = SMALL | {"0/weight": np.array([40.9]), "0/bias": 36.0} | cuba(0, 4096, 0, 10**5)
+    description = read_foreign_net(write(tmp_path / "a.net", tree))
+    assert description.input_neuron is not None
+    values = np.full((1, 3, 2, 4, 5), 0.51)
+    frames = description.input_neuron.transform(values)
+    assert (frames == 56).all()
+    assert frames.dtype == np.int32
+    trace = NetxNetwork(description).run(frames)[0]
+    assert trace.v is not None
+    assert (trace.v[0, :, 0, 0, 0] == [56 << 6, 2 * 56 << 6, 3 * 56 << 6]).all()
+    with pytest.raises(RangeError, match="the bias of an input neuron"):
+        NetxNetwork(description).run(frames * 1000)
+    with pytest.raises(ConfigError, match="input_message_bits"):
+        NetxNetwork(description, input_message_bits=8)

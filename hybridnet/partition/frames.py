@@ -7,6 +7,7 @@ matter; a result that is no longer made of whole frames is an ordinary tensor of
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 from collections.abc import Callable
@@ -129,58 +130,56 @@ def whole(steps: int, *, time_first: bool = False) -> Tensor:
     return numbers.T if time_first else numbers
 
 
-_METHODS = [
-    "transpose",
-    "swapaxes",
-    "swapdims",
-    "permute",
-    "movedim",
-    "moveaxis",
-    "flatten",
-    "unflatten",
-    "reshape",
-    "view",
-    "unbind",
-    "chunk",
-    "split",
-    "select",
-    "squeeze",
-    "unsqueeze",
-    "narrow",
-    "contiguous",
-    "clone",
-    "detach",
-    "index_select",
-]
-_FUNCTIONS = [name for name in _METHODS if name not in ("view", "contiguous")] + [
-    "stack",
-    "cat",
-    "concat",
-    "concatenate",
-]
+_AXES = ("transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "flatten", "unbind", "unsqueeze")
+_JOINING = ("stack", "cat", "concat", "concatenate")
+_SIZED = ("unflatten", "reshape", "chunk", "split", "select", "squeeze", "narrow", "index_select")
+_UNCHANGING = ("clone", "detach")
 MOVES: frozenset[Any] = frozenset(
-    [*_METHODS, *(getattr(torch, name) for name in _FUNCTIONS if hasattr(torch, name)), operator.getitem]
+    (*_AXES, *_SIZED, *_UNCHANGING, "view", "contiguous", operator.getitem)
+    + tuple(getattr(torch, name) for name in (*_AXES, *_JOINING, *_SIZED, *_UNCHANGING) if hasattr(torch, name))
 )
+_WITHOUT_SIZES: frozenset[Any] = frozenset((*_AXES, *(getattr(torch, name) for name in (*_AXES, *_JOINING))))
+
+_MINIATURE = (2, 3, 5)
+"""Frames that stand in for larger ones where an operation names no sizes; no two sizes are equal, so that it shows when
+they change places."""
 
 
-def move(carry_out: Callable[[Callable[[Frames], Tensor]], Any], origin: Origin, by: fx.Node) -> Any:
+def names_no_sizes(target: Any, args: Any) -> bool:
+    """Whether an operation does the same to frames of any size: it names axes only, or indexes none within a frame."""
+    if target is not operator.getitem:
+        return target in _WITHOUT_SIZES
+    index = args[1] if isinstance(args[1], tuple) else (args[1],)
+    within_leading = isinstance(args[0], Frames) and len(index) <= args[0].numbers.ndim
+    return within_leading and all(isinstance(i, int | slice) for i in index)
+
+
+def move(
+    carry_out: Callable[[Callable[[Frames], Tensor]], Any], origin: Origin, by: fx.Node, *, miniature: bool = False
+) -> Any:
     """Follow an operation that moves data.
 
     Args:
         carry_out: Runs the operation, turning each of its `Frames` into a tensor by the function it is given.
         origin: Where all those frames come from.
         by: Its node.
+        miniature: Let small frames stand in, for an operation that `names_no_sizes`.
 
     Returns:
         `Frames` for each tensor that it gives, or `Opaque` for one that is not made of whole frames.
     """
-    numbers = carry_out(lambda frames: frames.frame_numbers)
-    places = carry_out(lambda frames: frames.places)
+    small = dataclasses.replace(origin, shape=_MINIATURE) if miniature else origin
+    numbers = carry_out(lambda frames: dataclasses.replace(frames, origin=small).frame_numbers)
+    places = carry_out(lambda frames: dataclasses.replace(frames, origin=small).places)
     if isinstance(numbers, Opaque):
         return numbers
     if isinstance(numbers, Tensor):
-        return _frames(numbers, places, origin, by)
-    return type(numbers)(_frames(n, p, origin, by) for n, p in zip(numbers, places, strict=True))
+        return _restored(_frames(numbers, places, small, by), origin)
+    return type(numbers)(_restored(_frames(n, p, small, by), origin) for n, p in zip(numbers, places, strict=True))
+
+
+def _restored(value: Frames | Opaque, origin: Origin) -> Frames | Opaque:
+    return dataclasses.replace(value, origin=origin) if isinstance(value, Frames) else value
 
 
 def _frames(numbers: Tensor, places: Tensor, origin: Origin, by: fx.Node) -> Frames | Opaque:

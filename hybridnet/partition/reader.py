@@ -23,6 +23,7 @@ from hybridnet.partition.frames import (
     Origin,
     OriginKind,
     move,
+    names_no_sizes,
     whole,
 )
 from hybridnet.partition.given import as_returned, attribute, can_leave, given_by, in_words, is_state
@@ -97,7 +98,7 @@ class _Reader:
         if isinstance(x, Frames) and (synapse := as_synapse(module)) is not None:
             return self._current(node, synapse, x)
         if isinstance(x, Frames) and isinstance(module, nn.Flatten | nn.Unflatten):
-            moved = move(lambda stand_in: module(stand_in(x)), x.origin, node)
+            moved = move(lambda stand_in: module(stand_in(x)), x.origin, node, miniature=isinstance(module, nn.Flatten))
             if isinstance(moved, Opaque):
                 self._ann(node, args, kwargs)
             return moved
@@ -247,6 +248,7 @@ class _Reader:
             ),
             frames[0].origin,
             node,
+            miniature=names_no_sizes(node.target, args),
         )
         if isinstance(moved, Opaque):
             self._ann(node, args, kwargs)

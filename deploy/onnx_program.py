@@ -26,30 +26,26 @@ Unrolled, not a Scan: see docs/onnx.md for what was measured.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
+from hybridnet.deploy.onnx_graph import OnnxGraph
 from hybridnet.errors import RangeError
 from hybridnet.partition.program import (
     DECAY_ONE,
     MESSAGE_MAX,
     POTENTIAL_MAX,
     POTENTIAL_SHIFT,
-    ConvGeometry,
     ConvLIFLayer,
     FixedConvLIF,
     FixedProgram,
     FloatProgram,
     Stream,
 )
-
-OPSET, IR_VERSION = 18, 8
-"""Opset 18 has Split by number; IR version 8 is the oldest that goes with it, so that old runtimes load the file."""
 
 SCHEMA = "hybridnet.program/1"
 
@@ -62,17 +58,21 @@ INT32_EXACT = 2**30
 CURRENT_MAX = 2**20
 """Beyond this current v saturates whatever it was: 2²⁰·2⁶ > 2²³ + 2²³ + 2²³."""
 
-Array = npt.NDArray[Any]
-Frame = tuple[int, int, int]
-
 
 def write_onnx_program(path: Path, program: FloatProgram | FixedProgram) -> None:
     """Write the graph of a program, float or fixed point, checked and with inferred shapes.
 
     Raises:
-        RangeError: If a layer's currents are not exact in int32, or its weights are odd where they must be even.
+        RangeError: If a layer's currents are not exact in int32, its weights are odd where they must be even, or a map
+            has more than 2²⁴ neurons.
     """
-    graph = _Graph()
+    graph = OnnxGraph()
+    for layer in program.layers():
+        if (
+            max(math.prod(shape[1:]) for shape in (layer.geometry.input_shape, layer.geometry.output_shape))
+            > FLOAT32_EXACT
+        ):
+            raise RangeError(f"maps of more than {FLOAT32_EXACT} neurons are not counted exactly", where=layer.name)
     for stream in program.streams:
         graph.declare_input(stream.input_name, (program.steps, *stream.input_shape))
         _add_stream(graph, stream, program.steps)
@@ -91,9 +91,10 @@ def _metadata(program: FloatProgram | FixedProgram) -> dict[str, str]:
     }
 
 
-def _add_stream(graph: _Graph, stream: Stream[ConvLIFLayer] | Stream[FixedConvLIF], steps: int) -> None:
+def _add_stream(graph: OnnxGraph, stream: Stream[ConvLIFLayer] | Stream[FixedConvLIF], steps: int) -> None:
     x = stream.input_name
-    for place, layer in enumerate(stream.layers):
+    layers: tuple[ConvLIFLayer | FixedConvLIF, ...] = stream.layers
+    for place, layer in enumerate(layers):
         if isinstance(layer, FixedConvLIF):
             if place == 0:
                 x = _add_messages(graph, stream.name, x, layer.input_scale, (steps, *stream.input_shape))
@@ -102,10 +103,7 @@ def _add_stream(graph: _Graph, stream: Stream[ConvLIFLayer] | Stream[FixedConvLI
             x = _add_float_layer(graph, layer, x, steps)
 
 
-# ---------------------------------------------------------------------------------------------------- float
-
-
-def _add_float_layer(graph: _Graph, layer: ConvLIFLayer, x: str, steps: int) -> str:
+def _add_float_layer(graph: OnnxGraph, layer: ConvLIFLayer, x: str, steps: int) -> str:
     """u[t] = current + λ·u[t−1] − vth·o[t−1], in the order in which the model adds; returns its spikes."""
     name, leak, threshold = layer.name, np.float32(layer.leak), np.float32(layer.threshold)
     frames = graph.frames(f"{name}.frames", graph.cast(f"{name}.x", x, TensorProto.FLOAT), layer.geometry.input_shape)
@@ -127,10 +125,7 @@ def _add_float_layer(graph: _Graph, layer: ConvLIFLayer, x: str, steps: int) -> 
     return _declare_layer(graph, layer, potentials, spikes, TensorProto.FLOAT)
 
 
-# ---------------------------------------------------------------------------------------------- fixed point
-
-
-def _add_messages(graph: _Graph, stream: str, x: str, scale: float, shape: tuple[int, ...]) -> str:
+def _add_messages(graph: OnnxGraph, stream: str, x: str, scale: float, shape: tuple[int, ...]) -> str:
     """Inputs as int8 messages; see `hybridnet.simulators.quantise`."""
     scaled = graph("Mul", f"{stream}.scaled", graph.cast("", x, TensorProto.DOUBLE), graph.constant(np.float64(scale)))
     rounded = graph("Round", f"{stream}.rounded", scaled)
@@ -143,7 +138,7 @@ def _add_messages(graph: _Graph, stream: str, x: str, scale: float, shape: tuple
     return messages
 
 
-def _add_fixed_layer(graph: _Graph, layer: FixedConvLIF, x: str, steps: int, largest_input: int) -> str:
+def _add_fixed_layer(graph: OnnxGraph, layer: FixedConvLIF, x: str, steps: int, largest_input: int) -> str:
     """v[t] = sat24(tz(keep·v[t−1] / 4096) + drive − (vth << s)·o[t−1]); returns its spikes."""
     name, threshold = layer.name, graph.constant(np.int32(layer.threshold << POTENTIAL_SHIFT))
     keep = graph.constant(np.float64((DECAY_ONE - layer.decay) / DECAY_ONE))
@@ -175,7 +170,7 @@ def _add_fixed_layer(graph: _Graph, layer: FixedConvLIF, x: str, steps: int, lar
     return _declare_layer(graph, layer, potentials, spikes, TensorProto.INT32)
 
 
-def _drive(graph: _Graph, layer: FixedConvLIF, x: str, largest_input: int) -> str:
+def _drive(graph: OnnxGraph, layer: FixedConvLIF, x: str, largest_input: int) -> str:
     """(conv(w, x) + b) << s in int32, (N·T, C_out, H_out, W_out); clipped at CURRENT_MAX << s."""
     name, shift = layer.name, 2**POTENTIAL_SHIFT
     fan_in = np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64)
@@ -183,8 +178,7 @@ def _drive(graph: _Graph, layer: FixedConvLIF, x: str, largest_input: int) -> st
     if bound <= FLOAT32_EXACT:
         frames = graph.frames(f"{name}.frames", graph.cast("", x, TensorProto.FLOAT), layer.geometry.input_shape)
         current = graph.conv(f"{name}.current", frames, layer.geometry, layer.weight * shift, layer.bias * shift)
-        drive = graph.cast(f"{name}.drive", current, TensorProto.INT32)
-        return drive  # at most 2²⁴·2⁶
+        return graph.cast(f"{name}.drive", current, TensorProto.INT32)  # at most 2²⁴·2⁶
     if bound > INT32_EXACT or (layer.weight % 2).any():
         raise RangeError(f"currents of up to {bound} are not exact in ONNX's integers", where=name)
     halved = graph.conv_integer(f"{name}.halved", x, layer.geometry, layer.weight // 2, signed=largest_input > 1)
@@ -195,7 +189,7 @@ def _drive(graph: _Graph, layer: FixedConvLIF, x: str, largest_input: int) -> st
 
 
 def _declare_layer(
-    graph: _Graph, layer: ConvLIFLayer | FixedConvLIF, potentials: list[str], spikes: list[str], dtype: int
+    graph: OnnxGraph, layer: ConvLIFLayer | FixedConvLIF, potentials: list[str], spikes: list[str], dtype: int
 ) -> str:
     shape = layer.geometry.output_shape
     if layer.read_out:
@@ -206,106 +200,3 @@ def _declare_layer(
     fired = graph("Concat", f"{layer.name}.spikes", *spikes, axis=1)
     graph.declare_output(fired, TensorProto.BOOL, (len(spikes), *shape))
     return fired
-
-
-# ---------------------------------------------------------------------------------------------------- graph
-
-
-class _Graph:
-    """A graph in the making; every method that adds a node returns the name of its output."""
-
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._inputs: list[onnx.ValueInfoProto] = []
-        self._outputs: list[onnx.ValueInfoProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
-
-    def __call__(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; without a name it gets one."""
-        name = name or f"{operator}.{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
-        return name
-
-    def constant(self, value: Any, name: str = "") -> str:
-        """A constant; equal scalars are stored once."""
-        array = np.asarray(value)
-        name = name or (f"{array.dtype}.{array}" if array.ndim == 0 else f"constant.{len(self._constants)}")
-        self._constants.setdefault(name, numpy_helper.from_array(array, name))
-        return name
-
-    def cast(self, name: str, x: str, dtype: int) -> str:
-        """Change a type; floats are truncated toward zero."""
-        return self("Cast", name, x, to=dtype)
-
-    def count(self, name: str, flags: str) -> str:
-        """How many of (N, T, C, H, W) are true, (N,) int64."""
-        return self(
-            "ReduceSum",
-            name,
-            self.cast("", flags, TensorProto.INT64),
-            self.constant(np.array([1, 2, 3, 4])),
-            keepdims=0,
-        )
-
-    def frames(self, name: str, x: str, shape: Frame) -> str:
-        """(N, T, C, H, W) as (N·T, C, H, W): nothing recurrent crosses a convolution."""
-        return self("Reshape", name, x, self.constant(np.array([-1, *shape])))
-
-    def steps(self, name: str, x: str, steps: int, shape: Frame) -> list[str]:
-        """(N·T, C, H, W) as T times (N, 1, C, H, W)."""
-        whole = self("Reshape", f"{name}.windows", x, self.constant(np.array([-1, steps, *shape])))
-        if steps == 1:
-            return [whole]
-        parts = [f"{name}.drive.{t}" for t in range(steps)]
-        self._nodes.append(helper.make_node("Split", [whole], parts, name=f"{name}.split", axis=1, num_outputs=steps))
-        return parts
-
-    def conv(self, name: str, x: str, geometry: ConvGeometry, weight: Array, bias: Array) -> str:
-        """A float32 convolution."""
-        parameters = [
-            self.constant(v.astype(np.float32), f"{name}.{k}") for k, v in (("weight", weight), ("bias", bias))
-        ]
-        return self("Conv", name, x, *parameters, **_conv_attributes(geometry))
-
-    def conv_integer(self, name: str, x: str, geometry: ConvGeometry, weight: Array, *, signed: bool) -> str:
-        """A convolution of int8 messages, or of spikes, with int8 weights, in int32."""
-        offset, zero = (128, np.uint8(128)) if signed else (0, np.uint8(0))
-        shifted = self("Add", "", self.cast("", x, TensorProto.INT32), self.constant(np.int32(offset)))
-        frames = self.frames(f"{name}.frames", self.cast("", shifted, TensorProto.UINT8), geometry.input_shape)
-        return self(
-            "ConvInteger",
-            name,
-            frames,
-            self.constant((weight + 128).astype(np.uint8), f"{name}.weight"),
-            self.constant(zero),
-            self.constant(np.uint8(128)),
-            **_conv_attributes(geometry),
-        )
-
-    def declare_input(self, name: str, shape: tuple[int, ...]) -> None:
-        """float32, (N, *shape)."""
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
-
-    def declare_output(self, name: str, dtype: int, shape: tuple[int, ...]) -> None:
-        """(N, *shape)."""
-        self._outputs.append(helper.make_tensor_value_info(name, dtype, ["N", *shape]))
-
-    def model(self, metadata: dict[str, str]) -> onnx.ModelProto:
-        """The whole model."""
-        graph = helper.make_graph(
-            self._nodes, "spiking_program", self._inputs, self._outputs, [*self._constants.values()]
-        )
-        opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="hybridnet")
-        helper.set_model_props(model, metadata)
-        return model
-
-
-def _conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:
-    return {
-        "kernel_shape": geometry.kernel,
-        "strides": geometry.stride,
-        "pads": (*geometry.padding, *geometry.padding),
-        "dilations": geometry.dilation,
-        "group": geometry.groups,
-    }

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.partition.program import FixedConvLIF, FixedProgram, FloatProgram
@@ -44,8 +43,6 @@ class OnnxSpikingBackend:
             stream.input_name for stream in program.streams
         }:
             raise BackendError("is the graph of another program", where=path, remedy="Export the bundle again")
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True  # else it also gathers potentials that nobody asked for
         self._rehearsed = False
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
@@ -71,7 +68,7 @@ class OnnxSpikingBackend:
         names = self._outputs(record=record)
         fed = {s.input_name: inputs[s.input_name][n : n + 1] for s in self.program.streams}
         started = time.perf_counter()
-        found = dict(zip(names, self.session.run(names, fed, self._options), strict=True))
+        found = dict(zip(names, self.session.run(names, fed), strict=True))
         run = ViewRun(latency_ms=(time.perf_counter() - started) * 1e3)
         for stream in self.program.streams:
             if self.fixed_point:

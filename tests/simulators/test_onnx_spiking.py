@@ -227,14 +227,19 @@ def graph_of(program: FloatProgram | FixedProgram, folder: Path) -> onnx.GraphPr
 
 
 def test_the_file_is_valid_and_carries_all_shapes(bundle: Bundle) -> None:
-    for path, program in ((bundle.onnx_fixed_path, bundle.fixed), (bundle.onnx_float_path, bundle.program)):
+    programs: tuple[tuple[Path, FixedProgram | FloatProgram], ...] = (
+        (bundle.onnx_fixed_path, bundle.fixed),
+        (bundle.onnx_float_path, bundle.program),
+    )
+    for path, program in programs:
         onnx.checker.check_model(str(path), full_check=True)
         graph = onnx.load(str(path)).graph
         known = {v.name: v.type.tensor_type for v in (*graph.value_info, *graph.output)}
         for node in graph.node:
             for name in node.output:
                 assert known[name].HasField("shape"), name
-        first = next(program.layers())
+        layers: list[ConvLIFLayer | FixedConvLIF] = [*program.layers()]
+        first = layers[0]
         dims = known[f"{first.name}.spikes"].shape.dim
         assert (dims[0].dim_param, [d.dim_value for d in dims[1:]]) == (
             "N",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hybridnet.ahead import ahead
 from hybridnet.arrays import Array, read_arrays
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.errors import ConfigError
-from hybridnet.frontend import read_clip
+from hybridnet.frontend import ClipInputs, read_clip
 from hybridnet.inputs import checked
+from hybridnet.outputs import LOGITS
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import ArraysRow, RunRecord, VideoRow
 from hybridnet.report.energy import DEFAULT_PROFILE, load_profile
@@ -64,6 +67,19 @@ class Simulation:
 
     record: RunRecord
     run: HybridRun
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """A clip and the outputs of its N views, by name, (N, …) each."""
+
+    video: VideoRow
+    outputs: Mapping[str, Array]
+
+    @property
+    def index(self) -> int:
+        """The class with the largest mean of logits over the views, as in the paper; only for a classifier."""
+        return int(self.outputs[LOGITS].mean(axis=0).argmax())
 
 
 def load(path: str | Path | None = None) -> Bundle:
@@ -186,6 +202,29 @@ class Simulator:
         )
         return Simulation(record, run)
 
+    def classify(
+        self, videos: Iterable[str | Path], *, views: int = DEFAULT_VIEWS, transcode: TranscodePolicy = "auto"
+    ) -> Iterator[Classified]:
+        """Run many clips as fast as they go: no record, no parity, the ANN half on all views of a clip at once.
+
+        While a clip is in the ANN half, the next one is in the spiking half, and the one after it is read.
+
+        Args:
+            videos: As `run`'s sources.
+            views: GOPs sampled uniformly over a clip; all of them if it has fewer.
+            transcode: See `hybridnet.video.open_clip`.
+
+        Raises:
+            HybridNetError: At the place of a clip that cannot be read, with what to do about it.
+        """
+        clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
+        with closing(clips), closing(ahead(clips)) as read:
+            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [_arrays(clip)])
+            with closing(spiking), closing(ahead(spiking)) as results:
+                for clip, inputs, result in results:
+                    crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
+                    yield Classified(clip.video, self._ann.run(inputs | crossing.values))
+
     def _read(
         self,
         source: Source,
@@ -201,8 +240,7 @@ class Simulator:
                 transcode=transcode,
                 progress=progress,
             )
-            inputs = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
-            return _Read(inputs, clip.video, None, clip.view_ms, clip.open_ms)
+            return _Read(_arrays(clip), clip.video, None, clip.view_ms, clip.open_ms)
         if views is not None:
             raise ConfigError("views", views, "none with arrays, of which all views are run")
         given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
@@ -219,6 +257,10 @@ class _Read:
     arrays: ArraysRow | None
     view_ms: npt.NDArray[np.float64] | None
     open_ms: float
+
+
+def _arrays(clip: ClipInputs) -> dict[str, Array]:
+    return {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
 
 
 def simulate(

@@ -1,0 +1,120 @@
+"""From file to prediction: clips per second of the cut model against the whole one in torch, and where the time goes.
+
+python benchmarks/pipeline.py [--base]: about a minute on 2 cores. --base also exports an untrained `base` model and
+runs it, first in processes of their own to learn their memory: about ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import torch
+
+from hybridnet.ahead import ahead
+from hybridnet.config import load_experiment
+from hybridnet.frontend import ClipInputs, read_clip
+from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hybridnet.model.network import HybridNet
+from hybridnet.simulation import Simulator, shipped_bundle_path, shipped_checkpoint
+from hybridnet.video import MOTIONS, make_clip
+
+CLIPS, FRAMES, ROUNDS = 12, 96, 3
+VIEWS = 8
+
+
+def main() -> None:
+    """Measure the shipped model, and `base` if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", action="store_true", help="also export and run an untrained `base` model")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measure("tiny-motion", shipped_checkpoint(), shipped_bundle_path(), made_clips(folder, "tiny", CLIPS))
+        if parser.parse_args().base:
+            checkpoint, clips = untrained(folder, "base"), made_clips(folder, "base", 3)
+            print_process("export", str(checkpoint), "-o", str(folder / "bundle"))
+            print_process("simulate", str(clips[0]), "--bundle", str(folder / "bundle"))
+            measure("base", checkpoint, folder / "bundle", clips)
+
+
+def made_clips(folder: Path, config: str, count: int) -> list[Path]:
+    """Clips of the motion set in the size that a config reads, 8 views each."""
+    size = load_experiment(config).model.preprocess
+    paths = (folder / f"{config}-{n}.avi" for n in range(count))
+    return [
+        make_clip(path, MOTIONS[n % len(MOTIONS)], n, frames=FRAMES, width=size.frame_width, height=size.frame_height)
+        for n, path in enumerate(paths)
+    ]
+
+
+def untrained(folder: Path, config: str) -> Path:
+    """A checkpoint of random weights."""
+    torch.manual_seed(0)
+    model = load_experiment(config).model
+    labels = tuple(f"class {n}" for n in range(model.num_classes))
+    save_checkpoint(folder / f"{config}.pt", Checkpoint(HybridNet(model).eval(), labels, {}))
+    return folder / f"{config}.pt"
+
+
+def print_process(name: str, *arguments: str) -> None:
+    """Time and largest memory of a command of hybridnet in a process of its own."""
+    started = time.perf_counter()
+    command = [str(Path(sys.executable).with_name("hybridnet")), name, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command line
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{name} failed")
+    print(f"base: {name} {time.perf_counter() - started:.0f} s, peak memory {usage.ru_maxrss * 1024 / 1e9:.2f} GB")
+
+
+def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> None:
+    """Clips per second of both ways, and the share of each stage of the cut one."""
+    simulator = Simulator(bundle)
+    model, preprocess = load_checkpoint(checkpoint).model.eval(), simulator.bundle.preprocess
+
+    def whole() -> Iterator[int]:
+        read = (read_clip(clip, preprocess, VIEWS) for clip in clips)
+        with closing(read), closing(ahead(read)) as ready:
+            yield from (predicted(model, clip) for clip in ready)
+
+    def one_by_one() -> Iterator[int]:
+        for clip in clips:
+            yield next(simulator.classify([clip], views=VIEWS)).index
+
+    ways: dict[str, Callable[[], Iterator[int]]] = {
+        "cut, stages overlapping": lambda: (clip.index for clip in simulator.classify(clips, views=VIEWS)),
+        "cut, clip after clip": one_by_one,
+        "whole in torch, reader overlapping": whole,
+    }
+    print(f"\n{name}: {len(clips)} clips of {FRAMES} frames, {VIEWS} views each, {torch.get_num_threads()} threads")
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for way, run in ways.items():
+        list(run())  # warm-up
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            list(run())
+            times[way].append(time.perf_counter() - started)
+    slowest = min(times["whole in torch, reader overlapping"])
+    for way, taken in times.items():
+        print(f"  {way:36s}{len(clips) / min(taken):8.2f} clips/s, {slowest / min(taken):.2f}× the whole model")
+    rows = simulator.run(clips[0], views=VIEWS, parity=False).record.partitions
+    totals = {row.name: row.latency_ms.total for row in rows if row.latency_ms is not None}
+    shares = (f"{stage} {total / sum(totals.values()):.1%}" for stage, total in totals.items())
+    print(f"  stages of one clip alone, {sum(totals.values()):.0f} ms: {', '.join(shares)}")
+
+
+@torch.no_grad()
+def predicted(model: HybridNet, clip: ClipInputs) -> int:
+    """The class by the mean of logits over the views."""
+    return int(model(**clip.inputs).mean(0).argmax())
+
+
+if __name__ == "__main__":
+    main()

@@ -67,8 +67,7 @@ def _spiking_row(layer: SpikingLayer, label: str, index: int) -> Node:
         n = layer.neuron
         parts.append(f"written as λ {n.leak:.6g}, vth {n.threshold:.6g}, {n.reset} reset, weights × {n.gain:.6g}")
         parts += [n.note] if n.note else []
-    kind = "ConvLIF" if layer.native else "Conv2d + neuron"
-    return Node(layer.path, kind, "snn", "; ".join(parts), layer.geometry.output_shape)
+    return Node(layer.path, layer.kind, "snn", "; ".join(parts), layer.geometry.output_shape)
 
 
 def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:

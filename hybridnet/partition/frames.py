@@ -134,10 +134,9 @@ _AXES = ("transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", 
 _JOINING = ("stack", "cat", "concat", "concatenate")
 _SIZED = ("unflatten", "reshape", "chunk", "split", "select", "squeeze", "narrow", "index_select")
 _UNCHANGING = ("clone", "detach")
-MOVES: frozenset[Any] = frozenset(
-    (*_AXES, *_SIZED, *_UNCHANGING, "view", "contiguous", operator.getitem)
-    + tuple(getattr(torch, name) for name in (*_AXES, *_JOINING, *_SIZED, *_UNCHANGING) if hasattr(torch, name))
-)
+_FUNCTIONS = tuple(getattr(torch, name) for name in (*_AXES, *_JOINING, *_SIZED, *_UNCHANGING) if hasattr(torch, name))
+
+MOVES: frozenset[Any] = frozenset((*_AXES, *_SIZED, *_UNCHANGING, "view", "contiguous", operator.getitem, *_FUNCTIONS))
 _WITHOUT_SIZES: frozenset[Any] = frozenset((*_AXES, *(getattr(torch, name) for name in (*_AXES, *_JOINING))))
 
 _MINIATURE = (2, 3, 5)

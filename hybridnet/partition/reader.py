@@ -139,7 +139,7 @@ class _Reader:
                 )
             )
             return None
-        layer = SpikingLayer(path, node, x.origin, module.geometry, native=module, done=x.origin.steps)
+        layer = SpikingLayer(path, "ConvLIF", node, x.origin, module.geometry, native=module, done=x.origin.steps)
         self.out.layers[path] = layer
         return layer
 
@@ -153,7 +153,10 @@ class _Reader:
             conv = as_synapse(self.modules[current.name])
             if conv is None:
                 raise ConfigError(current.name, type(self.modules[current.name]).__name__, "a convolution")
-            layer = SpikingLayer(path, node, source, geometry_of(conv, source.shape), current, neuron, conv=conv)
+            parts = (self.modules[name] for name in (current.name, current.norm, path) if name)
+            kind = " + ".join(type(part).__name__ for part in parts)
+            geometry = geometry_of(conv, source.shape)
+            layer = SpikingLayer(path, kind, node, source, geometry, current, neuron, conv=conv)
             self.out.layers[path] = layer
         if layer.current != current:
             self.out.repeated.append(Trouble(node, f"{path} reads {current.name}, and elsewhere something else"))

@@ -21,6 +21,7 @@ class SpikingLayer:
 
     Attributes:
         path: Module path of its neurons.
+        kind: Classes of its modules.
         node: Where it first runs.
         source: What its synapses read: an input or another layer's spikes.
         current: The sum over its synapses; None for our own ConvLIF, which holds them itself.
@@ -32,6 +33,7 @@ class SpikingLayer:
     """
 
     path: str
+    kind: str
     node: fx.Node
     source: Origin
     geometry: ConvGeometry

@@ -100,6 +100,9 @@ class LeakyLoop(nn.Module):
 def test_snntorch_leaky_with_explicit_state(options: dict[str, Any]) -> None:
     torch.manual_seed(1)
     split = compare(LeakyLoop(**options), events(1, 2, 9, 7))
+    nodes = {node.name: node for node in split.nodes}
+    assert nodes["lif2"].kind == "Conv2d + BatchNorm2d + Leaky"
+    assert "λ 0.7, vth 0.2" in nodes["lif2"].why
     kinds = {tensor.kind for tensor in split.bridge}
     assert {"potential", "spikes", "spike_count"} == kinds
     assert not split.exact

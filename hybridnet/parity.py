@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,26 @@ MAX_VIEWS = 16
 with the most spikes."""
 
 
+TORCH_VIEWS = 4
+"""Of these, views that the model and its ANN half run on in torch too, which takes the most time."""
+
+
 @dataclass(eq=False)
 class _Outputs:
-    """What the model returned on each view, by name: whole, cut, with the ANN half in ONNX, and with both exported."""
+    """What the model returned on each view, by name.
+
+    Attributes:
+        whole: The model in torch.
+        cut: Both halves in torch.
+        onnx: The spiking half in torch, the ANN half in ONNX Runtime; of the same views as those two.
+        exported: The same of all views.
+        fixed: The spiking half in fixed point, the ANN half in ONNX Runtime, of all views.
+    """
 
     whole: list[dict[str, Array]] = field(default_factory=list)
     cut: list[dict[str, Array]] = field(default_factory=list)
     onnx: list[dict[str, Array]] = field(default_factory=list)
+    exported: list[dict[str, Array]] = field(default_factory=list)
     fixed: list[dict[str, Array]] = field(default_factory=list)
 
 
@@ -94,7 +107,8 @@ def measure_parity(
             then the cut itself is wrong.
         ModelError: If an output is not finite.
     """
-    views = [int(n) for n in np.unique(np.linspace(0, calibration.views - 1, MAX_VIEWS).round())]
+    views = _spread(range(calibration.views), MAX_VIEWS)
+    in_torch = _spread(views, TORCH_VIEWS)
     onnx, bridge = OnnxRuntimeBackend(ann), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     meter, outputs, spikes = FidelityMeter(fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
@@ -107,13 +121,15 @@ def measure_parity(
         run = meter.add(states, inputs)
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
 
-        rest(model)
-        outputs.whole.append(_arrays(named_outputs(model(**view), output)))
         fed = view | crossing
-        outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
-        outputs.onnx.append(onnx.run(_arrays(fed)))
+        outputs.exported.append(onnx.run(_arrays(fed)))
         outputs.fixed.append(onnx.run(inputs | crossed.values))
-        if not all(np.isfinite(values).all() for values in outputs.whole[-1].values()):
+        if n in in_torch:
+            rest(model)
+            outputs.whole.append(_arrays(named_outputs(model(**view), output)))
+            outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
+            outputs.onnx.append(outputs.exported[-1])
+        if not all(np.isfinite(values).all() for values in outputs.exported[-1].values()):
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
     busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
@@ -123,7 +139,7 @@ def measure_parity(
         source=calibration.source,
         checks=(*_halves(outputs, split.exact), *single, *_top1(outputs)),
         layers=meter.rows(),
-        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.cut)) for name in outputs.cut[0]},
+        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
         clipped_inputs=dict(meter.clipped_inputs),
     )
 
@@ -204,12 +220,17 @@ def _differing(run: SpikingResult, reference: SpikingResult) -> int:
 
 
 def _top1(outputs: _Outputs) -> Iterator[Check]:
-    what = "float → fixed point, both halves: views with the same top-1"
-    if LOGITS not in outputs.cut[0]:
+    what = "spiking half, float → fixed point: views with the same top-1"
+    if LOGITS not in outputs.fixed[0]:
         yield not_run("top1", what, "the model is no classifier with labels", unit="share")
         return
-    fixed, cut = _stacked(LOGITS, outputs.fixed, outputs.cut)
-    yield reported("top1", what, float((fixed.argmax(1) == cut.argmax(1)).mean()), len(cut), unit="share")
+    fixed, in_float = _stacked(LOGITS, outputs.fixed, outputs.exported)
+    yield reported("top1", what, float((fixed.argmax(1) == in_float.argmax(1)).mean()), len(fixed), unit="share")
+
+
+def _spread(views: Sequence[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    return [views[int(place)] for place in np.unique(np.linspace(0, len(views) - 1, most).round())]
 
 
 def _max_abs(some: list[dict[str, Array]], others: list[dict[str, Array]]) -> float:

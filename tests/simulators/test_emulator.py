@@ -33,6 +33,7 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.scan import integrate
 from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.workers import single_core_workers
 
 STEPS = 4
 
@@ -133,7 +134,7 @@ def point(**fields: Any) -> Stream[FixedConvLIF]:
     layer = FixedConvLIF(
         name="s.0",
         geometry=ConvGeometry((1, 1, 1), 1, (1, 1)),
-        weight=np.full((1, 1, 1, 1), 2, np.int32),
+        weight=np.ones((1, 1, 1, 1), np.int32),
         bias=np.zeros(1, np.int32),
         decay=0,
         threshold=1,
@@ -143,8 +144,7 @@ def point(**fields: Any) -> Stream[FixedConvLIF]:
         weight_scale=1.0,
         input_scale=1.0,
     )
-    weight = np.ones((1, 1, 1, 1), np.int32)
-    return Stream("s", "x", (dataclasses.replace(layer, weight=weight, **fields),))
+    return Stream("s", "x", (dataclasses.replace(layer, **fields),))
 
 
 def two_layers() -> Stream[ConvLIFLayer]:
@@ -243,6 +243,18 @@ def test_bands_and_threads_change_nothing(threads: int, band_bytes: int, monkeyp
         torch.set_num_threads(before)
 
 
+def test_workers_leave_the_cores_to_each_other() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        workers = single_core_workers(2)
+        assert {workers.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_one_emulator_may_run_in_several_threads() -> None:
     program, x = two_streams()
     expected = Emulator(program).run(x)
@@ -285,15 +297,21 @@ def test_at_the_bounds_edge_float32_gives_what_float64_gives(monkeypatch: pytest
 
 
 def test_large_sums_leave_float32_and_stay_exact() -> None:
-    geometry = ConvGeometry((64, 5, 5), 1, (5, 5))
+    """Sums that cancel to a few units on their way through numbers that float32 does not hold."""
+    geometry = ConvGeometry((128, 5, 5), 1, (5, 5))
     random = np.random.default_rng(0)
-    layer = fixed_stream(Stream("s", "x", (random_layer("s.0", geometry, random),))).layers[0]
-    layer = dataclasses.replace(layer, weight=np.full(geometry.weight_shape, 254, np.int32))
-    x = np.full((1, 5, 5 * 64), 127, np.int32)
-    x[0, 0, 0] = 126  # odd digits that float32 would lose
-    expected = 254 * (127 * (64 * 25 - 1) + 126) + int(layer.bias[0])
-    assert expected > 2**24
-    assert ExactConv(layer, 127)(x, slice(0, 1)).item() == expected
+    weight = random.integers(200, 255, geometry.weight_shape, dtype=np.int32)
+    weight[:, 64:] *= -1
+    stream = point(geometry=geometry, weight=weight, threshold=2**17 - 1)
+    x = random.integers(120, 128, (1, 6, 128, 5, 5)).astype(np.float32)
+    x[:, 1:, 64:] = x[:, 1:, :64]
+    got = assert_every_bit_equals_plain_python(stream, x)
+    assert got.overflows["s.0"] < got.spikes["s.0"].size
+    half = np.abs(weight[:, :64]).sum() * 120
+    assert half > 2**24
+    single = F.conv2d(torch.from_numpy(x[0]), torch.from_numpy(weight).float()).numpy().ravel()
+    exact = (x[0].astype(np.int64) * weight).sum(axis=(1, 2, 3))
+    assert not np.array_equal(single, exact), "the sums are too small to need float64"
 
 
 @given(

@@ -19,6 +19,16 @@ def test_shipped_configs_survive_the_round_trip(name: str, tmp_path: Path) -> No
     assert load_experiment(path) == experiment
 
 
+def test_fields_that_an_older_file_lacks_have_their_defaults() -> None:
+    plain = to_dict(ModelConfig())
+    for old in ("modalities", "order", "encoder", "mixer", "skips", "pooling"):
+        del plain[old]
+    for old in ("kind", "learn_leak", "learn_threshold"):
+        del plain["stm"][old]
+    del plain["preprocess"]["accumulate"]
+    assert from_dict(ModelConfig, plain) == ModelConfig()
+
+
 @pytest.mark.parametrize(
     ("data", "field"),
     [
@@ -30,6 +40,14 @@ def test_shipped_configs_survive_the_round_trip(name: str, tmp_path: Path) -> No
         ({"depth": 10**9}, "depth"),
         ({"stm": {"leak": 1.0}}, "leak"),
         ({"stm": {"reset": "medium"}}, "reset"),
+        ({"stm": {"kind": "lstm"}}, "kind"),
+        ({"modalities": ["i", "flow"]}, "modalities"),
+        ({"modalities": []}, "modalities"),
+        ({"order": "gs-ls-t"}, "order"),
+        ({"encoder": "late"}, "encoder"),
+        ({"pooling": "max"}, "pooling"),
+        ({"mixer": 1}, "mixer"),
+        ({"preprocess": {"accumulate": "no"}}, "accumulate"),
         ({"stm": {"strides": [3, 1]}}, "strides"),
         ({"stm": {"channels": [8]}}, "strides"),
         ({"stm": 3}, "stm"),

@@ -1,13 +1,21 @@
-"""The ConvLIF step against the paper's equation written as a loop, and against snnTorch."""
+"""The ConvLIF step against the paper's equation written as a loop, and against snnTorch; its gradient too."""
 
+import math
+
+import naive_model
+import naive_program
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_model import Array, array
 from torch import nn
 
+from hybridnet.config import STMConfig
 from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, lif_step
-from hybridnet.partition.program import ConvGeometry, Reset
+from hybridnet.model.stm import SpikingStack, build_stm
+from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, Reset, Stream
 
 
 def naive(current: torch.Tensor, leak: float, threshold: float, reset: Reset) -> tuple[list[float], list[int]]:
@@ -111,3 +119,78 @@ def test_batch_norm_folds_into_weight_and_bias() -> None:
     weight, bias = layer.folded()
     folded = nn.functional.conv2d(x, weight, bias, padding=1)
     torch.testing.assert_close(folded, layer.norm(layer.conv(x)))
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_conv_lif_equals_its_equation_neuron_by_neuron(reset: Reset) -> None:
+    torch.manual_seed(0)
+    geometry = ConvGeometry((4, 5, 6), 6, (3, 2), (2, 1), (1, 0), (1, 2), groups=2)
+    layer = ConvLIF(geometry, leak=0.7, threshold=0.3, reset=reset, batch_norm=True, bias=True).double()
+    layer(torch.randn(2, 3, 4, 5, 6, dtype=torch.float64))
+    layer.eval()
+    x = torch.randn(2, 5, 4, 5, 6, dtype=torch.float64)
+    weight, bias = (tensor.numpy() for tensor in layer.folded())
+    row = ConvLIFLayer("x.0", geometry, weight, bias, 0.7, 0.3, reset, "analog", read_out=True)
+    expected = naive_program.run_stream(Stream("x", "x", (row,)), x.numpy())
+    with torch.no_grad():
+        states = layer(x)
+    np.testing.assert_allclose(states.u.numpy(), expected.potentials["x.0"], rtol=0, atol=1e-6)  # leak is float32
+    assert np.array_equal(states.o.numpy(), expected.spikes["x.0"])
+    assert 0 < states.o.mean() < 1
+
+
+class SmoothedStack:
+    """A spiking stack in NumPy whose spikes have the slope that the surrogate claims, around one working point.
+
+    There it gives the stack's own spikes. Away from it, o = H(x₀) + S(x) − S(x₀) with x = u − vth and S the integral of
+    1 / (1 + γ·x²), so that its differences are finite and its derivative is the surrogate gradient.
+    """
+
+    def __init__(self, stack: SpikingStack, x: Array) -> None:
+        self.stack, self.x = stack, x
+        self.working_point: dict[tuple[int, int], Array] = {}
+        self.value()
+
+    def value(self) -> Array:
+        """u[T] of the last layer plus the sum of its spikes, for the parameters that the stack has now."""
+        frames = self.x
+        for number, layer in enumerate(self.stack.layers):
+            leak = 1 / (1 + math.exp(-layer.leak_logit.item()))
+            threshold = math.exp(layer.log_threshold.item())
+            u, o = np.zeros(1), np.zeros(1)
+            spikes: list[Array] = []
+            for t, frame in enumerate(frames):
+                current = naive_model.conv(frame, layer.conv)
+                u = current + leak * u - threshold * o if layer.reset == "soft" else current + leak * u * (1 - o)
+                distance = u - threshold
+                centre = self.working_point.setdefault((number, t), distance)
+                gamma = math.sqrt(layer.surrogate_width)
+                o = (centre > 0) + (np.arctan(gamma * distance) - np.arctan(gamma * centre)) / gamma
+                spikes.append(o)
+            frames = np.stack(spikes)
+        return u + frames.sum(axis=0)
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_surrogate_gradient_is_that_of_the_smoothed_neuron(reset: Reset) -> None:
+    torch.manual_seed(0)
+    config = STMConfig(channels=(3, 2), strides=(2, 1), leak=0.7, threshold=0.2, reset=reset)
+    stack = build_stm(config, 2, 5).double()
+    x = torch.randn(1, 4, 2, 5, 5, dtype=torch.float64)
+    smoothed = SmoothedStack(stack, array(x)[0])
+    last = stack.trace(x)[-1]
+    direction = torch.randn_like(last.u[0, -1])
+    ((last.u[:, -1] + last.o.sum(1))[0] * direction).sum().backward()
+    assert 0 < last.o.mean() < 1
+    np.testing.assert_allclose(smoothed.value(), array(last.u[0, -1] + last.o[0].sum(0)), atol=1e-12)
+    for name, parameter in stack.named_parameters():
+        assert parameter.grad is not None
+        flat = parameter.data.view(-1)
+        for index in range(0, len(flat), 5):
+            changed = []
+            for step in (1e-6, -2e-6):
+                flat[index] += step
+                changed.append((smoothed.value() * array(direction)).sum())
+            flat[index] += 1e-6
+            difference = (changed[0] - changed[1]) / 2e-6
+            assert parameter.grad.view(-1)[index].item() == pytest.approx(difference, rel=1e-4, abs=1e-7), name

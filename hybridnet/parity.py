@@ -129,7 +129,8 @@ def measure_parity(
             outputs.whole.append(_arrays(named_outputs(model(**view), output)))
             outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
             outputs.onnx.append(outputs.exported[-1])
-        if not all(np.isfinite(values).all() for values in outputs.exported[-1].values()):
+        returned = (*outputs.exported[-1].values(), *(outputs.whole[-1].values() if n in in_torch else ()))
+        if not all(np.isfinite(values).all() for values in returned):
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
     busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
@@ -158,7 +159,7 @@ def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
     """The cut, and the ANN half on the float potentials that really crossed it."""
     views = len(outputs.cut)
     cut = _max_abs(outputs.cut, outputs.whole)
-    if exact and cut > 0:
+    if exact and cut != 0:  # true of NaN too
         raise PartitionError(f"the cut model differs from the whole one by {cut:g}", where="split")
     yield within("split", "model → cut model", cut, 0.0 if exact else REWRITTEN_TOLERANCE, views)
     onnx = _max_abs(outputs.onnx, outputs.cut)

@@ -300,18 +300,14 @@ def test_large_sums_leave_float32_and_stay_exact() -> None:
     """Sums that cancel to a few units on their way through numbers that float32 does not hold."""
     geometry = ConvGeometry((128, 5, 5), 1, (5, 5))
     random = np.random.default_rng(0)
-    weight = random.integers(200, 255, geometry.weight_shape, dtype=np.int32)
-    weight[:, 64:] *= -1
-    stream = point(geometry=geometry, weight=weight, threshold=2**17 - 1)
+    weight = random.integers(230, 255, (1, 128, 25), dtype=np.int32)
+    positive = np.zeros((128, 25), bool)
+    positive[:80, :20] = True  # half of all, and first in whatever order it is added
+    weight[:, ~positive] *= -1
+    stream = point(geometry=geometry, weight=weight.reshape(geometry.weight_shape), threshold=2**17 - 1)
     x = random.integers(120, 128, (1, 6, 128, 5, 5)).astype(np.float32)
-    x[:, 1:, 64:] = x[:, 1:, :64]
     got = assert_every_bit_equals_plain_python(stream, x)
-    assert got.overflows["s.0"] < got.spikes["s.0"].size
-    half = np.abs(weight[:, :64]).sum() * 120
-    assert half > 2**24
-    single = F.conv2d(torch.from_numpy(x[0]), torch.from_numpy(weight).float()).numpy().ravel()
-    exact = (x[0].astype(np.int64) * weight).sum(axis=(1, 2, 3))
-    assert not np.array_equal(single, exact), "the sums are too small to need float64"
+    assert got.overflows["s.0"] == 0
 
 
 @given(

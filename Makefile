@@ -51,6 +51,7 @@ typecheck: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/snn.py
 
 # Damaged files through the reader: each must end in views or in a clean error.
 fuzz: $(READY)

@@ -115,19 +115,21 @@ class NetxNetwork:
             BackendError: If the frames have another shape or type.
             RangeError: If an input does not fit, or a sum leaves the 32 bits that Lava computes with.
         """
-        x = self._checked(frames, frames.shape[1] if steps is None else steps)
+        x = self._checked(frames, steps)
         traces: list[LayerTrace] = []
         neurons = self.description.input_neuron
         if neurons is not None:
             nothing = np.zeros((), np.int32)
-            traces.append(self._integrate(neurons.name, neurons.neuron, x.shape, nothing, x, 0, 0))
-            x = traces[0].spikes
+            trace = self._integrate(neurons.name, neurons.neuron, x.shape, nothing, x, 0, 0)
+            traces.append(trace if record_states else _without_states(trace))
+            x = trace.spikes
         for layer in self.description.layers:
             sums, wrapped = synapse(x, layer)
             bias = layer.bias.reshape(-1, *[1] * (sums.ndim - 3))
-            traces.append(self._integrate(layer.name, layer.neuron, sums.shape, sums, bias, wrapped, len(traces)))
-            x = traces[-1].spikes
-        return tuple(traces if record_states else [_without_states(trace) for trace in traces])
+            trace = self._integrate(layer.name, layer.neuron, sums.shape, sums, bias, wrapped, len(traces))
+            traces.append(trace if record_states else _without_states(trace))
+            x = trace.spikes
+        return tuple(traces)
 
     def _integrate(
         self, name: str, neuron: CubaNeuron, shape: Shape, sums: Array, bias: Array, wrapped_sums: int, place: int
@@ -136,7 +138,7 @@ class NetxNetwork:
         spikes, u, v, wrapped, saturated = integrate(name, neuron, shape, sums, bias, self._interval, phase)
         return LayerTrace(name, spikes, u, v, wrapped_sums, wrapped, saturated)
 
-    def _checked(self, frames: Array, steps: int) -> Array:
+    def _checked(self, frames: Array, steps: int | None) -> Array:
         """The frames in the network's own shape, with zeros for the steps behind them."""
         shape, spikes = self.description.input_shape, False
         flat = (math.prod(shape),)
@@ -145,8 +147,9 @@ class NetxNetwork:
                 f"frames of {frames.dtype} {frames.shape}; should be integers (N, T, *{shape})",
                 remedy="Integers of a model's input come from your own scaling, or from InputNeuron.transform",
             )
-        if not len(frames) or steps < frames.shape[1] or steps < 1:
-            raise BackendError(f"{frames.shape} frames for {steps} steps; at least one of each is needed")
+        steps = frames.shape[1] if steps is None else steps
+        if not len(frames) or steps < max(1, frames.shape[1]):
+            raise BackendError(f"frames {frames.shape} for {steps} steps: no frames, or more than steps")
         low, high = int(frames.min(initial=0)), int(frames.max(initial=0))
         if self.description.input_neuron is not None:
             limits, what = (-(2**15), 2**15 - 1), "the bias of an input neuron"
@@ -180,9 +183,8 @@ def synapse(x: Array, layer: Layer) -> tuple[IntArray, int]:
     sums = np.zeros((*x.shape[:2], *layer.output_shape), np.int32)
     before = x[:, :-1]
     if isinstance(layer, Conv):
-        exact = _products(before, layer.weight, layer.name, layer.geometry)
-        sums[:, 1:] = (exact + CURRENT_WRAP // 2) % CURRENT_WRAP - CURRENT_WRAP // 2
-        return sums, int(np.count_nonzero(sums[:, 1:] != exact))
+        sums[:, 1:], wrapped = _wrap(_products(before, layer.weight, layer.name, layer.geometry))
+        return sums, wrapped
     features = before.reshape(*before.shape[:2], -1)
     if layer.delay is None:
         sums[:, 1:] = _products(features, layer.weight, layer.name) >> layer.shift
@@ -194,6 +196,15 @@ def synapse(x: Array, layer: Layer) -> tuple[IntArray, int]:
         in_time = features[:, : max(0, features.shape[1] - delay)]
         sums[:, 1 + delay :, rows] += _products(in_time, weight, layer.name) >> layer.shift
     return sums, 0
+
+
+def _wrap(exact: IntArray) -> tuple[IntArray, int]:
+    """Sums in 24 bits, and how many did not fit them."""
+    half = CURRENT_WRAP // 2
+    if -half <= exact.min(initial=0) and exact.max(initial=0) < half:
+        return exact, 0
+    wrapped = ((exact + half) & (CURRENT_WRAP - 1)) - half
+    return wrapped, int(np.count_nonzero(wrapped != exact))
 
 
 @torch.no_grad()

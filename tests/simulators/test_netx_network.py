@@ -88,12 +88,16 @@ def test_a_second_implementation_agrees(
     bits = 8 if graded and not encoded else 0
     network = NetxNetwork(description, input_message_bits=bits, reset_interval=interval, reset_offset=offset)
     traces = network.run(frames, steps=17)
+    without = network.run(frames, steps=17, record_states=False)
+    for ours, theirs in zip(without, traces, strict=True):
+        np.testing.assert_array_equal(ours.spikes, theirs.spikes)
+        assert ours.u is ours.v is None
     for window in range(2):
         longer = np.concatenate([frames[window], np.zeros((3, *shape[2:]), frames.dtype)])
         naive = naive_netx.run(description, longer, reset_interval=interval, reset_offset=offset)
-        for ours, theirs in zip(traces, naive, strict=True):
-            for kind, values in theirs.items():
-                np.testing.assert_array_equal(getattr(ours, kind)[window], values, err_msg=f"{ours.name} {kind}")
+        for trace, states in zip(traces, naive, strict=True):
+            for kind, values in states.items():
+                np.testing.assert_array_equal(getattr(trace, kind)[window], values, err_msg=f"{trace.name} {kind}")
 
 
 def test_our_own_hard_reset_files_run_as_the_program_does(tmp_path: Path) -> None:
@@ -124,11 +128,12 @@ def test_input_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         NetxNetwork(description).run(spikes * 2)
     with pytest.raises(RangeError, match="a message is -15 to 15"):
         NetxNetwork(description, input_message_bits=4).run(spikes * 16)
-    for wrong in (spikes.astype(np.float32), spikes[0], spikes[:, :, :1]):
+    for wrong in (spikes.astype(np.float32), spikes[0], spikes[:, :, :1], np.zeros(3, int)):
         with pytest.raises(BackendError, match="frames of"):
             NetxNetwork(description).run(wrong)
-    with pytest.raises(BackendError, match="for 2 steps"):
-        NetxNetwork(description).run(spikes, steps=2)
+    for frames, steps in ((spikes, 2), (spikes[:0], 3), (spikes[:, :0], None)):
+        with pytest.raises(BackendError, match="steps: no frames, or more than steps"):
+            NetxNetwork(description).run(frames, steps=steps)
     for arguments in ({"input_message_bits": 99}, {"reset_interval": 0}, {"reset_offset": -2}):
         with pytest.raises(ConfigError):
             NetxNetwork(description, **arguments)

@@ -4,6 +4,10 @@
     result = hybridnet.simulate("video.mp4", bundle)
     print(result.record.prediction.top_k)
 
+    bundle = hybridnet.export(module, {"events": tensor}, "dir", labels=names)    # any hybrid torch module
+    result = hybridnet.simulate({"events": array}, bundle)
+    print(result.run.outputs["logits"])
+
 Everything heavy (torch, ONNX, Lava) is imported by the function that needs it.
 """
 

@@ -171,7 +171,7 @@ def _same_best_class(run: HybridRun, reference: HybridRun) -> bool:
 def source_notes(video: VideoRow | None) -> tuple[str, ...]:
     """What a reader must know of the frontend."""
     if video is None:
-        return ("frontend: not run, the inputs came as arrays",)
+        return ("frontend: not run, the inputs came as arrays; a prediction is the mean over all their views",)
     corrupt = (f"video: {video.corrupt_frames} corrupt frames",) if video.corrupt_frames else ()
     return (
         "frontend: operations are not counted, only its host time; its total includes opening the clip and transcoding",

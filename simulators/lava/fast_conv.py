@@ -24,7 +24,7 @@ class _FastConv(AbstractPyConvModel):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         """Send the sums of the step before, then add up those of this step."""
-        self.a_out.send(self.a_buf)
+        self.a_out.send(self.a_buf)  # type: ignore[has-type]
         x = self.s_in.recv()
         if not self.num_message_bits.item():
             x = x.astype(bool)

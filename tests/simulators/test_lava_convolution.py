@@ -32,8 +32,8 @@ def parameters(geometry: ConvGeometry) -> tuple[Any, ...]:
 
 def random_case(geometry: ConvGeometry, seed: int, dtype: type) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
-    frame = rng.integers(-127, 128, geometry.input_shape).astype(dtype)
-    weight = rng.integers(-128, 128, geometry.weight_shape).astype(dtype)
+    frame: Array = rng.integers(-127, 128, geometry.input_shape).astype(dtype)
+    weight: Array = rng.integers(-128, 128, geometry.weight_shape).astype(dtype)
     return (frame, weight) if dtype is np.int32 else (frame / 7, weight / 11)
 
 

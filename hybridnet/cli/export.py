@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parity", choices=["lava"], help="also compare the emulator with Lava on one view; takes longer"
     )
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
+    parser.add_argument("--nir", type=Path, metavar="FILE", help="also write the spiking half as NIR, which loses some")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the parity report as JSON too; - for stdout")
 
@@ -40,9 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.deploy.nir_file import import_nir, write_nir
     from hybridnet.files import write_text
     from hybridnet.report.parity import to_json
 
+    if args.nir is not None:
+        import_nir()  # before any work, not after it
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
     if str(args.json) == "-":
@@ -51,6 +55,9 @@ def run(args: argparse.Namespace) -> int:
         if args.json is not None:
             write_text(args.json, to_json(bundle.parity))
         sys.stdout.write(describe(bundle))
+    if args.nir is not None:
+        for loss in write_nir(args.nir, bundle.program):
+            say(f"hybridnet: {args.nir}: {loss}")
     if args.fail_on == "parity" and bundle.parity.failed:
         say(f"hybridnet: parity failed: {', '.join(bundle.parity.failed)}; the bundle was written")
         return EXIT_CHECK_FAILED

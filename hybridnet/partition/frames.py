@@ -183,7 +183,7 @@ def _restored(value: Frames | Opaque, origin: Origin) -> Frames | Opaque:
 
 def _frames(numbers: Tensor, places: Tensor, origin: Origin, by: fx.Node) -> Frames | Opaque:
     for flat, ending in ((False, 3), (True, 1)):
-        if numbers.ndim >= ending:
+        if numbers.ndim >= ending and numbers.numel():
             frames = Frames(origin, numbers.flatten(-ending)[..., 0], flat)
             same_shape = frames.shape == numbers.shape
             if same_shape and torch.equal(frames.frame_numbers, numbers) and torch.equal(frames.places, places):

@@ -61,7 +61,7 @@ def classify(case: Blocked, graph: fx.GraphModule) -> Operation:
         return Operation.NEURON
     if isinstance(module, WEIGHTED) and case.needs_synapse:
         return Operation.SYNAPSE
-    name = (type(module).__name__ if module is not None else _function_name(node)).lower()
+    name = (type(module).__name__ if module is not None else function_name(node)).lower()
     inside = value.spiking or value.synaptic
     if inside and (isinstance(module, _NORMS) or any(part in name for part in _NORM_NAMES)):
         return Operation.NORM
@@ -77,7 +77,7 @@ def classify(case: Blocked, graph: fx.GraphModule) -> Operation:
 
 def is_random(node: fx.Node) -> bool:
     """Whether `node` draws random numbers when it runs."""
-    name = _function_name(node)
+    name = function_name(node)
     if "dropout" in name:
         position = node.args[2] if len(node.args) > 2 else True
         return node.kwargs.get("training", position) is not False
@@ -99,5 +99,6 @@ def is_random(node: fx.Node) -> bool:
     )
 
 
-def _function_name(node: fx.Node) -> str:
+def function_name(node: fx.Node) -> str:
+    """The function or method that `node` calls, as its author spells it."""
     return str(getattr(node.target, "__name__", node.target))

@@ -28,7 +28,7 @@ from hybridnet.partition.frames import (
 )
 from hybridnet.partition.given import as_returned, attribute, can_leave, given_by, in_words, is_state
 from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
-from hybridnet.partition.operations import opaque
+from hybridnet.partition.operations import function_name, opaque
 from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
 from hybridnet.partition.synapse import Synapse, as_synapse, geometry_of, is_plain_norm
 from hybridnet.partition.tracing import state_after
@@ -127,7 +127,7 @@ class _Reader:
 
     def _native(self, node: fx.Node, path: str, module: ConvLIF, x: Any) -> SpikingLayer | None:
         if not isinstance(x, Frames) or x.origin.kind not in ("input", "spikes") or x.flat or not x.is_whole():
-            self._refuse_input(node, x, f"a ConvLIF takes all steps of an input or of spikes, {EVERYTHING}")
+            self._refuse_input(node, x, "a ConvLIF takes all steps of an input or of spikes, (B, T, C, H, W)")
             return None
         if path in self.out.layers:
             self.out.repeated.append(Trouble(node, f"{path} runs again"))
@@ -273,16 +273,13 @@ class _Reader:
             value = self.out.values[argument]
             if isinstance(value, tuple | NeuronState):
                 if any(isinstance(v, Frames | NeuronState) for v in _flatten(value)):
-                    self.out.unopened.append(Trouble(argument, f"{node.name} ({_op(node)}) takes all of it"))
+                    self.out.unopened.append(Trouble(argument, f"{node.name} ({function_name(node)}) takes all of it"))
             elif isinstance(value, Frames) and not can_leave(value):
                 self.out.stranded.append(Trouble(node, f"it reads {in_words(value)}"))
         involved = list(_flatten((args, kwargs)))
         if not any(isinstance(v, Frames | Count | Opaque | NeuronState) for v in involved):
             return self._carried_out(node, args, kwargs)
         return opaque(node, self.modules, involved)
-
-
-EVERYTHING = "(B, T, C, H, W)"
 
 
 def _carried_out(node: fx.Node, args: Any, kwargs: Any) -> Any:
@@ -303,7 +300,3 @@ def _flatten(values: Any) -> Iterator[Any]:
             yield from _flatten(value)
     else:
         yield values
-
-
-def _op(node: fx.Node) -> str:
-    return getattr(node.target, "__name__", str(node.target))

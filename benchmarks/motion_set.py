@@ -13,8 +13,9 @@ import torch
 from hybridnet.config import load_experiment
 from hybridnet.model.network import HybridNet
 from hybridnet.training.data import ViewSet, motion_set
-from hybridnet.training.loop import EpochReport, evaluate, train
-from hybridnet.training.run import TEST_SEED, VALIDATION_SEED
+from hybridnet.training.evaluate import evaluate
+from hybridnet.training.loop import EpochReport, train
+from hybridnet.training.sources import TEST_SEED, VALIDATION_SEED
 from hybridnet.video.synthetic import MOTIONS
 
 EPOCHS = 6
@@ -44,7 +45,7 @@ def without_motion(views: ViewSet) -> ViewSet:
 
 def tell(report: EpochReport) -> None:
     """One line per epoch on stderr."""
-    sys.stderr.write(f"epoch {report.epoch}: loss {report.train_loss:.3f}, validation {report.accuracy:.1%}\n")
+    sys.stderr.write(f"epoch {report.epoch}: loss {report.train_loss:.3f}, validation {report.accuracy or 0:.1%}\n")
 
 
 if __name__ == "__main__":

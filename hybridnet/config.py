@@ -186,35 +186,76 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class AugmentConfig:
+    """What training does to views at random, with the same geometry for all modalities; `hybridnet.training.augment`.
+
+    Attributes:
+        flip: Probability of a horizontal flip, in [0, 1]. Leave it at 0 where classes differ by left and right.
+        smallest_crop: Windows are this share of the model's side S or larger, at random, up to the whole stored view,
+            and are resized to S; in (0, 1]. At 1, with views of side S, there is neither crop nor scale jitter.
+    """
+
+    flip: float = 0.0
+    smallest_crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1:
+            raise ConfigError("augment.flip", self.flip, "0 to 1")
+        if not 0 < self.smallest_crop <= 1:
+            raise ConfigError("augment.smallest_crop", self.smallest_crop, "0 to 1, 0 excluded")
+
+    @property
+    def active(self) -> bool:
+        """Whether it does anything."""
+        return self != AugmentConfig()
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """The training recipe.
 
     Attributes:
         epochs: Passes over the training views.
-        batch_size: Views per step.
+        batch_size: Views per step, of all processes together.
+        optimizer: `adamw` decouples weight decay from the gradient, `adam` adds it to the gradient.
         learning_rate: Peak rate of Adam, reached after `warmup_epochs`, then cosine to zero.
-        weight_decay: Decoupled weight decay on weights of two and more dimensions.
+        weight_decay: On weights of two and more dimensions.
         eps: Adam's ε.
         warmup_epochs: Epochs of linear warm-up.
         label_smoothing: In [0, 1).
         clip_norm: Largest norm of the gradient.
+        ema_decay: Evaluate and keep an exponential moving average of the weights with this decay per step, in [0, 1);
+            0 keeps the weights themselves.
+        mixed_precision: On CUDA, compute the ANN half in bfloat16 (autocast); spiking layers stay in float32, for
+            thresholds to be compared as the chip compares them. On the CPU everything is float32.
+        augment: What is done to training views at random.
         seed: Seeds weights, shuffling and augmentation.
     """
 
     epochs: int = 300
     batch_size: int = 32
+    optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
     eps: float = 1e-3
     warmup_epochs: int = 5
     label_smoothing: float = 0.0
     clip_norm: float = 1.0
+    ema_decay: float = 0.0
+    mixed_precision: bool = True
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "learning_rate", "eps", "clip_norm")
+        if self.weight_decay < 0 or self.warmup_epochs < 0 or self.seed < 0:
+            raise ConfigError(
+                "weight_decay, warmup_epochs, seed", (self.weight_decay, self.warmup_epochs, self.seed), "0 or more"
+            )
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError("label_smoothing", self.label_smoothing, "0 to 1, 1 excluded")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError("ema_decay", self.ema_decay, "0 to 1, 1 excluded")
 
 
 @dataclass(frozen=True)
@@ -249,6 +290,27 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
         return from_dict(Experiment, yaml.safe_load(text))
     except (HybridNetError, yaml.YAMLError) as error:
         raise ConfigError("config", str(name_or_path), f"a file of the form of configs/tiny.yaml ({error})") from error
+
+
+def load_recipe(name_or_path: str | Path) -> TrainingConfig:
+    """Read a shipped training recipe by name, or a YAML file of its fields.
+
+    Raises:
+        ConfigError: If neither exists, or a field is unknown, of the wrong type or out of range.
+    """
+    folder = resources.files("hybridnet.configs") / "recipes"
+    names = sorted(Path(f.name).stem for f in folder.iterdir())
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif str(name_or_path) in names:
+        text = (folder / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ConfigError("recipe", str(name_or_path), f"{', '.join(names)}, or a YAML file that exists")
+    try:
+        return from_dict(TrainingConfig, yaml.safe_load(text))
+    except (HybridNetError, yaml.YAMLError) as error:
+        raise ConfigError("recipe", str(name_or_path), f"a file of the form of recipes/paper.yaml ({error})") from error
 
 
 def to_dict(config: object) -> dict[str, Any]:

@@ -6,47 +6,119 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridnet.config import Experiment
+    from hybridnet.training.run import TrainingRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("--config", default="tiny", metavar="NAME_OR_YAML",
+                        help="model size and recipe (default: tiny)")  # fmt: skip
     parser.add_argument(
-        "--config", default="tiny", metavar="NAME_OR_YAML", help="model size and recipe (default: tiny)"
+        "--recipe", metavar="NAME_OR_YAML", help="paper, small-data, or a file; instead of the config's"
     )
-    parser.add_argument("--data", default="motion", choices=["motion"], help="the synthetic motion set (default)")
+    parser.add_argument("--data", default="motion",
+                        help="motion, the synthetic set (default); a cache; a folder of class folders; or SPEC@ROOT"
+                        " with a SPEC of `hybridnet cache`")  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the config's")
-    parser.add_argument("--seed", type=int, metavar="N", help="instead of the config's")
+    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where to compute (default: cpu)")
+    parser.add_argument("--split", type=int, default=1, metavar="N",
+                        help="number of the split, of data that are no cache yet (default: 1)")  # fmt: skip
+    parser.add_argument("--views", type=int, default=8, metavar="N",
+                        help="most views of a clip, of data that are no cache yet (default: 8)")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that cache clips (default: 2)")
+    parser.add_argument("--resume", action="store_true", help="go on after an interruption, with the same result")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then print accuracy and paths."""
+    """Train, then print accuracy and paths; with `torchrun`, in each process."""
     from hybridnet.cli.console import progress_on_stderr, say
-    from hybridnet.config import load_experiment
-    from hybridnet.errors import OutputExistsError
+    from hybridnet.progress import silent
+    from hybridnet.training.group import process_group
+    from hybridnet.training.log import as_line
     from hybridnet.training.loop import EpochReport
-    from hybridnet.training.run import CHECKPOINT, RECORD, run_training
+    from hybridnet.training.run import run_training
+    from hybridnet.training.sources import CacheOptions, open_splits
 
-    experiment = load_experiment(args.config)
-    chosen = {key: value for key in ("epochs", "seed") if (value := getattr(args, key)) is not None}
-    experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, **chosen))
-    out = args.out or Path("runs") / f"{Path(args.config).stem}-{args.data}"
-    if (out / CHECKPOINT).exists() and not args.overwrite:
-        raise OutputExistsError(out)
-
-    def tell(report: EpochReport) -> None:
-        say(
-            f"hybridnet: epoch {report.epoch}: loss {report.train_loss:.3f}, validation accuracy {report.accuracy:.1%},"
-            f" {report.seconds:.0f} s"
+    experiment = _experiment(args)
+    name = "-".join(part for part in args.data.replace("@", "/").split("/") if part not in ("", ".", ".."))
+    out = args.out or Path("runs") / f"{Path(args.config).stem}-{name}"
+    with process_group(args.device) as (group, device), progress_on_stderr() as progress:
+        tells = group.rank == 0
+        _check_output(out, args)
+        group.wait()  # nobody writes before all have looked
+        splits = open_splits(
+            args.data,
+            experiment.model.preprocess,
+            experiment.training.seed,
+            CacheOptions(out / "cache", args.split, args.views, args.workers),
+            processes=group.size,
+            progress=progress if tells else silent,
         )
 
-    with progress_on_stderr() as progress:
-        record = run_training(experiment, out, command=args.typed, progress=progress, on_epoch=tell)
-    clips = sum(map(sum, record.test.confusion))
-    sys.stdout.write(
-        f"Accuracy on {clips} clips of unseen seeds: {record.test.accuracy:.1%} ({record.parameters:,} parameters,"
-        f" {record.seconds / 60:.1f} min)\nWrote {out / CHECKPOINT} and {out / RECORD}\n"
-        f"Next: hybridnet export {out / CHECKPOINT}\n"
-    )
+        def tell(report: EpochReport) -> None:
+            if tells:
+                say(f"hybridnet: {as_line(report)}")
+
+        record = run_training(
+            experiment,
+            out,
+            splits,
+            resume=args.resume,
+            device=device,
+            group=group,
+            command=args.typed,
+            progress=progress if tells else silent,
+            on_epoch=tell,
+        )
+    if tells:
+        sys.stdout.write(_summary(record, out))
     return 0
+
+
+def _experiment(args: argparse.Namespace) -> Experiment:
+    from hybridnet.config import load_experiment, load_recipe
+
+    experiment = load_experiment(args.config)
+    recipe = experiment.training if args.recipe is None else load_recipe(args.recipe)
+    chosen = {key: value for key in ("epochs", "seed") if (value := getattr(args, key)) is not None}
+    return dataclasses.replace(experiment, training=dataclasses.replace(recipe, **chosen))
+
+
+def _check_output(out: Path, args: argparse.Namespace) -> None:
+    from hybridnet.errors import CheckpointError, ConfigError, OutputExistsError
+    from hybridnet.training.run import CHECKPOINT, LAST
+
+    if args.resume and args.overwrite:
+        raise ConfigError("resume, overwrite", (True, True), "one of the two")
+    if args.resume and not (out / LAST).exists():
+        raise CheckpointError("nothing to go on with", where=out / LAST, remedy="Leave out --resume to start")
+    if not args.resume and not args.overwrite:
+        for name in (CHECKPOINT, LAST):
+            if (out / name).exists():
+                raise OutputExistsError(out)
+
+
+def _summary(record: TrainingRecord, out: Path) -> str:
+    from hybridnet.training.run import CHECKPOINT, RECORD
+
+    size = f"{record.parameters:,} parameters, {record.seconds / 60:.1f} min"
+    if record.test is None:
+        first = f"Not tested, as the data have no test split ({size})"
+    else:
+        clips = sum(map(sum, record.test.confusion))
+        unseen = " of unseen seeds" if record.data.startswith("motion") else ", never used for a choice"
+        first = f"Accuracy on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
+    lines = [
+        first,
+        *record.notes,
+        f"Wrote {out / CHECKPOINT} and {out / RECORD}",
+        f"Next: hybridnet export {out / CHECKPOINT}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hybridnet.config import ModelConfig, from_dict, to_dict
 from hybridnet.errors import CheckpointError, HybridNetError
@@ -35,15 +37,27 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
-    content = {
-        "format": FORMAT,
-        "config": to_dict(checkpoint.model.config),
-        "labels": list(checkpoint.labels),
-        "metrics": checkpoint.metrics,
-        "state_dict": {name: tensor.cpu() for name, tensor in checkpoint.model.state_dict().items()},
-    }
+    model = checkpoint.model
+    save_content(path, content_of(model.config, checkpoint.labels, checkpoint.metrics, model.state_dict()))
+
+
+def save_content(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what `content_of` gives, and maybe more beside it, atomically."""
     with atomic_file(path) as temporary:
-        torch.save(content, temporary)
+        torch.save(dict(content), temporary)
+
+
+def content_of(
+    config: ModelConfig, labels: tuple[str, ...], metrics: dict[str, Any], weights: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    """What a checkpoint file holds, as plain values and tensors on the CPU."""
+    return {
+        "format": FORMAT,
+        "config": to_dict(config),
+        "labels": list(labels),
+        "metrics": metrics,
+        "state_dict": {name: tensor.cpu() for name, tensor in weights.items()},
+    }
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -52,14 +66,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: If the file is missing, is not ours, is damaged, or does not fit its own config.
     """
-    if not path.is_file():
-        raise CheckpointError("no such file", where=path, remedy="Give the path of a checkpoint. " + _MADE_BY)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError, KeyError, OSError) as error:
-        raise CheckpointError("cannot be read as a checkpoint", where=path, remedy=_MADE_BY) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"is not a {FORMAT} file", where=path, remedy=_MADE_BY)
+    content = load_content(path)
     try:
         config = from_dict(ModelConfig, content["config"])
         labels = tuple(str(label) for label in content["labels"])
@@ -74,3 +81,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"does not fit its own config ({reason[:120]})", where=path, remedy=_MADE_BY) from error
+
+
+def load_content(path: Path) -> dict[str, Any]:
+    """Everything that a checkpoint file holds, never unpickling code; `load_checkpoint` makes a model of it.
+
+    Raises:
+        CheckpointError: If the file is missing, is not ours, or is damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError("no such file", where=path, remedy="Give the path of a checkpoint. " + _MADE_BY)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError, KeyError, OSError) as error:
+        raise CheckpointError("cannot be read as a checkpoint", where=path, remedy=_MADE_BY) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"is not a {FORMAT} file", where=path, remedy=_MADE_BY)
+    return content

@@ -1,1 +1,1 @@
-"""Training and evaluation."""
+"""Training: views by split, augmentation, the loop, and a run from nothing to a checkpoint and its record."""

@@ -1,4 +1,4 @@
-"""Views in memory for training: read once from compressed clips, kept as small integers."""
+"""What training takes its views from, and the motion set in memory: read once from clips, kept as integers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +18,24 @@ from hybridnet.progress import Progress, silent
 from hybridnet.video import ViewTensors, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import LEVELS
+
+
+class Views(Protocol):
+    """N labelled views of several clips: `ViewSet` in memory, or `hybridnet.video.cache.CachedViews` on disk."""
+
+    @property
+    def label(self) -> Tensor:
+        """(N,), int64."""
+
+    @property
+    def clip(self) -> Tensor:
+        """(N,), int64; views of one clip share a number, 0 to the number of clips − 1."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def batch(self, index: Tensor) -> dict[str, Tensor]:
+        """Model inputs (float32) of the views at `index`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,114 +1,307 @@
-"""Training: Adam with decoupled weight decay, linear warm-up, cosine decay; the best epoch on validation wins."""
+"""Training epoch by epoch: the recipe's steps, the best epoch on validation, and all that is needed to go on later."""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from hybridnet.ahead import ahead
 from hybridnet.config import TrainingConfig
+from hybridnet.errors import CheckpointError, ConfigError
 from hybridnet.model.network import HybridNet
 from hybridnet.progress import Progress, silent
-from hybridnet.training.data import ViewSet
+from hybridnet.training.augment import centre, draw, transform
+from hybridnet.training.data import Views
+from hybridnet.training.evaluate import CPU, Evaluation, evaluate
+from hybridnet.training.group import ALONE, Group
+from hybridnet.training.neurons import neuron_layers, spike_rates
+from hybridnet.training.optimise import Weights, average_into, build_optimizer, copied, rate_at
+
+PROBE_VIEWS = 32
+"""Views, spread over the validation set, on which spike rates are measured after each epoch."""
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch did. Losses are mean cross-entropies per view, accuracies shares of clips."""
+    """What one epoch did.
+
+    Attributes:
+        epoch: From 1.
+        train_loss: Mean cross-entropy per view, smoothing included.
+        train_accuracy: Share of training views, as they were augmented, that were right while they were learned.
+        accuracy: Share of validation clips; None without validation.
+        seconds: Evaluation included.
+        learning_rate: Of the last step.
+        spike_rate: Per spiking layer, share of neurons and steps that spike.
+        leak: λ per spiking layer.
+        threshold: vth per spiking layer.
+    """
 
     epoch: int
     train_loss: float
-    accuracy: float
+    train_accuracy: float
+    accuracy: float | None
     seconds: float
+    learning_rate: float
+    spike_rate: dict[str, float] = field(default_factory=dict)
+    leak: dict[str, float] = field(default_factory=dict)
+    threshold: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracy over clips (logits averaged over a clip's views) and the confusion matrix [true][predicted]."""
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A process's part of a batch; `weight` makes the mean over processes that over the whole batch's views."""
 
-    accuracy: float
-    view_accuracy: float
-    confusion: list[list[int]]
+    inputs: dict[str, Tensor]
+    label: Tensor
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The epoch that is kept, from 1; its evaluation on validation clips, None without any; and its weights."""
+
+    epoch: int
+    evaluation: Evaluation | None
+    weights: Weights
+
+
+class Trainer:
+    """A model in training, between two epochs.
+
+    Args:
+        model: Trained in place, on `device`.
+        config: The recipe.
+        training: What is learned.
+        validation: What chooses the epoch; without it the last epoch is kept.
+        device: Where to compute.
+        group: The processes that train together; each calls everything here.
+    """
+
+    def __init__(
+        self,
+        model: HybridNet,
+        config: TrainingConfig,
+        training: Views,
+        validation: Views | None,
+        *,
+        device: torch.device = CPU,
+        group: Group = ALONE,
+    ) -> None:
+        if group.size > 1 and model.config.stm.batch_norm:
+            raise ConfigError("stm.batch_norm", True, "false with several processes, which would each normalise alone")
+        self.model, self.config, self.device, self._group = model.to(device), config, device, group
+        self._training, self._validation = training, validation
+        self._steps = math.ceil(len(training) / config.batch_size)
+        self._low_precision = config.mixed_precision and device.type == "cuda"
+        if self._low_precision:
+            for stack in model.stacks().values():  # potentials and thresholds are compared in float32
+                stack.forward = torch.autocast("cuda", enabled=False)(stack.forward)  # type: ignore[method-assign]
+        self._net: nn.Module = model
+        if group.size > 1:
+            self._net = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+            if group.rank:  # dropout differs from process to process
+                torch.manual_seed(config.seed + 1_000_003 * group.rank)
+        self._optimizer = build_optimizer(model, config)
+        self._average = copied(model.state_dict()) if config.ema_decay else None
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self.reports: list[EpochReport] = []
+        self.best: Best | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.reports)
+
+    @property
+    def weights(self) -> Weights:
+        """What is evaluated and kept: the weights, or their average."""
+        return self.model.state_dict() if self._average is None else self._average
+
+    def run_epoch(self, progress: Progress = silent) -> EpochReport:
+        """One pass over the training views, and the evaluation after it."""
+        started, first = time.perf_counter(), self.epoch * self._steps
+        totals = torch.zeros(3, dtype=torch.float64)  # loss, right ones, views
+        self.model.train()
+        with closing(ahead(self._batches())) as batches:
+            for number, batch in enumerate(batches):
+                totals += self._step(first + number, batch)
+                progress(f"epoch {self.epoch + 1}/{self.config.epochs}", number + 1, self._steps)
+        loss, right, views = self._group.total(totals.to(self.device)).tolist()
+        with self._kept_weights():
+            result = None
+            if self._validation is not None:
+                result = evaluate(self.model, self._validation, device=self.device, group=self._group)
+            report = EpochReport(
+                epoch=self.epoch + 1,
+                train_loss=loss / views,
+                train_accuracy=right / views,
+                accuracy=None if result is None else result.accuracy,
+                seconds=time.perf_counter() - started,
+                learning_rate=self._optimizer.param_groups[0]["lr"],
+                spike_rate=spike_rates(self.model, self._probe()),
+                leak={name: layer.leak.item() for name, layer in neuron_layers(self.model).items()},
+                threshold={name: layer.threshold.item() for name, layer in neuron_layers(self.model).items()},
+            )
+        best = None if self.best is None else self.best.evaluation
+        if result is None or best is None or result.accuracy >= best.accuracy:
+            self.best = Best(report.epoch, result, copied(self.weights))
+        self.reports.append(report)
+        return report
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs, as tensors and plain values; of all processes, the same in each."""
+        own = torch.get_rng_state().to(self.device)
+        cuda = torch.cuda.get_rng_state(self.device).to(self.device) if self.device.type == "cuda" else None
+        return {
+            "processes": self._group.size,
+            "device": self.device.type,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "average": self._average,
+            "order_rng": self._generator.get_state(),
+            "rng": self._group.gather(own).cpu(),
+            "cuda_rng": None if cuda is None else self._group.gather(cuda).cpu(),
+            "reports": [dataclasses.asdict(report) for report in self.reports],
+            "best": _plain(self.best),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken, with the same result.
+
+        Raises:
+            ConfigError: If it was taken with another number of processes or on another kind of device.
+            CheckpointError: If it does not fit the model.
+        """
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            reason = str(error).strip().splitlines()[0][:120]
+            raise CheckpointError(f"the state to go on from is damaged ({reason})", remedy="Train anew") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        for name, own in {"processes": self._group.size, "device": self.device.type}.items():
+            if state[name] != own:
+                raise ConfigError(name, own, f"{state[name]}, as before the interruption")
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._average is not None:
+            self._average = {name: tensor.to(self.device) for name, tensor in state["average"].items()}
+        self._generator.set_state(state["order_rng"])
+        torch.set_rng_state(state["rng"][self._group.rank])
+        if state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"][self._group.rank], self.device)
+        self.reports = [EpochReport(**report) for report in state["reports"]]
+        best = state["best"]
+        found = None if best["evaluation"] is None else Evaluation(**best["evaluation"])
+        self.best = Best(best["epoch"], found, best["weights"])
+
+    def _batches(self) -> Iterator[Batch]:
+        """This process's part of every batch of an epoch, in an order that the seed decides."""
+        config, group = self.config, self._group
+        side = self.model.config.preprocess.crop
+        for index in torch.randperm(len(self._training), generator=self._generator).split(config.batch_size):
+            share = group.share(len(index))
+            own = index[share]
+            weight = len(own) * group.size / len(index)
+            if not len(own):  # fewer views than processes: one is computed, and counts nothing
+                own, share = index[:1], slice(0, 1)
+            inputs = {name: values.to(self.device) for name, values in self._training.batch(own).items()}
+            if config.augment.active:
+                stored = inputs["i_frame"].shape[-1]
+                geometry = draw(len(index), stored, side, config.augment, self._generator)
+                inputs = transform(inputs, geometry[share].to(self.device), side)
+            yield Batch(inputs, self._training.label[own].to(self.device), weight)
+
+    def _step(self, step: int, batch: Batch) -> Tensor:
+        """One step; the sums of loss, right answers and views, (3,), float64, on the CPU."""
+        config = self.config
+        for group in self._optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate_at(step, self._steps, config)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._low_precision):
+            logits = self._net(**batch.inputs)
+        loss = F.cross_entropy(logits.float(), batch.label, label_smoothing=config.label_smoothing)
+        self._optimizer.zero_grad()
+        (loss if batch.weight == 1 else loss * batch.weight).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        self._optimizer.step()
+        if self._average is not None:
+            average_into(self._average, self.model.state_dict(), config.ema_decay, step)
+        counted = len(batch.label) if batch.weight else 0
+        right = (logits.argmax(1) == batch.label).sum().item() if counted else 0
+        return torch.tensor([loss.item() * counted, right, counted], dtype=torch.float64)
+
+    def _probe(self) -> dict[str, Tensor]:
+        views = self._training if self._validation is None else self._validation
+        index = torch.linspace(0, len(views) - 1, min(PROBE_VIEWS, len(views))).long()
+        found = centre(views.batch(index), self.model.config.preprocess.crop)
+        return {name: values.to(self.device) for name, values in found.items()}
+
+    @contextmanager
+    def _kept_weights(self) -> Iterator[None]:
+        """The model with the weights that would be kept."""
+        if self._average is None:
+            yield
+            return
+        learned = copied(self.model.state_dict())
+        self.model.load_state_dict(self._average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(learned)
 
 
 def train(
     model: HybridNet,
     config: TrainingConfig,
-    training: ViewSet,
-    validation: ViewSet,
+    training: Views,
+    validation: Views | None,
     *,
+    state: Mapping[str, Any] | None = None,
+    device: torch.device = CPU,
+    group: Group = ALONE,
     progress: Progress = silent,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
-) -> Evaluation:
-    """Train `model` in place, leave it with the weights of its best epoch, and return that epoch's evaluation."""
-    generator = torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(parameter_groups(model, config), lr=config.learning_rate, eps=config.eps)
-    steps_per_epoch = math.ceil(len(training) / config.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, steps_per_epoch, config))
-    best: tuple[Evaluation, dict[str, Tensor]] | None = None
+    keep: Callable[[Trainer], None] = lambda trainer: None,
+) -> Best:
+    """Train `model` in place, leave it with the weights of its best epoch on validation, and return that epoch.
 
-    for epoch in range(config.epochs):
-        started, total_loss = time.perf_counter(), 0.0
-        model.train()
-        order = torch.randperm(len(training), generator=generator)
-        for number, index in enumerate(order.split(config.batch_size)):
-            logits = model(**training.batch(index))
-            loss = F.cross_entropy(logits, training.label[index], label_smoothing=config.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimizer.step()
-            schedule.step()
-            total_loss += loss.item() * len(index)
-            progress(f"epoch {epoch + 1}/{config.epochs}", number + 1, steps_per_epoch)
-        result = evaluate(model, validation)
-        if best is None or result.accuracy >= best[0].accuracy:
-            best = result, copy.deepcopy(model.state_dict())
-        seconds = time.perf_counter() - started
-        on_epoch(EpochReport(epoch + 1, total_loss / len(training), result.accuracy, seconds))
+    Without validation it is the last epoch.
 
-    if best is None:
+    Args:
+        state: What `Trainer.state` gave after an epoch of the same training, to go on from there.
+        on_epoch: Told after each epoch, in each process.
+        keep: Given the trainer after each epoch, before `on_epoch`, to save it; in each process.
+    """
+    trainer = Trainer(model, config, training, validation, device=device, group=group)
+    if state is not None:
+        trainer.restore(state)
+    while trainer.epoch < config.epochs:
+        report = trainer.run_epoch(progress)
+        keep(trainer)
+        on_epoch(report)
+    if trainer.best is None:
         raise ValueError("training needs at least one epoch")
-    model.load_state_dict(best[1])
+    model.load_state_dict(trainer.best.weights)
     model.eval()
-    return best[0]
+    return trainer.best
 
 
-def rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero."""
-    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-
-def parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, object]]:
-    """Weight decay for matrices and kernels, none for biases, norms, leaks and thresholds."""
-    decayed = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-@torch.no_grad()
-def evaluate(model: HybridNet, views: ViewSet, batch_size: int = 64) -> Evaluation:
-    """Evaluate in the paper's way: a clip's logits are the mean over its views."""
-    model.eval()
-    index = torch.arange(len(views))
-    logits = torch.cat([model(**views.batch(part)) for part in index.split(batch_size)])
-    clips = int(views.clip.max()) + 1
-    per_clip = torch.zeros(clips, logits.shape[1]).index_add_(0, views.clip, logits)
-    label = torch.zeros(clips, dtype=torch.int64).index_copy_(0, views.clip, views.label)
-    predicted = per_clip.argmax(1)
-    confusion = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64)
-    confusion.index_put_((label, predicted), torch.ones(clips, dtype=torch.int64), accumulate=True)
-    return Evaluation(
-        accuracy=float((predicted == label).double().mean()),
-        view_accuracy=float((logits.argmax(1) == views.label).double().mean()),
-        confusion=confusion.tolist(),
-    )
+def _plain(best: Best | None) -> dict[str, Any] | None:
+    """As plain values and the tensors themselves, which `dataclasses.asdict` would copy."""
+    if best is None:
+        return None
+    evaluation = None if best.evaluation is None else dataclasses.asdict(best.evaluation)
+    return {"epoch": best.epoch, "evaluation": evaluation, "weights": best.weights}

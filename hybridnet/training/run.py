@@ -1,4 +1,10 @@
-"""One training run from nothing to a checkpoint and its record."""
+"""One training run: from splits to a checkpoint and its record, and on from an interruption.
+
+best.pt        the best epoch on validation; the last one without validation
+last.pt        the last epoch, and what `--resume` goes on from
+record.json    what was trained, how, and how well; written at the end
+log.jsonl      a line per epoch; tensorboard/ the same for TensorBoard
+"""
 
 from __future__ import annotations
 
@@ -6,118 +12,188 @@ import dataclasses
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from hybridnet.config import Experiment, to_dict
-from hybridnet.errors import ConfigError
 from hybridnet.files import sha256_file, write_text
-from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
+from hybridnet.model.checkpoint import content_of, save_content
 from hybridnet.model.network import HybridNet
 from hybridnet.progress import Progress, silent
-from hybridnet.training.data import motion_set
-from hybridnet.training.loop import EpochReport, Evaluation, evaluate, train
-from hybridnet.video.synthetic import MOTIONS
+from hybridnet.training.evaluate import CPU, Evaluation, evaluate
+from hybridnet.training.group import ALONE, Group
+from hybridnet.training.log import EpochLog
+from hybridnet.training.loop import Best, EpochReport, Trainer, train
+from hybridnet.training.neurons import neuron_layers
+from hybridnet.training.optimise import Weights
+from hybridnet.training.sources import Splits, centred
+from hybridnet.training.state import Saved, check_same, load_state, save_state
 
-CHECKPOINT, RECORD = "best.pt", "record.json"
-
-
-VALIDATION_SEED, TEST_SEED = 1_000_000, 2_000_000
-"""First seeds of the clips that choose the epoch, and of those that no choice ever sees."""
-
-
-@dataclass(frozen=True)
-class ClipCounts:
-    """Clips per class."""
-
-    training: int = 60
-    validation: int = 10
-    test: int = 30
-
-    def __post_init__(self) -> None:
-        if min(self.training, self.validation, self.test) < 1:
-            raise ConfigError("clips per class", dataclasses.astuple(self), "1 or more each")
+CHECKPOINT, LAST, RECORD = "best.pt", "last.pt", "record.json"
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What was trained, how, and how well. Times are of the machine that trained."""
+    """What was trained, how, and how well. Times are of the machine that trained; unknown is None, with a note.
+
+    Attributes:
+        clips: By split.
+        seconds: Of the epochs and the test, of all parts of an interrupted run; without making or caching clips.
+        kept_epoch: The one that `best.pt` holds.
+        test: On clips that no choice saw; None if the data have no test split.
+        validation_accuracy: Of the epoch that was kept; None if the data have no validation split.
+    """
 
     command: str
     config: dict[str, object]
-    clips_per_class: ClipCounts
+    data: str
+    clips: dict[str, int]
     versions: dict[str, str]
+    device: str
+    processes: int
     parameters: int
     seconds: float
     labels: tuple[str, ...]
-    test: Evaluation
-    validation_accuracy: float
+    test: Evaluation | None
+    kept_epoch: int
+    validation_accuracy: float | None
     epochs: tuple[EpochReport, ...]
     leak: dict[str, float]
     threshold: dict[str, float]
+    notes: tuple[str, ...]
     checkpoint_sha256: str
 
 
 def run_training(
     experiment: Experiment,
     out: Path,
+    splits: Splits,
     *,
-    clips: ClipCounts | None = None,
+    resume: bool = False,
+    device: torch.device = CPU,
+    group: Group = ALONE,
     command: str = "hybridnet.training.run_training",
     progress: Progress = silent,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
 ) -> TrainingRecord:
-    """Train on the synthetic motion set; write `best.pt` and `record.json` into `out`.
+    """Train on `splits` and write the module's files into `out`, over those of another run.
 
-    The epoch is chosen on validation clips; the accuracy that is recorded comes from test clips of unseen seeds.
+    The epoch is chosen on the validation split; the accuracy that is recorded comes from the test split.
+
+    Args:
+        experiment: Model and recipe; the number of classes is that of the data.
+        out: A folder.
+        splits: See `hybridnet.training.sources`.
+        resume: Go on from `last.pt`; the result is that of a run without interruption.
+        device: Where to compute.
+        group: The processes that train together; each calls this, rank 0 alone writes.
+        command: Kept in the record.
+        progress: Told how far the work is.
+        on_epoch: Told after each epoch, in each process.
+
+    Raises:
+        CheckpointError: If there is nothing to go on from.
+        ConfigError: If that has another config or other data, or was trained by another number of processes.
     """
-    started = time.perf_counter()
-    clips = clips or ClipCounts()
-    model_config = dataclasses.replace(experiment.model, num_classes=len(MOTIONS))
-    preprocess, seed = model_config.preprocess, experiment.training.seed
-    first = seed * 100_000
-    sets = [
-        motion_set(preprocess, range(start, start + number), progress=progress)
-        for start, number in (
-            (first, clips.training),
-            (first + VALIDATION_SEED, clips.validation),
-            (first + TEST_SEED, clips.test),
-        )
-    ]
-    torch.manual_seed(seed)
-    model = HybridNet(model_config)
-    reports: list[EpochReport] = []
+    config = dataclasses.replace(experiment.model, num_classes=len(splits.classes))
+    experiment = dataclasses.replace(experiment, model=config)
+    identity = {"config": to_dict(experiment), "data": splits.identity}
+    state = _earlier(out / LAST, identity) if resume else None
+    writes = group.rank == 0
+    if writes and state is None:
+        for name in (CHECKPOINT, LAST, RECORD):
+            (out / name).unlink(missing_ok=True)
+    done = [] if state is None else [EpochReport(**report) for report in state["reports"]]
+    log = EpochLog(out, done) if writes else None
+    reports = list(done)
 
-    def save(**metrics: float) -> None:
-        save_checkpoint(out / CHECKPOINT, Checkpoint(model, MOTIONS, {"data": "motion", **metrics}))
+    torch.manual_seed(experiment.training.seed)
+    model = HybridNet(config)
 
-    def keep(report: EpochReport) -> None:
+    def content(weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
+        return content_of(config, splits.classes, {"data": splits.name, **metrics}, weights)
+
+    def keep(trainer: Trainer) -> None:
+        saved, report = Saved(identity, trainer.state()), trainer.reports[-1]  # the state needs all processes
+        if log is None or trainer.best is None:
+            return
+        log.write(report)
+        if trainer.best.epoch == report.epoch:  # before `last.pt`, which would else go on from where there is no best
+            save_content(out / CHECKPOINT, content(trainer.best.weights, _metrics(trainer.best)))
+        save_state(out / LAST, content(trainer.weights, {"epoch": report.epoch}), saved)
+
+    def tell(report: EpochReport) -> None:
         reports.append(report)
-        if report.accuracy == max(past.accuracy for past in reports):
-            save(validation_accuracy=report.accuracy)  # so that an interrupted run leaves its best epoch
         on_epoch(report)
 
-    best = train(model, experiment.training, sets[0], sets[1], progress=progress, on_epoch=keep)
-    test = evaluate(model, sets[2])
-    save(validation_accuracy=best.accuracy, test_accuracy=test.accuracy)
-    neurons = {f"{name}.{i}": layer for name, stack in model.stacks().items() for i, layer in enumerate(stack.layers)}
+    training = splits.training if experiment.training.augment.active else centred(splits.training, config.preprocess)
+    try:
+        best = train(
+            model,
+            experiment.training,
+            training,
+            splits.validation,
+            state=state,
+            device=device,
+            group=group,
+            progress=progress,
+            on_epoch=tell,
+            keep=keep,
+        )
+    finally:
+        if log is not None:
+            log.close()
+    started = time.perf_counter()
+    test = None if splits.test is None else evaluate(model, splits.test, device=device, group=group)
+    metrics = _metrics(best) | ({} if test is None else {"test_accuracy": test.accuracy})
+    if writes:
+        save_content(out / CHECKPOINT, content(model.state_dict(), metrics))
+    neurons = neuron_layers(model)
     record = TrainingRecord(
         command=command,
-        config=to_dict(dataclasses.replace(experiment, model=model_config)),
-        clips_per_class=clips,
+        config=to_dict(experiment),
+        data=splits.identity,
+        clips=splits.clips(),
         versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "av", "numpy")},
+        device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+        processes=group.size,
         parameters=sum(p.numel() for p in model.parameters()),
-        seconds=time.perf_counter() - started,
-        labels=MOTIONS,
+        seconds=sum(report.seconds for report in reports) + time.perf_counter() - started,
+        labels=splits.classes,
         test=test,
-        validation_accuracy=best.accuracy,
+        kept_epoch=best.epoch,
+        validation_accuracy=None if best.evaluation is None else best.evaluation.accuracy,
         epochs=tuple(reports),
         leak={name: layer.leak.item() for name, layer in neurons.items()},
         threshold={name: layer.threshold.item() for name, layer in neurons.items()},
-        checkpoint_sha256=sha256_file(out / CHECKPOINT),
+        notes=(*_notes(splits), *(() if log is None else log.notes)),
+        checkpoint_sha256=sha256_file(out / CHECKPOINT) if writes else "",
     )
-    write_text(out / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
+    if writes:
+        write_text(out / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
     return record
+
+
+def _earlier(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    saved = load_state(path)
+    check_same(saved, identity)
+    return saved.trainer
+
+
+def _metrics(best: Best) -> dict[str, Any]:
+    validation = {} if best.evaluation is None else {"validation_accuracy": best.evaluation.accuracy}
+    return {"epoch": best.epoch, **validation}
+
+
+def _notes(splits: Splits) -> tuple[str, ...]:
+    """What is unknown, and why."""
+    notes: tuple[str, ...] = ()
+    if splits.validation is None:
+        notes += ("validation: the data have no such split; the last epoch was kept",)
+    if splits.test is None:
+        notes += ("test: the data have no such split",)
+    return notes

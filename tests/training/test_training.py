@@ -14,8 +14,11 @@ from hybridnet.errors import ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.training.data import ViewSet, motion_set
-from hybridnet.training.loop import evaluate, parameter_groups, rate_at, train
-from hybridnet.training.run import CHECKPOINT, RECORD, ClipCounts, run_training
+from hybridnet.training.evaluate import evaluate
+from hybridnet.training.loop import train
+from hybridnet.training.optimise import parameter_groups, rate_at
+from hybridnet.training.run import CHECKPOINT, RECORD, run_training
+from hybridnet.training.sources import ClipCounts, motion_splits
 from hybridnet.video.synthetic import MOTIONS
 from hybridnet.video.views import LEVELS
 
@@ -87,14 +90,17 @@ def test_leaks_and_thresholds_do_not_decay() -> None:
 
 
 def test_a_run_ends_in_a_checkpoint_and_its_record(tmp_path: Path) -> None:
-    record = run_training(Experiment(CONFIG, RECIPE), tmp_path, clips=ClipCounts(1, 1, 1), command="a test")
+    splits = motion_splits(CONFIG.preprocess, RECIPE.seed, ClipCounts(1, 1, 1))
+    record = run_training(Experiment(CONFIG, RECIPE), tmp_path, splits, command="a test")
     written = json.loads((tmp_path / RECORD).read_text())
     assert written["command"] == "a test"
     assert written["config"] == json.loads(json.dumps(to_dict(Experiment(CONFIG, RECIPE))))
     assert len(written["epochs"]) == RECIPE.epochs
     loaded = load_checkpoint(tmp_path / CHECKPOINT)
     assert loaded.labels == MOTIONS
+    assert record.test is not None
     assert loaded.metrics["test_accuracy"] == record.test.accuracy
+    assert written["clips"] == {"train": 10, "validation": 10, "test": 10}
     assert not loaded.model.training
 
 

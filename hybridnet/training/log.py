@@ -1,0 +1,88 @@
+"""What can be looked at while a run goes on: `log.jsonl`, and TensorBoard's files where that is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridnet.files import write_text
+from hybridnet.training.loop import EpochReport
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+LOG, BOARD = "log.jsonl", "tensorboard"
+
+NO_BOARD = "no TensorBoard files: tensorboard is not installed (extra `tensorboard`)"
+
+
+class EpochLog:
+    """Writes each epoch's report: a line of `log.jsonl`, and scalars.
+
+    Args:
+        folder: Where.
+        done: Epochs of before the interruption. Without any, what another run left is removed.
+    """
+
+    def __init__(self, folder: Path, done: Sequence[EpochReport] = ()) -> None:
+        self._folder, self._reports = folder, list(done)
+        self._board: SummaryWriter | None = None
+        if not done:
+            shutil.rmtree(folder / BOARD, ignore_errors=True)
+            (folder / LOG).unlink(missing_ok=True)
+        if importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / BOARD), purge_step=len(done) + 1)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not written, and why."""
+        return () if self._board is not None else (NO_BOARD,)
+
+    def write(self, report: EpochReport) -> None:
+        """One more epoch; the file is whole at any time."""
+        self._reports.append(report)
+        lines = [json.dumps(dataclasses.asdict(each)) + "\n" for each in self._reports]
+        write_text(self._folder / LOG, "".join(lines))
+        if self._board is not None:
+            for name, value in scalars(report).items():
+                self._board.add_scalar(name, value, report.epoch)
+            self._board.flush()
+
+    def close(self) -> None:
+        """No more epochs."""
+        if self._board is not None:
+            self._board.close()
+
+
+def scalars(report: EpochReport) -> dict[str, float]:
+    """Its numbers by name, such as `spike_rate/mv.0`."""
+    numbers: dict[str, float] = {}
+    for name, value in dataclasses.asdict(report).items():
+        if isinstance(value, dict):
+            numbers |= {f"{name}/{layer}": number for layer, number in value.items()}
+        elif value is not None and name != "epoch":
+            numbers[name] = value
+    return numbers
+
+
+def as_line(report: EpochReport) -> str:
+    """One line for a terminal."""
+    validation = "" if report.accuracy is None else f", validation accuracy {report.accuracy:.1%}"
+    parts = [
+        f"epoch {report.epoch}: loss {report.train_loss:.3f}, training {report.train_accuracy:.1%}{validation},"
+        f" {report.seconds:.0f} s"
+    ]
+    if report.spike_rate:
+        parts += [
+            "spikes " + " ".join(f"{name} {rate:.1%}" for name, rate in report.spike_rate.items()),
+            "λ " + " ".join(f"{value:.3f}" for value in report.leak.values()),
+            "vth " + " ".join(f"{value:.3f}" for value in report.threshold.values()),
+        ]
+    return "; ".join(parts)

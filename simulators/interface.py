@@ -24,9 +24,9 @@ class SpikingResult:
         spikes: Per layer, o of every step, bool (N, T, C, H, W).
         readouts: Per read-out layer, u[T] before any reset, (N, C, H, W): int32 potentials v in fixed point, in float
             already in model units.
-        latency_ms: Host time per view, (N,), without the back-end's start-up (compiling, thread pools, processes). Views run
-            one after the other, so that the sum is the time of the run; a back-end that takes views together would give
-            each an equal share, and would have to say so.
+        latency_ms: Host time per view, (N,), without the back-end's start-up (compiling, thread pools, processes).
+            Views run one after the other, so that the sum is the time of the run; a back-end that takes views together
+            would give each an equal share, and would have to say so.
         overflows: Per layer, how often a potential saturated at 24 bits; always 0 in float.
         clipped_inputs: Per stream, how many input values did not fit the int8 message and were clipped.
         potentials: Per layer, u (or v) of every step, (N, T, C, H, W); only when asked for by `record_potentials`.

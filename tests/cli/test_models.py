@@ -213,7 +213,6 @@ def test_a_failed_check_exits_3_and_the_bundle_is_there(
     assert "FAILED" in captured.out
     assert "ann_onnx" in captured.err
     assert read_bundle(tmp_path / "b").parity.failed == ("ann_onnx",)
-    assert main([*arguments, "--overwrite"]) == 0
 
 
 def test_another_class_than_in_float_exits_3(

@@ -17,7 +17,7 @@ from hybridnet.files import atomic_file
 from hybridnet.model.network import HybridNet
 
 FORMAT = "hybridnet.checkpoint/1"
-_MADE_BY = "Checkpoints are written by `hybridnet train`"
+_MADE_BY = "Checkpoints are written by `hybridnet train`; weights of a model of yours need --model MODULE:FACTORY"
 
 
 @dataclass(frozen=True, eq=False)

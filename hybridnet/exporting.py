@@ -230,6 +230,7 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
             split,
             fixed,
             folder / files.ANN,
+            folder / files.ONNX_FIXED,
             calibration,
             output=outputs[0],
             nets=nets,

@@ -3,7 +3,8 @@
 model → cut model                     exact; ≤ 1e-4 with neurons of another library, which are rewritten
 ANN half in torch → ONNX Runtime      ≤ 1e-4 on every output
 model's neurons → spiking program     ≤ 1e-10 in float64, spikes equal
-emulator → integer loop, → Lava       equal bits, all layers and steps
+emulator → integer loop, → ONNX,      equal bits, all layers and steps
+  → Lava
 float → fixed point                   reported, per layer: fed by the float run (teacher-forced) and end to end
 """
 
@@ -40,6 +41,7 @@ from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.integer_loop import messages, run_stream
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
+from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch_float import TorchBackend
 
 Array = npt.NDArray[Any]
@@ -88,6 +90,7 @@ def measure_parity(
     split: Partition,
     fixed: FixedProgram,
     ann: Path,
+    spiking: Path,
     calibration: Calibration,
     *,
     output: str = LOGITS,
@@ -98,6 +101,7 @@ def measure_parity(
 
     Args:
         ann: The exported ANN half.
+        spiking: The exported spiking half, in fixed point, as ONNX.
         output: Name of the output, if the model returns a single tensor.
         nets: The netx file of each stream, to run Lava on one view too; None to leave Lava out.
         progress: Told after each view.
@@ -134,7 +138,7 @@ def measure_parity(
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
     busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
-    single = (*_program(split, busiest), *_bits(fixed, _arrays(busiest), nets))
+    single = (*_program(split, busiest), *_bits(fixed, _arrays(busiest), spiking, nets))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -194,8 +198,10 @@ def _in_float64(stack: SpikingStack) -> SpikingStack:
     return twin
 
 
-def _bits(fixed: FixedProgram, inputs: Mapping[str, Array], nets: Mapping[str, Path] | None) -> Iterator[Check]:
-    """The emulator against two others that compute the same integers."""
+def _bits(
+    fixed: FixedProgram, inputs: Mapping[str, Array], spiking: Path, nets: Mapping[str, Path] | None
+) -> Iterator[Check]:
+    """The emulator against three others that compute the same integers."""
     emulator = Emulator(fixed).run(inputs, record_potentials=True)
     differing = 0
     for stream in fixed.streams:
@@ -206,6 +212,10 @@ def _bits(fixed: FixedProgram, inputs: Mapping[str, Array], nets: Mapping[str, P
             differing += int(np.count_nonzero(o != emulator.spikes[name][0]))
     unit = "differing"
     yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
+    what = "emulator → spiking half in ONNX Runtime: v[T], spikes"
+    yield within(
+        "emulator_onnx", what, _differing(OnnxSpikingBackend(spiking, fixed).run(inputs), emulator), 0, 1, unit=unit
+    )
     what = "emulator → Lava, fixed point: v[T] and spikes"
     if nets is None:
         yield not_run("emulator_lava", what, "asked for by --parity lava, as it takes seconds to minutes", unit=unit)

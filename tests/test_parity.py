@@ -18,6 +18,7 @@ import hybridnet
 from hybridnet.calibration.compare import spike_agreement, sqnr_db
 from hybridnet.calibration_views import Calibration
 from hybridnet.deploy.bundle import Bundle, checksums, read_bundle, write_manifest
+from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.errors import BundleError, ModelError, PartitionError
 from hybridnet.fidelity import FidelityMeter
 from hybridnet.model.neuron import ConvLIF
@@ -43,6 +44,7 @@ def measure(bundle: Bundle, **changed: Any) -> Any:
         "split": partition(gestures(), example()),
         "fixed": bundle.fixed,
         "ann": bundle.ann_path,
+        "spiking": bundle.onnx_fixed_path,
         "calibration": CALIBRATION,
     }
     return measure_parity(**(given | changed))
@@ -96,6 +98,14 @@ def test_a_wrong_emulator_is_noticed(exported: Bundle, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("hybridnet.parity.run_stream", off_by_one)
     assert measure(exported).failed == ("emulator_loop",)
+
+
+def test_a_changed_spiking_graph_is_noticed(exported: Bundle, tmp_path: Path) -> None:
+    (stream,) = exported.fixed.streams
+    first, *others = stream.layers
+    changed = dataclasses.replace(stream, layers=(dataclasses.replace(first, decay=first.decay + 1), *others))
+    write_onnx_program(tmp_path / "program.onnx", Program((changed,), exported.fixed.steps))
+    assert measure(exported, spiking=tmp_path / "program.onnx").failed == ("emulator_onnx",)
 
 
 @pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")

@@ -145,6 +145,92 @@ def conv_lstm(frames: Array, layer: Any) -> Array:
     return np.stack(hidden)
 
 
+def patches(x: Array, layer: Any, patch: int, overlap: int) -> Array:
+    """Tokens (N, d), row by row, of a map (C, S, S); zeros around it, half of what the grid lacks on either side."""
+    side, weight, bias = x.shape[1], array(layer.project.weight), array(layer.project.bias)
+    cells = -(-side // patch)
+    start = -((cells * patch - side) // 2) - overlap
+    tokens = []
+    for row in range(cells):
+        for column in range(cells):
+            token = bias.copy()
+            for i in range(patch + 2 * overlap):
+                for j in range(patch + 2 * overlap):
+                    y, z = row * patch + start + i, column * patch + start + j
+                    if 0 <= y < side and 0 <= z < side:
+                        token += weight[:, :, i, j] @ x[:, y, z]
+            tokens.append(token)
+    return np.stack(tokens)
+
+
+def spiking_stack(frames: Array, stack: Any) -> tuple[Array, Array]:
+    """u[T] of the first and of the last layer, soft reset, for frames (T, C, H, W)."""
+    potentials = []
+    for layer in stack.layers:
+        leak, threshold = sigmoid(array(layer.leak_logit)), np.exp(array(layer.log_threshold))
+        u, o, spikes = np.zeros(1), np.zeros(1), []
+        for frame in frames:
+            u = conv(frame, layer.conv) + leak * u - threshold * o
+            o = (u > threshold).astype(np.float64)
+            spikes.append(o)
+        frames = np.stack(spikes)
+        potentials.append(u)
+    return potentials[0], potentials[-1]
+
+
+def hybrid_net(i_frame: Array, motion_vectors: Array, residuals: Array, model: Any) -> Array:
+    """Logits of one view: (3, S, S), (T, 2, S, S), (T, 3, S, S); the reference model in any order."""
+    c = model.config
+    side, steps = -(-c.preprocess.crop // c.patch), len(motion_vectors)
+
+    def local(x: Array, layer: Any, stride: int = 1) -> Array:
+        return patches(x, layer, c.patch // stride, c.patch_overlap // stride)
+
+    def attend_all(i: Array, mv: Array, r: Array) -> list[Array]:
+        position = model.position
+        tokens = [
+            x + array(position.space)[0, 0] + array(position.time)[0, moment] + array(position.modality)[0, m]
+            for m, (x, moment) in enumerate(((i, 0), (mv, 1), (r, 1)))
+        ]
+        return [grid(x) for x in np.split(transformer(np.concatenate(tokens), model.transformer), 3)]
+
+    def grid(tokens: Array) -> Array:
+        return tokens.T.reshape(-1, side, side)
+
+    def flat(maps: Array) -> Array:
+        return maps.reshape(len(maps), -1).T
+
+    i = local(i_frame, model.patch_i)
+    if c.order == "t-ls-gs":
+        low_mv, mv = spiking_stack(motion_vectors, model.stm["mv"])
+        low_r, r = spiking_stack(residuals, model.stm["r"])
+        stride = math.prod(c.stm.strides)
+        maps = attend_all(i, local(mv, model.patch_mv, stride), local(r, model.patch_r, stride))
+    else:
+        mv_tokens = [local(frame, model.patch_mv) for frame in motion_vectors]
+        r_tokens = [local(frame, model.patch_r) for frame in residuals]
+    if c.order == "ls-t-gs":
+        low_mv, mv = spiking_stack(np.stack([grid(x) for x in mv_tokens]), model.stm["mv"])
+        low_r, r = spiking_stack(np.stack([grid(x) for x in r_tokens]), model.stm["r"])
+        maps = attend_all(i, flat(mv), flat(r))
+    if c.order == "ls-gs-t":
+        seen = [attend_all(i, mv_tokens[t], r_tokens[t]) for t in range(steps)]
+        low_mv, mv = spiking_stack(np.stack([maps[1] for maps in seen]), model.stm["mv"])
+        low_r, r = spiking_stack(np.stack([maps[2] for maps in seen]), model.stm["r"])
+        maps = [np.mean([maps[0] for maps in seen], axis=0), mv, r]
+    folded = [x + gelu(conv(x, layer.conv)) for x, layer in zip(maps, model.conv_folding, strict=True)]
+    low = gelu(conv(np.concatenate((low_mv, low_r)), model.conv_fusion.low_mix))
+    cell = c.patch // c.stm.strides[0] if c.order == "t-ls-gs" else 1
+    skip = pool(low, cell, (side * cell - low.shape[1]) // 2, side)
+    mixed = conv(np.concatenate((*folded, skip)), model.conv_fusion.fuse)
+    for rrdb in model.rrdb:
+        inner = mixed
+        for dense in rrdb.blocks:
+            inner = dense_block(inner, dense)
+        mixed = mixed + 0.2 * inner
+    return linear(layer_norm(mixed.mean(axis=(1, 2))[None], model.head[0]), model.head[2])[0]
+
+
 def each(function: Callable[..., Array], *batches: Sequence[Array] | Array, **arguments: Any) -> Array:
     """A function of one view over a batch."""
     return np.stack([function(*views, **arguments) for views in zip(*batches, strict=True)])

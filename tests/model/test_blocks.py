@@ -10,6 +10,7 @@ import torch
 from naive_model import array, each
 from small_model import SMALL
 from torch import Tensor, nn
+from variants import variant
 
 from hybridnet.config import STMConfig
 from hybridnet.model.common import NarrowedConvLIF, build_common
@@ -86,21 +87,8 @@ def test_cross_transformers_ask_the_other_modalities() -> None:
 
 @pytest.mark.parametrize(("side", "patch", "overlap"), [(12, 4, 0), (13, 4, 1), (10, 4, 2), (3, 4, 0)])
 def test_patch_embedding_covers_any_size(side: int, patch: int, overlap: int) -> None:
-    layer, x = shaken(PatchEmbedding(2, 3, side, patch, overlap)), random(1, 2, side, side)
-    cells = -(-side // patch)
-    missing = cells * patch - side
-    weight, bias = array(layer.project.weight), array(layer.project.bias)
-    tokens = layer(x)
-    assert tokens.shape == (1, cells * cells, 3)
-    for row in range(cells):
-        for column in range(cells):
-            expected = bias.copy()
-            for i in range(patch + 2 * overlap):
-                for j in range(patch + 2 * overlap):
-                    y, z = (k * patch - missing // 2 - overlap for k in (row, column))
-                    if 0 <= y + i < side and 0 <= z + j < side:
-                        expected += weight[:, :, i, j] @ array(x)[0, :, y + i, z + j]
-            assert_equal(tokens[0, row * cells + column], expected)
+    layer, x = shaken(PatchEmbedding(2, 3, side, patch, overlap)), random(2, 2, side, side)
+    assert_equal(layer(x), each(naive.patches, array(x), layer=layer, patch=patch, overlap=overlap))
 
 
 def test_positions_are_place_plus_moment_plus_modality() -> None:
@@ -208,3 +196,19 @@ def test_without_a_mixer_the_classifier_reads_the_mean_token() -> None:
     logits = model(random(1, 3, 40, 40), random(1, 3, 2, 40, 40), random(1, 3, 3, 40, 40))
     mean = array(tokens[0]).mean(axis=1)
     assert_equal(logits, naive.linear(naive.layer_norm(mean, model.head[0]), model.head[2]))
+
+
+@pytest.mark.parametrize("order", ["t-ls-gs", "ls-t-gs", "ls-gs-t"])
+def test_the_whole_network_in_every_order(order: str) -> None:
+    preprocess = dataclasses.replace(SMALL.preprocess, crop=21, steps=3)
+    config = variant(order=order, preprocess=preprocess, patch=8, depth=2)
+    model = HybridNet(config).double().eval()
+    for name, parameter in model.named_parameters():
+        if not name.startswith("stm."):
+            nn.init.normal_(parameter, std=0.3)
+    x = [random(2, *shape) for shape in ((3, 21, 21), (3, 2, 21, 21), (3, 3, 21, 21))]
+    spikes: list[Tensor] = []
+    for stack in model.stacks().values():
+        stack.layers[0].register_forward_hook(lambda *call: spikes.append(call[2].o))
+    assert_equal(model(*x), each(naive.hybrid_net, *(array(part) for part in x), model=model))
+    assert all(0 < o.mean() < 1 for o in spikes)

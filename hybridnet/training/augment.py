@@ -67,8 +67,9 @@ def draw(count: int, stored: int, side: int, config: AugmentConfig, generator: t
 
 
 def transform(inputs: Inputs, geometry: Geometry, side: int) -> dict[str, Tensor]:
-    """Cut windows, resize them to (side, side), and mirror some; see the module."""
-    return flipped(windowed(inputs, geometry, side), geometry.mirrored)
+    """Cut windows, resize them to (side, side), and mirror some; see the module. Without margin or jitter, exact."""
+    whole = inputs["i_frame"].shape[-1] == side and bool((geometry.side == side).all())
+    return flipped(inputs if whole else windowed(inputs, geometry, side), geometry.mirrored)
 
 
 def flipped(inputs: Inputs, mirrored: Tensor) -> dict[str, Tensor]:

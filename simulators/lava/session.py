@@ -36,6 +36,7 @@ def run_request(folder: Path, parent: int, give_up: GiveUp) -> None:
         network = Network(Path(net), **request["network"])
         with watched(network, parent, give_up):
             recorders, latency_ms = run_stream(network, frames, record_potentials=request["record_potentials"])
+        network.stop()  # unwatched: it takes the same last messages off Lava's processes as the watcher would
         for place, recorder in enumerate(recorders):
             for kind, values in recorder.arrays().items():
                 np.save(folder / f"{stream}.{place}.{kind}.npy", values, allow_pickle=False)
@@ -44,7 +45,7 @@ def run_request(folder: Path, parent: int, give_up: GiveUp) -> None:
 
 
 def run_stream(network: Network, frames: Array, *, record_potentials: bool) -> tuple[list[Recorder], list[float]]:
-    """Run one stream over all windows, back to back through the pipeline of one running network.
+    """Run one stream over all windows, back to back through the pipeline of one network, which is left to be stopped.
 
     Args:
         network: A network that has not run.
@@ -69,7 +70,6 @@ def run_stream(network: Network, frames: Array, *, record_potentials: bool) -> t
     network.start(steps)
     latency_ms = _record(network, recorders, steps)
     network.wait()
-    network.stop()
     return recorders, latency_ms
 
 

@@ -20,7 +20,7 @@ def watched(network: Any, parent: int, give_up: GiveUp) -> Iterator[None]:
     """Give up as soon as a process of a network fails, or the process `parent`, which wants the result, is gone.
 
     Args:
-        network: A `Network`, from before its processes start until they have stopped.
+        network: A `Network`, from before its processes start until before they are asked to stop.
         parent: Process id.
     """
     done = threading.Event()

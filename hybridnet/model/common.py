@@ -29,14 +29,14 @@ class NarrowedConvLIF(ConvLIF):
         self.reset, self.surrogate_width = layer.reset, layer.surrogate_width
 
     @property
-    def leak(self) -> Tensor:
-        """Leak of the other layer."""
-        return self.layer.leak
+    def leak_logit(self) -> nn.Parameter:  # type: ignore[override]  # the other layer's own
+        """Logit of λ."""
+        return self.layer.leak_logit
 
     @property
-    def threshold(self) -> Tensor:
-        """Threshold of the other layer."""
-        return self.layer.threshold
+    def log_threshold(self) -> nn.Parameter:  # type: ignore[override]  # the other layer's own
+        """Logarithm of vth."""
+        return self.layer.log_threshold
 
     def forward(self, x: Tensor) -> LIFState:
         """Run one window of x (B, T, C, H, W); see `ConvLIF.forward`."""

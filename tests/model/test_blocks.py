@@ -21,6 +21,7 @@ from hybridnet.model.mixer import RRDB, ConvFolding, ConvFusion, DenseBlock, Tok
 from hybridnet.model.network import HybridNet
 from hybridnet.model.pooling import Average, ClassToken
 from hybridnet.model.stm import build_stm
+from hybridnet.model.temporal import LastStep
 from hybridnet.model.transformer import Block, CrossAttention, SelfAttention, UnifiedTransformer
 
 
@@ -167,6 +168,12 @@ def test_conv_lstm_hands_on_the_last_hidden_maps_of_its_first_and_last_layer() -
         read.append(hidden[-1])
     for ours, expected in zip(stack(x), (read[0], read[-1]), strict=True):
         assert_equal(ours[0], expected)
+
+
+def test_without_temporal_encoder_the_last_step_goes_on() -> None:
+    x = random(2, 3, 2, 5, 5)
+    (last,) = LastStep()(x)
+    assert torch.equal(last, x[:, 2])
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

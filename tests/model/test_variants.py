@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_model import SMALL
 from torch import Tensor
 from variants import DEPLOYABLE, REFUSED, VARIANTS, variant
 
@@ -15,15 +16,18 @@ from hybridnet.calibration.observers import observe
 from hybridnet.config import ModelConfig, from_dict, to_dict
 from hybridnet.deploy.onnx_export import export_ann
 from hybridnet.errors import ConfigError, PartitionError
+from hybridnet.exporting import export
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.splitter import partition
+from hybridnet.simulation import simulate
 from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.hybrid import run_hybrid
 from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.video import open_clip, prepare_view, stack_views
 
 USED = {"i": "i_frame", "mv": "motion_vectors", "r": "residuals"}
 
@@ -83,10 +87,8 @@ OTHER_GRAPHS = ("cross", "class-token-no-mixer", "common-norm-hard")
 """Variants whose ANN half has operations that the reference's lacks, or two inputs from one layer's weights."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in OTHER_GRAPHS else [pytest.mark.slow]) for n in DEPLOYABLE]
-)
-def test_a_deployable_variant_is_exported(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", OTHER_GRAPHS)
+def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> None:
     _, model, inputs = seeded(name)
     split = partition(model, inputs)
     crossing = {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
@@ -97,6 +99,25 @@ def test_a_deployable_variant_is_exported(name: str, tmp_path: Path) -> None:
     run = run_hybrid(TorchBackend(split.program), bridge, ann, {n: x.numpy() for n, x in inputs.items()})
     with torch.no_grad():
         np.testing.assert_allclose(run.logits, model(**inputs).numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*DEPLOYABLE, "without-accumulation"])
+def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
+    name: str, clip: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    per_frame = dataclasses.replace(SMALL.preprocess, accumulate=False, motion_clip_px=8.0)
+    config = DEPLOYABLE.get(name, variant(preprocess=per_frame))
+    save_checkpoint(tmp_path / "model.pt", Checkpoint(HybridNet(config).eval(), ("a", "b", "c"), {}))
+    bundle = export(tmp_path / "model.pt", tmp_path / "bundle", calibrate=clip)
+    assert bundle.parity.failed == ()
+    assert bundle.preprocess == config.preprocess
+    run = simulate(clip, bundle).run
+    with open_clip(clip, config.preprocess) as opened, torch.no_grad():
+        inputs = stack_views([prepare_view(view, config.preprocess) for view in opened])
+        logits = load_checkpoint(tmp_path / "model.pt").model(**inputs).numpy()
+    assert np.abs(run.logits - logits).max() < 0.2 * np.abs(logits).max()
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from hybridnet.config import ModelConfig, PreprocessConfig, from_dict, to_dict
+from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.netx import write_net
 from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.deploy.program_file import read_program, write_program
@@ -28,6 +28,7 @@ from hybridnet.errors import BundleError, ConfigError, ModelError
 from hybridnet.files import sha256_file
 from hybridnet.partition.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
 from hybridnet.partition.program import FixedProgram, FloatProgram
+from hybridnet.plain import from_dict, to_dict
 from hybridnet.report.parity import ParityReport, to_json
 
 SCHEMA = "hybridnet.bundle/2"

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hybridnet.config import Experiment, ModelConfig, config_names, from_dict, load_experiment, to_dict
+from hybridnet.config import Experiment, ModelConfig, config_names, load_experiment
 from hybridnet.errors import ConfigError
+from hybridnet.plain import from_dict, to_dict
 
 
 @pytest.mark.parametrize("name", config_names())

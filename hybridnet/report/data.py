@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybridnet.config import from_dict
 from hybridnet.errors import ConfigError, RecordError
+from hybridnet.plain import from_dict
 
 SCHEMA = "hybridnet.run/1"
 

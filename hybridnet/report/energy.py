@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from hybridnet.config import from_dict
 from hybridnet.errors import ConfigError, RecordError
+from hybridnet.plain import from_dict
 from hybridnet.report.data import Energy, Ops
 
 DEFAULT_PROFILE = "horowitz45"

@@ -19,10 +19,11 @@ from typing import Any
 
 import torch
 
-from hybridnet.config import Experiment, to_dict
+from hybridnet.config import Experiment
 from hybridnet.files import sha256_file, write_text
 from hybridnet.model.checkpoint import content_of, save_content
 from hybridnet.model.network import HybridNet
+from hybridnet.plain import to_dict
 from hybridnet.progress import Progress, silent
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
 from hybridnet.training.group import ALONE, Group

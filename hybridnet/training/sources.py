@@ -8,8 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hybridnet.config import PreprocessConfig, to_dict
+from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
+from hybridnet.plain import to_dict
 from hybridnet.progress import Progress, silent
 from hybridnet.training.augment import centre
 from hybridnet.training.data import Views, motion_set

@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybridnet.config import PreprocessConfig, to_dict
+from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError, ConfigError, HybridNetError
 from hybridnet.files import atomic_folder, sha256_file
+from hybridnet.plain import to_dict
 from hybridnet.progress import Progress, silent
 from hybridnet.video.cache import (
     MANIFEST,

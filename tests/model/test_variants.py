@@ -13,7 +13,7 @@ from variants import DEPLOYABLE, REFUSED, VARIANTS, variant
 
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
-from hybridnet.config import ModelConfig, from_dict, to_dict
+from hybridnet.config import ModelConfig
 from hybridnet.deploy.onnx_export import export_ann
 from hybridnet.errors import ConfigError, PartitionError
 from hybridnet.exporting import export
@@ -21,6 +21,7 @@ from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.splitter import partition
+from hybridnet.plain import from_dict, to_dict
 from hybridnet.simulation import simulate
 from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
 from hybridnet.simulators.bridge import Bridge

@@ -19,10 +19,11 @@ from made_views import made_views
 from small_model import SMALL
 
 from hybridnet.cli import main
-from hybridnet.config import AugmentConfig, Experiment, TrainingConfig, to_dict
+from hybridnet.config import AugmentConfig, Experiment, TrainingConfig
 from hybridnet.errors import CheckpointError, ConfigError
 from hybridnet.model.checkpoint import load_checkpoint, load_content
 from hybridnet.model.network import HybridNet
+from hybridnet.plain import to_dict
 from hybridnet.training.log import LOG
 from hybridnet.training.loop import Best, Trainer, train
 from hybridnet.training.run import CHECKPOINT, LAST, RECORD, run_training

@@ -9,10 +9,11 @@ import torch
 from small_model import SMALL
 
 from hybridnet.cli import main
-from hybridnet.config import Experiment, ModelConfig, TrainingConfig, to_dict
+from hybridnet.config import Experiment, ModelConfig, TrainingConfig
 from hybridnet.errors import ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
+from hybridnet.plain import to_dict
 from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.loop import train

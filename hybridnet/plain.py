@@ -1,0 +1,65 @@
+"""Frozen dataclasses as plain data, for YAML, JSON and checkpoints, and strictly back."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from hybridnet.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def to_dict(config: object) -> dict[str, Any]:
+    """A dataclass as plain dicts, lists and scalars, ready for YAML or a checkpoint."""
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        raise TypeError(f"{config!r} is no dataclass")
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
+    """Build a dataclass from plain data, strictly: unknown and mistyped fields are refused.
+
+    Raises:
+        ConfigError: Naming the field.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(where or cls.__name__, data, "a mapping of fields")
+    hints = typing.get_type_hints(cls)
+    prefix = f"{where}." if where else ""
+    for key in data:
+        if key not in hints:
+            raise ConfigError(f"{prefix}{key}", data[key], f"fields {', '.join(hints)}")
+    values = {key: _convert(hints[key], value, f"{prefix}{key}") for key, value in data.items()}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(where or cls.__name__, sorted(data), f"all required fields ({error})") from error
+
+
+def _convert(hint: Any, value: object, where: str) -> object:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type[object], hint), value, where)
+    origin = get_origin(hint)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {key: _convert(get_args(hint)[1], v, f"{where}.{key}") for key, v in value.items()}
+    if origin is Literal and value in get_args(hint):
+        return value
+    if origin is types.UnionType:  # only ever `X | None`
+        return None if value is None else _convert(get_args(hint)[0], value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    allowed = ", ".join(map(str, get_args(hint))) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise ConfigError(where, value, allowed)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

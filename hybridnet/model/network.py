@@ -107,8 +107,7 @@ class HybridNet(nn.Module):
 
     def _time_second(self, inputs: Mapping[str, Tensor]) -> tuple[Maps, LowMaps]:
         """LS ▶ T ▶ GS: patches of every P-frame, STMs on their grid, attention over what they hold at the end."""
-        grids = {m: self._grid_of_steps(m, inputs[m]) for m in self.stm}
-        encoded = {m: self.stm[m](grid) for m, grid in grids.items()}
+        encoded = {m: self.stm[m](_steps(self._grids(m, inputs[m]), inputs[m])) for m in self.stm}
         tokens = [_tokens(encoded[m][-1]) if m in encoded else self._patches(m, x) for m, x in inputs.items()]
         return self._attend(tokens), [maps[0] for maps in encoded.values()]
 
@@ -122,20 +121,19 @@ class HybridNet(nn.Module):
             self._patches(m, x.flatten(0, 1)) if m in self.stm else self._patches(m, x).repeat_interleave(steps, dim=0)
             for m, x in inputs.items()
         ]
-        grids = dict(zip(inputs, (x.unflatten(0, (-1, steps)) for x in self._attend(tokens)), strict=True))
-        encoded = {m: self.stm[m](grids[m]) for m in self.stm}
-        maps = [encoded[m][-1] if m in encoded else x.mean(dim=1) for m, x in grids.items()]
+        grids = dict(zip(inputs, self._attend(tokens), strict=True))
+        encoded = {m: self.stm[m](_steps(grids[m], inputs[m])) for m in self.stm}
+        maps = [encoded[m][-1] if m in encoded else x.unflatten(0, (-1, steps)).mean(dim=1) for m, x in grids.items()]
         return maps, [read[0] for read in encoded.values()]
 
     def _patches(self, modality: str, maps: Tensor) -> Tensor:
         """LS: tokens (B, N, d) of maps (B, C, H, W)."""
         return self.get_submodule(f"patch_{modality}")(maps)
 
-    def _grid_of_steps(self, modality: str, x: Tensor) -> Tensor:
-        """LS of every step, back on the grid: (B, T, d, h, w) of x (B, T, C, S, S)."""
-        side = self.fold.side
+    def _grids(self, modality: str, x: Tensor) -> Tensor:
+        """LS of every step, back on the grid: (B·T, d, h, w) of x (B, T, C, S, S)."""
         tokens = self._patches(modality, x.flatten(0, 1))
-        return tokens.transpose(1, 2).unflatten(2, (side, side)).unflatten(0, (-1, x.shape[1]))
+        return tokens.transpose(1, 2).unflatten(2, (self.fold.side, self.fold.side))
 
     def _attend(self, tokens: Sequence[Tensor]) -> Maps:
         """GS: the tokens of all modalities, (B, N, d) each, in context and back on the grid."""
@@ -152,6 +150,14 @@ class HybridNet(nn.Module):
 def _moments(modalities: Sequence[str]) -> tuple[int, ...]:
     """When each modality is, where there are two moments: 0 the I-frame, 1 the end of the GOP."""
     return tuple(int("i" in modalities and m != "i") for m in modalities)
+
+
+def _steps(maps: Tensor, x: Tensor) -> Tensor:
+    """Maps (B·T, d, h, w) as (B, T, d, h, w) in the precision of x (B, T, …).
+
+    With mixed precision patches come in half of it, and spiking layers compare potentials with thresholds in all of it.
+    """
+    return maps.unflatten(0, (-1, x.shape[1])).to(x.dtype)
 
 
 def _tokens(maps: Tensor) -> Tensor:

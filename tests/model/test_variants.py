@@ -139,6 +139,19 @@ def test_a_variants_checkpoint_comes_back(name: str, tmp_path: Path) -> None:
     assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in model.parameters()]
 
 
+@pytest.mark.parametrize("order", ["t-ls-gs", "ls-t-gs", "ls-gs-t"])
+def test_spiking_layers_are_kept_out_of_mixed_precision(order: str) -> None:
+    config = variant(order=order)
+    model = HybridNet(config)
+    seen: list[torch.dtype] = []
+    for stack in model.stacks().values():
+        stack.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+        stack.forward = torch.autocast("cpu", enabled=False)(stack.forward)  # type: ignore[method-assign]
+    with torch.autocast("cpu", torch.bfloat16):
+        model(**random_inputs(config)).float().sum().backward()
+    assert seen == [torch.float32] * 2
+
+
 @pytest.mark.parametrize("order", ["ls-t-gs", "ls-gs-t"])
 @pytest.mark.parametrize("crop", [32, 37, 40])
 def test_other_orders_take_any_input_size_too(order: str, crop: int) -> None:

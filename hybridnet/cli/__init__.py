@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "render run records, or price them again with another profile",
     "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",
+    "evaluate": "measure accuracy, throughput and energy of a checkpoint or a bundle over a data set",
     "demo": "make a clip (or take one) and run the whole main job on it",
     "inspect": "tell how a model is split in two, or what a video consists of, and draw either",
     "transcode": "make copies of many videos that are read directly: MPEG-4, I + T P",

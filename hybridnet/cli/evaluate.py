@@ -1,0 +1,131 @@
+"""`hybridnet evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hybridnet.evaluation.clips import Clips
+    from hybridnet.evaluation.run import EvaluationRecord
+    from hybridnet.evaluation.runners import Runner
+    from hybridnet.evaluation.summary import ClassRow, Summary
+
+SHOWN = 30
+"""Classes that are printed, the worst first if there are more; evaluation.json lists all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("models", nargs="+", type=Path, metavar="CKPT_OR_BUNDLE",
+                        help="one for all data, or one for each of several --data or --split")  # fmt: skip
+    parser.add_argument("--data", nargs="+", required=True,
+                        help="a cache, a folder of class folders, SPEC@ROOT, or motion")  # fmt: skip
+    parser.add_argument("--split-name", default="test", metavar="NAME", help="train, validation or test (default)")
+    parser.add_argument("--split", type=int, nargs="+", default=[1], metavar="N",
+                        help="number of the split, of data that are no cache; several: mean (default: 1)")  # fmt: skip
+    parser.add_argument("--views", type=int, metavar="N",
+                        help="GOPs sampled per clip (default: 8, as the paper; of a cache, all it has)")  # fmt: skip
+    parser.add_argument("--snn", default="emulator",
+                        choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
+                        help="back-end of a bundle's spiking half (default: emulator)")  # fmt: skip
+    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
+                        help="back-end of a bundle's ANN half (default: onnxruntime)")  # fmt: skip
+    parser.add_argument("--profile", default="horowitz45", metavar="NAME_OR_YAML",
+                        help="energy profile of a bundle's counts (default: horowitz45)")  # fmt: skip
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of a checkpoint (default: cpu)")
+    parser.add_argument("--engine", default="local", choices=["local", "ray"],
+                        help="processes of this machine, or a Ray cluster (RAY_ADDRESS; default: local)")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="clips at a time (default: 1)")
+    parser.add_argument("--threads", type=int, metavar="N",
+                        help="of each worker (default: 1 with several, else one per core)")  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), metavar="DIR",
+                        help="where to write, and to go on after an interruption (default: evaluation)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="evaluate anew instead of going on")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, then print accuracy, throughput and energy."""
+    from hybridnet.cli.console import progress_on_stderr
+    from hybridnet.evaluation.clips import find_clips
+    from hybridnet.evaluation.run import RESULTS, run_evaluation
+    from hybridnet.evaluation.runners import RunnerSpec
+
+    pairs = [(data, number) for data in args.data for number in args.split]
+    alone = args.engine == "local" and args.workers == 1
+    threads = args.threads if alone or args.threads is not None else 1
+    specs = [
+        RunnerSpec(model.resolve(), args.snn, args.ann, args.profile, args.device, threads) for model in args.models
+    ]
+    if args.overwrite:
+        for results in (args.out / RESULTS, *args.out.glob(f"[0-9]*/{RESULTS}")):
+            results.unlink(missing_ok=True)
+
+    def find(number: int, runner: Runner) -> Clips:
+        data, split = pairs[number]
+        made = args.out / "clips"
+        return find_clips(data, runner.preprocess, args.split_name, number=split, views=args.views, made=made)
+
+    with progress_on_stderr() as progress:
+        record = run_evaluation(
+            specs,
+            find,
+            len(pairs),
+            args.out,
+            engine=args.engine,
+            workers=args.workers,
+            command=args.typed,
+            progress=progress,
+        )
+    sys.stdout.write(as_text(record) + f"\nWrote {args.out}\n")
+    return 0
+
+
+def as_text(record: EvaluationRecord) -> str:
+    """What is printed."""
+    parts = []
+    for each in record.evaluated:
+        views = f"{each.views} views, centre crop; {' + '.join(each.backends)}"
+        parts.append(f"{each.model} on {each.data}, {each.split}: {views}\n{_numbers(each.summary)}")
+        parts.append(_classes(each.summary))
+        parts += [f"* {note}" for note in each.notes]
+    if record.mean is not None:
+        m, n = record.mean, len(record.evaluated)
+        parts.append(
+            f"Mean of {n} splits: top-1 {m.top1:.1%} ± {m.top1_std:.1%}, top-5 {m.top5:.1%} ± {m.top5_std:.1%}"
+        )
+    return "\n".join(parts)
+
+
+def _numbers(summary: Summary) -> str:
+    from hybridnet.report.render_text import joules
+
+    lines = [f"top-1 {summary.top1:.1%}, top-5 {summary.top5:.1%} of {summary.clips} clips"]
+    if summary.failures:
+        name, reason = next(iter(summary.failures.items()))
+        lines.append(f"Not read: {len(summary.failures)} clips, such as {name}: {reason}")
+    if summary.clips_per_second is not None:
+        lines.append(f"Throughput {summary.clips_per_second:.2f} clips/s")
+    if summary.energy_pj is not None:
+        e = summary.energy_pj
+        spread = f"5 to 95 % {joules(e.p5)} to {joules(e.p95)}, mean {joules(e.mean)}"
+        lines.append(f"Energy of a clip: median {joules(e.p50)}, {spread}")
+    return "\n".join(lines)
+
+
+def _classes(summary: Summary) -> str:
+    from hybridnet.report.render_text import table
+
+    rows: list[ClassRow] = [row for row in summary.classes if row.clips]
+    hidden = len(rows) - SHOWN
+    if hidden > 0:
+        rows = sorted(rows, key=lambda row: row.top1 or 0.0)[:SHOWN]
+    cells = [(r.label, str(r.clips), _share(r.top1), _share(r.top5), _share(r.precision)) for r in rows]
+    text = table(("class", "clips", "top-1", "top-5", "precision"), cells, left=1)
+    return text + (f"\n… and {hidden} classes that do better" if hidden > 0 else "")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

@@ -1,0 +1,147 @@
+"""The clips that a model is evaluated on: of a data set, read from video, or of a cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridnet.config import PreprocessConfig
+from hybridnet.errors import ConfigError
+from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
+from hybridnet.video.cache import Manifest, read_manifest
+from hybridnet.video.datasets import DataSet, Sample, load_dataset
+
+DEFAULT_VIEWS = 8
+"""GOPs sampled uniformly over a clip, the paper's number."""
+
+
+@dataclass(frozen=True)
+class CachedSpan:
+    """Where a clip's views lie in a cache: `count` of them from `first`, of a split."""
+
+    folder: Path
+    split: str
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled clip.
+
+    Attributes:
+        name: Its file relative to the data set's folder; no other clip has it.
+        label: Index into the classes.
+        source: Where its views come from.
+    """
+
+    name: str
+    label: int
+    source: Sample | CachedSpan
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """What is evaluated.
+
+    Attributes:
+        data: Name of the data set and its split.
+        split: "train", "validation" or "test".
+        classes: Class names in the order of the labels.
+        clips: In the order of the data.
+        views: Most views of a clip.
+        unreadable: Clips that a cache has no views of, with the reason.
+    """
+
+    data: str
+    split: str
+    classes: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    views: int
+    unreadable: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Of the list of clips with their labels."""
+        return hashlib.sha256(json.dumps([(clip.name, clip.label) for clip in self.clips]).encode()).hexdigest()
+
+
+def find_clips(
+    data: str,
+    preprocess: PreprocessConfig,
+    split_name: str,
+    *,
+    number: int = 1,
+    views: int | None = None,
+    made: Path = Path("clips"),
+) -> Clips:
+    """The clips that `--data` names.
+
+    Args:
+        data: A cache, a folder of class folders, `SPEC@ROOT`, or `motion`.
+        preprocess: The model's.
+        split_name: Which split.
+        number: Number of the official split or of the fold, of data that are no cache.
+        views: Most views of a clip, DEFAULT_VIEWS if None; a cache has its own number.
+        made: Folder in which clips of the motion set are made.
+
+    Raises:
+        ConfigError: If there is no such split, or a cache does not have what is asked for.
+        HybridNetError: If the data are incomplete or damaged.
+    """
+    if is_cache(Path(data)):
+        return _of_cache(Path(data).resolve(), preprocess, split_name, views)
+    if data == MOTION:
+        dataset = load_dataset(f"motion:{preprocess.frame_width}x{preprocess.frame_height}", made.resolve(), number)
+    else:
+        dataset = find_dataset(data, number)
+    return _of_dataset(dataset, split_name, DEFAULT_VIEWS if views is None else views)
+
+
+def _of_dataset(dataset: DataSet, split: str, views: int) -> Clips:
+    _check_split(split, dataset.splits)
+    root = dataset.root
+    clips = tuple(
+        Clip(_text(s.path.relative_to(root)), s.label, dataclasses.replace(s, path=s.path.resolve()))
+        for s in dataset.splits[split]
+    )
+    return Clips(dataset.name, split, dataset.classes, clips, views, {})
+
+
+def _of_cache(folder: Path, preprocess: PreprocessConfig, split: str, views: int | None) -> Clips:
+    manifest = read_manifest(folder)
+    plan = manifest.plan
+    check_preprocess(plan.preprocess, preprocess, folder)
+    _check_split(split, plan.clips)
+    if views not in (None, plan.views):
+        raise ConfigError("views", views, f"{plan.views}, as the cache {folder} has, or leave it out")
+    clips, unreadable = _spans(manifest, folder, split)
+    return Clips(plan.dataset, split, plan.classes, clips, plan.views, unreadable)
+
+
+def _spans(manifest: Manifest, folder: Path, split: str) -> tuple[tuple[Clip, ...], dict[str, str]]:
+    clips: list[Clip] = []
+    unreadable: dict[str, str] = {}
+    first = 0
+    for cached in (clip for shard in manifest.shards if shard.split == split for clip in shard.clips):
+        name = _text(Path(cached.source))
+        if cached.failure:
+            unreadable[name] = cached.failure
+        else:
+            clips.append(Clip(name, cached.label, CachedSpan(folder, split, first, cached.views)))
+            first += cached.views
+    return tuple(clips), unreadable
+
+
+def _check_split(split: str, there: Iterable[str]) -> None:
+    if split not in there:
+        raise ConfigError("split-name", split, ", ".join(there))
+
+
+def _text(path: Path) -> str:
+    """File names need not be UTF-8; results must be."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,100 @@
+"""`results.jsonl`: what was evaluated, then a line per clip as it is finished, to go on from after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hybridnet.errors import ConfigError, RecordError
+from hybridnet.files import write_text
+from hybridnet.plain import from_dict
+
+SCHEMA = "hybridnet.evaluation-results/1"
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """What became of one clip.
+
+    Attributes:
+        clip: Its name.
+        label: Index of its class.
+        logits: Mean over its views; None if it failed.
+        views: How many there were.
+        seconds: Of a worker, reading included.
+        energy_pj: Modelled; None if nothing was counted.
+        failure: Why there are no logits; empty if there are.
+    """
+
+    clip: str
+    label: int
+    logits: tuple[float, ...] | None
+    views: int
+    seconds: float
+    energy_pj: float | None
+    failure: str = ""
+
+
+class ResultsFile:
+    """Results of one evaluation, appended one by one.
+
+    Args:
+        path: The file. Its results so far are in `done`, those that failed left out, as they are tried again; a line
+            that was cut off by a kill is removed.
+        identity: What is evaluated, on what and how. A file of another evaluation is refused.
+
+    Raises:
+        ConfigError: If the file is of another evaluation.
+        RecordError: If it is damaged.
+    """
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        head = {"schema": SCHEMA, **identity}
+        self.done: dict[str, ClipResult] = {}
+        if path.exists():
+            self._read(path, head)
+        else:
+            write_text(path, json.dumps(head) + "\n")
+        self._file = path.open("a", encoding="utf-8")
+
+    def __enter__(self) -> ResultsFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, result: ClipResult) -> None:
+        """Append one, at once."""
+        self._file.write(json.dumps(dataclasses.asdict(result)) + "\n")
+        self._file.flush()
+
+    def _read(self, path: Path, head: Mapping[str, Any]) -> None:
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        lines = whole.decode("utf-8", "replace").splitlines()
+        try:
+            found = json.loads(lines[0]) if lines else {}
+            for line in lines[1:]:
+                result = from_dict(ClipResult, json.loads(line))
+                self.done.pop(result.clip, None)
+                if not result.failure:
+                    self.done[result.clip] = result
+        except (ValueError, ConfigError, RecursionError) as error:
+            raise RecordError(f"is damaged ({error})", where=path, remedy="Remove it to evaluate anew") from error
+        differing = [name for name in head if not isinstance(found, dict) or found.get(name) != head[name]]
+        if differing:
+            raise ConfigError(
+                f"{', '.join(differing)} of {path}",
+                [found.get(name) for name in differing] if isinstance(found, dict) else found,
+                f"{[head[name] for name in differing]}; choose another folder or pass --overwrite",
+            )
+        if len(whole) < len(content):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))

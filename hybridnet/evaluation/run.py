@@ -1,0 +1,215 @@
+"""One evaluation from models and data to results, summary and picture.
+
+    results.jsonl      a line per clip, as it is finished
+    evaluation.json    what the results come to
+    confusion.png      clips by true and predicted class
+
+With several data splits results and pictures lie in a folder for each, `1`, `2` and so on, and evaluation.json beside
+the folders holds the mean over splits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hybridnet.errors import ConfigError, DataSetError
+from hybridnet.evaluation.clips import Clip, Clips
+from hybridnet.evaluation.on_ray import RayWorker, cluster
+from hybridnet.evaluation.plot import plot_confusion
+from hybridnet.evaluation.results import ClipResult, ResultsFile
+from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
+from hybridnet.evaluation.spread import LocalWorker, here, spread
+from hybridnet.evaluation.summary import SCHEMA, Spread, Summary, spread_of, summarise
+from hybridnet.files import write_text
+from hybridnet.progress import Progress, silent
+from hybridnet.simulators.record import environment
+
+RESULTS, EVALUATION, CONFUSION = "results.jsonl", "evaluation.json", "confusion.png"
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One model on one data split.
+
+    Attributes:
+        model: Path of the checkpoint or bundle.
+        model_sha256: Of the checkpoint, or of the bundle's manifest.
+        data: Name of the data set and its split's number.
+        split: Name of the split.
+        views: Most views of a clip: uniformly sampled GOPs, each with the centre crop.
+        backends: Of the spiking and the ANN half; torch for a checkpoint.
+        summary: What it comes to.
+        notes: What a reader must know.
+    """
+
+    model: str
+    model_sha256: str
+    data: str
+    split: str
+    views: int
+    backends: tuple[str, ...]
+    summary: Summary
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """All of one call; `mean` over several splits, None of one."""
+
+    schema: str
+    command: str
+    created: str
+    environment: dict[str, str]
+    engine: str
+    workers: int
+    evaluated: tuple[Evaluated, ...]
+    mean: Spread | None
+
+
+def run_evaluation(
+    specs: Sequence[RunnerSpec],
+    find: Callable[[int, Runner], Clips],
+    count: int,
+    out: Path,
+    *,
+    engine: Engine = "local",
+    workers: int = 1,
+    command: str = "hybridnet.evaluation.run_evaluation",
+    progress: Progress = silent,
+) -> EvaluationRecord:
+    """Evaluate, go on with an evaluation, or sum up a finished one; write the module's files into `out`.
+
+    Args:
+        specs: A model for all data splits, or one for each.
+        find: Gives the clips of each split, from its number and the loaded model.
+        count: Number of data splits.
+        out: A folder.
+        engine: `local` works in processes of this machine, or in this one if there is one worker; `ray` in a cluster.
+        workers: How many clips at a time.
+        command: Kept in the record.
+        progress: Told after each clip.
+
+    Raises:
+        ConfigError: If models and splits do not match, or `out` holds another evaluation.
+        DataSetError: If not one clip could be read.
+        HybridNetError: If a model or a back-end cannot be had.
+    """
+    if workers < 1:
+        raise ConfigError("workers", workers, "1 or more")
+    if len(specs) not in (1, count):
+        raise ConfigError("models", len(specs), f"1, or {count} as there are data splits")
+    evaluated = []
+    for number in range(count):
+        spec = specs[number if len(specs) > 1 else 0]
+        folder = out if count == 1 else out / str(number + 1)
+        evaluated.append(_evaluate(spec, lambda r, n=number: find(n, r), folder, engine, workers, progress))  # type: ignore[misc]
+    record = EvaluationRecord(
+        schema=SCHEMA,
+        command=command,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        environment=environment(),
+        engine=engine,
+        workers=workers,
+        evaluated=tuple(evaluated),
+        mean=spread_of([each.summary for each in evaluated]) if count > 1 else None,
+    )
+    write_text(out / EVALUATION, json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n")
+    return record
+
+
+def _evaluate(
+    spec: RunnerSpec, find: Callable[[Runner], Clips], folder: Path, engine: Engine, workers: int, progress: Progress
+) -> Evaluated:
+    runner = load_runner(spec)
+    clips = find(runner)
+    if clips.classes != runner.labels:
+        raise ConfigError(
+            f"classes of {clips.data}", list(clips.classes), f"{list(runner.labels)}, as {spec.model} has"
+        )
+    identity = {
+        "model_sha256": spec.sha256,
+        "backends": [spec.snn, spec.ann, spec.profile] if spec.is_bundle else ["torch"],
+        "data": clips.data,
+        "split": clips.split,
+        "views": clips.views,
+        "clips_sha256": clips.sha256,
+    }
+    failed: dict[str, str] = {}
+    with ResultsFile(folder / RESULTS, identity) as file:
+        missing = [clip for clip in clips.clips if clip.name not in file.done]
+        before, started = len(file.done), time.perf_counter()
+        with _engine(engine, spec, runner, missing, clips.views, workers) as results:
+            for number, result in enumerate(results, before + 1):
+                file.add(result)
+                if result.failure:
+                    failed[result.clip] = result.failure
+                else:
+                    file.done[result.clip] = result
+                progress(f"clips of {clips.data}", number, len(clips.clips))
+        seconds = time.perf_counter() - started
+        done = [file.done[clip.name] for clip in clips.clips if clip.name in file.done]
+    failures = dict(clips.unreadable) | failed
+    if not done:
+        first = next(iter(failures.items()), None)
+        raise DataSetError(
+            f"not one clip could be read; {first[0]}: {first[1]}" if first else "no clips", where=clips.data
+        )
+    summary = summarise(done, runner.labels, failures, len(missing) / seconds if missing else None)
+    title = f"{spec.model.name} on {clips.data}, {clips.split}\n{summary.top1:.1%} of {summary.clips} clips"
+    plot_confusion(summary.confusion, runner.labels, title, folder / CONFUSION)
+    return Evaluated(
+        model=str(spec.model),
+        model_sha256=spec.sha256,
+        data=clips.data,
+        split=clips.split,
+        views=clips.views,
+        backends=(spec.snn, spec.ann) if spec.is_bundle else ("torch",),
+        summary=summary,
+        notes=_notes(spec, summary, before, len(clips.clips)),
+    )
+
+
+@contextmanager
+def _engine(
+    engine: Engine, spec: RunnerSpec, runner: Runner, clips: Sequence[Clip], views: int, workers: int
+) -> Iterator[Iterator[ClipResult]]:
+    """Results of clips as they are finished."""
+    if not clips:
+        yield iter(())
+    elif engine == "ray":
+        with cluster(workers) as died, closing(spread(clips, lambda: RayWorker(spec, views), workers, died)) as results:
+            yield results
+    elif workers > 1:
+        with closing(spread(clips, lambda: LocalWorker(spec, views), workers, LocalWorker.died)) as results:
+            yield results
+    else:
+        yield here(clips, runner, views)
+
+
+def _notes(spec: RunnerSpec, summary: Summary, before: int, clips: int) -> tuple[str, ...]:
+    notes = []
+    if not spec.is_bundle:
+        notes.append(
+            "energy: none, a checkpoint runs in torch and nothing is counted; export it and evaluate the bundle"
+        )
+    else:
+        notes.append(f"energy: modelled with profile {spec.profile}, not measured; operations are counted")
+    if summary.clips_per_second is None:
+        notes.append("throughput: none, all clips had been evaluated before")
+    elif before:
+        notes.append(f"throughput: of the {clips - before} clips of this call; {before} had been evaluated before")
+    if summary.failures:
+        notes.append(f"accuracy: of the clips that could be read; {len(summary.failures)} could not")
+    if len(summary.classes) <= 5:
+        notes.append(f"top-5: always right, as there are {len(summary.classes)} classes")
+    return tuple(notes)

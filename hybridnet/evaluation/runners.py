@@ -1,0 +1,145 @@
+"""A model that classifies clips: a checkpoint in torch, or a bundle on a pair of back-ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridnet.config import PreprocessConfig
+from hybridnet.deploy.bundle import MANIFEST
+from hybridnet.errors import ConfigError, HybridNetError, ModelError
+from hybridnet.evaluation.clips import CachedSpan, Clip
+from hybridnet.evaluation.results import ClipResult
+from hybridnet.files import sha256_file
+from hybridnet.frontend import read_clip
+from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.report.energy import DEFAULT_PROFILE
+from hybridnet.simulation import Simulator
+from hybridnet.training.data import Views
+from hybridnet.training.sources import centred
+from hybridnet.video.cache import open_cache
+
+
+@dataclass(frozen=True)
+class RunnerSpec:
+    """Which model and where it runs; small enough to be sent to workers.
+
+    Attributes:
+        model: A checkpoint or the folder of a bundle.
+        snn: Back-end of a bundle's spiking half.
+        ann: Back-end of a bundle's ANN half.
+        profile: Energy profile of a bundle's counts.
+        device: `cpu` or `cuda`, of a checkpoint.
+        threads: Of each worker; as many as each back-end finds good if None.
+    """
+
+    model: Path
+    snn: str = "emulator"
+    ann: str = "onnxruntime"
+    profile: str = DEFAULT_PROFILE
+    device: str = "cpu"
+    threads: int | None = None
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether the model is a bundle."""
+        return self.model.is_dir()
+
+    @property
+    def sha256(self) -> str:
+        """Of the checkpoint, or of the bundle's manifest, which holds those of all its files."""
+        return sha256_file(self.model / MANIFEST if self.is_bundle else self.model)
+
+
+class Runner(Protocol):
+    """A loaded model."""
+
+    labels: tuple[str, ...]
+    preprocess: PreprocessConfig
+
+    def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
+        """Mean logits over at most `views` views, how many there were, and the energy in pJ if it was counted."""
+
+
+def load_runner(spec: RunnerSpec) -> Runner:
+    """Load the model.
+
+    Raises:
+        HybridNetError: If it cannot be had, or is no classifier with labels.
+    """
+    return BundleRunner(spec) if spec.is_bundle else CheckpointRunner(spec)
+
+
+def run_clip(runner: Runner, clip: Clip, views: int) -> ClipResult:
+    """Classify one clip; whatever is wrong with it is its failure, and stops no other."""
+    started = time.perf_counter()
+    try:
+        logits, count, energy = runner.classify(clip, views)
+        return ClipResult(clip.name, clip.label, tuple(logits), count, time.perf_counter() - started, energy)
+    except HybridNetError as error:
+        failure = error.what
+    except Exception as error:  # a clip that no one foresaw
+        failure = f"{type(error).__name__}: {error}"
+    return ClipResult(clip.name, clip.label, None, 0, time.perf_counter() - started, None, failure or "failed")
+
+
+class CheckpointRunner:
+    """A checkpoint in torch, all views of a clip at once."""
+
+    def __init__(self, spec: RunnerSpec) -> None:
+        if spec.threads is not None:
+            torch.set_num_threads(spec.threads)
+        if spec.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device", spec.device, "cpu, as there is no CUDA device")
+        checkpoint = load_checkpoint(spec.model)
+        self.labels = checkpoint.labels
+        self.preprocess = checkpoint.model.config.preprocess
+        self._device = torch.device(spec.device)
+        self._model = checkpoint.model.to(self._device)
+
+    @torch.no_grad()
+    def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
+        """See `Runner`; nothing is counted, so there is no energy."""
+        inputs = inputs_of(clip, self.preprocess, views)
+        logits = self._model(**{name: x.to(self._device) for name, x in inputs.items()}).double().cpu()
+        return logits.mean(dim=0).tolist(), len(logits), None
+
+
+class BundleRunner:
+    """A bundle on a pair of back-ends."""
+
+    def __init__(self, spec: RunnerSpec) -> None:
+        self._simulator = Simulator(spec.model, snn=spec.snn, ann=spec.ann, threads=spec.threads)
+        bundle, self._profile = self._simulator.bundle, spec.profile
+        if bundle.manifest.labels is None:
+            raise ModelError("has no labels, so it cannot be evaluated", where=spec.model, remedy="Export with labels")
+        self.labels, self.preprocess = bundle.manifest.labels, bundle.preprocess
+
+    def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
+        """See `Runner`."""
+        inputs = inputs_of(clip, self.preprocess, views)
+        arrays = {name: np.asarray(values.numpy()) for name, values in inputs.items()}
+        record = self._simulator.run(arrays, profile=self._profile, parity=False).record
+        if record.prediction is None:
+            raise ModelError("gives no prediction", where=clip.name)
+        return list(record.prediction.logits), len(arrays["i_frame"]), record.totals.energy_pj.reference
+
+
+def inputs_of(clip: Clip, preprocess: PreprocessConfig, views: int) -> dict[str, Tensor]:
+    """Model inputs of a clip's views, (N, …) each: uniformly sampled, centre crop; or those of the cache."""
+    span = clip.source
+    if not isinstance(span, CachedSpan):
+        return dict(read_clip(span.file(), preprocess, views).inputs)
+    return _cached(span.folder, span.split, preprocess).batch(torch.arange(span.first, span.first + span.count))
+
+
+@lru_cache(maxsize=4)
+def _cached(folder: Path, split: str, preprocess: PreprocessConfig) -> Views:
+    return centred(open_cache(folder, split), preprocess)

@@ -1,0 +1,322 @@
+"""Evaluation: what it says, that it is what simulate says, and that neither interruption nor death loses a clip."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_model import SMALL
+
+from hybridnet.cli import main
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.errors import BackendError, ConfigError, RecordError
+from hybridnet.evaluation.clips import Clip, find_clips
+from hybridnet.evaluation.results import ClipResult, ResultsFile
+from hybridnet.evaluation.run import CONFUSION, EVALUATION, RESULTS
+from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run_clip
+from hybridnet.evaluation.spread import MAX_DEATHS, LocalWorker, spread
+from hybridnet.evaluation.summary import spread_of, summarise
+from hybridnet.simulation import simulate
+from hybridnet.training.sources import find_dataset
+from hybridnet.video.cache_build import build_cache
+from hybridnet.video.datasets import Sample
+from hybridnet.video.synthetic import make_clip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders a, b and c of five clips of two GOPs each."""
+    root = tmp_path_factory.mktemp("classes")
+    for label, motion in zip("abc", ("pan_left", "zoom_in", "still"), strict=True):
+        (root / label).mkdir()
+        for number in range(5):
+            make_clip(root / label / f"{number}.avi", motion, number, frames=8, width=44, height=42, gop=4)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cache") / "cache"
+    build_cache(find_dataset(str(folder), 1), path, SMALL.preprocess, views=2, clips_per_shard=16, workers=1)
+    return path
+
+
+def evaluated(model: Path, data: Path, out: Path, *more: str) -> dict[str, Any]:
+    assert main(["evaluate", str(model), "--data", str(data), "-o", str(out), *more]) == 0
+    record: dict[str, Any] = json.loads((out / EVALUATION).read_text())
+    return record
+
+
+def lines(path: Path) -> dict[str, dict[str, Any]]:
+    """Results by clip, without times, which differ from run to run."""
+    found = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    return {line["clip"]: {**line, "seconds": 0} for line in found}
+
+
+def test_a_checkpoint_on_video_and_on_its_cache(
+    checkpoint_path: Path, folder: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = evaluated(checkpoint_path, folder, tmp_path / "video", "--split-name", "train")
+    text = capsys.readouterr().out
+    cached = evaluated(checkpoint_path, cache, tmp_path / "cached", "--split-name", "train")
+    one, other = (lines(tmp_path / name / RESULTS) for name in ("video", "cached"))
+    assert one.keys() == other.keys()
+    assert len(one) == 9
+    for name, line in one.items():
+        assert other[name]["label"] == line["label"] == "abc".index(name[0])
+        np.testing.assert_allclose(other[name]["logits"], line["logits"], atol=2e-3)  # the cache rounds
+    summary = video["evaluated"][0]["summary"]
+    right = [int(np.argmax(line["logits"]) == line["label"]) for line in one.values()]
+    assert summary["top1"] == pytest.approx(sum(right) / 9)
+    assert summary["top5"] == 1
+    assert [sum(row) for row in summary["confusion"]] == [3, 3, 3]
+    assert summary["energy_pj"] is None
+    assert any(note.startswith("energy: none") for note in video["evaluated"][0]["notes"])
+    assert f"top-1 {summary['top1']:.1%}" in text
+    assert (tmp_path / "video" / CONFUSION).read_bytes().startswith(b"\x89PNG")
+    assert cached["evaluated"][0]["views"] == 2
+
+
+def test_a_bundle_says_what_simulate_says(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    record = evaluated(bundle.path, folder, tmp_path, "--views", "2")
+    energies = []
+    for name, line in lines(tmp_path / RESULTS).items():
+        expected = simulate(folder / name, bundle, views=2, parity=False).record
+        assert expected.prediction is not None
+        assert line["logits"] == list(expected.prediction.logits)
+        assert line["energy_pj"] == pytest.approx(expected.totals.energy_pj.reference)
+        energies.append(line["energy_pj"])
+    energy = record["evaluated"][0]["summary"]["energy_pj"]
+    assert energy["p50"] == pytest.approx(np.median(energies))
+    assert (energy["low"], energy["high"]) == (min(energies), max(energies))
+    assert record["evaluated"][0]["summary"]["clips_per_second"] > 0
+
+
+def test_an_interrupted_evaluation_goes_on(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
+    evaluated(checkpoint_path, folder, tmp_path / "whole", "--split-name", "train")
+    whole = (tmp_path / "whole" / RESULTS).read_text()
+    (tmp_path / "cut").mkdir()
+    kept = "".join(whole.splitlines(keepends=True)[:5])
+    (tmp_path / "cut" / RESULTS).write_text(kept + whole.splitlines()[5][:40])  # killed while it wrote
+    record = evaluated(checkpoint_path, folder, tmp_path / "cut", "--split-name", "train")
+    again = (tmp_path / "cut" / RESULTS).read_text()
+    assert again.startswith(kept)
+    assert lines(tmp_path / "cut" / RESULTS) == lines(tmp_path / "whole" / RESULTS)
+    assert any("5 clips of this call; 4" in note for note in record["evaluated"][0]["notes"])
+    record = evaluated(checkpoint_path, folder, tmp_path / "cut", "--split-name", "train")
+    assert (tmp_path / "cut" / RESULTS).read_text() == again  # nothing was left to do
+    assert record["evaluated"][0]["summary"]["clips_per_second"] is None
+
+
+def test_another_evaluation_is_not_gone_on_with(
+    checkpoint_path: Path, bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(checkpoint_path, folder, tmp_path)
+    command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path)]
+    assert main([*command, "--views", "1"]) == 1
+    assert "views" in capsys.readouterr().err
+    assert main([*command, "--views", "1", "--overwrite"]) == 0
+    assert main(["evaluate", str(bundle.path), *command[2:], "--views", "1"]) == 1
+    assert "model_sha256" in capsys.readouterr().err
+    (tmp_path / RESULTS).write_text((tmp_path / RESULTS).read_text() + "nonsense\n")
+    assert main([*command, "--views", "1"]) == 1
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_broken_clip_stops_no_other_and_is_tried_again(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
+    data = find_clips(str(folder), SMALL.preprocess, "test")
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(b"no video")
+    runner = load_runner(RunnerSpec(checkpoint_path))
+    result = run_clip(runner, Clip("broken.avi", 0, Sample(broken, 0)), 8)
+    assert result.logits is None
+    assert result.failure
+    assert run_clip(runner, data.clips[0], 8).failure == ""
+    with ResultsFile(tmp_path / "results.jsonl", {"data": "x"}) as file:
+        file.add(result)
+    with ResultsFile(tmp_path / "results.jsonl", {"data": "x"}) as file:
+        assert file.done == {}
+
+
+def test_several_splits_have_a_mean(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
+    record = evaluated(checkpoint_path, folder, tmp_path, "--split", "1", "2", "3", "--views", "1")
+    top1 = [each["summary"]["top1"] for each in record["evaluated"]]
+    assert len({each["data"] for each in record["evaluated"]}) == 3
+    assert record["mean"]["top1"] == pytest.approx(np.mean(top1))
+    assert record["mean"]["top1_std"] == pytest.approx(np.std(top1, ddof=1))
+    assert {path.parent.name for path in tmp_path.rglob(CONFUSION)} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--split-name", "holiday"], "split-name"),
+        (["--workers", "0"], "workers"),
+        (["--split", "1", "2", "3", "--data", "MODEL"], "data"),
+        (["--data", "CACHE", "--views", "3"], "views"),
+        (["--data", "motion"], "classes of motion"),
+    ],
+)
+def test_wrong_use_is_named(
+    more: Sequence[str],
+    named: str,
+    checkpoint_path: Path,
+    folder: Path,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"MODEL": str(checkpoint_path), "CACHE": str(cache)}
+    given = [places.get(word, word) for word in more]
+    command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path), *given]
+    assert main(command) == 1
+    assert named in capsys.readouterr().err
+
+
+def results_of(number: int, classes: int = 7) -> list[ClipResult]:
+    random = np.random.default_rng(3)
+    logits = random.standard_normal((number, classes))
+    return [ClipResult(str(i), i % 5, tuple(row), 8, 1.0, float(i)) for i, row in enumerate(logits.tolist())]
+
+
+def test_shares_against_counting_by_hand() -> None:
+    results = results_of(60)
+    summary = summarise(results, [f"class {i}" for i in range(7)], {}, None)
+    ranks = [sorted(range(7), key=lambda c, r=r: -r.logits[c]) for r in results]  # type: ignore[misc]
+    first = [rank[0] == r.label for rank, r in zip(ranks, results, strict=True)]
+    assert summary.top1 == pytest.approx(sum(first) / 60)
+    assert summary.top5 == pytest.approx(sum(r.label in rank[:5] for rank, r in zip(ranks, results, strict=True)) / 60)
+    taken = [first[i] for i, rank in enumerate(ranks) if rank[0] == 2]
+    assert summary.classes[2].precision == pytest.approx(sum(taken) / len(taken))
+    assert summary.classes[2].top1 == pytest.approx(
+        sum(f for f, r in zip(first, results, strict=True) if r.label == 2) / 12
+    )
+    assert summary.classes[6].top1 is None
+    assert summary.classes[6].clips == 0
+    assert summary.energy_pj is not None
+    assert summary.energy_pj.p50 == 29.5
+    half = spread_of([summary, summarise(results[:30], [""] * 7, {}, None)])
+    assert half.top1_std > 0
+
+
+class FakeWorker:
+    """A worker that dies of some clips: always, or a number of times."""
+
+    def __init__(self, deaths: dict[str, int], log: list[str]) -> None:
+        self._deaths, self._log, self._dead = deaths, log, False
+
+    def submit(self, clip: Clip) -> Future[ClipResult]:
+        if self._dead:
+            raise BrokenProcessPool
+        self._log.append(clip.name)
+        future: Future[ClipResult] = Future()
+        if self._deaths.get(clip.name, 0):
+            self._deaths[clip.name] -= 1
+            self._dead = True
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result(ClipResult(clip.name, 0, (1.0,), 1, 0.1, None))
+        return future
+
+    def close(self) -> None:
+        self._log.append("closed")
+
+
+CLIPS = [Clip(str(i), 0, Sample(Path("x"), 0)) for i in range(6)]
+
+
+def test_a_death_loses_no_clip() -> None:
+    log: list[str] = []
+    deaths = {"1": 2, "4": MAX_DEATHS}
+    results = {r.clip: r for r in spread(CLIPS, lambda: FakeWorker(deaths, log), 2, (BrokenProcessPool,))}
+    assert sorted(results) == [clip.name for clip in CLIPS]
+    assert [name for name, r in results.items() if r.failure] == ["4"]
+    assert log.count("1") == log.count("4") == 3
+    assert log.count("closed") == 2 + 2 + MAX_DEATHS  # all workers that were ever started
+
+
+def test_workers_that_never_finish_a_clip_end_it() -> None:
+    deaths = {clip.name: 99 for clip in CLIPS}
+    with pytest.raises(BackendError, match="die before"):
+        list(spread(CLIPS, lambda: FakeWorker(deaths, []), 2, (BrokenProcessPool,)))
+
+
+def test_a_killed_process_loses_no_clip(checkpoint_path: Path, folder: Path) -> None:
+    data = find_clips(str(folder), SMALL.preprocess, "train")
+    workers: list[LocalWorker] = []
+
+    def start() -> LocalWorker:
+        workers.append(LocalWorker(RunnerSpec(checkpoint_path, threads=1), 2))
+        return workers[-1]
+
+    found: dict[str, ClipResult] = {}
+    for result in spread(data.clips, start, 1, LocalWorker.died):
+        found[result.clip] = result
+        if len(found) == 2:
+            (process,) = workers[0]._pool._processes.values()
+            os.kill(process.pid or 0, 9)
+    assert len(workers) == 2
+    assert sorted(found) == sorted(clip.name for clip in data.clips)
+    runner = load_runner(RunnerSpec(checkpoint_path))
+    for clip in data.clips:
+        expected = run_clip(runner, clip, 2)
+        np.testing.assert_allclose(found[clip.name].logits or (), expected.logits or (), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+def test_two_ray_workers_one_of_which_is_killed(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
+    from hybridnet.evaluation.on_ray import RayWorker, cluster
+
+    data = find_clips(str(folder), SMALL.preprocess, "train")
+    workers: list[RayWorker] = []
+
+    def start() -> RayWorker:
+        workers.append(RayWorker(RunnerSpec(checkpoint_path, threads=1), 2))
+        return workers[-1]
+
+    found: dict[str, ClipResult] = {}
+    with cluster(2) as died:
+        for result in spread(data.clips, start, 2, died):
+            found[result.clip] = result
+            if len(found) == 2:
+                workers[0].close()
+    assert len(workers) == 3
+    assert sorted(found) == sorted(clip.name for clip in data.clips)
+    assert not any(result.failure for result in found.values())
+    command = ["--split-name", "train", "--views", "2"]
+    one = evaluated(checkpoint_path, folder, tmp_path / "one", *command)
+    ray = evaluated(checkpoint_path, folder, tmp_path / "ray", *command, "--engine", "ray", "--workers", "2")
+    assert ray["engine"] == "ray"
+    assert ray["evaluated"][0]["summary"]["confusion"] == one["evaluated"][0]["summary"]["confusion"]
+
+
+def test_cached_views_are_those_of_the_clip(cache: Path) -> None:
+    data = find_clips(str(cache), SMALL.preprocess, "train")
+    firsts = [inputs_of(clip, SMALL.preprocess, 8)["residuals"] for clip in data.clips]
+    assert all(values.shape == (2, 3, 3, 40, 40) for values in firsts)
+    assert len({values.sum().item() for values in firsts}) == len(firsts)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("", ConfigError),
+        ("[]\n", ConfigError),
+        ('{"schema": "other"}\n', ConfigError),
+        ("[" * 100_000 + "\n", RecordError),
+    ],
+)
+def test_results_of_someone_else_are_refused(content: str, error: type[Exception], tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(content)
+    with pytest.raises(error):
+        ResultsFile(path, {"data": "x"})

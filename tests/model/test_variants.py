@@ -59,6 +59,22 @@ def test_every_parameter_of_every_variant_learns(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
+def test_a_few_steps_of_training_lower_the_loss_of_every_variant(name: str) -> None:
+    torch.manual_seed(0)
+    config = VARIANTS[name]
+    model, inputs, label = HybridNet(config), random_inputs(config, 4), torch.tensor([0, 1, 2, 0])
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    losses: list[float] = []
+    for _ in range(8):
+        loss = torch.nn.functional.cross_entropy(model(**inputs), label)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_looks_at_its_modalities_and_at_nothing_else(name: str) -> None:
     config, model, inputs = seeded(name)
     with torch.no_grad():

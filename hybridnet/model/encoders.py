@@ -1,9 +1,9 @@
 """The transformer's variants: what each token may attend to.
 
 `unified` is the paper's (`hybridnet.model.transformer`). It is compared with separate encoders and with cross
-attention, whose form is our choice: a transformer of the same depth and width for each modality, so about as many times
-the weights as there are modalities; with `cross`, every block also attends to the tokens of the other modalities, as a
-decoder does to its encoder's (arXiv 1706.03762). Tokens (B, M·N, d) are modality-major.
+attention, whose form is our choice: a transformer of the same depth and width for each modality, with weights of its
+own; with `cross`, every block also attends to the tokens of the other modalities, as a decoder does to its encoder's
+(arXiv 1706.03762). Tokens (B, M·N, d) are modality-major.
 """
 
 from __future__ import annotations

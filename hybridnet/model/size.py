@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,19 +36,26 @@ class ModelSize:
 
 def measure(config: ModelConfig) -> ModelSize:
     """Measure the model of a config."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model = HybridNet(config).eval()
-        model(**example_inputs(config))
-    layers = [layer for stack in model.stacks().values() for layer in stack.layers]
-    spiking = config.preprocess.steps * sum(
-        math.prod(layer.geometry.output_shape) * math.prod(layer.geometry.weight_shape[1:]) for layer in layers
-    )
+    steps = config.preprocess.steps
+    with torch.device("meta"):
+        model = HybridNet(config).eval().requires_grad_(False)
+        stacks = model.stacks().values()
+        frames = [torch.empty(1, steps, *stack.layers[0].geometry.input_shape) for stack in stacks]
+        whole = _macs(lambda: model(**example_inputs(config)))
+        spiking_half = _macs(lambda: [stack(x) for stack, x in zip(stacks, frames, strict=True)])
+    geometries = [layer.geometry for stack in stacks for layer in stack.layers]
     return ModelSize(
         parameters=sum(p.numel() for p in model.parameters()),
-        neurons=sum(math.prod(layer.geometry.output_shape) for layer in layers),
-        ann_macs=counter.get_total_flops() // 2 - spiking,
-        spiking_macs=spiking,
+        neurons=sum(math.prod(g.output_shape) for g in geometries),
+        ann_macs=whole - spiking_half,
+        spiking_macs=steps * sum(math.prod(g.output_shape) * math.prod(g.weight_shape[1:]) for g in geometries),
     )
+
+
+def _macs(run: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() // 2
 
 
 def size_table(names: Sequence[str] = ("tiny", "edge", "base", "large")) -> str:

@@ -2,6 +2,7 @@
 """Every variant trains; those that can leave for the chip do, the others are refused with the reason."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,11 @@ from hybridnet.errors import ConfigError, PartitionError
 from hybridnet.exporting import export
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
+from hybridnet.model.size import measure
 from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.splitter import partition
 from hybridnet.plain import from_dict, to_dict
+from hybridnet.report.onnx_counts import count_graph
 from hybridnet.simulation import simulate
 from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
 from hybridnet.simulators.bridge import Bridge
@@ -93,6 +96,8 @@ def test_a_deployable_variant_is_cut_and_simulated(name: str) -> None:
     assert split.exact
     assert torch.equal(split.run(inputs), logits)
     assert {s.input_name for s in split.program.streams} == {USED[m] for m in config.modalities if m != "i"}
+    shapes = [layer.geometry.output_shape for layer in split.program.layers()]
+    assert measure(config).neurons == sum(map(math.prod, shapes))
     fixed = quantise_program(split.program, observe(split, inputs))
     bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     ann = TorchAnnBackend(split.ann, split.ann_inputs)
@@ -106,7 +111,7 @@ OTHER_GRAPHS = ("cross", "class-token-no-mixer", "common-norm-hard")
 
 @pytest.mark.parametrize("name", OTHER_GRAPHS)
 def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> None:
-    _, model, inputs = seeded(name)
+    config, model, inputs = seeded(name)
     split = partition(model, inputs)
     crossing = {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
     export_ann(split, inputs | crossing, tmp_path / "ann.onnx")
@@ -116,6 +121,8 @@ def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> N
     run = run_hybrid(TorchBackend(split.program), bridge, ann, {n: x.numpy() for n, x in inputs.items()})
     with torch.no_grad():
         np.testing.assert_allclose(run.logits, model(**inputs).numpy(), atol=1e-4)
+    graph = count_graph(tmp_path / "ann.onnx")
+    assert measure(config).ann_macs == sum(node.macs for node in graph.nodes)
 
 
 @pytest.mark.slow
@@ -140,6 +147,7 @@ def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_variant_that_cannot_leave_is_refused_with_the_rule_that_says_why(name: str) -> None:
     rule, config = REFUSED[name]
+    assert measure(config).ann_macs > 0
     with pytest.raises(PartitionError, match=f"rule {rule} "):
         partition(HybridNet(config), example_inputs(config, batch=2))
 

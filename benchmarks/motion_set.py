@@ -14,7 +14,8 @@ from hybridnet.config import load_experiment
 from hybridnet.model.network import HybridNet
 from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.evaluate import evaluate
-from hybridnet.training.loop import EpochReport, train
+from hybridnet.training.loop import train
+from hybridnet.training.reports import EpochReport
 from hybridnet.training.sources import TEST_SEED, VALIDATION_SEED
 from hybridnet.video.synthetic import MOTIONS
 

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.progress import silent
     from hybridnet.training.group import process_group
     from hybridnet.training.log import as_line
-    from hybridnet.training.loop import EpochReport
+    from hybridnet.training.reports import EpochReport
     from hybridnet.training.run import run_training
     from hybridnet.training.sources import CacheOptions, open_splits
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.files import write_text
-from hybridnet.training.loop import EpochReport
+from hybridnet.training.reports import EpochReport
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

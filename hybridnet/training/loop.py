@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,40 +22,14 @@ from hybridnet.model.network import HybridNet
 from hybridnet.progress import Progress, silent
 from hybridnet.training.augment import centre, draw, transform
 from hybridnet.training.data import Views
-from hybridnet.training.evaluate import CPU, Evaluation, evaluate
+from hybridnet.training.evaluate import CPU, evaluate
 from hybridnet.training.group import ALONE, Group
-from hybridnet.training.neurons import neuron_layers, spike_rates
+from hybridnet.training.neurons import keep_in_float32, neuron_layers, spike_rates
 from hybridnet.training.optimise import Weights, average_into, build_optimizer, copied, rate_at
+from hybridnet.training.reports import Best, EpochReport
 
 PROBE_VIEWS = 32
 """Views, spread over the validation set, on which spike rates are measured after each epoch."""
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch did.
-
-    Attributes:
-        epoch: From 1.
-        train_loss: Mean cross-entropy per view, smoothing included.
-        train_accuracy: Share of training views, as they were augmented, that were right while they were learned.
-        accuracy: Share of validation clips; None without validation.
-        seconds: Evaluation included.
-        learning_rate: Of the last step.
-        spike_rate: Per spiking layer, share of neurons and steps that spike.
-        leak: λ per spiking layer.
-        threshold: vth per spiking layer.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    accuracy: float | None
-    seconds: float
-    learning_rate: float
-    spike_rate: dict[str, float] = field(default_factory=dict)
-    leak: dict[str, float] = field(default_factory=dict)
-    threshold: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +39,6 @@ class Batch:
     inputs: dict[str, Tensor]
     label: Tensor
     weight: float
-
-
-@dataclass(frozen=True, eq=False)
-class Best:
-    """The epoch that is kept, from 1; its evaluation on validation clips, None without any; and its weights."""
-
-    epoch: int
-    evaluation: Evaluation | None
-    weights: Weights
 
 
 class Trainer:
@@ -105,8 +70,7 @@ class Trainer:
         self._steps = math.ceil(len(training) / config.batch_size)
         self._low_precision = config.mixed_precision and device.type == "cuda"
         if self._low_precision:
-            for stack in model.stacks().values():  # potentials and thresholds are compared in float32
-                stack.forward = torch.autocast("cuda", enabled=False)(stack.forward)  # type: ignore[method-assign]
+            keep_in_float32(model, device.type)
         self._net: nn.Module = model
         if group.size > 1:
             self._net = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
@@ -173,7 +137,7 @@ class Trainer:
             "rng": self._group.gather(own).cpu(),
             "cuda_rng": None if cuda is None else self._group.gather(cuda).cpu(),
             "reports": [dataclasses.asdict(report) for report in self.reports],
-            "best": _plain(self.best),
+            "best": None if self.best is None else self.best.plain(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -204,9 +168,7 @@ class Trainer:
         if state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(state["cuda_rng"][self._group.rank], self.device)
         self.reports = [EpochReport(**report) for report in state["reports"]]
-        best = state["best"]
-        found = None if best["evaluation"] is None else Evaluation(**best["evaluation"])
-        self.best = Best(best["epoch"], found, best["weights"])
+        self.best = Best.from_plain(state["best"])
 
     def _batches(self) -> Iterator[Batch]:
         """This process's part of every batch of an epoch, in an order that the seed decides."""
@@ -297,11 +259,3 @@ def train(
     model.load_state_dict(trainer.best.weights)
     model.eval()
     return trainer.best
-
-
-def _plain(best: Best | None) -> dict[str, Any] | None:
-    """As plain values and the tensors themselves, which `dataclasses.asdict` would copy."""
-    if best is None:
-        return None
-    evaluation = None if best.evaluation is None else dataclasses.asdict(best.evaluation)
-    return {"epoch": best.epoch, "evaluation": evaluation, "weights": best.weights}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -39,3 +39,22 @@ def spike_rates(model: HybridNet, inputs: Mapping[str, Tensor]) -> dict[str, flo
         for name, stack in model.stacks().items()
         for i, state in enumerate(stack.trace(seen[name]))
     }
+
+
+def keep_in_float32(model: HybridNet, device_type: str) -> None:
+    """Have the stacks compute in float32 also where the rest of the model is in mixed precision (autocast).
+
+    Potentials and thresholds are then compared as in the exported program, not in the 8 bits of a bfloat16.
+    """
+    for stack in model.stacks().values():
+        stack.forward = _in_float32(stack.forward, device_type)  # type: ignore[method-assign,assignment]
+
+
+def _in_float32(
+    forward: Callable[[Tensor], tuple[Tensor, ...]], device_type: str
+) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    def outside_autocast(x: Tensor) -> tuple[Tensor, ...]:
+        with torch.autocast(device_type, enabled=False):
+            return forward(x.float())
+
+    return outside_autocast

@@ -28,9 +28,10 @@ from hybridnet.progress import Progress, silent
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.log import EpochLog
-from hybridnet.training.loop import Best, EpochReport, Trainer, train
+from hybridnet.training.loop import Trainer, train
 from hybridnet.training.neurons import neuron_layers
 from hybridnet.training.optimise import Weights
+from hybridnet.training.reports import Best, EpochReport
 from hybridnet.training.sources import Splits, centred
 from hybridnet.training.state import Saved, check_same, load_state, save_state
 

@@ -25,7 +25,8 @@ from hybridnet.model.checkpoint import load_checkpoint, load_content
 from hybridnet.model.network import HybridNet
 from hybridnet.plain import to_dict
 from hybridnet.training.log import LOG
-from hybridnet.training.loop import Best, Trainer, train
+from hybridnet.training.loop import Trainer, train
+from hybridnet.training.reports import Best
 from hybridnet.training.run import CHECKPOINT, LAST, RECORD, run_training
 from hybridnet.training.sources import Splits, cached_splits
 from hybridnet.video.cache_build import build_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from hybridnet.model.network import HybridNet
 from hybridnet.plain import to_dict
 from hybridnet.training import log
 from hybridnet.training.loop import train
-from hybridnet.training.neurons import spike_rates
+from hybridnet.training.neurons import keep_in_float32, spike_rates
 from hybridnet.training.optimise import average_into, build_optimizer, copied
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
 from hybridnet.training.sources import CacheOptions, Centred, cached_splits, find_dataset, open_splits
@@ -130,6 +131,25 @@ def test_spike_rates_are_those_of_the_layers() -> None:
             x = torch.stack(spikes, 1)
             assert rates[f"{name}.{i}"] == pytest.approx(x.mean().item(), abs=1e-4)
     assert 0 < rates["mv.0"] < 1
+
+
+@pytest.mark.parametrize("order", ["t-ls-gs", "ls-t-gs"])
+def test_mixed_precision_leaves_the_spiking_half_alone(order: Literal["t-ls-gs", "ls-t-gs"]) -> None:
+    torch.manual_seed(0)
+    model = HybridNet(dataclasses.replace(SMALL, order=order)).eval()
+    inputs = made_views(SMALL, 4).batch(torch.arange(4))
+    seen: list[tuple[torch.Tensor, ...]] = []
+    model.stacks()["mv"].register_forward_hook(lambda module, args, result: seen.append((*args, *result)))
+    with torch.no_grad():
+        keep_in_float32(model, "cpu")
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(**inputs)
+        mixed, *potentials = seen[0]
+        expected = model.stacks()["mv"](mixed.float())
+    assert logits.dtype == torch.bfloat16
+    for got, wanted in zip(potentials, expected, strict=True):
+        assert got.dtype == torch.float32
+        assert torch.equal(got, wanted)
 
 
 def test_averaged_weights_follow_their_equation() -> None:

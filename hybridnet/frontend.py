@@ -16,6 +16,7 @@ from hybridnet.errors import VideoError
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import VideoRow
 from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
+from hybridnet.video.accumulate import load_kernels
 from hybridnet.video.stream import VIDEO_SUFFIXES
 
 
@@ -55,6 +56,7 @@ def read_clip(
     Raises:
         VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
     """
+    load_kernels()
     started = time.perf_counter()
     progress("reading", 0, views)
     with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:

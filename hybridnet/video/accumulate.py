@@ -15,6 +15,7 @@ Every step is one compiled pass over the frame. Γ_t is kept in 32 bits a pixel,
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -175,6 +176,15 @@ class BackTrace:
     def warp(self, i_frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """I_0(Γ_t(i)): the I-frame (3, H, W), moved to where frame t shows it; same shape."""
         return i_frame[:, self._gamma >> 16, self._gamma & 0xFFFF]
+
+
+@cache
+def load_kernels() -> None:
+    """Compile the loops, or load what an earlier process compiled, before the first view is timed."""
+    trace, picture = BackTrace(CELL, CELL), interleaved(np.zeros((3, CELL, CELL), np.uint8))
+    trace.step(mv_grid(np.zeros(1, VECTOR), CELL, CELL)[0])
+    trace.motion_vectors()
+    trace.residual(picture, picture)
 
 
 @kernel

@@ -76,6 +76,9 @@ def print_process(name: str, *arguments: str) -> None:
 
 def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> None:
     """Clips per second of both ways, and the share of each stage of the cut one."""
+    threads = torch.get_num_threads()
+    single = Simulator(bundle, threads=1)
+    torch.set_num_threads(threads)  # of the process; the line before has set it too
     simulator = Simulator(bundle)
     model, preprocess = load_checkpoint(checkpoint).model.eval(), simulator.bundle.preprocess
 
@@ -90,17 +93,18 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
 
     ways: dict[str, Callable[[], Iterator[int]]] = {
         "cut, stages overlapping": lambda: (clip.index for clip in simulator.classify(clips, views=VIEWS)),
+        "the same, a thread per operator": lambda: (clip.index for clip in single.classify(clips, views=VIEWS)),
         "cut, clip after clip": one_by_one,
         "whole in torch, reader overlapping": whole,
     }
     print(f"\n{name}: {len(clips)} clips of {FRAMES} frames, {VIEWS} views each, {torch.get_num_threads()} threads")
     times: dict[str, list[float]] = {way: [] for way in ways}
-    for way, run in ways.items():
-        list(run())  # warm-up
-        for _ in range(ROUNDS):
+    for turn in range(ROUNDS + 1):
+        for way, run in ways.items():
             started = time.perf_counter()
             list(run())
-            times[way].append(time.perf_counter() - started)
+            if turn:  # the first one warms up
+                times[way].append(time.perf_counter() - started)
     slowest = min(times["whole in torch, reader overlapping"])
     for way, taken in times.items():
         print(f"  {way:36s}{len(clips) / min(taken):8.2f} clips/s, {slowest / min(taken):.2f}× the whole model")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,18 @@ import torch
 from small_model import SMALL
 
 from hybridnet.cli import main
-from hybridnet.config import Experiment, ModelConfig, TrainingConfig
+from hybridnet.config import Experiment, ModelConfig, PreprocessConfig, TrainingConfig
 from hybridnet.errors import ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.plain import to_dict
+from hybridnet.training import sources
 from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.loop import train
 from hybridnet.training.optimise import parameter_groups, rate_at
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
-from hybridnet.training.sources import ClipCounts, motion_splits
+from hybridnet.training.sources import ClipCounts, Splits, motion_splits
 from hybridnet.video.synthetic import MOTIONS
 from hybridnet.video.views import LEVELS
 
@@ -90,8 +92,22 @@ def test_leaks_and_thresholds_do_not_decay() -> None:
     assert len(free) + len(decayed["params"]) == len(list(model.parameters()))  # type: ignore[arg-type]
 
 
-def test_a_run_ends_in_a_checkpoint_and_its_record(tmp_path: Path) -> None:
-    splits = motion_splits(CONFIG.preprocess, RECIPE.seed, ClipCounts(1, 1, 1))
+def test_the_motion_set_has_other_seeds_in_each_split(monkeypatch: pytest.MonkeyPatch, views: ViewSet) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def made(preprocess: PreprocessConfig, seeds: Sequence[int], **options: object) -> ViewSet:
+        asked.append(tuple(seeds))
+        return views
+
+    monkeypatch.setattr(sources, "motion_set", made)
+    motion_splits(CONFIG.preprocess, 3, ClipCounts(2, 1, 2))
+    assert asked == [(300_000, 300_001), (1_300_000,), (2_300_000, 2_300_001)]
+    motion_splits(CONFIG.preprocess, 0)
+    assert [len(seeds) for seeds in asked[3:]] == [60, 10, 30]
+
+
+def test_a_run_ends_in_a_checkpoint_and_its_record(views: ViewSet, tmp_path: Path) -> None:
+    splits = Splits("motion", MOTIONS, views, views, views, "motion, few")
     record = run_training(Experiment(CONFIG, RECIPE), tmp_path, splits, command="a test")
     written = json.loads((tmp_path / RECORD).read_text())
     assert written["command"] == "a test"

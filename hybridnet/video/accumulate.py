@@ -76,6 +76,8 @@ def mv_grid(vectors: NDArray[np.void], height: int, width: int) -> tuple[NDArray
     """
     tau = np.zeros((2, *grid_shape(height, width)), np.int16)
     inter = np.zeros(tau.shape[1:], np.bool_)
+    vectors = vectors.view()
+    vectors.flags.writeable = False  # as FFmpeg's are: one type for the compiler
     source, w, h, src_x, src_y, dst_x, dst_y = (vectors[field] for field in VECTOR.names or ())
     _spread(tau, inter, source, w, h, src_x, src_y, dst_x, dst_y)
     return tau, inter

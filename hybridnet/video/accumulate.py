@@ -76,6 +76,8 @@ def mv_grid(vectors: NDArray[np.void], height: int, width: int) -> tuple[NDArray
     """
     tau = np.zeros((2, *grid_shape(height, width)), np.int16)
     inter = np.zeros(tau.shape[1:], np.bool_)
+    if not len(vectors):
+        return tau, inter
     vectors = vectors.view()
     vectors.flags.writeable = False  # as FFmpeg's are: one type for the compiler
     source, w, h, src_x, src_y, dst_x, dst_y = (vectors[field] for field in VECTOR.names or ())
@@ -184,7 +186,7 @@ class BackTrace:
 def load_kernels() -> None:
     """Compile the loops, or load what an earlier process compiled, before the first view is timed."""
     trace, picture = BackTrace(CELL, CELL), interleaved(np.zeros((3, CELL, CELL), np.uint8))
-    trace.step(mv_grid(np.zeros(1, VECTOR), CELL, CELL)[0])
+    trace.step(mv_grid(np.zeros(2, VECTOR), CELL, CELL)[0])
     trace.motion_vectors()
     trace.residual(picture, picture)
 

@@ -56,7 +56,7 @@ class FrameReader:
     def read(self, frame: VideoFrame) -> CodedFrame:
         """A frame decoded with motion vectors."""
         vectors = block_vectors(frame)
-        tau, inter = mv_grid(np.empty(0, VECTOR) if vectors is None else vectors, frame.height, frame.width)
+        tau, inter = mv_grid(np.zeros(0, VECTOR) if vectors is None else vectors, frame.height, frame.width)
         # Not RGBA: FFmpeg (8.1) leaves its last columns out where the width is 1 to 4 above a multiple of 16. Not
         # several threads: each may write beyond its last line, where the next one's part begins.
         plane = self._reformatter.reformat(frame, format="rgb24", threads=1).planes[0]

@@ -164,9 +164,9 @@ class Trainer:
         if self._average is not None:
             self._average = {name: tensor.to(self.device) for name, tensor in state["average"].items()}
         self._generator.set_state(state["order_rng"])
-        torch.set_rng_state(state["rng"][self._group.rank])
+        torch.set_rng_state(state["rng"][self._group.rank].clone())  # of a row, not a copy, torch crashes
         if state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"][self._group.rank], self.device)
+            torch.cuda.set_rng_state(state["cuda_rng"][self._group.rank].clone(), self.device)
         self.reports = [EpochReport(**report) for report in state["reports"]]
         self.best = Best.from_plain(state["best"])
 

@@ -46,6 +46,7 @@ RECIPE = TrainingConfig(
 )
 
 HYBRIDNET = str(Path(sys.executable).parent / "hybridnet")
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums depend on how many threads share them
 
 
@@ -172,9 +173,8 @@ def test_two_processes_learn_what_one_does(cache: Path, tmp_path: Path) -> None:
     experiment = Experiment(SMALL, recipe)  # without dropout, which differs from process to process
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(to_dict(experiment)))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
     command = [HYBRIDNET, "train", "--config", str(config), "--data", str(cache), "-o", str(tmp_path / "two")]
-    ended = subprocess.run([*torchrun, *command], env=ONE_THREAD, capture_output=True, text=True, check=False)
+    ended = subprocess.run([*TORCHRUN, *command], env=ONE_THREAD, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("Wrote") == 1
     one = run_training(experiment, tmp_path / "one", cached_splits(cache, SMALL.preprocess))
@@ -186,3 +186,27 @@ def test_two_processes_learn_what_one_does(cache: Path, tmp_path: Path) -> None:
     weights = [load_checkpoint(tmp_path / run / LAST).model.state_dict() for run in ("one", "two")]
     for name, values in weights[0].items():
         torch.testing.assert_close(weights[1][name], values, atol=1e-4, rtol=1e-3, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_one_of_which_is_killed(cache: Path, tmp_path: Path) -> None:
+    config, log = tmp_path / "config.yaml", tmp_path / "killed" / LOG
+    recipe = dataclasses.replace(RECIPE, epochs=30)
+    config.write_text(yaml.safe_dump(to_dict(Experiment(CONFIG, recipe))))
+
+    def start(out: str, *more: str) -> subprocess.Popen[bytes]:
+        command = [HYBRIDNET, "train", "--config", str(config), "--data", str(cache), "-o", str(tmp_path / out), *more]
+        return subprocess.Popen([*TORCHRUN, *command], env=ONE_THREAD)
+
+    killed = start("killed")
+    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    processes = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
+    os.kill(int(processes[-1]), signal.SIGKILL)
+    assert killed.wait() != 0
+    assert load_content(tmp_path / "killed" / LAST)["metrics"]["epoch"] < recipe.epochs
+    assert start("killed", "--resume").wait() == 0
+    assert start("whole").wait() == 0
+    one, other = (load_checkpoint(tmp_path / run / LAST).model.state_dict() for run in ("whole", "killed"))
+    assert same(one, other)

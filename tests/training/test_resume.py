@@ -24,6 +24,7 @@ from hybridnet.errors import CheckpointError, ConfigError
 from hybridnet.model.checkpoint import load_checkpoint, load_content
 from hybridnet.model.network import HybridNet
 from hybridnet.plain import to_dict
+from hybridnet.training.group import Group
 from hybridnet.training.log import LOG
 from hybridnet.training.loop import Trainer, train
 from hybridnet.training.reports import Best
@@ -158,6 +159,12 @@ def test_what_may_not_be_gone_on_with_is_refused(tmp_path: Path, checkpoint_path
     (tmp_path / LAST).write_bytes(checkpoint_path.read_bytes())
     with pytest.raises(CheckpointError, match="no training"):
         run_training(experiment, tmp_path, splits(), resume=True)
+
+
+def test_batch_norm_is_not_for_several_processes() -> None:
+    model = HybridNet(dataclasses.replace(CONFIG, stm=dataclasses.replace(CONFIG.stm, batch_norm=True)))
+    with pytest.raises(ConfigError, match="batch_norm"):
+        Trainer(model, RECIPE, made_views(CONFIG, 4), None, group=Group(0, 2))
 
 
 def test_resume_needs_something_to_go_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

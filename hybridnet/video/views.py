@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
+from hybridnet.kernels import kernel
 from hybridnet.video.gop import View
 
 PIXEL_MEAN = 0.5
@@ -66,7 +67,7 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
     motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
     residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
     return ViewTensors(
-        i_frame=i_frame.div_(255).sub_(PIXEL_MEAN).div_(PIXEL_STD),
+        i_frame=torch.from_numpy((i_frame.numpy() / np.float32(255) - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD)),
         motion_vectors=motion_vectors,
         residuals=residuals,
         saturated_motion=saturated_motion,
@@ -110,6 +111,16 @@ def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> Ten
 
 def _scale_and_clip(values: Tensor, limit: float) -> tuple[Tensor, float]:
     """Scale and clip in place; the share of values that were clipped."""
-    values /= limit
-    saturated = sum(int(beyond.count_nonzero()) for beyond in (values > 1, values < -1))
-    return values.clamp_(-1, 1), saturated / values.numel()
+    beyond = _clip(values.numpy().reshape(-1), np.float32(limit))
+    return values, beyond / values.numel()
+
+
+@kernel
+def _clip(values: Any, limit: Any) -> int:
+    # Torch would take a pass for each step, and wait for its threads after each: long where they share cores.
+    one, beyond = np.float32(1), 0
+    for n in range(len(values)):
+        scaled = values[n] / limit
+        beyond += (scaled > one) | (scaled < -one)
+        values[n] = min(max(scaled, -one), one)
+    return beyond

@@ -185,7 +185,7 @@ def our_frames(path: Path) -> Iterator[tuple[Any, Any]]:
     """Frames in its colours, and vectors."""
     reformatter = VideoReformatter()
     for frame in decoded(path):
-        yield reformatter.reformat(frame, format="bgr24").to_ndarray(), block_vectors(frame)
+        yield reformatter.reformat(frame, format="bgr24", threads=1).to_ndarray(), block_vectors(frame)
 
 
 def peer_vectors(path: Path) -> Iterator[Any]:

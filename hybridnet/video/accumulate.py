@@ -177,6 +177,30 @@ class BackTrace:
         _difference(frame, i_frame, self._gamma, top, left, out)
         return out
 
+    def view(
+        self,
+        taus: NDArray[np.int16],
+        pictures: tuple[Picture, ...],
+        window: Window,
+        motion_vectors: NDArray[np.int16],
+        residuals: NDArray[np.int16],
+        *,
+        accumulate: bool,
+    ) -> None:
+        """Π_t and Δ_t of all P-frames of a GOP, or τ_t and δ_t, in one call, during which other threads run.
+
+        Args:
+            taus: τ_1 to τ_T on the grid, (T, 2, h, w).
+            pictures: I_0 to I_T.
+            window: The part of the frame to compute.
+            motion_vectors: Where to put Π, (T, 2, H, W) of the window.
+            residuals: Where to put Δ, (T, 3, H, W) of the window.
+            accumulate: If not, every P-frame refers to the frame before.
+        """
+        top, left, _, _ = window
+        buffers = self._identity, self._before, self._gamma
+        _view(taus, pictures, *buffers, top, left, motion_vectors, residuals, accumulate)
+
     def warp(self, i_frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """I_0(Γ_t(i)): the I-frame (3, H, W), moved to where frame t shows it; same shape."""
         return i_frame[:, self._gamma >> 16, self._gamma & 0xFFFF]
@@ -189,6 +213,10 @@ def load_kernels() -> None:
     trace.step(mv_grid(np.zeros(2, VECTOR), CELL, CELL)[0])
     trace.motion_vectors()
     trace.residual(picture, picture)
+    window, steps = Window(0, 0, CELL, CELL), 1
+    motion, residuals = (np.zeros((steps, channels, CELL, CELL), np.int16) for channels in (2, 3))
+    tau = np.zeros((steps, 2, *grid_shape(CELL, CELL)), np.int16)
+    trace.view(tau, (picture,) * (steps + 1), window, motion, residuals, accumulate=True)
 
 
 @kernel
@@ -227,3 +255,24 @@ def _difference(frame: Any, i_frame: Any, gamma: Any, top: int, left: int, out: 
             out[0, y, x] = np.int16(here[3 * x]) - np.int16(there[column])
             out[1, y, x] = np.int16(here[3 * x + 1]) - np.int16(there[column + 1])
             out[2, y, x] = np.int16(here[3 * x + 2]) - np.int16(there[column + 2])
+
+
+@kernel
+def _view(
+    taus: Any,
+    pictures: Any,
+    identity: Any,
+    before: Any,
+    gamma: Any,
+    top: int,
+    left: int,
+    motion_vectors: Any,
+    residuals: Any,
+    accumulate: bool,
+) -> None:
+    gamma[:] = identity
+    for t in range(len(taus)):
+        before, gamma = gamma, before
+        _follow(before if accumulate else identity, taus[t], gamma)
+        _displacement(gamma, top, left, motion_vectors[t])
+        _difference(pictures[t + 1], pictures[0 if accumulate else t], gamma, top, left, residuals[t])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,14 +74,8 @@ class GopBuilder:
         trace = self._trace_of(height, width)
         motion_vectors = _POOL.empty((len(p_frames), 2, window.height, window.width), np.int16)
         residuals = _POOL.empty((len(p_frames), 3, window.height, window.width), np.int16)
-        for t, (before, frame) in enumerate(pairwise(frames)):
-            if not self._accumulate:
-                trace.reset()
-            if frame.has_vectors:
-                trace.step(frame.tau)
-            reference = i_frame if self._accumulate else before
-            trace.motion_vectors(window, motion_vectors[t])
-            trace.residual(frame.picture, reference.picture, window, residuals[t])
+        taus, pictures = np.stack([frame.tau for frame in p_frames]), tuple(frame.picture for frame in frames)
+        trace.view(taus, pictures, window, motion_vectors, residuals, accumulate=self._accumulate)
         rows, columns = window.slices
         view = View(
             i_frame=planar(i_frame.picture, window),

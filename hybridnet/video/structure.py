@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
+import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
+from hybridnet.kernels import kernel
 from hybridnet.video.h264 import reference_frames
 from hybridnet.video.stream import REENCODE, Source, data_packets, decode, open_stream
 
@@ -183,11 +185,24 @@ def _kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
     if codec not in _PICTURE_STARTS:
         return "I" if packet.is_keyframe else "P"
     start, byte, shift, mask, first = _PICTURE_STARTS[codec]
-    content = bytes(packet)
-    position = content.find(start)
-    if position < 0 or content.find(start, position + 1) >= 0 or position + len(start) + byte >= len(content):
+    content = np.frombuffer(memoryview(packet), np.uint8)
+    position, count = _starts(content, np.frombuffer(start, np.uint8))
+    if count != 1 or position + len(start) + byte >= len(content):
         return None
-    return _KINDS.get((content[position + len(start) + byte] >> shift & mask) + first)
+    return _KINDS.get((int(content[position + len(start) + byte]) >> shift & mask) + first)
+
+
+@kernel
+def _starts(content: Any, code: Any) -> tuple[int, int]:
+    """Where a code of four bytes starts first, −1 if nowhere, and how often it occurs."""
+    a, b, c, d = code[0], code[1], code[2], code[3]
+    count = 0
+    for n in range(len(content) - 3):  # without a branch, so that the compiler compares many places at once
+        count += (content[n] == a) & (content[n + 1] == b) & (content[n + 2] == c) & (content[n + 3] == d)
+    for n in range(len(content) - 3 if count else 0):
+        if content[n] == a and content[n + 1] == b and content[n + 2] == c and content[n + 3] == d:
+            return n, count
+    return -1, count
 
 
 def scan(source: Source, path: Path, *, any_codec: bool = False) -> Structure:

@@ -92,16 +92,14 @@ def pixel_map(path: Path) -> None:
 def accumulated(path: Path) -> None:
     """Π of every P-frame."""
     trace: BackTrace | None = None
-    out = None
     for frame, tau in grids(path):
         if trace is None:
             trace = BackTrace(frame.height, frame.width)
-            out = np.empty((2, frame.height, frame.width), np.int16)
         if kind_of(frame) == "I":
             trace.reset()
         else:
             trace.step(tau)
-            trace.motion_vectors(out=out)
+            trace.motion_vectors()
 
 
 def accumulated_with_residual(path: Path) -> None:

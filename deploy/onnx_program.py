@@ -37,6 +37,7 @@ from hybridnet.deploy.onnx_graph import OnnxGraph
 from hybridnet.errors import RangeError
 from hybridnet.partition.program import (
     DECAY_ONE,
+    FLOAT32_EXACT,
     MESSAGE_MAX,
     POTENTIAL_MAX,
     POTENTIAL_SHIFT,
@@ -48,9 +49,6 @@ from hybridnet.partition.program import (
 )
 
 SCHEMA = "hybridnet.program/1"
-
-FLOAT32_EXACT = 2**24
-"""Up to here every integer is exact in float32."""
 
 INT32_EXACT = 2**30
 """Largest current that ConvInteger may give: its double must fit int32."""
@@ -68,10 +66,8 @@ def write_onnx_program(path: Path, program: FloatProgram | FixedProgram) -> None
     """
     graph = OnnxGraph()
     for layer in program.layers():
-        if (
-            max(math.prod(shape[1:]) for shape in (layer.geometry.input_shape, layer.geometry.output_shape))
-            > FLOAT32_EXACT
-        ):
+        shapes = layer.geometry.input_shape, layer.geometry.output_shape
+        if max(math.prod(shape[1:]) for shape in shapes) > FLOAT32_EXACT:
             raise RangeError(f"maps of more than {FLOAT32_EXACT} neurons are not counted exactly", where=layer.name)
     for stream in program.streams:
         graph.declare_input(stream.input_name, (program.steps, *stream.input_shape))
@@ -173,8 +169,7 @@ def _add_fixed_layer(graph: OnnxGraph, layer: FixedConvLIF, x: str, steps: int, 
 def _drive(graph: OnnxGraph, layer: FixedConvLIF, x: str, largest_input: int) -> str:
     """(conv(w, x) + b) << s in int32, (N·T, C_out, H_out, W_out); clipped at CURRENT_MAX << s."""
     name, shift = layer.name, 2**POTENTIAL_SHIFT
-    fan_in = np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64)
-    bound = int((largest_input * fan_in + np.abs(layer.bias)).max())
+    bound = layer.largest_current(largest_input)
     if bound <= FLOAT32_EXACT:
         frames = graph.frames(f"{name}.frames", graph.cast("", x, TensorProto.FLOAT), layer.geometry.input_shape)
         current = graph.conv(f"{name}.current", frames, layer.geometry, layer.weight * shift, layer.bias * shift)

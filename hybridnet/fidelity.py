@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hybridnet.arrays import Array
 from hybridnet.calibration.compare import ratio_db
 from hybridnet.model.neuron import LIFState
 from hybridnet.partition.program import FixedConvLIF, FixedProgram, Program, Stream
 from hybridnet.report.parity import Fidelity, LayerParity
 from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.interface import SpikingResult
-
-Array = npt.NDArray[Any]
 
 
 class FidelityMeter:

@@ -16,8 +16,8 @@ from hybridnet.errors import VideoError
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import VideoRow
 from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
-from hybridnet.video.accumulate import load_kernels
 from hybridnet.video.stream import VIDEO_SUFFIXES
+from hybridnet.video.views import load_kernels
 
 
 @dataclass(frozen=True, eq=False)

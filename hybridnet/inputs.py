@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hybridnet.arrays import Array
 from hybridnet.errors import ModelError
 
-Array = npt.NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 """Per input its shape without the views."""
 

@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from hybridnet.arrays import Array
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration_views import Calibration
 from hybridnet.errors import ModelError, PartitionError
@@ -43,8 +42,6 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch_float import TorchBackend
-
-Array = npt.NDArray[Any]
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps

@@ -22,7 +22,7 @@ from hybridnet.foreign import check_module, load_model
 from hybridnet.inputs import checked_tensors
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
-from hybridnet.partition.bridge import POTENTIAL_BITS, BridgeTensor
+from hybridnet.partition.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
 from hybridnet.partition.describe import Half
 from hybridnet.partition.splitter import Partition, partition
 
@@ -196,6 +196,6 @@ def _onnx_rows(graph: onnx.GraphProto) -> Iterator[SplitRow]:
 
 def _bytes(tensor: BridgeTensor, steps: int) -> tuple[int, int]:
     """Per view, in fixed point and in float; spikes and their counts take the same in both."""
-    few = {"spikes": 1, "spike_count": steps.bit_length()}
-    bits = (few.get(tensor.kind, POTENTIAL_BITS), few.get(tensor.kind, FLOAT_BITS))
-    return math.ceil(tensor.elements * bits[0] / 8), math.ceil(tensor.elements * bits[1] / 8)
+    events = event_bits(tensor.kind, steps)
+    fixed, in_float = (events or bits for bits in (POTENTIAL_BITS, FLOAT_BITS))
+    return math.ceil(tensor.elements * fixed / 8), math.ceil(tensor.elements * in_float / 8)

@@ -11,21 +11,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hybridnet.errors import BackendError, RangeError
-from hybridnet.partition.program import FixedConvLIF
+from hybridnet.partition.program import FLOAT32_EXACT, FLOAT64_EXACT, FixedConvLIF
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.scan import load_band
-
-FLOAT32_EXACT = 2**24
-"""Up to here every integer is exact in float32."""
-
-FLOAT64_EXACT = 2**53
-"""The same in float64."""
 
 BAND_BYTES = 4 * 2**20
 """Input and output of a band should not need more; one row is the least, however large."""
@@ -47,7 +40,7 @@ class ExactConv:
 
     def __init__(self, layer: FixedConvLIF, largest_input: int) -> None:
         self.name, self.geometry, self.largest_input = layer.name, layer.geometry, largest_input
-        self.dtype = exact_dtype(current_bound(layer, largest_input), layer.name)
+        self.dtype = exact_dtype(layer.largest_current(largest_input), layer.name)
         weight = torch.from_numpy(layer.weight).to(self.dtype)
         self._weight = weight.contiguous(memory_format=torch.channels_last)
         self._bias = torch.from_numpy(layer.bias).to(self.dtype)
@@ -117,12 +110,6 @@ def cut(length: int, parts: int) -> list[slice]:
     """Cut 0 … length into at most so many parts of the same size, the last one being smaller."""
     size = -(-length // min(parts, length))
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
-
-
-def current_bound(layer: FixedConvLIF, largest_input: int) -> int:
-    """The largest |conv(w, x) + b|, and partial sum of it, that any input can give."""
-    fan_in = np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64)
-    return int((largest_input * fan_in + np.abs(layer.bias)).max())
 
 
 def exact_dtype(bound: int, where: str) -> torch.dtype:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,8 +9,7 @@ from hybridnet.deploy.netx_layers import CubaNeuron
 from hybridnet.errors import RangeError
 from hybridnet.kernels import kernel
 from hybridnet.partition.program import IntArray
-
-Array = npt.NDArray[Any]
+from hybridnet.simulators.interface import Array
 
 Integrated = tuple[npt.NDArray[np.bool_], IntArray, IntArray, int, int]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +17,9 @@ import torch.nn.functional as F
 
 from hybridnet.deploy.netx_layers import Conv, CubaNeuron, ForeignNetwork, Layer, Shape
 from hybridnet.errors import BackendError, ConfigError, RangeError
-from hybridnet.partition.program import ConvGeometry, IntArray
+from hybridnet.partition.program import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, IntArray
+from hybridnet.simulators.interface import Array
 from hybridnet.simulators.netx_lif import integrate
-
-Array = npt.NDArray[Any]
-
-FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
-"""Up to here every integer, and so every partial sum of integers, is exact in this type."""
 
 BLOCK = 2**25
 """Sums that are computed at once: what bounds the memory of their floating-point form."""

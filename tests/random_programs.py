@@ -39,6 +39,21 @@ def geometries(draw: st.DrawFn, input_shape: tuple[int, int, int] | None = None)
 
 
 @st.composite
+def small_geometries(draw: st.DrawFn, in_channels: int, height: int, width: int, groups: int) -> ConvGeometry:
+    """Two or four channels out, kernels up to 3×3, and any small stride, padding and dilation."""
+    pair = st.tuples(st.integers(1, 2), st.integers(1, 2))
+    return ConvGeometry(
+        (in_channels, height, width),
+        draw(st.sampled_from([2, 4])),
+        kernel=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        stride=draw(pair),
+        padding=draw(st.tuples(st.integers(0, 2), st.integers(0, 2))),
+        dilation=draw(pair),
+        groups=groups,
+    )
+
+
+@st.composite
 def streams(draw: st.DrawFn, name: str) -> Streams:
     """One to three layers, soft or hard reset; weights that saturate potentials, or as large as LIF takes."""
     reset: Reset = draw(st.sampled_from(["soft", "hard"]))

@@ -53,7 +53,11 @@ def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedProgram) -> 
     return {tensor.name: _encoding(tensor.kind, scales[tensor.layer], program.steps) for tensor in bridge}
 
 
+def event_bits(kind: BridgeKind, steps: int) -> int | None:
+    """Bits of a spike, or of a count of 0 to `steps` spikes; None for a potential, whose bits are its arithmetic's."""
+    return {"spikes": 1, "spike_count": steps.bit_length()}.get(kind)
+
+
 def _encoding(kind: BridgeKind, potential_scale: float, steps: int) -> FixedEncoding:
-    if kind == "potential":
-        return FixedEncoding(potential_scale)
-    return FixedEncoding(1.0, bits=1 if kind == "spikes" else steps.bit_length())
+    bits = event_bits(kind, steps)
+    return FixedEncoding(potential_scale) if bits is None else FixedEncoding(1.0, bits)

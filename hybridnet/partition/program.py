@@ -47,6 +47,9 @@ WEIGHT_MIN, WEIGHT_MAX = -256, 254
 MESSAGE_MAX = 127
 """Analog input is int8, symmetric, carried as a 16-bit graded message."""
 
+FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
+"""Up to here every integer is exact in float32, and in float64."""
+
 Reset = Literal["soft", "hard"]
 InputKind = Literal["analog", "spike"]
 IntArray = npt.NDArray[np.int32]
@@ -157,6 +160,15 @@ class FixedConvLIF:
     def potential_scale(self) -> float:
         """2^s · S_w · S_x: v / potential_scale is the membrane potential in model units."""
         return 2.0**POTENTIAL_SHIFT * self.weight_scale * self.input_scale
+
+    def largest_current(self, largest_input: int) -> int:
+        """max|x|·Σ|w| + |b| of the largest output channel: no partial sum of the convolution exceeds it.
+
+        Args:
+            largest_input: max|x|: MESSAGE_MAX where messages arrive, 1 where spikes do.
+        """
+        fan_in = np.abs(self.weight).sum(axis=(1, 2, 3), dtype=np.int64)
+        return int((largest_input * fan_in + np.abs(self.bias)).max())
 
 
 Layer = TypeVar("Layer", ConvLIFLayer, FixedConvLIF)

@@ -128,7 +128,6 @@ class BackTrace:
         rows, columns = np.arange(height, dtype=np.uint32), np.arange(width, dtype=np.uint32)
         self._identity = (rows[:, None] << 16) + columns
         self._before, self._gamma = np.empty_like(self._identity), self._identity.copy()
-        self._frame = Window(0, 0, height, width)
 
     def reset(self) -> None:
         """Return to the I-frame: Γ_0(i) = i."""
@@ -143,38 +142,16 @@ class BackTrace:
         self._before, self._gamma = self._gamma, self._before
         _follow(self._before, tau, self._gamma)
 
-    def motion_vectors(self, window: Window | None = None, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
-        """Π_t(i) = i − Γ_t(i) in pixels, x then y.
-
-        Args:
-            window: The part of the frame to compute; all of it if None.
-            out: Where to put it; a new array if None.
-
-        Returns:
-            Shape (2, H, W), H and W of the window.
-        """
-        top, left, height, width = window or self._frame
-        out = np.empty((2, height, width), np.int16) if out is None else out
-        _displacement(self._gamma, top, left, out)
+    def motion_vectors(self) -> NDArray[np.int16]:
+        """Π_t(i) = i − Γ_t(i) in pixels, x then y, shape (2, H, W)."""
+        out = np.empty((2, *self._gamma.shape), np.int16)
+        _displacement(self._gamma, 0, 0, out)
         return out
 
-    def residual(
-        self, frame: Picture, i_frame: Picture, window: Window | None = None, out: NDArray[np.int16] | None = None
-    ) -> NDArray[np.int16]:
-        """Δ_t(i) = I_t(i) − I_0(Γ_t(i)) in grey levels, −255 to 255.
-
-        Args:
-            frame: I_t.
-            i_frame: I_0.
-            window: The part of the frame to compute; all of it if None.
-            out: Where to put it; a new array if None.
-
-        Returns:
-            Shape (3, H, W), H and W of the window.
-        """
-        top, left, height, width = window or self._frame
-        out = np.empty((3, height, width), np.int16) if out is None else out
-        _difference(frame, i_frame, self._gamma, top, left, out)
+    def residual(self, frame: Picture, i_frame: Picture) -> NDArray[np.int16]:
+        """Δ_t(i) = I_t(i) − I_0(Γ_t(i)) in grey levels, −255 to 255, shape (3, H, W)."""
+        out = np.empty((3, *self._gamma.shape), np.int16)
+        _difference(frame, i_frame, self._gamma, 0, 0, out)
         return out
 
     def view(
@@ -188,6 +165,8 @@ class BackTrace:
         accumulate: bool,
     ) -> None:
         """Π_t and Δ_t of all P-frames of a GOP, or τ_t and δ_t, in one call, during which other threads run.
+
+        It starts at the I-frame, whatever was traced before, and leaves Γ undefined until the next `reset`.
 
         Args:
             taus: τ_1 to τ_T on the grid, (T, 2, h, w).

@@ -115,7 +115,6 @@ class GopBuilder:
     def _trace_of(self, height: int, width: int) -> BackTrace:
         if self._size != (height, width):
             self._size, self._trace = (height, width), BackTrace(height, width)
-        self._trace.reset()
         return self._trace
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.kernels import kernel
+from hybridnet.video import accumulate
 from hybridnet.video.gop import View
 
 PIXEL_MEAN = 0.5
@@ -44,6 +45,12 @@ class ViewTensors:
     residuals: Tensor
     saturated_motion: float
     saturated_residual: float
+
+
+def load_kernels() -> None:
+    """Compile the reader's loops, or load what an earlier process compiled, before the first view is timed."""
+    accumulate.load_kernels()
+    _clip(np.zeros(1, np.float32), np.float32(1))
 
 
 def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
@@ -104,7 +111,7 @@ def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> Ten
     top, left = (size[0] - crop) // 2, (size[1] - crop) // 2
     window = np.s_[..., top : top + crop, left : left + crop]
     if values.shape[-2:] == size:  # convert no more than the crop
-        return torch.from_numpy(values[window].astype(np.float32))
+        return torch.from_numpy(np.array(values[window], np.float32, order="C"))
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
     return F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)[window].contiguous()
 

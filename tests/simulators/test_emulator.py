@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_program import run_stream
+from random_programs import small_geometries
 from small_model import fixed_stream, random_layer
 
 from hybridnet.calibration.compare import sqnr_db
@@ -37,31 +38,17 @@ STEPS = 4
 
 
 @st.composite
-def geometries(draw: st.DrawFn, in_channels: int, height: int, width: int, groups: int) -> ConvGeometry:
-    pair = st.tuples(st.integers(1, 2), st.integers(1, 2))
-    return ConvGeometry(
-        (in_channels, height, width),
-        draw(st.sampled_from([2, 4])),
-        kernel=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
-        stride=draw(pair),
-        padding=draw(st.tuples(st.integers(0, 2), st.integers(0, 2))),
-        dilation=draw(pair),
-        groups=groups,
-    )
-
-
-@st.composite
 def streams(draw: st.DrawFn) -> Stream[FixedConvLIF]:
     """One or two layers over maps with H ≠ W, of any stride, padding, dilation, groups, decay, bias and reset.
 
     Weights of a few units and thresholds of a few make potentials that equal their threshold; weights of hundreds and
     large biases saturate.
     """
-    first = draw(geometries(2, 7, 6, draw(st.sampled_from([1, 2]))))
+    first = draw(small_geometries(2, 7, 6, draw(st.sampled_from([1, 2]))))
     layers = [draw(fixed_layers("s.0", first))]
     channels, height, width = first.output_shape
     if draw(st.booleans()) and min(height, width) >= 5:
-        layers.append(draw(fixed_layers("s.1", draw(geometries(channels, height, width, 2)))))
+        layers.append(draw(fixed_layers("s.1", draw(small_geometries(channels, height, width, 2)))))
     return Stream("s", "x", tuple(layers))
 
 

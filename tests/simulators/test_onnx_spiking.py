@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_program import run_stream
+from random_programs import small_geometries
 from small_model import fixed_stream, random_layer
 
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.deploy.onnx_program import FLOAT32_EXACT, write_onnx_program
+from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError, RangeError
 from hybridnet.partition.program import (
+    FLOAT32_EXACT,
     ConvGeometry,
     ConvLIFLayer,
     FixedConvLIF,
@@ -42,29 +44,15 @@ STEPS = 3
 
 
 @st.composite
-def geometries(draw: st.DrawFn, in_channels: int, height: int, width: int, groups: int) -> ConvGeometry:
-    pair = st.tuples(st.integers(1, 2), st.integers(1, 2))
-    return ConvGeometry(
-        (in_channels, height, width),
-        draw(st.sampled_from([2, 4])),
-        kernel=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
-        stride=draw(pair),
-        padding=draw(st.tuples(st.integers(0, 2), st.integers(0, 2))),
-        dilation=draw(pair),
-        groups=groups,
-    )
-
-
-@st.composite
 def streams(draw: st.DrawFn, name: str = "s") -> Stream[ConvLIFLayer]:
     """One or two layers over maps with H ≠ W, any stride, padding, dilation and groups."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     reset: Reset = draw(st.sampled_from(["soft", "hard"]))
-    first = draw(geometries(2, 7, 6, draw(st.sampled_from([1, 2]))))
+    first = draw(small_geometries(2, 7, 6, draw(st.sampled_from([1, 2]))))
     layers = [random_layer(f"{name}.0", first, random, reset=reset)]
     channels, height, width = first.output_shape
     if draw(st.booleans()) and min(height, width) >= 5:
-        second = draw(geometries(channels, height, width, 2))
+        second = draw(small_geometries(channels, height, width, 2))
         layers.append(random_layer(f"{name}.1", second, random, reset=reset, analog=False))
     return Stream(name, f"{name}_input", tuple(layers))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -64,3 +66,11 @@ def test_int8_units_are_those_of_the_chip() -> None:
     assert to_int8(pixels, PREPROCESS.motion_clip_px).tolist() == expected.tolist()
     tensors = prepare_view(view(motion=(7, -3)), PREPROCESS)
     assert torch.equal(to_int8(tensors.motion_vectors)[0, :, 0, 0], to_int8(torch.tensor([7, -3]), 10))
+
+
+def test_the_layout_of_a_view_in_memory_does_not_matter() -> None:
+    one = view(motion=(5, -2), residual=-250)
+    strided = dataclasses.replace(one, motion_vectors=np.asfortranarray(one.motion_vectors))
+    tensors, others = prepare_view(one, PREPROCESS), prepare_view(strided, PREPROCESS)
+    assert torch.equal(tensors.motion_vectors, others.motion_vectors)
+    assert tensors.saturated_residual == 1

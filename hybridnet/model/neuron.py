@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hybridnet.model.scan import lif_scan
 from hybridnet.partition.program import ConvGeometry, Reset
 
 
@@ -126,6 +127,8 @@ class ConvLIF(nn.Module):
         frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         current = self.norm(self.conv(frames)).unflatten(0, (-1, x.shape[1]))
         leak, threshold = self.leak, self.threshold
+        if current.device.type == "cpu":
+            return LIFState(*lif_scan(current, leak, threshold, self.reset, self.surrogate_width))
         states: list[LIFState] = []
         for step in current.unbind(1):
             last = states[-1] if states else None

@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", metavar="NAME_OR_YAML", help="paper, small-data, or a file; instead of the config's"
     )
+    parser.add_argument("--init", type=Path, metavar="CKPT",
+                        help="start from its weights, those of the classifier if it has the same labels")  # fmt: skip
     parser.add_argument("--data", default="motion",
                         help="motion, the synthetic set (default); a cache; a folder of class folders; or SPEC@ROOT"
                         " with a SPEC of `hybridnet cache`")  # fmt: skip
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
             experiment,
             out,
             splits,
+            init=args.init,
             resume=args.resume,
             device=device,
             group=group,

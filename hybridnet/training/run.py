@@ -31,6 +31,7 @@ from hybridnet.training.log import EpochLog
 from hybridnet.training.loop import Trainer, train
 from hybridnet.training.neurons import neuron_layers
 from hybridnet.training.optimise import Weights
+from hybridnet.training.pretrained import start_from
 from hybridnet.training.reports import Best, EpochReport
 from hybridnet.training.sources import Splits, centred
 from hybridnet.training.state import Saved, check_same, load_state, save_state
@@ -44,6 +45,7 @@ class TrainingRecord:
 
     Attributes:
         clips: By split.
+        init: SHA-256 of the checkpoint that it started from; None for random weights.
         seconds: Of the epochs and the test, of all parts of an interrupted run; without making or caching clips.
         kept_epoch: The one that `best.pt` holds.
         test: On clips that no choice saw; None if the data have no test split.
@@ -54,6 +56,7 @@ class TrainingRecord:
     config: dict[str, object]
     data: str
     clips: dict[str, int]
+    init: str | None
     versions: dict[str, str]
     device: str
     processes: int
@@ -75,6 +78,7 @@ def run_training(
     out: Path,
     splits: Splits,
     *,
+    init: Path | None = None,
     resume: bool = False,
     device: torch.device = CPU,
     group: Group = ALONE,
@@ -90,6 +94,7 @@ def run_training(
         experiment: Model and recipe; the number of classes is that of the data.
         out: A folder.
         splits: See `hybridnet.training.sources`.
+        init: A checkpoint to start from; see `hybridnet.training.pretrained`.
         resume: Go on from `last.pt`; the result is that of a run without interruption.
         device: Where to compute.
         group: The processes that train together; each calls this, rank 0 alone writes.
@@ -98,12 +103,17 @@ def run_training(
         on_epoch: Told after each epoch, in each process.
 
     Raises:
-        CheckpointError: If there is nothing to go on from.
+        CheckpointError: If there is nothing to go on from, or `init` does not fit.
         ConfigError: If that has another config or other data, or was trained by another number of processes.
     """
     config = dataclasses.replace(experiment.model, num_classes=len(splits.classes))
     experiment = dataclasses.replace(experiment, model=config)
-    identity = {"config": to_dict(experiment), "data": splits.identity}
+    torch.manual_seed(experiment.training.seed)
+    model = HybridNet(config)
+    if init is not None:
+        start_from(model, splits.classes, init)
+    init_sha256 = None if init is None else sha256_file(init)
+    identity = {"config": to_dict(experiment), "data": splits.identity, "init": init_sha256}
     state = _earlier(out / LAST, identity) if resume else None
     writes = group.rank == 0
     if writes and state is None:
@@ -112,9 +122,6 @@ def run_training(
     done = [] if state is None else [EpochReport(**report) for report in state["reports"]]
     log = EpochLog(out, done) if writes else None
     reports = list(done)
-
-    torch.manual_seed(experiment.training.seed)
-    model = HybridNet(config)
 
     def content(weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
         return content_of(config, splits.classes, {"data": splits.name, **metrics}, weights)
@@ -160,6 +167,7 @@ def run_training(
         config=to_dict(experiment),
         data=splits.identity,
         clips=splits.clips(),
+        init=init_sha256,
         versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "av", "numpy")},
         device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         processes=group.size,

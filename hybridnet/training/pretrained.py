@@ -1,0 +1,39 @@
+"""Starting from what another training learned, in place of random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hybridnet.errors import CheckpointError
+from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.model.network import HybridNet
+
+CLASSIFIER = "head."
+"""What belongs to the classes, by the beginning of its name."""
+
+
+def start_from(model: HybridNet, labels: tuple[str, ...], path: Path) -> None:
+    """Take the weights of a checkpoint; those of the classifier only if it has the same labels.
+
+    Leaks and thresholds are weights too. Inputs may have been scaled otherwise, as long as shapes agree.
+
+    Raises:
+        CheckpointError: If the file cannot be read, or a weight is missing, one too many or of another shape.
+    """
+    source = load_checkpoint(path)
+    same_classes = source.labels == labels
+    taken = {n: w for n, w in source.model.state_dict().items() if same_classes or not n.startswith(CLASSIFIER)}
+    own = {n: w for n, w in model.state_dict().items() if same_classes or not n.startswith(CLASSIFIER)}
+    for name in sorted(own.keys() | taken.keys()):
+        here, there = (tuple(weights[name].shape) if name in weights else None for weights in (own, taken))
+        if here != there:
+            raise CheckpointError(
+                f"has {name} {_shown(there)}, the model to train {_shown(here)}",
+                where=path,
+                remedy="Start from a checkpoint of the same config; only the classes may differ",
+            )
+    model.load_state_dict(taken, strict=False)
+
+
+def _shown(shape: tuple[int, ...] | None) -> str:
+    return "not at all" if shape is None else f"of shape {shape}"

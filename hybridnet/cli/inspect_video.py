@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.cli import inspect_network
+
 if TYPE_CHECKING:
     from hybridnet.config import PreprocessConfig
     from hybridnet.video import TranscodePolicy
@@ -19,7 +21,7 @@ LISTED_LENGTHS = 8
 """Lengths of GOPs that are listed; the rarer ones are summed up."""
 
 
-OPTIONS = ("config", "transcode", "plot", "gop")
+OPTIONS = ("config", "transcode", "plot", "gop", *inspect_network.OPTIONS)
 """Options of videos alone."""
 
 
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="when to transcode; `always` admits every codec (default: auto)")  # fmt: skip
     group.add_argument("--plot", type=Path, metavar="OUT.png", help="draw one GOP as the reader delivers it")
     group.add_argument("--gop", type=int, metavar="N", help="the GOP to draw, from 0 (default: the middle one)")
+    inspect_network.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     preprocess = load_experiment(args.config or "tiny").model.preprocess
     transcode: TranscodePolicy = args.transcode or "auto"
+    as_seen = inspect_network.wanted(args)
     inspection = inspect(args.path, preprocess, transcode=transcode)
     as_json = json.dumps(dataclasses.asdict(inspection), indent=1, allow_nan=False) + "\n"
     if str(args.json) == "-":
@@ -61,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         with open_clip(args.path, preprocess, transcode=transcode) as clip:
             plot_gop(clip, clip.gop_count // 2 if args.gop is None else args.gop, args.plot)
         say(f"hybridnet: wrote {args.plot}")
+    if as_seen:
+        inspect_network.run(args, transcode)
     return 0
 
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.errors import MissingBackendError
-from hybridnet.files import atomic_file
-
-DPI = 160
+from hybridnet.figures import new_figure, save_figure
 
 NUMBERED = 30
 """Up to this many classes the cells hold their counts, and every class its name."""
@@ -28,18 +25,11 @@ def plot_confusion(confusion: Sequence[Sequence[int]], labels: Sequence[str], ti
     Raises:
         MissingBackendError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "Install it with: pip install 'hybridnet[plot]'"
-        raise MissingBackendError("matplotlib is not installed, which draws figures", remedy=remedy) from error
     counts = np.array(confusion)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(labels) <= NUMBERED
     side = max(4.0, 2.4 + (0.36 * len(labels) if few else 8.0))
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(side + 0.8, side, layout="constrained")
     axes = figure.add_subplot()
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=9)
@@ -58,5 +48,4 @@ def plot_confusion(confusion: Sequence[Sequence[int]], labels: Sequence[str], ti
     bar = figure.colorbar(picture, ax=axes, shrink=0.8)
     bar.set_label("share of the true class", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    with atomic_file(out) as part:
-        figure.savefig(part, format="png", dpi=DPI)
+    save_figure(figure, out)

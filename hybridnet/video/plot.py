@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.errors import ConfigError, MissingBackendError
-from hybridnet.files import atomic_file
+from hybridnet.errors import ConfigError
+from hybridnet.figures import new_figure, save_figure
 from hybridnet.video.frames import Gop
 from hybridnet.video.reader import Clip
 
@@ -34,8 +34,6 @@ ROWS = (
 
 COLUMNS = 6
 """P-frames that are drawn."""
-
-DPI = 160
 
 PANEL_IN, GAP_IN, LEFT_IN, TOP_IN, BOTTOM_IN = 1.55, 0.06, 0.62, 0.62, 0.12
 """Longer side of a panel, gap, and margins in inches."""
@@ -66,12 +64,7 @@ def plot_gop(clip: Clip, gop: int, out: Path) -> None:
     height, width = pictures.i_frame.shape[-2:]
     how = "transcoded" if info.transcoded else "read directly"
     title = f"{info.path.name}:  GOP {gop} (0–{info.gops - 1}),  {info.codec}, {how},  {width}×{height} px"
-    figure = draw(pictures, title)
-    kind = out.suffix[1:].lower()
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise ConfigError("plot", str(out), "names that end in .png, .pdf or .svg")
-    with atomic_file(out) as part:
-        figure.savefig(part, format=kind, dpi=DPI)
+    save_figure(draw(pictures, title), out)
 
 
 def draw(gop: Gop, title: str) -> Figure:
@@ -80,20 +73,13 @@ def draw(gop: Gop, title: str) -> Figure:
     Raises:
         MissingBackendError: If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "Install it with: pip install 'hybridnet[plot]'"
-        raise MissingBackendError("matplotlib is not installed, which draws figures", remedy=remedy) from error
     _, height, width = gop.i_frame.shape
     steps = len(gop)
     shown = np.unique(np.rint(np.linspace(1, steps, min(COLUMNS, steps))).astype(int)).tolist()
     panel_w, panel_h = PANEL_IN * width / max(width, height), PANEL_IN * height / max(width, height)
     columns = len(shown) + 1
     size = (LEFT_IN + columns * (panel_w + GAP_IN), TOP_IN + len(ROWS) * (panel_h + GAP_IN) + BOTTOM_IN)
-    figure = Figure(figsize=size)
-    FigureCanvasAgg(figure)
+    figure = new_figure(*size)
     figure.text(LEFT_IN / size[0], 1 - 0.12 / size[1], title, va="top", fontsize=9)
 
     def panel(row: int, column: int) -> Axes:

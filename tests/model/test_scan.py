@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnet.model.neuron import lif_step
+from hybridnet.model.neuron import LIFState, lif_step
 from hybridnet.model.scan import BLOCK, lif_scan
 from hybridnet.partition.program import Reset
 
@@ -13,7 +13,8 @@ from hybridnet.partition.program import Reset
 def stepwise(
     current: torch.Tensor, leak: torch.Tensor, threshold: torch.Tensor, reset: Reset, width: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    state, u, o = None, [], []
+    state: LIFState | None = None
+    u, o = [], []
     for step in current.unbind(1):
         state = lif_step(step, state, leak, threshold, reset, width)
         u.append(state.u)
@@ -29,20 +30,19 @@ def check(shape: tuple[int, ...], channels_last: bool, dtype: torch.dtype, reset
     weights = torch.randn((2, *shape), dtype=dtype, generator=generator)
     found = []
     for window in (lif_scan, stepwise):
-        inputs = [current.clone(), torch.tensor(0.7, dtype=dtype), torch.tensor(0.4, dtype=dtype)]
-        for x in inputs:
-            x.requires_grad_()
-        u, o = window(*inputs, reset, 10.0)
+        leak, threshold = torch.tensor(0.7, dtype=dtype), torch.tensor(0.4, dtype=dtype)
+        inputs = [x.requires_grad_() for x in (current.clone(), leak, threshold)]
+        u, o = window(inputs[0], leak, threshold, reset, 10.0)
         loss = (u[:, -1] * weights[0, :, -1]).sum() if "u" in read else torch.zeros(())
         if "o" in read:
             loss = loss + (o * weights[1]).sum()
         gradients = torch.autograd.grad(loss, inputs, allow_unused=True)
         found.append((u.detach(), o.detach(), *(torch.zeros(()) if g is None else g for g in gradients)))
-    (u, o, *gradients), (want_u, want_o, *wanted) = found
-    assert torch.equal(u, want_u)
-    assert torch.equal(o, want_o)
+    (got_u, got_o, *got_gradients), (want_u, want_o, *wanted) = found
+    assert torch.equal(got_u, want_u)
+    assert torch.equal(got_o, want_o)
     tolerance = 1e-10 if dtype is torch.float64 else 1e-4
-    for got, want in zip(gradients, wanted, strict=True):
+    for got, want in zip(got_gradients, wanted, strict=True):
         torch.testing.assert_close(
             got, want.to(got.dtype), rtol=tolerance, atol=tolerance * (1 + want.abs().max().item())
         )

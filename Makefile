@@ -1,6 +1,6 @@
 # make demo [VIDEO=path]   everything from nothing: set-up, export, simulate on Lava and on the emulator
 # make test                the tests; make test-all adds the slow ones
-# make lint typecheck bench docs assets
+# make lint typecheck bench ablations docs assets
 #
 # Set-up happens by itself, in .venv, when something it depends on changed, and not otherwise.
 
@@ -14,7 +14,7 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # not import here (torchvision and torchaudio for another torch, tensorboard, …).
 TEST_PEERS := spikingjelly==2.0.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
-.PHONY: setup demo test test-all test-lava-stock lint typecheck bench docs fuzz assets clean
+.PHONY: setup demo test test-all test-lava-stock lint typecheck bench ablations docs fuzz assets clean
 
 setup: $(READY)
 
@@ -52,6 +52,10 @@ typecheck: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/snn.py
+
+# The paper's ablations on the motion set, three seeds each; about 40 minutes. Footage too: see the script.
+ablations: $(READY)
+	$(BIN)/python benchmarks/ablations.py --data motion
 
 # Damaged files through the reader: each must end in views or in a clean error.
 fuzz: $(READY)

@@ -58,7 +58,7 @@ def _macs(run: Callable[[], object]) -> int:
     return counter.get_total_flops() // 2
 
 
-def size_table(names: Sequence[str] = ("tiny", "edge", "base", "large")) -> str:
+def size_table(names: Sequence[str] = ("micro", "tiny", "edge", "base", "large")) -> str:
     """The sizes of shipped configs as a Markdown table, for the documentation."""
     rows = [
         "| config | input | parameters | spiking neurons | ANN half, one view | ANN half, 8 views |",

@@ -1,0 +1,256 @@
+"""Every choice of the paper's ablations, trained from nothing with several seeds.
+
+    python benchmarks/ablations.py --data motion action6=folder@DIR fight2=folder:block=20@DIR
+
+`make ablations` is that on the motion set alone. Each row is the `micro` model with one thing changed. It learns the
+training split for a fixed number of epochs; the last one is tested on all other clips, so nothing is chosen on any of
+them. Results are kept line by line in OUT/results.jsonl, and the same command goes on where it was interrupted; --write
+puts the table into a document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybridnet.cli.console import progress_on_stderr
+from hybridnet.config import AugmentConfig, Experiment, ModelConfig, load_experiment
+from hybridnet.files import write_text
+from hybridnet.model.network import HybridNet
+from hybridnet.plain import from_dict, to_dict
+from hybridnet.training.data import Views
+from hybridnet.training.evaluate import evaluate
+from hybridnet.training.loop import train
+from hybridnet.training.sources import find_dataset
+from hybridnet.video.cache import open_cache, read_manifest
+from hybridnet.video.cache_build import build_cache
+
+MARKS = "<!-- ablations -->", "<!-- end of ablations -->"
+
+VIEWS = 4
+"""Views of a clip."""
+
+ONE_STEP_CLIP_PX = 1.0
+"""Without accumulation vectors reach one frame back, not eleven, and are clipped that much earlier."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant: what it is called, which question it answers, and the fields of the config that differ."""
+
+    question: str
+    name: str
+    changes: Mapping[str, Any]
+
+
+ROWS = (
+    Row("", "reference", {}),
+    Row("modalities", "I", {"modalities": ["i"]}),
+    Row("modalities", "MV", {"modalities": ["mv"]}),
+    Row("modalities", "R", {"modalities": ["r"]}),
+    Row("modalities", "I + MV", {"modalities": ["i", "mv"]}),
+    Row("modalities", "I + R", {"modalities": ["i", "r"]}),
+    Row("modalities", "MV + R", {"modalities": ["mv", "r"]}),
+    Row("order", "LS → T → GS", {"order": "ls-t-gs"}),
+    Row("order", "LS → GS → T", {"order": "ls-gs-t"}),
+    Row("encoder", "separate", {"encoder": "separate"}),
+    Row("encoder", "cross", {"encoder": "cross"}),
+    Row("temporal modulator", "common", {"stm": {"kind": "common"}}),
+    Row("temporal modulator", "none", {"stm": {"kind": "none"}}),
+    Row("temporal modulator", "ConvLSTM", {"stm": {"kind": "convlstm"}}),
+    Row("temporal modulator", "fixed leak and threshold", {"stm": {"learn_leak": False, "learn_threshold": False}}),
+    Row("temporal modulator", "hard reset", {"stm": {"reset": "hard"}}),
+    Row("input", "without accumulation", {"preprocess": {"accumulate": False, "motion_clip_px": ONE_STEP_CLIP_PX}}),
+    Row("mixer", "without mixer", {"mixer": False}),
+    Row("mixer", "without skips", {"skips": False}),
+    Row("mixer", "without RRDB", {"rrdb_blocks": 0}),
+    Row("read-out", "class token", {"pooling": "class_token"}),
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learned: its caches with and without accumulation, and how long and how it is augmented."""
+
+    name: str
+    caches: Mapping[bool, Path]
+    epochs: int
+    augment: AugmentConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training."""
+
+    data: Data
+    row: Row
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from others."""
+        return self.data.name, self.row.name, self.seed
+
+
+def main() -> None:
+    """Train what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=["motion"], metavar="NAME=SPEC@ROOT", help="motion, and others")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=12, help="on footage; a quarter on the motion set")
+    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
+    parser.add_argument("-o", "--out", type=Path, default=Path("runs/ablations"))
+    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
+    args = parser.parse_args()
+
+    data = [_data(spec, args.out, args.epochs, args.workers) for spec in args.data]
+    results = args.out / "results.jsonl"
+    done = _read(results)
+    jobs = [Job(d, row, seed) for seed in range(args.seeds) for d in data for row in ROWS]
+    missing = [job for job in jobs if job.key not in done]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        args.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        for number, finished in enumerate(as_completed([pool.submit(run, job) for job in missing]), 1):
+            result = finished.result()
+            with results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+            shown = ", ".join(str(result[k]) for k in ("data", "row", "seed"))
+            said = f"{shown}: {result['accuracy']:.1%} in {result['seconds']:.0f} s"
+            sys.stderr.write(f"{number}/{len(missing)}  {said}\n")
+    text = table(_read(results).values(), [d.name for d in data])
+    print(text)
+    if args.write is not None:
+        insert(args.write, text, MARKS)
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train one variant and test its last epoch on the validation and the test split together."""
+    started = time.perf_counter()
+    base = load_experiment("micro")
+    config = changed(base.model, job.row.changes)
+    cache = job.data.caches[config.preprocess.accumulate]
+    recipe = dataclasses.replace(
+        base.training, epochs=job.data.epochs, warmup_epochs=1, augment=job.data.augment, seed=job.seed
+    )
+    config = dataclasses.replace(config, num_classes=len(read_manifest(cache).plan.classes))
+    torch.manual_seed(job.seed)
+    model = HybridNet(config)
+    train(model, recipe, open_cache(cache, "train"), None)
+    found = evaluate(model, Together(open_cache(cache, "validation"), open_cache(cache, "test")))
+    return {
+        "data": job.data.name,
+        "row": job.row.name,
+        "seed": job.seed,
+        "accuracy": found.accuracy,
+        "clips": sum(map(sum, found.confusion)),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seconds": time.perf_counter() - started,
+        "config": to_dict(Experiment(config, recipe)),
+    }
+
+
+def changed(config: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
+    """A config with other fields; those of its parts as mappings."""
+    fields = to_dict(config)
+    for name, value in changes.items():
+        fields[name] = {**fields[name], **value} if isinstance(value, Mapping) else value
+    return from_dict(ModelConfig, fields)
+
+
+def table(results: Iterable[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Mean ± standard deviation over seeds, and the difference to the reference, as Markdown."""
+    by_row: dict[tuple[str, str], list[float]] = {}
+    clips: dict[str, int] = {}
+    for result in results:
+        by_row.setdefault((result["data"], result["row"]), []).append(100 * result["accuracy"])
+        clips[result["data"]] = result["clips"]
+    head = [f"{name}, {clips[name]} clips" for name in names if name in clips]
+    lines = ["| question | variant | " + " | ".join(head) + " |", "|---|---|" + "---|" * len(head)]
+    for row in ROWS:
+        cells = [_cell(by_row.get((n, row.name), []), by_row.get((n, "reference"), [])) for n in names if n in clips]
+        lines.append(f"| {row.question} | {row.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: Sequence[float], reference: Sequence[float]) -> str:
+    if not values:
+        return "not run"
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    difference = statistics.mean(values) - statistics.mean(reference) if reference and values != reference else None
+    return f"{statistics.mean(values):.1f}{spread} %" + (f" ({difference:+.1f})" if difference is not None else "")
+
+
+def _data(spec: str, out: Path, epochs: int, workers: int) -> Data:
+    """Make the caches of what the command line names."""
+    name, _, source = spec.partition("=")
+    footage = name != "motion"
+    dataset = find_dataset(source if footage else f"motion:170x128@{out / 'motion'}", 1)
+    caches = {}
+    for accumulate in (True, False):
+        preprocess = load_experiment("micro").model.preprocess
+        if not accumulate:
+            preprocess = dataclasses.replace(preprocess, accumulate=False, motion_clip_px=ONE_STEP_CLIP_PX)
+        caches[accumulate] = out / f"{name}-{'accumulated' if accumulate else 'steps'}"
+        with progress_on_stderr() as progress:
+            build_cache(dataset, caches[accumulate], preprocess, views=VIEWS, workers=workers, progress=progress)
+    if footage:
+        return Data(name, caches, epochs, AugmentConfig(flip=0.5, smallest_crop=0.7))
+    return Data(name, caches, -(-epochs // 4), AugmentConfig())  # left and right differ there
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """The views of two splits as one."""
+
+    first: Views
+    second: Views
+
+    @property
+    def label(self) -> Tensor:
+        """(N,), int64."""
+        return torch.cat([self.first.label, self.second.label])
+
+    @property
+    def clip(self) -> Tensor:
+        """(N,), int64."""
+        return torch.cat([self.first.clip, self.second.clip + self.first.clip.max() + 1])
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def batch(self, index: Tensor) -> dict[str, Tensor]:
+        """Model inputs of the views at `index`, which must be sorted."""
+        own = index < len(self.first)
+        one, other = self.first.batch(index[own]), self.second.batch(index[~own] - len(self.first))
+        return {name: torch.cat([one[name], other[name]]) for name in one}
+
+
+def _read(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
+    lines: Iterator[str] = iter(path.read_text(encoding="utf-8").splitlines()) if path.exists() else iter(())
+    return {(r["data"], r["row"], r["seed"]): r for r in map(json.loads, lines)}
+
+
+def insert(document: Path, text: str, marks: tuple[str, str]) -> None:
+    """Put a text between two marks of a document, in place of what is there."""
+    before, rest = document.read_text(encoding="utf-8").split(marks[0])
+    _, after = rest.split(marks[1])
+    write_text(document, f"{before}{marks[0]}\n{text}{marks[1]}{after}")
+
+
+if __name__ == "__main__":
+    main()

@@ -37,9 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", default="horowitz45", metavar="NAME_OR_YAML", help="energy profile (default: horowitz45)"
     )
+    parser.add_argument("--ann-profile", metavar="NAME_OR_YAML",
+                        help="another profile for the ANN half; the report says so")  # fmt: skip
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run record; - for stdout, instead of text")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write record.json and report.txt into this folder")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write record.json, report.txt, .md, .csv and .html into this folder"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write what the model returns for each view")
     parser.add_argument("--fail-on", choices=["parity"],
                         help="exit 3 if the class differs from that of the float model")  # fmt: skip
@@ -76,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
                 views=args.views,
                 transcode=args.transcode,
                 profile=args.profile,
+                ann_profile=args.ann_profile,
                 top_k=args.top_k,
                 parity=args.parity,
                 command=args.typed,
@@ -104,10 +109,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_report(folder: Path, records: list[RunRecord]) -> None:
-    """Write the records and their full text into a folder."""
-    from hybridnet.cli.report import as_text
+    """Write the records and their reports in every format into a folder."""
+    from hybridnet.cli.report import FILES, rendered
     from hybridnet.files import write_text
-    from hybridnet.report.data import to_json
 
-    write_text(folder / "record.json", to_json(records))
-    write_text(folder / "report.txt", as_text(records))
+    for kind, name in FILES.items():
+        write_text(folder / name, rendered(records, kind))

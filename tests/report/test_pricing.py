@@ -1,6 +1,5 @@
 """Prices: cited, additive, and the same for a fresh run and a record read back."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,26 +7,28 @@ import yaml
 
 from hybridnet.errors import RecordError
 from hybridnet.report.data import SCHEMA, Ops, RunRecord, read_records, to_json
-from hybridnet.report.energy import load_profile, price, profile_names
-from hybridnet.report.pricing import reprice
+from hybridnet.report.energy import TERMS, load_profile, price, profile_names
+from hybridnet.report.pricing import load_prices, reprice
 from hybridnet.report.render_text import count, joules, render_layers, render_text
 
 
 def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
     profile = load_profile("horowitz45")
-    energy = price(Ops(macs=1000, acs=100, neuron_updates=10, bytes=4), profile)
-    assert energy.terms == pytest.approx({"mac": 4600, "ac": 90, "neuron_update": 55, "byte": 650})
-    assert energy.reference == pytest.approx(sum(energy.terms.values()))
+    energy = price(Ops(macs=1000, acs=100, neuron_updates=10, leak_multiplies=10, bytes=4), profile)
+    assert energy is not None
+    reference = {name: term.reference for name, term in energy.terms.items()}
+    assert reference == pytest.approx({"mac": 4600, "ac": 90, "neuron_update": 18, "leak": 37, "bridge_byte": 650})
+    assert energy.reference == pytest.approx(sum(reference.values()))
     assert energy.low <= energy.reference <= energy.high
 
 
 @pytest.mark.parametrize("name", profile_names())
 def test_every_shipped_number_has_a_source(name: str) -> None:
     profile = load_profile(name)
-    for price_field in dataclasses.fields(profile.prices):
-        entry = getattr(profile.prices, price_field.name)
-        assert entry.source
-        assert entry.grade
+    assert profile.prices
+    assert all(entry.source and entry.grade for entry in profile.prices.values())
+    assert {*profile.prices, *profile.not_priced} == {*TERMS, "frontend"}
+    assert all(profile.not_priced.values())
 
 
 def test_a_number_without_a_source_does_not_load(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_record_survives_the_round_trip(record: RunRecord, tmp_path: Path) -> No
 
 
 def test_repricing_with_the_same_profile_changes_nothing(record: RunRecord) -> None:
-    assert reprice(record, load_profile("horowitz45")) == record
+    assert reprice(record, load_prices("horowitz45", None)) == record
 
 
 def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> Non
     for entry in content["prices"].values():
         entry.update({key: 2 * entry[key] for key in ("low", "reference", "high")})
     (tmp_path / "double.yaml").write_text(yaml.safe_dump(content))
-    doubled = reprice(record, load_profile(str(tmp_path / "double.yaml")))
+    doubled = reprice(record, load_prices(str(tmp_path / "double.yaml"), None))
     assert doubled.totals.energy_pj.reference == pytest.approx(2 * record.totals.energy_pj.reference)
     assert doubled.profile.name == "double"
 

@@ -27,13 +27,13 @@ p{margin:.25rem 0}
 .scroll{overflow-x:auto;max-width:100%;margin:.5rem 0}
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;
-vertical-align:top}
+vertical-align:top;overflow-wrap:normal}
 th{font-weight:600;color:var(--soft)}
 .l{text-align:left}
-td.l{white-space:normal;min-width:5rem;max-width:26rem}
+td.l{white-space:normal;max-width:26rem}
 tr:last-child td{border-bottom:0}
 summary{cursor:pointer;color:var(--mark);margin:.4rem 0}
-svg.bars{display:block;width:100%;max-width:46rem;height:auto;margin:.6rem 0;font-size:12px}
+svg.bars{display:block;width:100%;min-width:32rem;max-width:46rem;height:auto;font-size:12px}
 .label,.number{fill:var(--ink)}.bar{fill:var(--mark);opacity:.75}
 .error{stroke:var(--ink);stroke-width:1.5;fill:none}
 @media print{details>*{display:block}nav{display:none}}
@@ -73,7 +73,7 @@ def _section(part: Section, anchor: str) -> str:
     blocks = (
         f'<section id="{anchor}"><h2>{escape(part.title)}{basis}</h2>',
         _paragraphs(part.lines),
-        bars(part.bars),
+        _scrolling(bars(part.bars)),
         "" if part.table is None else _table(part.table),
         f'<ul class="notes">{notes}</ul>' if notes else "",
         "</section>",
@@ -94,5 +94,10 @@ def _table(table: Table) -> str:
 
     rows = "\n".join(row(cells, "td") for cells in table.rows)
     head = row(table.heading, "th")
-    drawn = f'<div class="scroll"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody></table></div>'
+    drawn = _scrolling(f"<table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody></table>")
     return f"<details><summary>{len(table.rows)} rows</summary>{drawn}</details>" if table.long else drawn
+
+
+def _scrolling(drawn: str) -> str:
+    """What is wider than a phone scrolls by itself."""
+    return f'<div class="scroll">{drawn}</div>' if drawn else ""

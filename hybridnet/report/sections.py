@@ -109,20 +109,22 @@ def spiking(record: RunRecord) -> Section:
         per_synapse = NONE if c.spikes_per_synapse is None else f"{c.spikes_per_synapse:.3f}"
         lines.append(
             f"Spike rate {share(c.rate, 2)} at the inputs of layers that spikes feed (counted), {per_synapse} spikes"
-            f" per synapse and inference. Spiking stops paying at {_break_even(c.break_even_rate)} by"
-            f" {record.profile.name} against the same layers dense, at"
-            f" {_break_even(c.int8_break_even_rate)} against a dense int8 ANN (modelled, arithmetic and membranes"
-            " alone)."
+            " per synapse and inference."
+        )
+        lines.append(
+            f"The rate at which spiking stops paying, against the same layers dense: {_break_even(c.break_even_rate)}"
+            f" by {record.profile.name}; against a dense int8 ANN: {_break_even(c.int8_break_even_rate)} (modelled,"
+            " arithmetic and membranes alone)."
         )
     return Section("Does spiking pay?", "modelled", tuple(lines), Table(heading, rows), notes=(PAYING_BAND,))
 
 
 def _break_even(rate: float | None) -> str:
     if rate is None:
-        return "an unknown rate (no price)"
-    return (
-        "no rate (membranes alone cost more)" if rate == 0 else "no rate (it always pays)" if rate > 1 else share(rate)
-    )
+        return "unknown, a price is missing,"
+    if rate == 0:
+        return "none, membranes alone cost more,"
+    return "above 100 %, it always pays," if rate > 1 else share(rate)
 
 
 def _against_dense(record: RunRecord) -> str:

@@ -46,9 +46,11 @@ def main() -> None:
     for row in record.partitions:
         if row.energy_pj is not None:
             print(f"  {row.name:8} {joules(row.energy_pj.reference)}")
-    for row in record.layers:
-        if row.partition == "snn" and row.spike_rate is not None:
-            print(f"  {row.name:8} rate {row.spike_rate:.2%}, {count(row.ops.macs)} MAC, {count(row.ops.acs)} AC")
+    for layer in record.layers:
+        if layer.partition == "snn" and layer.spike_rate is not None:
+            print(
+                f"  {layer.name:8} rate {layer.spike_rate:.2%}, {count(layer.ops.macs)} MAC, {count(layer.ops.acs)} AC"
+            )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from hybridnet.outputs import LOGITS
 from hybridnet.partition.bridge import BridgeKind
 from hybridnet.partition.program import FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.report.alternatives import compare_spiking
-from hybridnet.report.counts import count_layer, synapses
+from hybridnet.report.counts import count_layer, events, synapses, word_sizes
 from hybridnet.report.data import (
     SCHEMA,
     ArraysRow,
@@ -49,6 +49,9 @@ VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lav
 
 CROSSING: dict[BridgeKind, str] = {"potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
 """How reports call what crosses the bridge."""
+
+ENTERING = "x[t] ≠ 0"
+"""And what goes into the spiking half."""
 
 CHIP = "loihi2"
 """Whose estimates a record holds."""
@@ -89,6 +92,7 @@ def build_record(
     counted = (
         *snn_rows(program, run.spiking),
         static_row(on_chip, fitted, views),
+        *input_rows(program, run.spiking),
         *bridge_rows(bundle, run),
         *ann_rows(graph, views),
     )
@@ -159,6 +163,15 @@ def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
     """The chips over the modelled time, which a profile with static power prices."""
     time_us = round(views * fitted.chips * on_chip.view_ms.reference * 1e3)
     return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
+
+
+def input_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per stream: what goes into the spiking half, a message for every value that is not 0."""
+    for stream in program.streams:
+        message = word_sizes(stream.layers[0]).message
+        ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
+        name = f"{stream.input_name} → {stream.name}"
+        yield LayerRow("bridge", name, ENTERING, "analog", stream.input_shape, None, ops, None, None, None)
 
 
 def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -136,19 +137,26 @@ def load_profile(name_or_path: str) -> Profile:
         RecordError: If neither exists, or a number lacks its source, range or grade.
     """
     if name_or_path in profile_names():
-        content = (resources.files("hybridnet.report.profiles") / f"{name_or_path}.yaml").read_bytes()
-    elif Path(name_or_path).is_file():
-        content = Path(name_or_path).read_bytes()
-    else:
+        return _shipped(name_or_path)
+    if not Path(name_or_path).is_file():
         raise RecordError(
             "no such energy profile",
             where=name_or_path,
             remedy=f"Profiles: {', '.join(profile_names())}, or the path of a YAML file",
         )
+    return _parsed(Path(name_or_path).read_bytes(), name_or_path)
+
+
+@cache
+def _shipped(name: str) -> Profile:
+    return _parsed((resources.files("hybridnet.report.profiles") / f"{name}.yaml").read_bytes(), name)
+
+
+def _parsed(content: bytes, where: str) -> Profile:
     try:
         p = from_dict(_ProfileFile, yaml.safe_load(content))
     except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecordError(f"is no energy profile ({error})", where=name_or_path) from error
+        raise RecordError(f"is no energy profile ({error})", where=where) from error
     return Profile(p.name, p.description, p.technology, p.prices, p.not_priced, hashlib.sha256(content).hexdigest())
 
 

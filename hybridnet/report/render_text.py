@@ -35,11 +35,16 @@ def render_document(document: Document) -> str:
     return "\n\n".join(_section(part) for part in document.sections) + "\n"
 
 
+def printable(text: str) -> str:
+    """Without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+
+
 def _section(part: Section) -> str:
     title = part.title + (f" ({part.basis})" if part.basis else "")
     bullets = [f"  - {line}" for line in part.lines] if part.title == "Notes" else list(part.lines)
     drawn = [] if part.table is None else [_table(part.table)]
-    return "\n".join(line for line in (title, *bullets, *drawn, *part.notes) if line)
+    return printable("\n".join(line for line in (title, *bullets, *drawn, *part.notes) if line))
 
 
 def _table(data: Table) -> str:

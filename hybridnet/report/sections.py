@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybridnet.report.advice import advice
-from hybridnet.report.data import Energy, Latency, Ops, Parity, PartitionRow, Pipeline, RunRecord, Span
+from hybridnet.report.data import Energy, Latency, Ops, Parity, PartitionRow, Pipeline, RunRecord, Span, VideoRow
 from hybridnet.report.document import Bar, Document, Section, Table
 from hybridnet.report.energy import TERMS
 from hybridnet.report.numbers import NONE, count, decibels, energy_cell, joules, shape_text, share, span
@@ -53,14 +53,14 @@ def headline(record: RunRecord) -> Section:
 def prediction(record: RunRecord) -> Section:
     """The best classes."""
     if record.prediction is None:
-        return Section("Prediction", lines=("No prediction: the bundle has no labels.",))
+        return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
     rows = tuple((f"{c.score:6.1%}", c.label) for c in record.prediction.top_k)
     return Section("Prediction", "softmax of the mean logits over views", table=Table(("score", "class"), rows, left=2))
 
 
 def partitions(record: RunRecord) -> Section:
     """What each half costs."""
-    rows = [_partition(row) for row in record.partitions]
+    rows = [_partition(row, record.video) for row in record.partitions]
     total = record.totals.energy_pj
     whole = "100.0 %" if total.reference > 0 else NONE
     rows.append(("total", "", "", "", f"{record.totals.latency_ms:.1f}", "", energy_cell(total), span(total), whole))
@@ -75,9 +75,10 @@ def partitions(record: RunRecord) -> Section:
 _BASES = "operations counted, ms measured on this host, energy modelled"
 
 
-def _partition(row: PartitionRow) -> tuple[str, ...]:
+def _partition(row: PartitionRow, video: VideoRow | None) -> tuple[str, ...]:
+    operations = _decoded(video) if row.ops is None and video is not None else _operations(row.ops)
     cells = ("not priced", NONE) if row.ops is None else (energy_cell(row.energy_pj), _range(row.energy_pj))
-    return (row.name, row.backend, *_times(row.latency_ms), _operations(row.ops), *cells, share(row.share))
+    return (row.name, row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
 
 
 def energy_terms(record: RunRecord) -> Section:
@@ -181,7 +182,10 @@ def bridge(record: RunRecord) -> Section:
         for r in record.layers
         if r.partition == "bridge"
     )
-    lines = ("Spiking half to ANN half alone; nothing goes back: the spiking half never waits for the ANN half.",)
+    lines = (
+        "Into the spiking half: a message for every analog value that is not 0. Out of it: what the ANN half reads."
+        " Nothing goes back from the ANN half, so that the spiking half never waits for it.",
+    )
     heading = ("tensor", "carries", "shape", "bytes", "energy*", "range")
     return Section("Bridge", "bytes counted, energy modelled", lines, Table(heading, rows, left=3))
 
@@ -201,11 +205,23 @@ def parity(record: RunRecord) -> Section:
     """How far the run is from the float model."""
     p = record.parity
     if p is None:
-        return Section("Parity", lines=("Not compared with the float model, or is the float model itself.",))
+        return Section(
+            "Parity and calibration", lines=("Not compared with the float model, or is the float model itself.",)
+        )
     sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
     same = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())
-    lines = (f"With {p.reference}: {parity_outcome(p)}", f"SQNR on the bridge: {sqnr}", f"Same spikes: {same}")
-    return Section("Parity", "measured", lines)
+    lines = (
+        f"With {p.reference}: {parity_outcome(p)}",
+        f"SQNR on the bridge: {sqnr}",
+        f"Same spikes: {same}",
+        f"Potentials that saturated at 24 bits: {_events(record.overflows)}",
+        f"Inputs that did not fit their message: {_events(record.clipped_inputs)}",
+    )
+    return Section("Parity and calibration", "measured on the views of this run", lines)
+
+
+def _events(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "none"
 
 
 def parity_outcome(parity: Parity) -> str:
@@ -277,6 +293,10 @@ def _source(record: RunRecord) -> str:
 
 def _times(latency: Latency | None) -> tuple[str, str, str]:
     return (NONE,) * 3 if latency is None else (f"{latency.p50:.1f}", f"{latency.p90:.1f}", f"{latency.total:.1f}")
+
+
+def _decoded(video: VideoRow) -> str:
+    return f"{video.decoded_frames} frames, {count(video.decoded_bits)}bit decoded"
 
 
 def _operations(ops: Ops | None) -> str:

@@ -33,7 +33,8 @@ def test_twelve_of_the_papers_thirteen_rows_reproduce() -> None:
 )
 def test_what_a_printed_number_may_stand_for(text: str, low: float, high: float) -> None:
     rounded = Printed(text).rounded
-    assert (rounded.low, rounded.high) == (pytest.approx(low), pytest.approx(high))
+    assert rounded.low == pytest.approx(low)
+    assert rounded.high == pytest.approx(high)
 
 
 def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,7 @@ fuzz: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_model.py
+	$(BIN)/python docs/make_prices.py
 
 # The shipped model and bundle, from nothing; about 15 minutes on 2 cores.
 assets: $(READY)

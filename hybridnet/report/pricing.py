@@ -50,6 +50,8 @@ def price_partitions(
             row = dataclasses.replace(row, ops=ops, energy_pj=energy, share=None)
         rows.append(row)
     total = sum((row.energy_pj for row in rows if row.energy_pj), NO_ENERGY)
+    missing = {name for row in rows if row.ops for name in unpriced(row.ops, prices.of(row.name))}
+    total = dataclasses.replace(total, missing=tuple(sorted(missing)))
     shared = tuple(
         dataclasses.replace(row, share=row.energy_pj.reference / total.reference)
         if row.energy_pj is not None and total.reference > 0
@@ -82,7 +84,8 @@ PRICING_NOTES = ("energy excludes ", "energy mixes ", "energy prices ")
 def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ...]:
     """One line per term that a profile leaves out, and per mismatch of what ran and what is priced."""
     profile, ann = prices.profile, prices.ann
-    notes = [f"energy excludes {term}: {why}" for term, why in profile.not_priced.items()]
+    where = "" if ann is None else " outside the ANN half"
+    notes = [f"energy excludes {term}{where}: {why}" for term, why in profile.not_priced.items()]
     if ann is not None:
         notes += [
             f"energy excludes {term} in the ANN half: {why}"

@@ -113,19 +113,19 @@ def spiking(record: RunRecord) -> Section:
             " per synapse and inference."
         )
         lines.append(
-            f"The rate at which spiking stops paying, against the same layers dense: {_break_even(c.break_even_rate)}"
-            f" by {record.profile.name}; against a dense int8 ANN: {_break_even(c.int8_break_even_rate)} (modelled,"
-            " arithmetic and membranes alone)."
+            f"The rate at which spiking stops paying, modelled from arithmetic and membranes alone: against the same"
+            f" layers dense, {_break_even(c.break_even_rate)} ({record.profile.name}); against a dense int8 ANN,"
+            f" {_break_even(c.int8_break_even_rate)}."
         )
     return Section("Does spiking pay?", "modelled", tuple(lines), Table(heading, rows), notes=(PAYING_BAND,))
 
 
 def _break_even(rate: float | None) -> str:
     if rate is None:
-        return "unknown, a price is missing,"
+        return "unknown, for want of a price"
     if rate == 0:
-        return "none, membranes alone cost more,"
-    return "above 100 %, it always pays," if rate > 1 else share(rate)
+        return "none, as membranes alone cost more"
+    return "above 100 %, it always pays" if rate > 1 else share(rate)
 
 
 def _against_dense(record: RunRecord) -> str:

@@ -1,6 +1,7 @@
 """Prices: cited, additive, and the same for a fresh run and a record read back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ import yaml
 from hybridnet.errors import RecordError
 from hybridnet.report.data import SCHEMA, Ops, RunRecord, read_records, to_json
 from hybridnet.report.energy import TERMS, load_profile, price, profile_names
+from hybridnet.report.prices_page import prices_page
 from hybridnet.report.pricing import load_prices, reprice
 from hybridnet.report.render_text import count, joules, render_layers, render_text
 
@@ -103,3 +105,39 @@ def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
 def test_numbers_read_well() -> None:
     assert [count(n) for n in (0, 999, 405504, 2_000_000)] == ["0", "999", "405.5 k", "2.0 M"]
     assert [joules(e) for e in (0.5, 1.5e6, 7.34e11)] == ["0.50 pJ", "1.50 µJ", "734.00 mJ"]
+
+
+def test_the_documented_prices_are_the_prices() -> None:
+    page = Path(__file__).parents[2] / "docs" / "prices.md"
+    assert page.read_text(encoding="utf-8") == prices_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"prices": {"mac": {"source": " "}}}, "source"),
+        ({"prices": {"mac": {"grade": "guessed"}}}, "grade"),
+        ({"prices": {"mac": {"low": 5.0}}}, "ascending"),
+        ({"prices": {"mac": {"high": float("inf")}}}, "ascending"),
+        ({"prices": {"mac": {"unit": "nJ per MAC"}}}, "unit"),
+        ({"prices": {"banana": {}}}, "required"),
+        ({"not_priced": {"mac": "twice"}}, "each term once"),
+        ({"not_priced": {"function": " "}}, "reason"),
+        ({"not_priced": {"function": None}}, "function"),
+    ],
+)
+def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+    import hybridnet.report.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    for part, entries in change.items():
+        for term, value in entries.items():
+            if isinstance(value, dict):
+                content[part].setdefault(term, {}).update(value)
+            elif value is None:
+                del content[part][term]
+            else:
+                content[part][term] = value
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RecordError, match=match):
+        load_profile(str(tmp_path / "mine.yaml"))

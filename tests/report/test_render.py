@@ -14,6 +14,8 @@ from hybridnet.cli import main
 from hybridnet.cli.report import FILES, drawn, rendered
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import RecordError
+from hybridnet.evaluation.run import Evaluated, EvaluationRecord
+from hybridnet.evaluation.summary import SCHEMA, Distribution, Summary
 from hybridnet.report.accuracy import accuracy_plot, read_evaluations
 from hybridnet.report.changes import compare, compare_document
 from hybridnet.report.data import NO_ENERGY, LayerRow, Ops, RunRecord, to_json
@@ -246,16 +248,18 @@ def test_simulate_writes_every_format(bundle: Bundle, clip: Path, tmp_path: Path
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(FILES.values())
 
 
-def evaluation(path: Path, energy: dict[str, float] | None, top1: float = 0.5) -> Path:
-    summary = {"top1": top1, "energy_pj": energy}
-    one = {"model": f"runs/{path.stem}", "data": "motion 1", "summary": summary}
-    path.write_text(json.dumps({"schema": "hybridnet.evaluation/1", "evaluated": [one]}))
+def evaluation(path: Path, energy: Distribution | None, top1: float = 0.5) -> Path:
+    """As `hybridnet evaluate` writes it."""
+    summary = Summary(4, top1, 1.0, ((2, 0), (2, 0)), (), energy, None, {})
+    one = Evaluated(f"runs/{path.stem}", "00", "motion 1", "test", 8, ("emulator", "onnxruntime"), summary, ())
+    record = EvaluationRecord(SCHEMA, "hybridnet evaluate", "now", {}, "local", 1, (one,), None)
+    path.write_text(json.dumps(dataclasses.asdict(record)))
     return path
 
 
 def test_accuracy_against_energy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [
-        evaluation(tmp_path / f"{name}.json", {"p5": e / 2, "p50": e, "p95": e * 2}, top1)
+        evaluation(tmp_path / f"{name}.json", Distribution(e, e / 4, e / 2, e, e * 2, e * 3), top1)
         for name, e, top1 in (("small", 3e9, 0.6), ("<b>large", 7e11, 0.9))
     ]
     assert main(["report", *map(str, files), "--plot", "-o", str(tmp_path / "plot.svg")]) == 0

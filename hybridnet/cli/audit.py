@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 
@@ -20,18 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Derive the table again and print what does not come out."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, write_out
     from hybridnet.cli.report import drawn
-    from hybridnet.files import write_text
     from hybridnet.report.audit import audit, audit_document, read_table
     from hybridnet.report.energy import load_profile
 
     profile = load_profile(args.profile)
     verdicts = audit(read_table(args.table), profile)
     text = drawn([audit_document(Path(args.table).stem, verdicts, profile)], args.format)
-    if args.out is None:
-        sys.stdout.write(text)
-    else:
-        write_text(args.out, text)
+    write_out(text, args.out)
     failed = args.fail_on == "audit" and not all(v.reproduces for v in verdicts)
     return EXIT_CHECK_FAILED if failed else 0

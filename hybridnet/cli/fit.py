@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +31,12 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from hybridnet.cli.console import EXIT_CHECK_FAILED
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, write_out
     from hybridnet.cli.report import drawn
     from hybridnet.deploy.chip import load_chip
     from hybridnet.deploy.fit import fit, layer_plans
     from hybridnet.deploy.fit_advice import advise
     from hybridnet.errors import ConfigError
-    from hybridnet.files import write_text
     from hybridnet.simulation import load
 
     if args.chips < 1:
@@ -51,10 +49,7 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps(plain | {"advice": [dataclasses.asdict(a) for a in advice]}, indent=1) + "\n"
     else:
         text = drawn([fit_document(bundle.manifest.model.name, report, advice, chip)], args.format)
-    if args.out is None:
-        sys.stdout.write(text)
-    else:
-        write_text(args.out, text)
+    write_out(text, args.out)
     return EXIT_CHECK_FAILED if args.fail_on == "fit" and report.broken else 0
 
 

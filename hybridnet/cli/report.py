@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the records, price them again if asked, render them."""
+    from hybridnet.cli.console import write_out
     from hybridnet.errors import ConfigError
-    from hybridnet.files import write_text
 
     if args.ann_profile is not None and args.profile is None:
         raise ConfigError("ann-profile", args.ann_profile, "with --profile, which prices the rest")
@@ -50,10 +49,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError("records", len(args.records), "one, or two to compare; any number with --plot")
         groups = [_read(path, args.profile, args.ann_profile) for path in args.records]
         text = rendered(groups[0], args.format) if len(groups) == 1 else _compared(groups, args)
-    if args.out is None:
-        sys.stdout.write(text)
-    else:
-        write_text(args.out, text)
+    write_out(text, args.out)
     return 0
 
 

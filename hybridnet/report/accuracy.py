@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hybridnet.errors import RecordError
+from hybridnet.report.data import read_json
 from hybridnet.report.svg import scatter
 
 SCHEMA = "hybridnet.evaluation/1"
@@ -42,17 +42,9 @@ def read_evaluations(path: Path) -> list[Point]:
     Raises:
         RecordError: If it is missing, foreign or damaged, or has no energy: a checkpoint has none, a bundle has.
     """
+    items = read_json(path, SCHEMA, REMEDY)
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=path, remedy=REMEDY) from error
-    except ValueError as error:
-        raise RecordError("is not JSON", where=path, remedy=REMEDY) from error
-    schema = content.get("schema") if isinstance(content, dict) else None
-    if schema != SCHEMA:
-        raise RecordError(f"has schema {schema!r}, this version reads {SCHEMA!r}", where=path, remedy=REMEDY)
-    try:
-        return [_point(each, path) for each in content["evaluated"]]
+        return [_point(each, path) for item in items for each in item["evaluated"]]
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged ({error!r})", where=path, remedy=REMEDY) from error
 

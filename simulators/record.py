@@ -28,18 +28,16 @@ from hybridnet.report.data import (
     FitRow,
     LayerRow,
     ModelRow,
-    Ops,
     Parity,
     PartitionRow,
-    Precision,
     Prediction,
     RunRecord,
-    Span,
     VideoRow,
 )
 from hybridnet.report.latency import chip_time, summarise, timing
 from hybridnet.report.onnx_counts import GraphCount
 from hybridnet.report.pricing import Prices, price_layers, price_partitions, pricing_notes
+from hybridnet.report.quantities import Ops, Precision, Span
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnx_session import Runtime

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def rendered(records: Sequence[RunRecord], kind: str) -> str:
     """Records in one of FILES."""
-    from hybridnet.report.data import to_json
+    from hybridnet.report.record_file import to_json
     from hybridnet.report.render_csv import render_csv
     from hybridnet.report.sections import run_document
 
@@ -79,8 +79,8 @@ def drawn(documents: Sequence[Document], kind: str) -> str:
 
 
 def _read(path: Path, profile: str | None, ann_profile: str | None) -> list[RunRecord]:
-    from hybridnet.report.data import read_records
     from hybridnet.report.pricing import load_prices, reprice
+    from hybridnet.report.record_file import read_records
 
     records = read_records(path)
     if profile is None:

@@ -45,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", type=Path, metavar="DIR", help="write record.json, report.txt, .md, .csv and .html into this folder"
     )
     parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write what the model returns for each view")
-    parser.add_argument("--fail-on", choices=["parity"],
-                        help="exit 3 if the class differs from that of the float model")  # fmt: skip
+    parser.add_argument("--fail-on", choices=["fit", "parity"],
+                        help="exit 3 if the class differs from that of the float model, or if the spiking half is too"
+                             " large for one Loihi 2 by our estimate")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.errors import ConfigError
     from hybridnet.files import write_text
-    from hybridnet.report.data import to_json
+    from hybridnet.report.record_file import to_json
     from hybridnet.report.render_text import render_text
     from hybridnet.simulation import Simulator
     from hybridnet.simulators.lava.options import LavaOptions
@@ -71,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     records = []
     if args.output is not None and len(args.sources) > 1:
         raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
-    if args.fail_on and (not args.parity or args.snn == "torch" or simulator.bundle.manifest.labels is None):
+    if args.fail_on == "parity" and (
+        not args.parity or args.snn == "torch" or simulator.bundle.manifest.labels is None
+    ):
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
     for source in args.sources:
         with progress_on_stderr() as progress:
@@ -105,6 +108,9 @@ def run(args: argparse.Namespace) -> int:
         if different:
             say(f"hybridnet: parity failed: another class than the float model on {', '.join(different)}")
             return EXIT_CHECK_FAILED
+    if args.fail_on == "fit" and any(r.fit is None or r.fit.broken for r in records):
+        say("hybridnet: fit failed: `hybridnet fit` tells what is too large, and what would fit")
+        return EXIT_CHECK_FAILED
     return 0
 
 

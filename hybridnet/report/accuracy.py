@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridnet.errors import RecordError
-from hybridnet.report.data import read_json
+from hybridnet.report.record_file import read_json
 from hybridnet.report.svg import scatter
 
 SCHEMA = "hybridnet.evaluation/1"
@@ -45,6 +45,8 @@ def read_evaluations(path: Path) -> list[Point]:
     items = read_json(path, SCHEMA, REMEDY)
     try:
         return [_point(each, path) for item in items for each in item["evaluated"]]
+    except RecordError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged ({error!r})", where=path, remedy=REMEDY) from error
 

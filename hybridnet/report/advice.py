@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hybridnet.report.data import RunRecord, total_ops
+from hybridnet.report.data import RunRecord
 from hybridnet.report.energy import INT8_PROFILE, load_profile, price
 from hybridnet.report.numbers import joules, share
+from hybridnet.report.quantities import total_ops
 
 WORTH = 0.05
 """A gain below this share of the total is not worth a line."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from hybridnet.report.data import Alternative, LayerRow, Ops, Span, SpikingComparison, total_ops
+from hybridnet.report.data import Alternative, LayerRow, SpikingComparison
 from hybridnet.report.energy import INT8_PROFILE, Profile, load_profile, price
+from hybridnet.report.quantities import Ops, Span, total_ops
 
 EVENTS, DENSE, SKIPPING = "events (this run)", "dense: every input, as MACs", "ANN that skips zeros, as MACs"
 

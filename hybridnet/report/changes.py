@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hybridnet.report.data import Energy, RunRecord, Span
+from hybridnet.report.data import RunRecord
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import NONE
+from hybridnet.report.quantities import Energy, Span
 from hybridnet.report.render_csv import to_csv as cells_to_csv
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hybridnet.kernels import kernel
 from hybridnet.partition.program import DECAY_ONE, ConvGeometry, ConvLIFLayer, FixedConvLIF
-from hybridnet.report.data import Ops
+from hybridnet.report.quantities import Ops
 
 Array = npt.NDArray[Any]
 

@@ -18,7 +18,8 @@ import yaml
 
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.plain import from_dict
-from hybridnet.report.data import Energy, Ops, ProfileRow, Span
+from hybridnet.report.data import ProfileRow
+from hybridnet.report.quantities import Energy, Ops, Span
 
 DEFAULT_PROFILE = "horowitz45"
 INT8_PROFILE = "horowitz45-int8"

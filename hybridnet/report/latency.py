@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.report.data import ChipTime, Latency, PartitionRow, Pipeline, Span, Timing
+from hybridnet.report.data import ChipTime, Latency, PartitionRow, Pipeline, Timing
+from hybridnet.report.quantities import Span
 
 HOST, WITH_CHIP = "simulated from the times measured on this host", "simulated; the spiking half at modelled chip time"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridnet.report.data import Energy, Span
+from hybridnet.report.quantities import Energy, Span
 
 NONE = "–"
 """Stands where there is no number."""
@@ -53,3 +53,8 @@ def decibels(value: float | None) -> str:
 def shape_text(shape: tuple[int, ...]) -> str:
     """C×H×W."""
     return "×".join(map(str, shape))
+
+
+def range_text(energy: Energy | Span | None) -> str:
+    """Its range, if there is one."""
+    return NONE if energy is None else span(energy)

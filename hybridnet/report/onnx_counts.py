@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 
 from hybridnet.errors import BundleError
-from hybridnet.report.data import Ops, Precision
 from hybridnet.report.onnx_operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
 from hybridnet.report.onnx_shapes import BYTES, GraphView, view_graph
+from hybridnet.report.quantities import Ops, Precision
 
 
 @dataclass(frozen=True)

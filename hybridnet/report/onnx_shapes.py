@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnx
 
-from hybridnet.report.data import Precision
+from hybridnet.report.quantities import Precision
 
 Shape = tuple[int, ...]
 

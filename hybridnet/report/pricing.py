@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from hybridnet.report.alternatives import compare_spiking
-from hybridnet.report.data import NO_ENERGY, Energy, LayerRow, Ops, PartitionRow, RunRecord, Totals, total_ops
+from hybridnet.report.data import LayerRow, PartitionRow, RunRecord, Totals
 from hybridnet.report.energy import Profile, load_profile, price, unpriced
+from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 
 PRICED = ("snn", "bridge", "ann")
 

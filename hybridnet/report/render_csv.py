@@ -7,7 +7,8 @@ import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 
-from hybridnet.report.data import Ops, RunRecord
+from hybridnet.report.data import RunRecord
+from hybridnet.report.quantities import Ops
 
 LAYER_COLUMNS = ("run", "partition", "layer", "kind", "input", "shape", "width", "synapses")
 OPS_COLUMNS = tuple(field.name for field in dataclasses.fields(Ops))

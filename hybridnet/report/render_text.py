@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybridnet.report import sections
+from hybridnet.report import sections, sections_energy, sections_run
 from hybridnet.report.data import RunRecord
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import count, decibels, joules, span
@@ -18,8 +18,8 @@ def render_text(record: RunRecord) -> str:
         sections.headline(record),
         sections.prediction(record),
         sections.partitions(record),
-        sections.spiking(record),
-        sections.parity(record),
+        sections_energy.spiking(record),
+        sections_run.parity(record),
         sections.notes(record),
     )
     return "\n\n".join(_section(part) for part in parts) + "\n"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from hybridnet.report.advice import advice
-from hybridnet.report.data import Energy, Latency, Ops, Parity, PartitionRow, Pipeline, RunRecord, Span, VideoRow
-from hybridnet.report.document import Bar, Document, Section, Table
+from hybridnet.report.data import Latency, PartitionRow, RunRecord, VideoRow
+from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.energy import TERMS
-from hybridnet.report.numbers import NONE, count, decibels, energy_cell, joules, shape_text, share, span
-
-PAYING_BAND = (
-    "Published bands: spiking pays below 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE"
-    " TETCI 7(3)), below a rate of 6.4 % for 5 to 10 steps (Yan et al., arXiv 2409.08290)."
-)
+from hybridnet.report.numbers import NONE, count, energy_cell, range_text, shape_text, share, span
+from hybridnet.report.quantities import Ops
+from hybridnet.report.sections_energy import energy_terms, profiles_text, spiking
+from hybridnet.report.sections_run import bridge, fit, latency, parity
 
 
 def run_document(record: RunRecord) -> Document:
@@ -43,7 +41,7 @@ def headline(record: RunRecord) -> Section:
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
         "No prediction: the bundle has no labels" if best is None else f"Predicts {best.label}, score {best.score:.1%}",
-        f"Energy {_lower(total)}{joules(total.reference)} ({span(total)}), modelled with {_profiles(record)}: {shares}",
+        f"Energy {energy_cell(total)} ({span(total)}), modelled with {profiles_text(record)}: {shares}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
     )
     tip = advice(record)
@@ -66,7 +64,7 @@ def partitions(record: RunRecord) -> Section:
     rows.append(("total", "", "", "", f"{record.totals.latency_ms:.1f}", "", energy_cell(total), span(total), whole))
     heading = ("partition", "back-end", "p50 ms", "p90 ms", "total ms", "operations", "energy*", "range", "share")
     footer = (
-        f"* energy is modelled with profile {_profiles(record)}, not measured; operations are counted;",
+        f"* energy is modelled with profile {profiles_text(record)}, not measured; operations are counted;",
         "  ms are measured on this host (they say nothing of a neuromorphic chip), for all views together.",
     )
     return Section("Partitions", _BASES, table=Table(heading, tuple(rows), left=2), notes=footer)
@@ -77,158 +75,8 @@ _BASES = "operations counted, ms measured on this host, energy modelled"
 
 def _partition(row: PartitionRow, video: VideoRow | None) -> tuple[str, ...]:
     operations = _decoded(video) if row.ops is None and video is not None else _operations(row.ops)
-    cells = ("not priced", NONE) if row.ops is None else (energy_cell(row.energy_pj), _range(row.energy_pj))
+    cells = ("not priced", NONE) if row.ops is None else (energy_cell(row.energy_pj), range_text(row.energy_pj))
     return (row.name, row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
-
-
-def energy_terms(record: RunRecord) -> Section:
-    """Every term on the table, of all partitions."""
-    total = record.totals.energy_pj
-    rows, bars = [], []
-    for name, term in total.terms.items():
-        owners = [p.name for p in record.partitions if p.energy_pj and name in p.energy_pj.terms]
-        part = term.reference / total.reference if total.reference else None
-        cells = (joules(term.reference), _range(term), share(part))
-        rows.append((name, TERMS[name].meaning if name in TERMS else "", ", ".join(owners), *cells))
-        bars.append(Bar(name, term.low, term.reference, term.high, joules(term.reference)))
-    table = Table(("term", "what", "in", "energy*", "range", "share"), tuple(rows), left=3)
-    left_out = tuple(note for note in record.notes if note.startswith("energy "))
-    return Section("Energy by term", f"modelled with {_profiles(record)}", (), table, tuple(bars), left_out)
-
-
-def spiking(record: RunRecord) -> Section:
-    """The spiking half beside what would replace it."""
-    c = record.comparison
-    if c is None:
-        return Section("Does spiking pay?", lines=("There is no spiking layer.",))
-    rows = tuple((a.name, _reference(a.energy_pj), _reference(a.int8_energy_pj)) for a in c.alternatives)
-    heading = ("the spiking half's layers as", f"energy*, {record.profile.name}", "energy*, int8 at 45 nm")
-    lines = [_against_dense(record)]
-    if c.rate is None:
-        lines.append("Spikes feed no layer of it: every input is analog, and there is no break-even rate.")
-    else:
-        per_synapse = NONE if c.spikes_per_synapse is None else f"{c.spikes_per_synapse:.3f}"
-        lines.append(
-            f"Spike rate {share(c.rate, 2)} at the inputs of layers that spikes feed (counted), {per_synapse} spikes"
-            " per synapse and inference."
-        )
-        lines.append(
-            f"The rate at which spiking stops paying, modelled from arithmetic and membranes alone: against the same"
-            f" layers dense, {_break_even(c.break_even_rate)} ({record.profile.name}); against a dense int8 ANN,"
-            f" {_break_even(c.int8_break_even_rate)}."
-        )
-    return Section("Does spiking pay?", "modelled", tuple(lines), Table(heading, rows), notes=(PAYING_BAND,))
-
-
-def _break_even(rate: float | None) -> str:
-    if rate is None:
-        return "unknown, for want of a price"
-    if rate == 0:
-        return "none, as membranes alone cost more"
-    return "above 100 %, it always pays" if rate > 1 else share(rate)
-
-
-def _against_dense(record: RunRecord) -> str:
-    ways = record.comparison.alternatives if record.comparison else ()
-    if len(ways) < 2 or ways[0].energy_pj is None or ways[1].energy_pj is None or not ways[1].energy_pj.reference:
-        return f"Not priced against a dense run: {record.profile.name} has no price for an operation of it."
-    dense, events = ways[1].energy_pj.reference, ways[0].energy_pj.reference
-    return (
-        f"The spiking half run dense would cost {joules(dense)} (modelled);"
-        f" as events it costs {events / dense:.1%} of that."
-    )
-
-
-def latency(record: RunRecord) -> Section:
-    """Host times, modelled chip time, and what overlapping gives."""
-    rows = [
-        (row.name, row.backend, *(f"{v:.2f}" for v in (t.p50, t.p90, t.p99, t.total)), t.basis)
-        for row in record.partitions
-        if (t := row.latency_ms) is not None
-    ]
-    chip = record.timing.chip
-    if chip is not None:
-        low, mid, high = chip.view_ms.low, chip.view_ms.reference, chip.view_ms.high
-        rows.append(("snn", f"{_chip_name(record)}, {chip.steps} steps", f"{mid:.2f}", NONE, f"{high:.2f}", NONE,
-                     f"modelled, {low:.2f} to {high:.2f} ms a view"))  # fmt: skip
-    lines = [_pipeline(record.timing.pipeline)]
-    if record.timing.pipeline_with_chip is not None:
-        lines.append(_pipeline(record.timing.pipeline_with_chip))
-    heading = ("partition", "runs on", "p50 ms", "p90 ms", "p99 ms", "total ms", "basis")
-    source = () if chip is None else (f"Step time of the chip: {chip.source}",)
-    notes = ("p50, p90, p99 are over views, after warm-up.", *source)
-    bars = tuple(
-        Bar(f"{row.name}, a view", t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
-        for row in record.partitions
-        if (t := row.latency_ms) is not None
-    )
-    return Section(
-        "Latency", "measured on this host, per view", tuple(lines), Table(heading, tuple(rows), 2), bars, notes
-    )
-
-
-def _pipeline(p: Pipeline) -> str:
-    return (
-        f"{p.sequential_ms:.1f} ms one view after the other, {p.pipelined_ms:.1f} ms with all partitions at work at"
-        f" once ({p.views_per_second:.1f} views/s, limited by {p.bottleneck}); critical path of a view"
-        f" {p.first_view_ms:.1f} ms ({p.basis})."
-    )
-
-
-def bridge(record: RunRecord) -> Section:
-    """What crosses, each way."""
-    rows = tuple(
-        (r.name, r.kind, shape_text(r.shape), f"{count(r.ops.bytes)}B", energy_cell(r.energy_pj), _range(r.energy_pj))
-        for r in record.layers
-        if r.partition == "bridge"
-    )
-    lines = (
-        "Into the spiking half: a message for every analog value that is not 0. Out of it: what the ANN half reads."
-        " Nothing goes back from the ANN half, so that the spiking half never waits for it.",
-    )
-    heading = ("tensor", "carries", "shape", "bytes", "energy*", "range")
-    return Section("Bridge", "bytes counted, energy modelled", lines, Table(heading, rows, left=3))
-
-
-def fit(record: RunRecord) -> Section:
-    """Whether the spiking half fits a chip."""
-    if record.fit is None:
-        return Section("Chip", lines=("Not mapped.",))
-    f = record.fit
-    row = (f.chip, str(f.neurons), str(f.cores), str(f.cores_per_chip), str(f.chips), ", ".join(f.broken) or "none")
-    heading = ("chip", "neurons", "cores", "cores per chip", "chips", "rules broken on one chip")
-    lines = (f"Rules and advice: hybridnet fit {record.model.bundle} --chip {f.chip}",)
-    return Section("Chip", f.basis, lines, Table(heading, (row,)))
-
-
-def parity(record: RunRecord) -> Section:
-    """How far the run is from the float model."""
-    p = record.parity
-    if p is None:
-        return Section(
-            "Parity and calibration", lines=("Not compared with the float model, or is the float model itself.",)
-        )
-    sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
-    same = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())
-    lines = (
-        f"With {p.reference}: {parity_outcome(p)}",
-        f"SQNR on the bridge: {sqnr}",
-        f"Same spikes: {same}",
-        f"Potentials that saturated at 24 bits: {_events(record.overflows)}",
-        f"Inputs that did not fit their message: {_events(record.clipped_inputs)}",
-    )
-    return Section("Parity and calibration", "measured on the views of this run", lines)
-
-
-def _events(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "none"
-
-
-def parity_outcome(parity: Parity) -> str:
-    """Whether the class is the same, or how far the outputs are apart."""
-    if parity.top1_agrees is not None:
-        return f"top-1 {'the same' if parity.top1_agrees else 'DIFFERS'}"
-    return "SQNR of " + ", ".join(f"{name} {decibels(value)}" for name, value in parity.output_sqnr_db.items())
 
 
 def layers(record: RunRecord) -> Section:
@@ -310,27 +158,6 @@ def _operations(ops: Ops | None) -> str:
         (ops.bytes, "B"),
     )
     return " + ".join(f"{count(n)}{unit}" for n, unit in parts if n) or "0"
-
-
-def _range(energy: Energy | Span | None) -> str:
-    return NONE if energy is None else span(energy)
-
-
-def _reference(energy: Span | None) -> str:
-    return "no price" if energy is None else joules(energy.reference)
-
-
-def _lower(energy: Energy) -> str:
-    return "≥ " if energy.missing else ""
-
-
-def _profiles(record: RunRecord) -> str:
-    ann = record.ann_profile
-    return record.profile.name if ann is None else f"{record.profile.name} (ANN half: {ann.name}, MIXED TECHNOLOGIES)"
-
-
-def _chip_name(record: RunRecord) -> str:
-    return "chip" if record.fit is None else record.fit.chip
 
 
 def _fit_line(record: RunRecord) -> str:

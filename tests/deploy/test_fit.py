@@ -132,3 +132,16 @@ def test_the_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixtu
     content = json.loads((tmp_path / "fit.json").read_text())
     assert content["cores"] == sum(layer["cores"] for layer in content["layers"])
     assert main(["fit", str(bundle.path), "--chips", "0"]) == 1
+
+
+def test_a_requested_check(
+    bundle: Bundle, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = (["fit", str(bundle.path), "--fail-on", "fit"],
+                ["simulate", str(clip), "--bundle", str(bundle.path), "--no-parity", "--fail-on", "fit"])  # fmt: skip
+    assert [main(command) for command in commands] == [0, 0]
+    small = limited(cores=1)
+    monkeypatch.setattr("hybridnet.deploy.chip.load_chip", lambda _: small)
+    monkeypatch.setattr("hybridnet.simulators.record.load_chip", lambda _: small)
+    assert [main(command) for command in commands] == [3, 3]
+    assert "hybridnet fit" in capsys.readouterr().err

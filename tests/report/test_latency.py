@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridnet.report.data import RunRecord, Span
+from hybridnet.report.data import RunRecord
 from hybridnet.report.latency import chip_time, pipeline, summarise
+from hybridnet.report.quantities import Span
+from hybridnet.video.accumulate import _view
+from hybridnet.video.views import load_kernels
 
 TIMES = st.integers(1, 4).flatmap(
     lambda stages: st.lists(st.lists(st.floats(0.01, 100), min_size=stages, max_size=stages), min_size=1, max_size=7)
@@ -55,6 +58,12 @@ def test_chip_time_is_steps_and_layers() -> None:
     assert chip.steps == 13
     assert chip.view_ms == Span(1.3, 1.95, 2.6)
     assert chip.basis == "modelled"
+
+
+def test_the_readers_loops_are_compiled_before_a_view_is_timed() -> None:
+    """Their machine code takes the T + 1 pictures of a view at once: that of another T would be no use."""
+    load_kernels(5)
+    assert any("UniTuple" in str(signature) and ", 6)" in str(signature) for signature in _view.signatures)  # type: ignore[attr-defined]
 
 
 def test_a_record_holds_what_was_measured_and_what_was_modelled(record: RunRecord) -> None:

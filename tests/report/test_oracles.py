@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
 from hybridnet.report.counts import count_layer, leaks, synapses
-from hybridnet.report.data import Ops
+from hybridnet.report.quantities import Ops
 from hybridnet.simulation import simulate
 from hybridnet.simulators.emulator import Emulator
 from hybridnet.simulators.lava.compat import lava_is_installed

@@ -7,10 +7,12 @@ import pytest
 import yaml
 
 from hybridnet.errors import RecordError
-from hybridnet.report.data import SCHEMA, Ops, RunRecord, read_records, to_json
+from hybridnet.report.data import SCHEMA, RunRecord
 from hybridnet.report.energy import TERMS, load_profile, price, profile_names
 from hybridnet.report.prices_page import prices_page
 from hybridnet.report.pricing import load_prices, reprice
+from hybridnet.report.quantities import Ops
+from hybridnet.report.record_file import read_records, to_json
 from hybridnet.report.render_text import count, joules, render_layers, render_text
 
 

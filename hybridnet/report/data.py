@@ -12,6 +12,9 @@ from hybridnet.report.quantities import Energy, Ops, Precision, Span
 
 SCHEMA = "hybridnet.run/2"
 
+PARTITIONS = ("frontend", "snn", "bridge", "ann")
+"""Of every record, in this order."""
+
 
 @dataclass(frozen=True)
 class Latency:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.plain import from_dict
-from hybridnet.report.data import SCHEMA, RunRecord
+from hybridnet.report.data import PARTITIONS, SCHEMA, RunRecord
 
 
 def to_json(records: list[RunRecord]) -> str:
@@ -25,7 +26,8 @@ def read_json(path: Path, schema: str, remedy: str) -> list[dict[str, Any]]:
         RecordError: If the file is missing, is no JSON, or holds anything else.
     """
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content: Any = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=path, remedy=remedy) from error
     except (ValueError, RecursionError) as error:
@@ -38,6 +40,14 @@ def read_json(path: Path, schema: str, remedy: str) -> list[dict[str, Any]]:
     return items
 
 
+def _finite(text: str) -> float:
+    """No record of ours holds NaN or infinities, which JSON does not know either."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
 def read_records(path: Path) -> list[RunRecord]:
     """Read what `to_json` wrote.
 
@@ -47,6 +57,10 @@ def read_records(path: Path) -> list[RunRecord]:
     remedy = "Write one with `hybridnet simulate VIDEO --json FILE`"
     items = read_json(path, SCHEMA, remedy)
     try:
-        return [from_dict(RunRecord, item) for item in items]
+        records = [from_dict(RunRecord, item) for item in items]
     except ConfigError as error:
         raise RecordError(f"is damaged ({error})", where=path, remedy=remedy) from error
+    for record in records:
+        if tuple(row.name for row in record.partitions) != PARTITIONS:
+            raise RecordError(f"is damaged (partitions are not {', '.join(PARTITIONS)})", where=path, remedy=remedy)
+    return records

@@ -36,17 +36,18 @@ def bars(data: Sequence[Bar]) -> str:
 
 
 def scatter(points: Sequence[tuple[str, float, float, float, float]], x_label: str, y_label: str) -> str:
-    """Points (name, x, x low, x high, y) over a logarithmic x and a linear y in percent; a whole picture by itself."""
-    width, height, left, bottom, top, right = 720, 440, 64, 56, 24, 24
+    """Points (name, x, x low, x high, y) over a logarithmic x and a linear y in percent."""
+    width, height, left, bottom, top, right = 720, 440, 64, 56, 28, 40
     low = math.floor(math.log10(min(p[2] for p in points)))
     high = math.ceil(math.log10(max(p[3] for p in points)))
     high = max(high, low + 1)
+    floor = max(0, math.floor(min(p[4] for p in points) * 10) - 1) / 10
 
     def x_of(value: float) -> float:
         return left + (width - left - right) * (math.log10(value) - low) / (high - low)
 
     def y_of(value: float) -> float:
-        return top + (height - top - bottom) * (1 - value)
+        return top + (height - top - bottom) * (1 - value) / (1 - floor)
 
     parts = []
     for power in range(low, high + 1):
@@ -55,17 +56,18 @@ def scatter(points: Sequence[tuple[str, float, float, float, float]], x_label: s
         parts.append(
             f'<text class="tick" x="{x:.1f}" y="{height - bottom + 18}" text-anchor="middle">{_joules(power)}</text>'
         )
-    for tenth in range(0, 11, 2):
+    for tenth in range(round(floor * 10), 11):
         y = y_of(tenth / 10)
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{width - right}"/>')
         parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tenth * 10}</text>')
-    for i, (name, x, x_low, x_high, y) in enumerate(points):
+    for i, (name, x, x_low, x_high, y) in enumerate(sorted(points, key=lambda point: point[1])):
         px, py = x_of(x), y_of(y)
+        above = -8 if i % 2 else 20  # neighbours' names on different sides
         anchor, shift = ("end", -8) if px > width * 0.6 else ("start", 8)
         parts.append(f'<path class="error" d="M{x_of(x_low):.1f} {py:.1f}H{x_of(x_high):.1f}"/>')
         parts.append(f'<circle class="point p{i % 6}" cx="{px:.1f}" cy="{py:.1f}" r="5"/>')
         parts.append(
-            f'<text class="name" x="{px + shift:.1f}" y="{py - 8:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
+            f'<text class="name" x="{px + shift:.1f}" y="{py + above:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
         )
     middle = (height - bottom + top) / 2
     parts.append(

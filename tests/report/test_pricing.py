@@ -1,5 +1,6 @@
 """Prices: cited, additive, and the same for a fresh run and a record read back."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]x", '{"schema": "hybridnet.run/99"}', f'{{"schema": "{SCHEMA}"}}', "[3]"]
+    "content", ["", "{", "[]", "[]x", '{"schema": "hybridnet.run/99"}', f'{{"schema": "{SCHEMA}"}}', "[3]"]
 )
 def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
@@ -143,3 +144,17 @@ def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(RecordError, match=match):
         load_profile(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_record_with_what_is_no_number_is_refused(record: RunRecord, tmp_path: Path, number: str) -> None:
+    text = to_json([record]).replace(f'"latency_ms": {record.totals.latency_ms}', f'"latency_ms": {number}')
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RecordError, match="is not JSON"):
+        read_records(tmp_path / "run.json")
+
+
+def test_a_record_without_a_partition_is_refused(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(to_json([dataclasses.replace(record, partitions=record.partitions[1:])]))
+    with pytest.raises(RecordError, match="partitions"):
+        read_records(tmp_path / "run.json")

@@ -180,5 +180,10 @@ def unpriced(ops: Ops, profile: Profile) -> tuple[str, ...]:
     return tuple(
         name
         for name, reason in sorted(profile.not_priced.items())
-        if name in TERMS and name not in BESIDE and TERMS[name].amount(ops) and not reason.startswith("contained")
+        if name in TERMS and name not in BESIDE and TERMS[name].amount(ops) and not is_contained(reason)
     )
+
+
+def is_contained(reason: str) -> bool:
+    """Whether a term has no price because another one contains it."""
+    return reason.startswith("contained")

@@ -6,7 +6,7 @@ import dataclasses
 
 from hybridnet.report.alternatives import compare_spiking
 from hybridnet.report.data import LayerRow, PartitionRow, RunRecord, Totals
-from hybridnet.report.energy import Profile, load_profile, price, unpriced
+from hybridnet.report.energy import Profile, is_contained, load_profile, price, unpriced
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 
 PRICED = ("snn", "bridge", "ann")
@@ -86,10 +86,10 @@ def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ..
     """One line per term that a profile leaves out, and per mismatch of what ran and what is priced."""
     profile, ann = prices.profile, prices.ann
     where = "" if ann is None else " outside the ANN half"
-    notes = [f"energy excludes {term}{where}: {why}" for term, why in profile.not_priced.items()]
+    notes = [_left_out(term, why, where) for term, why in profile.not_priced.items()]
     if ann is not None:
         notes += [
-            f"energy excludes {term} in the ANN half: {why}"
+            _left_out(term, why, " in the ANN half")
             for term, why in ann.not_priced.items()
             if profile.not_priced.get(term) != why
         ]
@@ -102,6 +102,14 @@ def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ..
     if integers and "INT8" not in (ann or profile).technology:
         notes.append(f"energy prices {integers} int8 MACs of the ANN half as those of {(ann or profile).name}")
     return tuple(notes)
+
+
+def _left_out(term: str, why: str, where: str) -> str:
+    return (
+        f"energy prices {term}{where} elsewhere: {why}"
+        if is_contained(why)
+        else f"energy excludes {term}{where}: {why}"
+    )
 
 
 def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:

@@ -63,10 +63,12 @@ def partitions(record: RunRecord) -> Section:
     whole = "100.0 %" if total.reference > 0 else NONE
     rows.append(("total", "", "", "", f"{record.totals.latency_ms:.1f}", "", energy_cell(total), span(total), whole))
     heading = ("partition", "back-end", "p50 ms", "p90 ms", "total ms", "operations", "energy*", "range", "share")
-    footer = (
+    footer: tuple[str, ...] = (
         f"* energy is modelled with profile {profiles_text(record)}, not measured; operations are counted;",
         "  ms are measured on this host (they say nothing of a neuromorphic chip), for all views together.",
     )
+    if total.missing:
+        footer += (f"≥ a lower bound: no price for {', '.join(total.missing)}; shares are of what has one.",)
     return Section("Partitions", _BASES, table=Table(heading, tuple(rows), left=2), notes=footer)
 
 

@@ -36,19 +36,21 @@ def render_document(document: Document) -> str:
 
 
 def printable(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+    """Without line breaks and control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _section(part: Section) -> str:
     title = part.title + (f" ({part.basis})" if part.basis else "")
     bullets = [f"  - {line}" for line in part.lines] if part.title == "Notes" else list(part.lines)
     drawn = [] if part.table is None else [_table(part.table)]
-    return printable("\n".join(line for line in (title, *bullets, *drawn, *part.notes) if line))
+    words = [printable(line) for line in (title, *bullets)]
+    return "\n".join(line for line in (*words, *drawn, *map(printable, part.notes)) if line)
 
 
 def _table(data: Table) -> str:
-    return table(data.heading, data.rows, data.left) if data.rows else "none"
+    rows = [[printable(cell) for cell in row] for row in data.rows]
+    return table(data.heading, rows, data.left) if rows else "none"
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:

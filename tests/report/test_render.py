@@ -28,7 +28,7 @@ from hybridnet.report.render_text import render_document
 from hybridnet.report.sections import GLOSSARY, run_document
 from hybridnet.simulation import simulate
 
-HOSTILE = "<script>alert('x')</script> | =1+1 \"&amp; [a](javascript:b) \x1b[31m"
+HOSTILE = "<script>alert('x')</script> | =1+1 \"&amp; [a](javascript:b) \x1b[31m\nEnergy 0 J"
 VOID = {"meta", "br", "rect", "path", "circle"}
 
 
@@ -113,7 +113,9 @@ def test_a_hostile_record_is_text_in_markdown_and_csv(hostile: RunRecord) -> Non
 
 
 def test_a_hostile_record_cannot_drive_a_terminal(hostile: RunRecord) -> None:
-    assert "\x1b" not in rendered([hostile], "text")
+    text = rendered([hostile], "text")
+    assert "\x1b" not in text
+    assert not any(line.startswith("Energy 0 J") for line in text.splitlines())
 
 
 def test_csv_sums_to_the_totals(record: RunRecord) -> None:

@@ -224,7 +224,7 @@ def test_an_int8_graph_counts_what_the_float_graph_counts(form: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_macs_of_base_equal_torchs_and_the_papers_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_macs_of_base_equal_torchs_and_the_papers_budget(tmp_path: Path) -> None:
     from hybridnet.deploy.onnx_export import export_ann
 
     config = load_experiment("base").model
@@ -235,6 +235,10 @@ def test_macs_of_base_equal_torchs_and_the_papers_budget(tmp_path: Path, monkeyp
     export_ann(split, values, tmp_path / "ann.onnx")
     graph = count_graph(tmp_path / "ann.onnx")
     one = [values[name][:1] for name in split.ann_inputs]
-    assert graph.macs == torch_macs(lambda: split.ann(*one), monkeypatch) == measure(config).ann_macs
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        split.ann(*one)
+    # The cut half holds torch's fused attention, which its counter does not see on the CPU.
+    attention = config.depth * 2 * (3 * 14 * 14) ** 2 * config.width
+    assert graph.macs == counter.get_total_flops() // 2 + attention == measure(config).ann_macs
     assert 0.15e12 <= 8 * graph.macs <= 0.16e12
     assert graph.uncounted == {}

@@ -25,6 +25,7 @@ from hybridnet.report.data import ArraysRow, RunRecord, VideoRow
 from hybridnet.report.energy import DEFAULT_PROFILE
 from hybridnet.report.onnx_counts import count_graph
 from hybridnet.report.pricing import load_prices
+from hybridnet.simulators.ann import OnnxRuntimeBackend
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
 from hybridnet.simulators.lava.options import LavaOptions
@@ -149,7 +150,8 @@ class Simulator:
         self._runtime = runtime
         self._reference = TorchBackend(self.bundle.program)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
-        self._graph = count_graph(self.bundle.ann_path)
+        runs = self._ann.path if isinstance(self._ann, OnnxRuntimeBackend) else self.bundle.ann_path
+        self._graph = count_graph(runs)
 
     def run(
         self,

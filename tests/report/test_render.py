@@ -296,3 +296,13 @@ def test_an_evaluation_of_a_checkpoint_has_no_energy(tmp_path: Path) -> None:
 def test_no_energy_is_nothing() -> None:
     assert price(Ops(), load_profile("horowitz45")) == NO_ENERGY
     assert price(Ops(functions=3), load_profile("horowitz45")) is None
+
+
+def test_an_int8_ann_half_priced_as_float_is_flagged(record: RunRecord) -> None:
+    rows = tuple(dataclasses.replace(r, precision="int8") if r.partition == "ann" else r for r in record.layers)
+    integers = dataclasses.replace(record, layers=rows)
+    as_float = reprice(integers, load_prices("horowitz45", None))
+    assert any(note.startswith("energy prices") and "int8 MACs" in note for note in as_float.notes)
+    assert "int8 ANN half" not in run_document(as_float).sections[0].lines[-1]
+    as_int8 = reprice(integers, load_prices("horowitz45-int8", None))
+    assert not any("int8 MACs" in note for note in as_int8.notes)

@@ -12,7 +12,7 @@ VIDEO ?=
 LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # Libraries whose neurons the partitioner knows, for the tests that compare with them; without what they ask for and do
 # not import here (torchvision and torchaudio for another torch, tensorboard, …).
-TEST_PEERS := spikingjelly==2.0.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
+TEST_PEERS := spikingjelly==2.0.0 neurobench==2.3.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
 .PHONY: setup demo test test-all test-lava-stock lint typecheck bench ablations docs fuzz assets clean
 
@@ -64,6 +64,7 @@ fuzz: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_model.py
+	$(BIN)/python docs/make_prices.py
 
 # The shipped model and bundle, from nothing; about 15 minutes on 2 cores.
 assets: $(READY)

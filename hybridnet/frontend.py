@@ -16,7 +16,7 @@ from hybridnet.errors import VideoError
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import VideoRow
 from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
-from hybridnet.video.stream import VIDEO_SUFFIXES
+from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
 from hybridnet.video.views import load_kernels
 
 
@@ -56,7 +56,7 @@ def read_clip(
     Raises:
         VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
     """
-    load_kernels()
+    load_kernels(preprocess.steps)
     started = time.perf_counter()
     progress("reading", 0, views)
     with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
@@ -69,7 +69,7 @@ def read_clip(
             view_ms.append((time.perf_counter() - mark) * 1e3)
             mark = time.perf_counter()
             progress("reading", len(prepared), min(views, clip.gop_count))
-        return ClipInputs(_row(clip.info, prepared), stack_views(prepared), np.array(view_ms), open_ms)
+        return ClipInputs(_row(clip.info, prepared, clip.tally), stack_views(prepared), np.array(view_ms), open_ms)
 
 
 def find_videos(path: Path) -> list[Path]:
@@ -87,7 +87,7 @@ def find_videos(path: Path) -> list[Path]:
     return found
 
 
-def _row(info: VideoInfo, views: list[ViewTensors]) -> VideoRow:
+def _row(info: VideoInfo, views: list[ViewTensors], tally: Tally) -> VideoRow:
     return VideoRow(
         # File names need not be UTF-8; a record must be.
         path=str(info.path).encode("utf-8", "backslashreplace").decode(),
@@ -102,4 +102,6 @@ def _row(info: VideoInfo, views: list[ViewTensors]) -> VideoRow:
         corrupt_frames=info.corrupt_frames,
         saturated_motion=float(np.mean([v.saturated_motion for v in views])),
         saturated_residual=float(np.mean([v.saturated_residual for v in views])),
+        decoded_frames=tally.packets,
+        decoded_bits=8 * tally.bytes,
     )

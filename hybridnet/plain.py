@@ -49,7 +49,7 @@ def _convert(hint: Any, value: object, where: str) -> object:
         return {key: _convert(get_args(hint)[1], v, f"{where}.{key}") for key, v in value.items()}
     if origin is Literal and value in get_args(hint):
         return value
-    if origin is types.UnionType:  # only ever `X | None`
+    if origin in (types.UnionType, typing.Union):  # only ever `X | None`; that of a Literal is the older kind
         return None if value is None else _convert(get_args(hint)[0], value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

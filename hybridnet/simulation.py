@@ -22,8 +22,10 @@ from hybridnet.inputs import checked
 from hybridnet.outputs import LOGITS
 from hybridnet.progress import Progress, silent
 from hybridnet.report.data import ArraysRow, RunRecord, VideoRow
-from hybridnet.report.energy import DEFAULT_PROFILE, load_profile
+from hybridnet.report.energy import DEFAULT_PROFILE
 from hybridnet.report.onnx_counts import count_graph
+from hybridnet.report.pricing import load_prices
+from hybridnet.simulators.ann import OnnxRuntimeBackend
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
 from hybridnet.simulators.lava.options import LavaOptions
@@ -55,6 +57,7 @@ class RunOptions(TypedDict, total=False):
     views: int | None
     transcode: TranscodePolicy
     profile: str
+    ann_profile: str | None
     top_k: int
     parity: bool
     command: str
@@ -147,7 +150,8 @@ class Simulator:
         self._runtime = runtime
         self._reference = TorchBackend(self.bundle.program)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
-        self._graph = count_graph(self.bundle.ann_path)
+        runs = self._ann.path if isinstance(self._ann, OnnxRuntimeBackend) else self.bundle.ann_path
+        self._graph = count_graph(runs)
 
     def run(
         self,
@@ -156,6 +160,7 @@ class Simulator:
         views: int | None = None,
         transcode: TranscodePolicy = "auto",
         profile: str = DEFAULT_PROFILE,
+        ann_profile: str | None = None,
         top_k: int = 5,
         parity: bool = True,
         command: str = "hybridnet.simulate",
@@ -169,6 +174,7 @@ class Simulator:
                 N views are run.
             transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
             profile: Energy profile, by name or path.
+            ann_profile: Another one of the ANN half; the record says that technologies are mixed.
             top_k: Classes listed in the record.
             parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
                 when this run is the float one.
@@ -180,7 +186,7 @@ class Simulator:
         """
         if not top_k > 0:
             raise ConfigError("top_k", top_k, "greater than 0")
-        prices = load_profile(profile)
+        prices = load_prices(profile, ann_profile)
         read = self._read(source, views, transcode, progress)
         run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
         compared = parity and self._snn.name != self._reference.name
@@ -198,7 +204,7 @@ class Simulator:
             graph=self._graph,
             reference=run_hybrid(self._reference, self._bridge, self._ann, read.inputs) if compared else None,
             top_k=top_k,
-            profile=prices,
+            prices=prices,
         )
         return Simulation(record, run)
 

@@ -28,6 +28,7 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, path: Path, runtime: Runtime = ANY_CPU) -> None:
+        self.path = path
         self.session = open_session(path, runtime)
         self.input_names = [node.name for node in self.session.get_inputs()]
         self.output_names = [node.name for node in self.session.get_outputs()]

@@ -13,28 +13,31 @@ import numpy.typing as npt
 
 from hybridnet.calibration.compare import spike_agreement, sqnr_db
 from hybridnet.deploy.bundle import CHECKPOINT, Bundle
+from hybridnet.deploy.chip import load_chip
+from hybridnet.deploy.fit import fit, layer_plans
 from hybridnet.outputs import LOGITS
 from hybridnet.partition.bridge import BridgeKind
-from hybridnet.partition.program import FixedProgram, FloatProgram
-from hybridnet.report.counts import count_layer
+from hybridnet.partition.program import FixedConvLIF, FixedProgram, FloatProgram
+from hybridnet.report.alternatives import compare_spiking
+from hybridnet.report.counts import count_layer, events, synapses, word_sizes
 from hybridnet.report.data import (
     SCHEMA,
     ArraysRow,
+    ChipTime,
     ClassScore,
+    FitRow,
     LayerRow,
     ModelRow,
-    Ops,
     Parity,
     PartitionRow,
     Prediction,
-    ProfileRow,
     RunRecord,
     VideoRow,
 )
-from hybridnet.report.energy import Profile
-from hybridnet.report.latency import summarise
+from hybridnet.report.latency import chip_time, summarise, timing
 from hybridnet.report.onnx_counts import GraphCount
-from hybridnet.report.pricing import not_priced_notes, price_layers, price_partitions
+from hybridnet.report.pricing import Prices, price_layers, price_partitions, pricing_notes
+from hybridnet.report.quantities import Ops, Precision, Span
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnx_session import Runtime
@@ -44,6 +47,15 @@ VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lav
 
 CROSSING: dict[BridgeKind, str] = {"potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
 """How reports call what crosses the bridge."""
+
+ENTERING = "x[t] ≠ 0"
+"""And what goes into the spiking half."""
+
+CHIP = "loihi2"
+"""Whose estimates a record holds."""
+
+STATIC = "static power"
+"""Name of the row that stands for the time of the chips."""
 
 
 def build_record(
@@ -61,7 +73,7 @@ def build_record(
     graph: GraphCount,
     reference: HybridRun | None,
     top_k: int,
-    profile: Profile,
+    prices: Prices,
 ) -> RunRecord:
     """Assemble the record of one video, or of one set of arrays; the other of the two is None.
 
@@ -74,9 +86,15 @@ def build_record(
         top_k: How many classes to list.
     """
     views = len(run.ann_ms)
-    layers = price_layers(
-        (*snn_rows(program, run.spiking), *bridge_rows(bundle, run), *ann_rows(graph, views)), profile
+    on_chip, fitted = chip_estimates(bundle)
+    counted = (
+        *snn_rows(program, run.spiking),
+        static_row(on_chip, fitted, views),
+        *input_rows(program, run.spiking),
+        *bridge_rows(bundle, run),
+        *ann_rows(graph, views),
     )
+    layers = price_layers(counted, prices)
     measured = {"frontend": frontend_ms, "snn": run.spiking.latency_ms, "bridge": run.bridge_ms, "ann": run.ann_ms}
     names = {"frontend": "none" if video is None else "pyav", "snn": backends[0], "bridge": "host", "ann": backends[1]}
     rows = tuple(
@@ -91,7 +109,7 @@ def build_record(
         )
         for name, times in measured.items()
     )
-    partitions, totals = price_partitions(rows, layers, profile)
+    partitions, totals = price_partitions(rows, layers, prices)
     return RunRecord(
         schema=SCHEMA,
         command=command,
@@ -104,11 +122,15 @@ def build_record(
         partitions=partitions,
         layers=layers,
         totals=totals,
+        comparison=compare_spiking(layers, views, prices.profile),
+        timing=timing(partitions, on_chip),
+        fit=fitted,
         parity=None if reference is None else compare(run, reference),
         overflows=dict(run.spiking.overflows),
         clipped_inputs=dict(run.spiking.clipped_inputs),
-        profile=ProfileRow(profile.name, profile.sha256),
-        notes=(*source_notes(video), *run_notes(bundle, run.spiking, graph), *not_priced_notes(profile)),
+        profile=prices.profile.row,
+        ann_profile=None if prices.ann is None else prices.ann.row,
+        notes=(*source_notes(video), *run_notes(bundle, run.spiking, graph), *pricing_notes(prices, layers)),
     )
 
 
@@ -121,8 +143,33 @@ def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Ite
             ops = count_layer(layer, inputs, spikes)
             rate = ops.spikes / ops.neuron_updates
             shape = layer.geometry.output_shape
-            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, ops, rate, None)
+            width: Precision = "int8" if isinstance(layer, FixedConvLIF) else "fp32"
+            joined = synapses(layer.geometry)
+            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, width, ops, rate, joined, None)
             inputs = spikes
+
+
+def chip_estimates(bundle: Bundle) -> tuple[ChipTime, FitRow]:
+    """How long a view takes on the chip, and how many of them, by its public logs."""
+    chip = load_chip(CHIP)
+    step, deepest = chip.step_us, max(len(stream.layers) for stream in bundle.fixed.streams)
+    us = Span(step.low, step.reference, step.high)
+    return chip_time(bundle.fixed.steps, deepest, us, step.source), fit(layer_plans(bundle.fixed), chip).row
+
+
+def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
+    """The chips over the modelled time, which a profile with static power prices."""
+    time_us = round(views * fitted.chips * on_chip.view_ms.reference * 1e3)
+    return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
+
+
+def input_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per stream: what goes into the spiking half, a message for every value that is not 0."""
+    for stream in program.streams:
+        message = word_sizes(stream.layers[0]).message
+        ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
+        name = f"{stream.input_name} → {stream.name}"
+        yield LayerRow("bridge", name, ENTERING, "analog", stream.input_shape, None, ops, None, None, None)
 
 
 def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
@@ -130,14 +177,14 @@ def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
     for tensor in bundle.bridge:
         ops = Ops(bytes=run.crossing.bytes[tensor.name])
         source = "analog" if tensor.kind == "potential" else "spike"
-        yield LayerRow("bridge", tensor.name, CROSSING[tensor.kind], source, tensor.shape, ops, None, None)
+        yield LayerRow("bridge", tensor.name, CROSSING[tensor.kind], source, tensor.shape, None, ops, None, None, None)
 
 
 def ann_rows(graph: GraphCount, views: int) -> Iterable[LayerRow]:
     """One row per counted node of the ONNX graph."""
     for node in graph.nodes:
-        ops = Ops(macs=node.macs * views, dense_macs=node.macs * views)
-        yield LayerRow("ann", node.name, node.kind, "analog", node.shape, ops, None, None)
+        width, ops = node.precision, node.ops(views)
+        yield LayerRow("ann", node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
 
 
 def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:
@@ -174,7 +221,8 @@ def source_notes(video: VideoRow | None) -> tuple[str, ...]:
         return ("frontend: not run, the inputs came as arrays; a prediction is the mean over all their views",)
     corrupt = (f"video: {video.corrupt_frames} corrupt frames",) if video.corrupt_frames else ()
     return (
-        "frontend: operations are not counted, only its host time; its total includes opening the clip and transcoding",
+        f"frontend: {video.decoded_frames} frames, {video.decoded_bits} bits were decoded; the operations of decoding"
+        " are not counted, only its host time, whose total includes opening the clip and transcoding",
         f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
         f" residual {video.saturated_residual:.2%}",
         *corrupt,
@@ -183,10 +231,9 @@ def source_notes(video: VideoRow | None) -> tuple[str, ...]:
 
 def run_notes(bundle: Bundle, result: SpikingResult, graph: GraphCount) -> tuple[str, ...]:
     """What a reader must know to read the numbers right."""
-    uncounted = ", ".join(f"{kind} {n}" for kind, n in graph.uncounted.items())
     notes = [
         "snn: MACs are non-zero analog inputs times synapses, ACs are spikes times synapses (borders exact)",
-        f"ann: MACs of Conv, MatMul and Gemm nodes of the ONNX graph, padding included; uncounted nodes: {uncounted}",
+        f"ann: {graph.coverage}; MACs with padding",
     ]
     if bundle.manifest.labels is None:
         notes.append("prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns")

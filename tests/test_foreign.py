@@ -63,10 +63,11 @@ def test_a_run_on_arrays_is_counted_and_priced(exported: Bundle, tmp_path: Path)
     for row in (snn, bridge, ann):
         assert row.energy_pj.reference > 0
     per_view = {"eyes_0_u": 140 * 24 // 8, "eyes_0_count": -(-140 * 3 // 8), "eyes_1_spikes": -(-STEPS * 60 // 8)}
-    assert {r.name: r.ops.bytes for r in record.layers if r.partition == "bridge"} == {
-        name: 4 * size for name, size in per_view.items()
-    }
-    assert bridge.ops.bytes == 4 * sum(per_view.values())
+    crossed = {r.name: r.ops.bytes for r in record.layers if r.partition == "bridge"}
+    entered = crossed.pop("events → eyes")
+    assert entered == 2 * np.count_nonzero(result.run.spiking.inputs["eyes"])
+    assert crossed == {name: 4 * size for name, size in per_view.items()}
+    assert bridge.ops.bytes == entered + 4 * sum(per_view.values())
     spikes = result.run.spiking.spikes
     assert spikes["eyes.0"].any()
     assert np.array_equal(result.run.crossing.values["eyes_0_count"], spikes["eyes.0"].sum(1))

@@ -37,7 +37,9 @@ def test_links_point_at_the_folders() -> None:
 def test_data_files_are_found_where_they_are_installed() -> None:
     for package, suffix in (
         ("hybridnet.configs", ".yaml"),
+        ("hybridnet.deploy.chips", ".yaml"),
         ("hybridnet.report.profiles", ".yaml"),
+        ("hybridnet.report.tables", ".csv"),
         ("hybridnet.assets", ".pt"),
     ):
         assert any(f.name.endswith(suffix) for f in resources.files(package).iterdir()), package

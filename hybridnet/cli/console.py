@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from hybridnet.files import write_text
 from hybridnet.progress import Progress
 
 EXIT_CHECK_FAILED = 3
@@ -32,6 +34,14 @@ def progress_on_stderr() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield draw
+
+
+def write_out(text: str, out: Path | None) -> None:
+    """A result: into a file, or on stdout."""
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(out, text)
 
 
 def say(line: str) -> None:

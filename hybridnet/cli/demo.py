@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Type what a user would type, showing each command; exit 1 if Lava and the emulator differ in a single number."""
     from hybridnet.cli.console import say
-    from hybridnet.report.data import read_records
+    from hybridnet.report.record_file import read_records
     from hybridnet.simulation import shipped_checkpoint
     from hybridnet.video.synthetic import make_clip
 

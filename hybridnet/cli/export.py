@@ -108,7 +108,7 @@ def describe(bundle: Bundle) -> str:
     from hybridnet.report.render_text import count
 
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
-    ann_macs = sum(node.macs for node in graph.nodes)
+    ann_macs = graph.macs
     classes = "no labels" if manifest.labels is None else f"{len(manifest.labels)} classes"
     lines = [f"Model    {manifest.model.name}, {classes}"]
     for stream, fixed_stream in zip(bundle.program.streams, bundle.fixed.streams, strict=True):

@@ -3,43 +3,110 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hybridnet.report.data import RunRecord
+    from hybridnet.report.document import Document
+
+FILES = {
+    "json": "record.json",
+    "text": "report.txt",
+    "markdown": "report.md",
+    "csv": "report.csv",
+    "html": "report.html",
+}
+"""Formats, and what `hybridnet simulate --report` calls them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("record", type=Path, metavar="RUN.json", help="written by `hybridnet simulate --json`")
-    parser.add_argument("--format", default="text", choices=["text", "json"], help="default: text")
+    parser.add_argument("records", nargs="+", type=Path, metavar="RUN.json",
+                        help="written by `hybridnet simulate --json`; two are compared;"
+                             " with --plot, evaluation.json of several `hybridnet evaluate`")  # fmt: skip
+    parser.add_argument("--format", default="text", choices=sorted(FILES), help="default: text")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write here instead of stdout")
     parser.add_argument("--profile", metavar="NAME_OR_YAML", help="price the recorded counts again with this profile")
+    parser.add_argument("--ann-profile", metavar="NAME_OR_YAML",
+                        help="with --profile: another one for the ANN half; the report says so")  # fmt: skip
+    parser.add_argument("--plot", action="store_true", help="accuracy against energy of evaluations, as SVG")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the records, price them again if asked, render them."""
-    from hybridnet.files import write_text
-    from hybridnet.report.data import read_records, to_json
-    from hybridnet.report.energy import load_profile
-    from hybridnet.report.pricing import reprice
+    from hybridnet.cli.console import write_out
+    from hybridnet.errors import ConfigError
 
-    records = read_records(args.record)
-    if args.profile is not None:
-        profile = load_profile(args.profile)
-        records = [reprice(record, profile) for record in records]
-    text = to_json(records) if args.format == "json" else as_text(records)
-    if args.out is None:
-        sys.stdout.write(text)
+    if args.ann_profile is not None and args.profile is None:
+        raise ConfigError("ann-profile", args.ann_profile, "with --profile, which prices the rest")
+    if args.plot:
+        text = _plot(args)
     else:
-        write_text(args.out, text)
+        if len(args.records) > 2:
+            raise ConfigError("records", len(args.records), "one, or two to compare; any number with --plot")
+        groups = [_read(path, args.profile, args.ann_profile) for path in args.records]
+        text = rendered(groups[0], args.format) if len(groups) == 1 else _compared(groups, args)
+    write_out(text, args.out)
     return 0
 
 
-def as_text(records: list[RunRecord]) -> str:
-    """Each record in full: summary, layers, and the command that made it."""
-    from hybridnet.report.render_text import render_layers, render_text
+def rendered(records: Sequence[RunRecord], kind: str) -> str:
+    """Records in one of FILES."""
+    from hybridnet.report.record_file import to_json
+    from hybridnet.report.render_csv import render_csv
+    from hybridnet.report.sections import run_document
 
-    return "\n".join(f"{render_text(r)}\n{render_layers(r)}\n\nMade by  {r.command}\n" for r in records)
+    if kind == "json":
+        return to_json(list(records))
+    if kind == "csv":
+        return render_csv(records)
+    return drawn([run_document(record) for record in records], kind)
+
+
+def drawn(documents: Sequence[Document], kind: str) -> str:
+    """Documents as text, markdown or html."""
+    from hybridnet.report.render_html import render_html
+    from hybridnet.report.render_markdown import render_markdown
+    from hybridnet.report.render_text import render_document
+
+    if kind == "html":
+        return render_html(documents)
+    render = render_markdown if kind == "markdown" else render_document
+    return "\n".join(render(document) for document in documents)
+
+
+def _read(path: Path, profile: str | None, ann_profile: str | None) -> list[RunRecord]:
+    from hybridnet.report.pricing import load_prices, reprice
+    from hybridnet.report.record_file import read_records
+
+    records = read_records(path)
+    if profile is None:
+        return records
+    prices = load_prices(profile, ann_profile)
+    return [reprice(record, prices) for record in records]
+
+
+def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:
+    from hybridnet.errors import RecordError
+    from hybridnet.report.changes import compare, compare_document, to_csv, to_json
+
+    for path, group in zip(args.records, groups, strict=True):
+        if len(group) != 1:
+            raise RecordError(f"holds {len(group)} runs", where=path, remedy="Compare records of one run each")
+    (one,), (other,) = groups
+    changes = compare(one, other)
+    if args.format in ("json", "csv"):
+        return (to_json if args.format == "json" else to_csv)(changes)
+    return drawn([compare_document(one, other, changes)], args.format)
+
+
+def _plot(args: argparse.Namespace) -> str:
+    from hybridnet.errors import ConfigError
+    from hybridnet.report.accuracy import accuracy_plot, read_evaluations
+
+    if args.format != "text" or args.profile is not None:
+        raise ConfigError("plot", True, "without --format and --profile: it is an SVG of what was evaluated")
+    return accuracy_plot([point for path in args.records for point in read_evaluations(path)])

@@ -37,12 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", default="horowitz45", metavar="NAME_OR_YAML", help="energy profile (default: horowitz45)"
     )
+    parser.add_argument("--ann-profile", metavar="NAME_OR_YAML",
+                        help="another profile for the ANN half; the report says so")  # fmt: skip
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run record; - for stdout, instead of text")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write record.json and report.txt into this folder")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write record.json, report.txt, .md, .csv and .html into this folder"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write what the model returns for each view")
-    parser.add_argument("--fail-on", choices=["parity"],
-                        help="exit 3 if the class differs from that of the float model")  # fmt: skip
+    parser.add_argument("--fail-on", choices=["fit", "parity"],
+                        help="exit 3 if the class differs from that of the float model, or if the spiking half is too"
+                             " large for one Loihi 2 by our estimate")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.errors import ConfigError
     from hybridnet.files import write_text
-    from hybridnet.report.data import to_json
+    from hybridnet.report.record_file import to_json
     from hybridnet.report.render_text import render_text
     from hybridnet.simulation import Simulator
     from hybridnet.simulators.lava.options import LavaOptions
@@ -67,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     records = []
     if args.output is not None and len(args.sources) > 1:
         raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
-    if args.fail_on and (not args.parity or args.snn == "torch" or simulator.bundle.manifest.labels is None):
+    if args.fail_on == "parity" and (
+        not args.parity or args.snn == "torch" or simulator.bundle.manifest.labels is None
+    ):
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
     for source in args.sources:
         with progress_on_stderr() as progress:
@@ -76,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
                 views=args.views,
                 transcode=args.transcode,
                 profile=args.profile,
+                ann_profile=args.ann_profile,
                 top_k=args.top_k,
                 parity=args.parity,
                 command=args.typed,
@@ -100,14 +108,16 @@ def run(args: argparse.Namespace) -> int:
         if different:
             say(f"hybridnet: parity failed: another class than the float model on {', '.join(different)}")
             return EXIT_CHECK_FAILED
+    if args.fail_on == "fit" and any(r.fit is None or r.fit.broken for r in records):
+        say("hybridnet: fit failed: `hybridnet fit` tells what is too large, and what would fit")
+        return EXIT_CHECK_FAILED
     return 0
 
 
 def write_report(folder: Path, records: list[RunRecord]) -> None:
-    """Write the records and their full text into a folder."""
-    from hybridnet.cli.report import as_text
+    """Write the records and their reports in every format into a folder."""
+    from hybridnet.cli.report import FILES, rendered
     from hybridnet.files import write_text
-    from hybridnet.report.data import to_json
 
-    write_text(folder / "record.json", to_json(records))
-    write_text(folder / "report.txt", as_text(records))
+    for kind, name in FILES.items():
+        write_text(folder / name, rendered(records, kind))

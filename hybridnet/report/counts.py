@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.kernels import kernel
-from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF
-from hybridnet.report.data import Ops
+from hybridnet.partition.program import DECAY_ONE, ConvGeometry, ConvLIFLayer, FixedConvLIF
+from hybridnet.report.quantities import Ops
 
 Array = npt.NDArray[Any]
 
@@ -38,16 +38,45 @@ def count_layer(layer: ConvLIFLayer | FixedConvLIF, inputs: Array, spikes: Array
         inputs: What the layer received, (N, T, C, H, W): messages, or spikes.
         spikes: What it emitted, bool (N, T, C_out, H_out, W_out).
     """
-    fan = fan_out(layer.geometry)
-    operations = int((events(inputs) * fan).sum())
+    fan, word = fan_out(layer.geometry), word_sizes(layer)
+    arrived = events(inputs)
+    operations = int((arrived * fan).sum())
     analog = layer.input_kind == "analog"
     return Ops(
         macs=operations if analog else 0,
         acs=0 if analog else operations,
         dense_macs=int(fan.sum()) * int(np.prod(inputs.shape[:3])),
         neuron_updates=spikes.size,
+        leak_multiplies=spikes.size if leaks(layer) else 0,
         spikes=int(events(spikes).sum()),
+        weight_bytes=operations * word.weight,
+        state_bytes=2 * spikes.size * word.potential,
+        activation_bytes=int(arrived.sum()) * word.message if analog else -(-inputs.size // 8),
     )
+
+
+def synapses(geometry: ConvGeometry) -> int:
+    """Of one layer: (input, output) pairs that a weight joins, borders exact."""
+    return int(fan_out(geometry).sum()) * geometry.input_shape[0]
+
+
+def leaks(layer: ConvLIFLayer | FixedConvLIF) -> bool:
+    """Whether an update multiplies: not if the potential is kept as it is (IF neurons), nor if nothing of it is."""
+    kept = 1 - layer.decay / DECAY_ONE if isinstance(layer, FixedConvLIF) else layer.leak
+    return 0 < kept < 1
+
+
+class WordSizes(NamedTuple):
+    """Bytes of one number in memory; a spike is one bit."""
+
+    weight: int
+    message: int
+    potential: int
+
+
+def word_sizes(layer: ConvLIFLayer | FixedConvLIF) -> WordSizes:
+    """The chip's: 8-bit weights, 16-bit graded messages, 24-bit potentials; or float32's."""
+    return WordSizes(1, 2, 3) if isinstance(layer, FixedConvLIF) else WordSizes(4, 4, 4)
 
 
 def events(values: Array) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/1`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/2`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes`; never 0.
@@ -6,86 +6,48 @@ None, with the reason in `notes`; never 0.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from hybridnet.errors import ConfigError, RecordError
-from hybridnet.plain import from_dict
+from hybridnet.report.quantities import Energy, Ops, Precision, Span
 
-SCHEMA = "hybridnet.run/1"
+SCHEMA = "hybridnet.run/2"
 
-
-@dataclass(frozen=True)
-class Ops:
-    """Operations of one run (all views).
-
-    Attributes:
-        macs: Multiply-accumulates: dense ones of the ANN half; in the spiking half non-zero analog inputs times
-            synapses.
-        acs: Synaptic operations: spikes arriving at existing synapses, each an accumulate.
-        dense_macs: What the same layers cost without event-driven skipping.
-        neuron_updates: Membrane updates, one per neuron and step.
-        spikes: Spikes emitted.
-        bytes: Bytes that cross a boundary.
-    """
-
-    macs: int = 0
-    acs: int = 0
-    dense_macs: int = 0
-    neuron_updates: int = 0
-    spikes: int = 0
-    bytes: int = 0
-
-    def __add__(self, other: Ops) -> Ops:
-        return Ops(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
-
-
-def total_ops(parts: Iterable[Ops]) -> Ops:
-    """The sum of several counts."""
-    return sum(parts, Ops())
-
-
-@dataclass(frozen=True)
-class Energy:
-    """Modelled energy in pJ with the range of the sources, and its terms (reference values)."""
-
-    low: float
-    reference: float
-    high: float
-    terms: dict[str, float] = field(default_factory=dict)
-    basis: str = "modelled"
-
-    def __add__(self, other: Energy) -> Energy:
-        terms = {k: self.terms.get(k, 0.0) + other.terms.get(k, 0.0) for k in {**self.terms, **other.terms}}
-        return Energy(self.low + other.low, self.reference + other.reference, self.high + other.high, terms)
+PARTITIONS = ("frontend", "snn", "bridge", "ann")
+"""Of every record, in this order."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Host time in ms: percentiles over views and the total."""
+    """Host time in ms: percentiles over views after warm-up, the total, and each view."""
 
     p50: float
     p90: float
     p99: float
     total: float
+    views: tuple[float, ...]
     basis: str = "measured on this host"
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer of a half. `shape` is (C, H, W) of its neurons, or the ANN node's output without the batch."""
+    """One layer of a half.
+
+    Attributes:
+        shape: (C, H, W) of its neurons, or the ANN node's output without the batch.
+        precision: What it computes in; None of a tensor that crosses.
+        synapses: Existing ones, borders exact; None outside the spiking half.
+        energy_pj: None if the profile has no price for any of it.
+    """
 
     partition: str
     name: str
     kind: str
     input: str
     shape: tuple[int, ...]
+    precision: Precision | None
     ops: Ops
     spike_rate: float | None
+    synapses: int | None
     energy_pj: Energy | None
 
 
@@ -104,7 +66,13 @@ class PartitionRow:
 
 @dataclass(frozen=True)
 class VideoRow:
-    """What was read; `read_reason` says why it was transcoded, or what else was done to read it."""
+    """What was read.
+
+    Attributes:
+        read_reason: Why it was transcoded, or what else was done to read it.
+        decoded_frames: Frames that the decoder was given for these views, of the file or of its transcoded copy.
+        decoded_bits: Their compressed size.
+    """
 
     path: str
     codec: str
@@ -118,6 +86,8 @@ class VideoRow:
     corrupt_frames: int
     saturated_motion: float
     saturated_residual: float
+    decoded_frames: int
+    decoded_bits: int
 
 
 @dataclass(frozen=True)
@@ -174,15 +144,109 @@ class Parity:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the partitions that have a value.
-
-    Attributes:
-        snn_dense_energy_pj: What the spiking half would cost if it ran dense, every input times every synapse as a MAC.
-    """
+    """Sums over the partitions that have a value."""
 
     latency_ms: float
     energy_pj: Energy
-    snn_dense_energy_pj: Energy
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The spiking half's layers run in another way.
+
+    Attributes:
+        energy_pj: By the run's profile; None if it lacks a price that decides.
+        int8_energy_pj: By the int8 prices of `horowitz45-int8`.
+    """
+
+    name: str
+    energy_pj: Span | None
+    int8_energy_pj: Span | None
+
+
+@dataclass(frozen=True)
+class SpikingComparison:
+    """The spiking half beside what would replace it, and the spike rate at which spiking stops paying.
+
+    Rates are spikes per input neuron and step of the layers that spikes feed, weighted by fan-out: ACs over dense MACs.
+
+    Attributes:
+        alternatives: As events (this run), dense, and as an ANN that skips zeros.
+        rate: Of this run; None if spikes feed no layer.
+        break_even_rate: Where events cost what the dense run costs, by the run's profile; above 1, they always pay.
+        int8_break_even_rate: Where they cost what a dense int8 ANN costs, both at int8 prices.
+        spikes_per_synapse: Per inference (view), over the layers that spikes feed.
+    """
+
+    alternatives: tuple[Alternative, ...]
+    rate: float | None
+    break_even_rate: float | None
+    int8_break_even_rate: float | None
+    spikes_per_synapse: float | None
+
+
+@dataclass(frozen=True)
+class ChipTime:
+    """Modelled on-chip time of the spiking half.
+
+    Attributes:
+        steps: Per view: T, and one for each layer that the last frame passes.
+        step_us: Of one step, with its range.
+        view_ms: Of one view.
+        source: Of the step time.
+    """
+
+    steps: int
+    step_us: Span
+    view_ms: Span
+    source: str
+    basis: str = "modelled"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """All views through the partitions, one after another, and overlapped.
+
+    Attributes:
+        sequential_ms: One view after the other.
+        pipelined_ms: Each partition on hardware of its own; it takes a view as soon as both are free.
+        first_view_ms: From the start to the first result: the critical path.
+        views_per_second: Of the pipelined run, once it is full.
+        bottleneck: The partition that decides this.
+    """
+
+    sequential_ms: float
+    pipelined_ms: float
+    first_view_ms: float
+    views_per_second: float
+    bottleneck: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What follows from the measured parts; None where there is nothing to follow from."""
+
+    chip: ChipTime | None
+    pipeline: Pipeline
+    pipeline_with_chip: Pipeline | None
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """Whether the spiking half fits a chip, by the mapper's estimate.
+
+    Attributes:
+        broken: Ids of the rules that it breaks; see `hybridnet fit`.
+    """
+
+    chip: str
+    neurons: int
+    cores: int
+    cores_per_chip: int
+    chips: int
+    broken: tuple[str, ...]
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -191,6 +255,7 @@ class ProfileRow:
 
     name: str
     sha256: str
+    technology: str
 
 
 @dataclass(frozen=True)
@@ -199,6 +264,8 @@ class RunRecord:
 
     Attributes:
         prediction: None if the model is no classifier with labels.
+        comparison: None if the spiking half has no layers.
+        ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
     """
 
     schema: str
@@ -212,10 +279,14 @@ class RunRecord:
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
+    comparison: SpikingComparison | None
+    timing: Timing
+    fit: FitRow | None
     parity: Parity | None
     overflows: dict[str, int]
     clipped_inputs: dict[str, int]
     profile: ProfileRow
+    ann_profile: ProfileRow | None
     notes: tuple[str, ...]
 
     @property
@@ -224,32 +295,12 @@ class RunRecord:
         row = self.video or self.arrays
         return "unknown" if row is None else row.path
 
+    @property
+    def views(self) -> int:
+        """How many were run."""
+        row = self.video or self.arrays
+        return 0 if row is None else row.views
 
-def to_json(records: list[RunRecord]) -> str:
-    """One record as an object, several as an array."""
-    plain = [dataclasses.asdict(record) for record in records]
-    return json.dumps(plain[0] if len(plain) == 1 else plain, indent=1, allow_nan=False) + "\n"
-
-
-def read_records(path: Path) -> list[RunRecord]:
-    """Read what `to_json` wrote.
-
-    Raises:
-        RecordError: If the file is missing, is no JSON, or is no record of this schema.
-    """
-    remedy = "Write one with `hybridnet simulate VIDEO --json FILE`"
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=path, remedy=remedy) from error
-    except ValueError as error:
-        raise RecordError("is not JSON", where=path, remedy=remedy) from error
-    items = content if isinstance(content, list) else [content]
-    for item in items:
-        schema = item.get("schema") if isinstance(item, dict) else None
-        if schema != SCHEMA:
-            raise RecordError(f"has schema {schema!r}, this version reads {SCHEMA!r}", where=path, remedy=remedy)
-    try:
-        return [from_dict(RunRecord, item) for item in items]
-    except ConfigError as error:
-        raise RecordError(f"is damaged ({error})", where=path, remedy=remedy) from error
+    def partition(self, name: str) -> PartitionRow:
+        """One of the four."""
+        return next(row for row in self.partitions if row.name == name)

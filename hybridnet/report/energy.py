@@ -1,9 +1,16 @@
-"""Energy: counts × a profile of cited prices. A model, never a measurement."""
+"""Energy: counts × a profile of cited prices. A model, never a measurement.
+
+    E = Σ MAC·e_mac + AC·e_ac + updates·e_update + leaks·e_leak + element operations·e_op + bytes·e_byte + P_static·t
+
+Every term of TERMS is priced by a profile with its source, or left out by it with a reason; there is no third way.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -11,15 +18,46 @@ import yaml
 
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.plain import from_dict
-from hybridnet.report.data import Energy, Ops
+from hybridnet.report.data import ProfileRow
+from hybridnet.report.quantities import Energy, Ops, Span
 
 DEFAULT_PROFILE = "horowitz45"
+INT8_PROFILE = "horowitz45-int8"
 GRADES = ("measured", "simulated", "datasheet", "secondary", "derived")
 
 
 @dataclass(frozen=True)
+class Term:
+    """A term of the energy: its unit, what it multiplies, and a line for the glossary."""
+
+    unit: str
+    amount: Callable[[Ops], float]
+    meaning: str
+
+
+TERMS: dict[str, Term] = {
+    "mac": Term("pJ", lambda o: o.macs, "multiply-accumulates: of the ANN half, and of analog inputs that spike"),
+    "ac": Term("pJ", lambda o: o.acs, "accumulates: a spike that arrives at a synapse (SynOp)"),
+    "neuron_update": Term("pJ", lambda o: o.neuron_updates, "additions of a membrane update, every neuron, every step"),
+    "leak": Term("pJ", lambda o: o.leak_multiplies, "multiplications by the leak λ, every neuron, every step"),
+    "element_op": Term("pJ", lambda o: o.element_ops, "additions and multiplications of norms, activations, pooling"),
+    "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions"),
+    "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved"),
+    "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross from the spiking half to the ANN half"),
+    "static_w": Term("W", lambda o: 1e6 * o.chip_us, "static power of the chips over the modelled on-chip time"),
+}
+"""By the name of the price; W × µs × 10⁶ are pJ."""
+
+BESIDE = frozenset(("function", "memory_byte", "static_w"))
+"""Terms that are left out with a note in every report; an energy without any other of its terms is a lower bound."""
+
+NEVER_COUNTED = "frontend"
+"""Decoding has no operations to price; every profile says so."""
+
+
+@dataclass(frozen=True)
 class Price:
-    """Energy of one operation in pJ: the range over its sources, and who says so."""
+    """What one operation costs: the range over its sources, and who says so."""
 
     low: float
     reference: float
@@ -29,7 +67,7 @@ class Price:
     grade: str
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.reference <= self.high:
+        if not 0 <= self.low <= self.reference <= self.high < float("inf"):
             raise ConfigError("low, reference, high", (self.low, self.reference, self.high), "ascending, 0 or more")
         if not self.source.strip():
             raise ConfigError("source", self.source, "a citation: a number with no source is not printed")
@@ -38,41 +76,52 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Prices:
-    """What each kind of operation costs."""
-
-    mac: Price
-    ac: Price
-    neuron_update: Price
-    byte: Price
-
-
-@dataclass(frozen=True)
-class NotPriced:
-    """Terms that the profile leaves out, each with its reason."""
-
-    memory: str
-    static: str
-    frontend: str
-
-
-@dataclass(frozen=True)
 class _ProfileFile:
     name: str
     description: str
-    prices: Prices
-    not_priced: NotPriced
+    technology: str
+    prices: dict[str, Price]
+    not_priced: dict[str, str]
+
+    def __post_init__(self) -> None:
+        wanted, named = {*TERMS, NEVER_COUNTED}, [*self.prices, *self.not_priced]
+        if unknown := set(named) - wanted:
+            raise ConfigError("prices, not_priced", sorted(unknown), f"the terms {', '.join(TERMS)}, {NEVER_COUNTED}")
+        if missing := wanted - set(named):
+            raise ConfigError("not_priced", sorted(missing), "a reason for every term that has no price")
+        if twice := set(self.prices) & set(self.not_priced):
+            raise ConfigError("prices, not_priced", sorted(twice), "each term once")
+        if NEVER_COUNTED in self.prices:
+            raise ConfigError("prices", NEVER_COUNTED, "terms that are counted")
+        for term, price_of in self.prices.items():
+            if not price_of.unit.startswith(f"{TERMS[term].unit} "):
+                raise ConfigError(f"{term}.unit", price_of.unit, f"`{TERMS[term].unit} per …`")
+        for term, reason in self.not_priced.items():
+            if not reason.strip():
+                raise ConfigError(f"not_priced.{term}", reason, "the reason")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """An energy profile and the checksum of the file that it came from."""
+    """An energy profile and the checksum of the file that it came from.
+
+    Attributes:
+        technology: Of all its numbers, such as "45 nm CMOS".
+        prices: By term.
+        not_priced: Reason by term.
+    """
 
     name: str
     description: str
-    prices: Prices
-    not_priced: NotPriced
+    technology: str
+    prices: dict[str, Price]
+    not_priced: dict[str, str]
     sha256: str
+
+    @property
+    def row(self) -> ProfileRow:
+        """What a record keeps of it."""
+        return ProfileRow(self.name, self.sha256, self.technology)
 
 
 def profile_names() -> list[str]:
@@ -89,35 +138,52 @@ def load_profile(name_or_path: str) -> Profile:
         RecordError: If neither exists, or a number lacks its source, range or grade.
     """
     if name_or_path in profile_names():
-        content = (resources.files("hybridnet.report.profiles") / f"{name_or_path}.yaml").read_bytes()
-    elif Path(name_or_path).is_file():
-        content = Path(name_or_path).read_bytes()
-    else:
+        return _shipped(name_or_path)
+    if not Path(name_or_path).is_file():
         raise RecordError(
             "no such energy profile",
             where=name_or_path,
             remedy=f"Profiles: {', '.join(profile_names())}, or the path of a YAML file",
         )
+    return _parsed(Path(name_or_path).read_bytes(), name_or_path)
+
+
+@cache
+def _shipped(name: str) -> Profile:
+    return _parsed((resources.files("hybridnet.report.profiles") / f"{name}.yaml").read_bytes(), name)
+
+
+def _parsed(content: bytes, where: str) -> Profile:
     try:
-        parsed = from_dict(_ProfileFile, yaml.safe_load(content))
+        p = from_dict(_ProfileFile, yaml.safe_load(content))
     except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecordError(f"is no energy profile ({error})", where=name_or_path) from error
-    return Profile(
-        parsed.name, parsed.description, parsed.prices, parsed.not_priced, hashlib.sha256(content).hexdigest()
-    )
+        raise RecordError(f"is no energy profile ({error})", where=where) from error
+    return Profile(p.name, p.description, p.technology, p.prices, p.not_priced, hashlib.sha256(content).hexdigest())
 
 
-def price(ops: Ops, profile: Profile) -> Energy:
-    """E = MAC·e_mac + AC·e_ac + updates·e_update + bytes·e_byte, with its range; in pJ."""
-    counted = {
-        "mac": (ops.macs, profile.prices.mac),
-        "ac": (ops.acs, profile.prices.ac),
-        "neuron_update": (ops.neuron_updates, profile.prices.neuron_update),
-        "byte": (ops.bytes, profile.prices.byte),
+def price(ops: Ops, profile: Profile) -> Energy | None:
+    """The energy in pJ, term by term with its range; None if nothing that was counted has a price."""
+    amounts = {name: term.amount(ops) for name, term in TERMS.items() if term.amount(ops)}
+    terms = {
+        name: Span(amount * p.low, amount * p.reference, amount * p.high)
+        for name, amount in amounts.items()
+        if (p := profile.prices.get(name)) is not None
     }
-    return Energy(
-        low=sum(count * p.low for count, p in counted.values()),
-        reference=sum(count * p.reference for count, p in counted.values()),
-        high=sum(count * p.high for count, p in counted.values()),
-        terms={name: count * p.reference for name, (count, p) in counted.items() if count},
+    if amounts and not terms:
+        return None
+    total = sum(terms.values(), Span(0.0, 0.0, 0.0))
+    return Energy(total.low, total.reference, total.high, terms, unpriced(ops, profile))
+
+
+def unpriced(ops: Ops, profile: Profile) -> tuple[str, ...]:
+    """Terms that were counted, have no price, and are not contained in another's."""
+    return tuple(
+        name
+        for name, reason in sorted(profile.not_priced.items())
+        if name in TERMS and name not in BESIDE and TERMS[name].amount(ops) and not is_contained(reason)
     )
+
+
+def is_contained(reason: str) -> bool:
+    """Whether a term has no price because another one contains it."""
+    return reason.startswith("contained")

@@ -1,111 +1,121 @@
-"""Counting the ANN half's multiply-accumulates on the exported ONNX graph: what really runs.
-
-Convention: one MAC is one multiplication with its addition; convolutions count every kernel tap, those in the padding
-included, as runtimes compute them and other counters count them.
-"""
+"""Counting the ANN half on the exported ONNX graph: what really runs, in float32 or int8."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 from hybridnet.errors import BundleError
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-DATA_MOVEMENT = frozenset(
-    (
-        *("Cast", "Concat", "Constant", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Pad"),
-        *("Reshape", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
-    )
-)
-"""Operators that compute nothing."""
+from hybridnet.report.onnx_operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
+from hybridnet.report.onnx_shapes import BYTES, GraphView, view_graph
+from hybridnet.report.quantities import Ops, Precision
 
 
 @dataclass(frozen=True)
-class NodeMacs:
-    """MACs of one node for one view; `shape` is its output's without the batch."""
+class NodeCount:
+    """One node for one view; `shape` is its output's without the batch.
+
+    Attributes:
+        weight_bytes: Of its constants, each read once.
+        activation_bytes: Of what varies: inputs read once, outputs written once.
+    """
 
     name: str
     kind: str
     shape: tuple[int, ...]
+    precision: Precision
     macs: int
+    element_ops: int
+    functions: int
+    weight_bytes: int
+    activation_bytes: int
+
+    def ops(self, views: int) -> Ops:
+        """What it takes for so many views."""
+        return Ops(
+            macs=self.macs * views,
+            dense_macs=self.macs * views,
+            element_ops=self.element_ops * views,
+            functions=self.functions * views,
+            weight_bytes=self.weight_bytes * views,
+            activation_bytes=self.activation_bytes * views,
+        )
 
 
 @dataclass(frozen=True)
 class GraphCount:
-    """MACs per counted node, and how many nodes of each other computing operator stay uncounted."""
+    """Every node that computes, and how many of each operator could not be counted."""
 
-    nodes: tuple[NodeMacs, ...]
+    nodes: tuple[NodeCount, ...]
     uncounted: dict[str, int]
+
+    @property
+    def macs(self) -> int:
+        """Of one view."""
+        return sum(node.macs for node in self.nodes)
+
+    @property
+    def coverage(self) -> str:
+        """One line: what was counted and what was not."""
+        counted = Counter(node.kind for node in self.nodes)
+        total = len(self.nodes) + sum(self.uncounted.values())
+        without = ", ".join(f"{kind} {n}" for kind, n in self.uncounted.items()) or "none"
+        listed = ", ".join(f"{kind} {n}" for kind, n in sorted(counted.items()))
+        return f"counted {len(self.nodes)} of {total} computing nodes ({listed}); not counted: {without}"
 
 
 def count_graph(path: Path) -> GraphCount:
     """Count one view (batch of 1) through an ONNX model.
 
     Raises:
-        BundleError: If a counted node's shapes cannot be inferred.
+        BundleError: If the shapes of a node with MACs cannot be inferred.
     """
-    model = _with_batch_of_one(onnx.load(str(path)))
-    shapes = _shapes(model)
-    nodes: list[NodeMacs] = []
+    view = view_graph(path)
+    nodes: list[NodeCount] = []
     uncounted: Counter[str] = Counter()
-    for node in model.graph.node:
-        if node.op_type in COUNTERS:
-            try:
-                macs = COUNTERS[node.op_type](node, shapes)
-                shape = shapes[node.output[0]]
-            except KeyError as error:
-                raise BundleError(f"the shape of {error} is unknown", where=f"{path}: node {node.name}") from error
-            nodes.append(NodeMacs(node.name, node.op_type, shape[1:], macs))
-        elif node.op_type not in DATA_MOVEMENT:
+    for node, precision in zip(view.nodes, view.precisions, strict=True):
+        if node.op_type in DATA_MOVEMENT:
+            continue
+        work = _work(node, view, path)
+        if work is None:
             uncounted[node.op_type] += 1
+        else:
+            nodes.append(_counted(node, work, precision, view))
     return GraphCount(tuple(nodes), dict(sorted(uncounted.items())))
 
 
-def _conv(node: onnx.NodeProto, shapes: Shapes) -> int:
-    _, *kernel = shapes[node.input[1]]  # (C_out, C_in/groups, kh, kw)
-    return math.prod(shapes[node.output[0]]) * math.prod(kernel)
+def _work(node: onnx.NodeProto, view: GraphView, path: Path) -> Work | None:
+    """None for what no closed form is known for, or no shape."""
+    counter = MAC_OPERATORS.get(node.op_type) or OTHER_OPERATORS.get(node.op_type)
+    if counter is None:
+        return None
+    try:
+        return counter(Node(node, view.shapes))
+    except NotImplementedError:
+        return None
+    except KeyError as error:
+        if node.op_type in MAC_OPERATORS:
+            raise BundleError(f"the shape of {error} is unknown", where=f"{path}: node {node.name}") from error
+        return None
 
 
-def _matmul(node: onnx.NodeProto, shapes: Shapes) -> int:
-    return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+def _counted(node: onnx.NodeProto, work: Work, precision: Precision, view: GraphView) -> NodeCount:
+    def size(names: list[str]) -> int:
+        return sum(math.prod(view.shapes[name]) for name in names if name in view.shapes) * BYTES[precision]
 
-
-def _gemm(node: onnx.NodeProto, shapes: Shapes) -> int:
-    transposed = any(a.name == "transA" and a.i for a in node.attribute)
-    return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][0 if transposed else 1]
-
-
-SHAPE_BYTES = 4096
-"""Constants up to this size may be shapes, which inference reads."""
-
-COUNTERS: dict[str, Callable[[onnx.NodeProto, Shapes], int]] = {"Conv": _conv, "MatMul": _matmul, "Gemm": _gemm}
-
-
-def _with_batch_of_one(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its free batch dimension set to 1 and all shapes inferred anew."""
-    for value in model.graph.input:
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > SHAPE_BYTES:
-            tensor.ClearField("raw_data")  # weights: inference needs their shape alone, and would copy them twice
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    return onnx.shape_inference.infer_shapes(model, data_prop=True)
-
-
-def _shapes(model: onnx.ModelProto) -> Shapes:
-    graph = model.graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        dims = value.type.tensor_type.shape.dim
-        if all(dim.HasField("dim_value") for dim in dims):
-            shapes[value.name] = tuple(dim.dim_value for dim in dims)
-    return shapes
+    given = [name for name in node.input if name]
+    return NodeCount(
+        name=node.name,
+        kind=node.op_type,
+        shape=view.shapes.get(node.output[0], ())[1:],
+        precision=precision,
+        macs=work.macs,
+        element_ops=work.element_ops,
+        functions=work.functions,
+        weight_bytes=size([name for name in given if name in view.constants]),
+        activation_bytes=size([*(name for name in given if name not in view.constants), node.output[0]]),
+    )

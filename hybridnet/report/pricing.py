@@ -4,61 +4,117 @@ from __future__ import annotations
 
 import dataclasses
 
-from hybridnet.report.data import Energy, LayerRow, Ops, PartitionRow, ProfileRow, RunRecord, Totals, total_ops
-from hybridnet.report.energy import Profile, price
+from hybridnet.report.alternatives import compare_spiking
+from hybridnet.report.data import LayerRow, PartitionRow, RunRecord, Totals
+from hybridnet.report.energy import Profile, is_contained, load_profile, price, unpriced
+from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 
 PRICED = ("snn", "bridge", "ann")
 
 
-def price_layers(layers: tuple[LayerRow, ...], profile: Profile) -> tuple[LayerRow, ...]:
-    """Each row with its energy by `profile`."""
-    return tuple(dataclasses.replace(row, energy_pj=price(row.ops, profile)) for row in layers)
+@dataclasses.dataclass(frozen=True)
+class Prices:
+    """The profile of a run, and another one of its ANN half if that was asked for."""
+
+    profile: Profile
+    ann: Profile | None = None
+
+    def of(self, partition: str) -> Profile:
+        """The one that prices a partition."""
+        return self.ann if partition == "ann" and self.ann is not None else self.profile
+
+
+def load_prices(profile: str, ann_profile: str | None) -> Prices:
+    """Read one profile, or two.
+
+    Raises:
+        RecordError: As `load_profile`.
+    """
+    return Prices(load_profile(profile), None if ann_profile is None else load_profile(ann_profile))
+
+
+def price_layers(layers: tuple[LayerRow, ...], prices: Prices) -> tuple[LayerRow, ...]:
+    """Each row with its energy."""
+    return tuple(dataclasses.replace(row, energy_pj=price(row.ops, prices.of(row.partition))) for row in layers)
 
 
 def price_partitions(
-    partitions: tuple[PartitionRow, ...], layers: tuple[LayerRow, ...], profile: Profile
+    partitions: tuple[PartitionRow, ...], layers: tuple[LayerRow, ...], prices: Prices
 ) -> tuple[tuple[PartitionRow, ...], Totals]:
     """Partitions with the sum of their layers' counts and energies, and the totals over all."""
     rows: list[PartitionRow] = []
     for row in partitions:
         own = [layer for layer in layers if layer.partition == row.name]
         if row.name in PRICED:
-            row = dataclasses.replace(row, ops=total_ops(layer.ops for layer in own), energy_pj=_sum(own))
+            ops = total_ops(layer.ops for layer in own)
+            energy = _sum(own, ops, prices.of(row.name))
+            row = dataclasses.replace(row, ops=ops, energy_pj=energy, share=None)
         rows.append(row)
-    total = sum((row.energy_pj for row in rows if row.energy_pj), Energy(0.0, 0.0, 0.0))
+    total = sum((row.energy_pj for row in rows if row.energy_pj), NO_ENERGY)
+    missing = {name for row in rows if row.ops for name in unpriced(row.ops, prices.of(row.name))}
+    total = dataclasses.replace(total, missing=tuple(sorted(missing)))
     shared = tuple(
         dataclasses.replace(row, share=row.energy_pj.reference / total.reference)
         if row.energy_pj is not None and total.reference > 0
         else row
         for row in rows
     )
-    spiking = total_ops(layer.ops for layer in layers if layer.partition == "snn")
-    dense = price(Ops(macs=spiking.dense_macs, neuron_updates=spiking.neuron_updates), profile)
-    return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total, dense)
+    return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total)
 
 
-def reprice(record: RunRecord, profile: Profile) -> RunRecord:
-    """The record priced by another profile, from its recorded counts alone."""
-    layers = price_layers(record.layers, profile)
-    partitions, totals = price_partitions(record.partitions, layers, profile)
-    kept = tuple(note for note in record.notes if not note.startswith(NOT_PRICED))
+def reprice(record: RunRecord, prices: Prices) -> RunRecord:
+    """The record priced by other profiles, from its recorded counts alone."""
+    layers = price_layers(record.layers, prices)
+    partitions, totals = price_partitions(record.partitions, layers, prices)
+    kept = tuple(note for note in record.notes if not note.startswith(PRICING_NOTES))
     return dataclasses.replace(
         record,
         layers=layers,
         partitions=partitions,
         totals=totals,
-        profile=ProfileRow(profile.name, profile.sha256),
-        notes=kept + not_priced_notes(profile),
+        comparison=compare_spiking(layers, record.views, prices.profile),
+        profile=prices.profile.row,
+        ann_profile=None if prices.ann is None else prices.ann.row,
+        notes=kept + pricing_notes(prices, layers),
     )
 
 
-NOT_PRICED = "energy excludes "
+PRICING_NOTES = ("energy excludes ", "energy mixes ", "energy prices ")
 
 
-def not_priced_notes(profile: Profile) -> tuple[str, ...]:
-    """One line per term that the profile leaves out."""
-    return tuple(f"{NOT_PRICED}{term}: {why}" for term, why in dataclasses.asdict(profile.not_priced).items())
+def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ...]:
+    """One line per term that a profile leaves out, and per mismatch of what ran and what is priced."""
+    profile, ann = prices.profile, prices.ann
+    where = "" if ann is None else " outside the ANN half"
+    notes = [_left_out(term, why, where) for term, why in profile.not_priced.items()]
+    if ann is not None:
+        notes += [
+            _left_out(term, why, " in the ANN half")
+            for term, why in ann.not_priced.items()
+            if profile.not_priced.get(term) != why
+        ]
+        if ann.technology != profile.technology:
+            notes.append(
+                f"energy mixes technologies: the ANN half in {ann.technology}, the rest in {profile.technology};"
+                " a ratio of the two says nothing of either"
+            )
+    integers = sum(row.ops.macs for row in layers if row.partition == "ann" and row.precision == "int8")
+    if integers and "INT8" not in (ann or profile).technology:
+        notes.append(f"energy prices {integers} int8 MACs of the ANN half as those of {(ann or profile).name}")
+    return tuple(notes)
 
 
-def _sum(rows: list[LayerRow]) -> Energy:
-    return sum((row.energy_pj for row in rows if row.energy_pj is not None), Energy(0.0, 0.0, 0.0))
+def _left_out(term: str, why: str, where: str) -> str:
+    return (
+        f"energy prices {term}{where} elsewhere: {why}"
+        if is_contained(why)
+        else f"energy excludes {term}{where}: {why}"
+    )
+
+
+def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
+    """None if rows have counts and none of them a price."""
+    priced = [row.energy_pj for row in rows if row.energy_pj is not None]
+    if rows and not priced:
+        return None
+    return dataclasses.replace(sum(priced, NO_ENERGY), missing=unpriced(ops, profile))

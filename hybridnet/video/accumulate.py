@@ -186,13 +186,13 @@ class BackTrace:
 
 
 @cache
-def load_kernels() -> None:
-    """Compile the loops, or load what an earlier process compiled, before the first view is timed."""
+def load_kernels(steps: int) -> None:
+    """Compile the loops, or load what an earlier process compiled, before the first view of T steps is timed."""
     trace, picture = BackTrace(CELL, CELL), interleaved(np.zeros((3, CELL, CELL), np.uint8))
     trace.step(mv_grid(np.zeros(2, VECTOR), CELL, CELL)[0])
     trace.motion_vectors()
     trace.residual(picture, picture)
-    window, steps = Window(0, 0, CELL, CELL), 1
+    window = Window(0, 0, CELL, CELL)
     motion, residuals = (np.zeros((steps, channels, CELL, CELL), np.int16) for channels in (2, 3))
     tau = np.zeros((steps, 2, *grid_shape(CELL, CELL)), np.int16)
     trace.view(tau, (picture,) * (steps + 1), window, motion, residuals, accumulate=True)

@@ -25,7 +25,7 @@ from hybridnet.video.policy import (
     transcoded_gops,
     why_transcode,
 )
-from hybridnet.video.stream import Source, decode, open_stream
+from hybridnet.video.stream import Source, Tally, decode, open_stream
 from hybridnet.video.structure import LOST, QUARTER_TURN, Structure, index, kind_of, scan
 from hybridnet.video.transcode import transcode
 
@@ -147,6 +147,7 @@ def read_gops(
     window: Window | None = None,
     *,
     accumulate: bool = True,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[T, list[int]]]:
     """Decode GOPs and nothing else; the next one while `build` works on the one before.
 
@@ -156,6 +157,7 @@ def read_gops(
         build: Makes something of the frames of a GOP.
         window: The part of the frames that views show; all of it if None.
         accumulate: See `GopBuilder`.
+        tally: Told of every packet that is decoded.
 
     Yields:
         What was made of a GOP, and the packets of its damaged frames.
@@ -167,7 +169,7 @@ def read_gops(
     reader = FrameReader()
     turns = 0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN
     builder = GopBuilder(turns, window, accumulate=accumulate)
-    with closing(_decoded(plan, gops)) as decoded, closing(ahead(decoded)) as groups:
+    with closing(_decoded(plan, gops, tally)) as decoded, closing(ahead(decoded)) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
             coded = [reader.read(frame) for frame in frames]
@@ -177,7 +179,9 @@ def read_gops(
             del built  # its memory is used again once the caller lets go of it
 
 
-def _decoded(plan: Plan, gops: Sequence[int]) -> Generator[tuple[int, list[VideoFrame]], None, None]:
+def _decoded(
+    plan: Plan, gops: Sequence[int], tally: Tally | None
+) -> Generator[tuple[int, list[VideoFrame]], None, None]:
     """The frames of each GOP, as planned."""
     if not gops:
         return
@@ -193,7 +197,7 @@ def _decoded(plan: Plan, gops: Sequence[int]) -> Generator[tuple[int, list[Video
         return owner.get(packet) in waiting or first[0] <= packet <= first[-1] + delay
 
     with open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames) as (container, stream):
-        for packet, frame in decode(container, stream, needed):
+        for packet, frame in decode(container, stream, needed, tally):
             gop = owner.get(packet)
             if gop is None or gop not in waiting:
                 continue

@@ -17,6 +17,7 @@ from hybridnet.video.frames import Gop
 from hybridnet.video.gop import GopBuilder, View
 from hybridnet.video.plan import NotAsIndexedError, VideoInfo, plan, read_gops
 from hybridnet.video.policy import TranscodePolicy
+from hybridnet.video.stream import Tally
 
 __all__ = ["Clip", "VideoInfo", "open_clip", "sample_indices"]
 
@@ -31,12 +32,16 @@ class Clip:
     A file that is read as it is was indexed by its packets. If one of its GOPs turns out to be no I-frame and T
     P-frames when it is decoded, the whole file is looked at: `info` then tells what was found and why, and the views
     that are still to come are read accordingly, which may mean from a transcoded copy.
+
+    Attributes:
+        tally: Packets and bytes that were decoded to read views so far, of the file or of its transcoded copy.
     """
 
     def __init__(self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, crop: bool) -> None:
         self._path, self._preprocess, self._policy, self._crop = path, preprocess, policy, crop
         self._closed = False
         self._damaged: set[int] = set()
+        self.tally = Tally()
         self._plan = plan(path, preprocess, policy)
 
     def __enter__(self) -> Clip:
@@ -135,7 +140,9 @@ class Clip:
                 window = self._window() if self._crop else None
                 chosen = choose(len(current.gops))[done:]
                 accumulate = self._preprocess.accumulate
-                for result, damaged in read_gops(current, chosen, build, window, accumulate=accumulate):
+                for result, damaged in read_gops(
+                    current, chosen, build, window, accumulate=accumulate, tally=self.tally
+                ):
                     if not current.decoded:
                         self._damaged.update(damaged)
                     done += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -142,8 +143,19 @@ def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[Pac
         raise av.InvalidDataError(errno.EINVAL, "a stream appears amid the file") from error
 
 
+@dataclass
+class Tally:
+    """What a decoder was given so far: packets, one frame each, and their bytes."""
+
+    packets: int = 0
+    bytes: int = 0
+
+
 def decode(
-    container: InputContainer, stream: VideoStream, wanted: Callable[[int], bool] | None = None
+    container: InputContainer,
+    stream: VideoStream,
+    wanted: Callable[[int], bool] | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[int, VideoFrame | None]]:
     """Decode packets, stamped with their ordinal so that a frame tells its packet whatever the decoder's delay.
 
@@ -152,6 +164,7 @@ def decode(
         stream: Its video stream.
         wanted: Whether to decode a packet, by its ordinal; asked when it is its turn. All are if None. The decoder
             forgets what came before a gap.
+        tally: Told of every packet that is decoded.
 
     Yields:
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
@@ -170,6 +183,9 @@ def decode(
                 gap = False
             if packet is not None:
                 packet.pts = packet.dts = ordinal
+                if tally is not None:
+                    tally.packets += 1
+                    tally.bytes += packet.size
             try:
                 frames = context.decode(packet)
             except av.FFmpegError:

@@ -47,9 +47,12 @@ class ViewTensors:
     saturated_residual: float
 
 
-def load_kernels() -> None:
-    """Compile the reader's loops, or load what an earlier process compiled, before the first view is timed."""
-    accumulate.load_kernels()
+def load_kernels(steps: int) -> None:
+    """Compile the reader's loops, or load what an earlier process compiled, before the first view of T steps is timed.
+
+    Their machine code is that of T: it takes the T + 1 pictures of a view at once.
+    """
+    accumulate.load_kernels(steps)
     _clip(np.zeros(1, np.float32), np.float32(1))
 
 

@@ -12,7 +12,7 @@ from foreign_model import EVENTS, STEPS, declaring, example, gestures, maps
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle, read_bundle
-from hybridnet.report.data import read_records
+from hybridnet.report.record_file import read_records
 
 Captured = pytest.CaptureFixture[str]
 

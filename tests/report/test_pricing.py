@@ -2,32 +2,38 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from hybridnet.errors import RecordError
-from hybridnet.report.data import SCHEMA, Ops, RunRecord, read_records, to_json
-from hybridnet.report.energy import load_profile, price, profile_names
-from hybridnet.report.pricing import reprice
+from hybridnet.report.data import SCHEMA, RunRecord
+from hybridnet.report.energy import TERMS, load_profile, price, profile_names
+from hybridnet.report.prices_page import prices_page
+from hybridnet.report.pricing import load_prices, reprice
+from hybridnet.report.quantities import Ops
+from hybridnet.report.record_file import read_records, to_json
 from hybridnet.report.render_text import count, joules, render_layers, render_text
 
 
 def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
     profile = load_profile("horowitz45")
-    energy = price(Ops(macs=1000, acs=100, neuron_updates=10, bytes=4), profile)
-    assert energy.terms == pytest.approx({"mac": 4600, "ac": 90, "neuron_update": 55, "byte": 650})
-    assert energy.reference == pytest.approx(sum(energy.terms.values()))
+    energy = price(Ops(macs=1000, acs=100, neuron_updates=10, leak_multiplies=10, bytes=4), profile)
+    assert energy is not None
+    reference = {name: term.reference for name, term in energy.terms.items()}
+    assert reference == pytest.approx({"mac": 4600, "ac": 90, "neuron_update": 18, "leak": 37, "bridge_byte": 650})
+    assert energy.reference == pytest.approx(sum(reference.values()))
     assert energy.low <= energy.reference <= energy.high
 
 
 @pytest.mark.parametrize("name", profile_names())
 def test_every_shipped_number_has_a_source(name: str) -> None:
     profile = load_profile(name)
-    for price_field in dataclasses.fields(profile.prices):
-        entry = getattr(profile.prices, price_field.name)
-        assert entry.source
-        assert entry.grade
+    assert profile.prices
+    assert all(entry.source and entry.grade for entry in profile.prices.values())
+    assert {*profile.prices, *profile.not_priced} == {*TERMS, "frontend"}
+    assert all(profile.not_priced.values())
 
 
 def test_a_number_without_a_source_does_not_load(tmp_path: Path) -> None:
@@ -66,7 +72,7 @@ def test_record_survives_the_round_trip(record: RunRecord, tmp_path: Path) -> No
 
 
 def test_repricing_with_the_same_profile_changes_nothing(record: RunRecord) -> None:
-    assert reprice(record, load_profile("horowitz45")) == record
+    assert reprice(record, load_prices("horowitz45", None)) == record
 
 
 def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> None:
@@ -77,13 +83,13 @@ def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> Non
     for entry in content["prices"].values():
         entry.update({key: 2 * entry[key] for key in ("low", "reference", "high")})
     (tmp_path / "double.yaml").write_text(yaml.safe_dump(content))
-    doubled = reprice(record, load_profile(str(tmp_path / "double.yaml")))
+    doubled = reprice(record, load_prices(str(tmp_path / "double.yaml"), None))
     assert doubled.totals.energy_pj.reference == pytest.approx(2 * record.totals.energy_pj.reference)
     assert doubled.profile.name == "double"
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]x", '{"schema": "hybridnet.run/99"}', f'{{"schema": "{SCHEMA}"}}', "[3]"]
+    "content", ["", "{", "[]", "[]x", '{"schema": "hybridnet.run/99"}', f'{{"schema": "{SCHEMA}"}}', "[3]"]
 )
 def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
@@ -102,3 +108,53 @@ def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
 def test_numbers_read_well() -> None:
     assert [count(n) for n in (0, 999, 405504, 2_000_000)] == ["0", "999", "405.5 k", "2.0 M"]
     assert [joules(e) for e in (0.5, 1.5e6, 7.34e11)] == ["0.50 pJ", "1.50 µJ", "734.00 mJ"]
+
+
+def test_the_documented_prices_are_the_prices() -> None:
+    page = Path(__file__).parents[2] / "docs" / "prices.md"
+    assert page.read_text(encoding="utf-8") == prices_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"prices": {"mac": {"source": " "}}}, "source"),
+        ({"prices": {"mac": {"grade": "guessed"}}}, "grade"),
+        ({"prices": {"mac": {"low": 5.0}}}, "ascending"),
+        ({"prices": {"mac": {"high": float("inf")}}}, "ascending"),
+        ({"prices": {"mac": {"unit": "nJ per MAC"}}}, "unit"),
+        ({"prices": {"banana": {}}}, "required"),
+        ({"not_priced": {"mac": "twice"}}, "each term once"),
+        ({"not_priced": {"function": " "}}, "reason"),
+        ({"not_priced": {"function": None}}, "function"),
+    ],
+)
+def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+    import hybridnet.report.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    for part, entries in change.items():
+        for term, value in entries.items():
+            if isinstance(value, dict):
+                content[part].setdefault(term, {}).update(value)
+            elif value is None:
+                del content[part][term]
+            else:
+                content[part][term] = value
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RecordError, match=match):
+        load_profile(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_record_with_what_is_no_number_is_refused(record: RunRecord, tmp_path: Path, number: str) -> None:
+    text = to_json([record]).replace(f'"latency_ms": {record.totals.latency_ms}', f'"latency_ms": {number}')
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RecordError, match="is not JSON"):
+        read_records(tmp_path / "run.json")
+
+
+def test_a_record_without_a_partition_is_refused(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(to_json([dataclasses.replace(record, partitions=record.partitions[1:])]))
+    with pytest.raises(RecordError, match="partitions"):
+        read_records(tmp_path / "run.json")

@@ -1,0 +1,1 @@
+"""Chips: limits with their sources."""

@@ -1,0 +1,32 @@
+"""`hybridnet audit`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("table", nargs="?", default="das-biswas-2025-table1", metavar="TABLE.csv",
+                        help="columns method, ann_tflops, spike_gops, energy_j"
+                             " (default: Table 1 of arXiv 2503.13724, which ships)")  # fmt: skip
+    parser.add_argument("--profile", default="horowitz45", metavar="NAME_OR_YAML", help="prices (default: horowitz45)")
+    parser.add_argument("--format", default="text", choices=["html", "markdown", "text"], help="default: text")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write here instead of stdout")
+    parser.add_argument("--fail-on", choices=["audit"], help="exit 3 if a row does not reproduce")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Derive the table again and print what does not come out."""
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, write_out
+    from hybridnet.cli.report import drawn
+    from hybridnet.report.audit import audit, audit_document, read_table
+    from hybridnet.report.energy import load_profile
+
+    profile = load_profile(args.profile)
+    verdicts = audit(read_table(args.table), profile)
+    text = drawn([audit_document(Path(args.table).stem, verdicts, profile)], args.format)
+    write_out(text, args.out)
+    failed = args.fail_on == "audit" and not all(v.reproduces for v in verdicts)
+    return EXIT_CHECK_FAILED if failed else 0

@@ -1,0 +1,60 @@
+"""One line of advice: the change with the largest measured or modelled gain, and the flag that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hybridnet.report.data import RunRecord
+from hybridnet.report.energy import INT8_PROFILE, load_profile, price
+from hybridnet.report.numbers import joules, share
+from hybridnet.report.quantities import total_ops
+
+WORTH = 0.05
+"""A gain below this share of the total is not worth a line."""
+
+
+class Gain(NamedTuple):
+    """A share of the total that would go, and what to do."""
+
+    saved: float
+    text: str
+
+
+def advice(record: RunRecord) -> str:
+    """The line; empty if nothing is known to gain much."""
+    gains = [gain for gain in (*_energy(record), *_time(record)) if gain.saved >= WORTH]
+    return max(gains, key=lambda gain: gain.saved).text if gains else ""
+
+
+def _energy(record: RunRecord) -> Iterator[Gain]:
+    total = record.totals.energy_pj.reference
+    floats = [row for row in record.layers if row.partition == "ann" and row.precision == "fp32"]
+    now = sum(row.energy_pj.reference for row in floats if row.energy_pj)
+    as_int8 = price(total_ops(row.ops for row in floats), load_profile(INT8_PROFILE))
+    technology = (record.ann_profile or record.profile).technology
+    if total and as_int8 is not None and "45 nm" in technology and "INT8" not in technology:
+        saved = (now - as_int8.reference) / total
+        yield Gain(
+            saved,
+            f"an int8 ANN half would save {share(saved, 0)} of the energy ({joules(now - as_int8.reference)}, modelled"
+            " at 45 nm; accuracy not measured here): hybridnet calibrate --ann int8",
+        )
+    c = record.comparison
+    if c is not None and total and len(c.alternatives) > 1:
+        events, dense = c.alternatives[0].energy_pj, c.alternatives[1].energy_pj
+        if events is not None and dense is not None and events.reference > dense.reference:
+            saved = (events.reference - dense.reference) / total
+            yield Gain(saved, f"spiking does not pay on this clip: dense it would save {share(saved, 0)} (modelled)")
+
+
+def _time(record: RunRecord) -> Iterator[Gain]:
+    frontend = record.partition("frontend").latency_ms
+    total = record.totals.latency_ms
+    if record.video is not None and record.video.transcoded and frontend is not None and total:
+        saved = (frontend.total - sum(frontend.views)) / total
+        yield Gain(
+            saved,
+            f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured): make a copy that is"
+            " read directly with hybridnet transcode",
+        )

@@ -1,0 +1,156 @@
+"""An ONNX graph made ready to be counted: one view, all shapes, quantised operators read as the ones they stand for.
+
+Quantised graphs come in two forms. In QDQ form operators stay what they were and DequantizeLinear feeds them; in
+QOperator form they have names of their own (QLinearConv, QGemm, MatMulInteger, …) and take scales and zero points as
+inputs. Here both become the float graph that they stand for, and each node's precision is kept beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from hybridnet.report.quantities import Precision
+
+Shape = tuple[int, ...]
+
+SHAPE_BYTES = 4096
+"""Constants up to this size may be shapes, which inference reads."""
+
+BYTES: Mapping[Precision, int] = {"fp32": 4, "int8": 1}
+"""Of one value."""
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """A graph for one view.
+
+    Attributes:
+        nodes: Those that work on data; what is constant is computed once, before any view.
+        shapes: Of every tensor whose shape can be known.
+        constants: Names of tensors that depend on no input.
+        precisions: Of each node in `nodes`.
+        opset: Of the standard operators.
+    """
+
+    nodes: tuple[onnx.NodeProto, ...]
+    shapes: Mapping[str, Shape]
+    constants: frozenset[str]
+    precisions: tuple[Precision, ...]
+    opset: int
+
+
+def view_graph(path: Path) -> GraphView:
+    """Read an ONNX file and set its free batch dimension to 1."""
+    model = onnx.load(str(path))
+    quantised = [_as_float(node) for node in model.graph.node]
+    _batch_of_one(model)
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    constants, sizes = _constants(model.graph), _sizes(model.graph)
+    kept = [i for i, node in enumerate(model.graph.node) if not set(node.output) <= constants | sizes]
+    nodes = [model.graph.node[i] for i in kept]
+    dequantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    dequantised |= {name for n in model.graph.node if n.op_type == "DequantizeLinear" for name in n.output}
+    precisions: list[Precision] = [
+        "int8" if quantised[i] or _is_dequantised(node, dequantised, constants) else "fp32"
+        for i, node in zip(kept, nodes, strict=True)
+    ]
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    return GraphView(tuple(nodes), _shapes(model), constants, tuple(precisions), opset)
+
+
+def _every_third(inputs: Sequence[str]) -> list[str]:
+    return list(inputs[2::3])
+
+
+def _at(*places: int) -> Callable[[Sequence[str]], list[str]]:
+    return lambda inputs: [inputs[i] for i in places if i < len(inputs)]
+
+
+STANDS_FOR: dict[str, tuple[str, Callable[[Sequence[str]], list[str]]]] = {
+    "QLinearConv": ("Conv", _at(0, 3, 8)),
+    "ConvInteger": ("Conv", _at(0, 1)),
+    "QLinearMatMul": ("MatMul", _at(0, 3)),
+    "MatMulInteger": ("MatMul", _at(0, 1)),
+    "MatMulIntegerToFloat": ("MatMul", _at(0, 1)),
+    "DynamicQuantizeMatMul": ("MatMul", _at(0, 1)),
+    "QGemm": ("Gemm", _at(0, 3, 6)),
+    "QLinearAdd": ("Add", _at(0, 3)),
+    "QLinearMul": ("Mul", _at(0, 3)),
+    "QLinearConcat": ("Concat", _every_third),
+    "QLinearLeakyRelu": ("LeakyRelu", _at(0)),
+    "QLinearSigmoid": ("Sigmoid", _at(0)),
+    "QLinearSoftmax": ("Softmax", _at(0)),
+    "QLinearAveragePool": ("AveragePool", _at(0)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", _at(0)),
+    "QLinearReduceMean": ("ReduceMean", _at(0)),
+}
+"""Quantised operators of ONNX and ONNX Runtime: the operator each stands for, and which of its inputs are data."""
+
+
+def _as_float(node: onnx.NodeProto) -> bool:
+    """Turn a quantised operator into what it stands for; whether it was one."""
+    if node.op_type not in STANDS_FOR:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.domain = ""  # ONNX Runtime's own take 16 bits; they have the same shapes
+        return False
+    operator, data = STANDS_FOR[node.op_type]
+    inputs = data(node.input)
+    node.op_type, node.domain = operator, ""
+    del node.input[:]
+    node.input.extend(inputs)
+    for attribute in [a for a in node.attribute if a.name in ("channels_last", "opset")]:
+        node.attribute.remove(attribute)
+    return True
+
+
+def _is_dequantised(node: onnx.NodeProto, dequantised: set[str], constants: frozenset[str]) -> bool:
+    """Whether all that a node computes with comes from 8 bits; biases and other constants do not matter."""
+    varying = [name for name in node.input if name and name not in constants]
+    fixed = [name for name in node.input[:2] if name in constants]
+    return bool(varying) and {*varying, *fixed} <= dequantised
+
+
+def _batch_of_one(model: onnx.ModelProto) -> None:
+    """Set the free batch dimension to 1, and forget the shapes that were inferred for others."""
+    for value in model.graph.input:
+        if value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    del model.graph.value_info[:]
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) > SHAPE_BYTES:
+            tensor.ClearField("raw_data")  # weights: inference needs their shape alone, and would copy them twice
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
+def _constants(graph: onnx.GraphProto) -> frozenset[str]:
+    """What depends on no input."""
+    constants = {tensor.name for tensor in graph.initializer} | {""}
+    for node in graph.node:
+        if set(node.input) <= constants:
+            constants.update(node.output)
+    return frozenset(constants)
+
+
+def _sizes(graph: onnx.GraphProto) -> frozenset[str]:
+    """Integers that are computed from shapes alone, to reshape by: a handful per view, and no work on data."""
+    integers = {v.name for v in graph.value_info if v.type.tensor_type.elem_type == onnx.TensorProto.INT64}
+    sizes = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.INT64} | {""}
+    for node in graph.node:
+        if node.op_type in ("Shape", "Size") or (set(node.input) <= sizes and set(node.output) <= integers):
+            sizes.update(node.output)
+    return frozenset(sizes)
+
+
+def _shapes(model: onnx.ModelProto) -> Mapping[str, Shape]:
+    graph = model.graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+            shapes[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
+    return shapes

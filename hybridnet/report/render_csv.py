@@ -1,0 +1,39 @@
+"""Rows as CSV: plain numbers, one unit per column, nothing rounded."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable, Sequence
+
+from hybridnet.report.data import RunRecord
+from hybridnet.report.quantities import Ops
+
+LAYER_COLUMNS = ("run", "partition", "layer", "kind", "input", "shape", "width", "synapses")
+OPS_COLUMNS = tuple(field.name for field in dataclasses.fields(Ops))
+ENERGY_COLUMNS = ("spike_rate", "energy_low_pj", "energy_reference_pj", "energy_high_pj", "energy_missing", "basis")
+
+
+def render_csv(records: Sequence[RunRecord]) -> str:
+    """One line per layer of all records; unknown is empty."""
+    rows: list[Iterable[object]] = [(*LAYER_COLUMNS, *OPS_COLUMNS, *ENERGY_COLUMNS)]
+    for record in records:
+        for r in record.layers:
+            e = r.energy_pj
+            energy = (None,) * 4 if e is None else (e.low, e.reference, e.high, " ".join(e.missing))
+            shape = "x".join(map(str, r.shape))
+            head = (record.source, r.partition, r.name, r.kind, r.input, shape, r.precision, r.synapses)
+            rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, "counted; energy modelled"))
+    return to_csv(rows)
+
+
+def to_csv(rows: Iterable[Iterable[object]]) -> str:
+    """Lines of cells; text that a spreadsheet would take for a formula gets an apostrophe."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _safe(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

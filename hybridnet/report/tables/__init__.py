@@ -1,0 +1,1 @@
+"""Published tables that `hybridnet audit` derives again."""

@@ -92,6 +92,7 @@ def build_record(
         for name, times in measured.items()
     )
     partitions, totals = price_partitions(rows, layers, profile)
+    clipped = run.crossing.clipped.items()
     return RunRecord(
         schema=SCHEMA,
         command=command,
@@ -108,7 +109,12 @@ def build_record(
         overflows=dict(run.spiking.overflows),
         clipped_inputs=dict(run.spiking.clipped_inputs),
         profile=ProfileRow(profile.name, profile.sha256),
-        notes=(*source_notes(video), *run_notes(bundle, run.spiking, graph), *not_priced_notes(profile)),
+        notes=(
+            *source_notes(video),
+            *run_notes(bundle, run.spiking, graph),
+            *(f"bridge {n}: {k} potentials did not fit their bits and were clipped" for n, k in clipped if k),
+            *not_priced_notes(profile),
+        ),
     )
 
 

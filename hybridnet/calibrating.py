@@ -31,6 +31,7 @@ from hybridnet.files import atomic_folder
 from hybridnet.parity import remeasure_parity
 from hybridnet.partition.bridge import FixedEncoding, fixed_encodings
 from hybridnet.partition.program import FixedConvLIF, FixedProgram, Program, Stream
+from hybridnet.partition.requantise import requantise_program
 from hybridnet.progress import Progress, silent
 from hybridnet.report.parity import Fidelity
 from hybridnet.simulators.bridge import Bridge
@@ -40,7 +41,7 @@ from hybridnet.simulators.torch_float import trace_program
 SEARCH_VIEWS = 16
 """Views that candidates are run on, spread over the clips; ranges are those of all views."""
 
-RULE = "searched on calibration clips"
+SEARCHED, FINE_TUNED = "searched on calibration clips", "those of a bundle, in which the model was fine-tuned"
 
 LOSS_DB = 30.0
 """A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""
@@ -70,6 +71,8 @@ class Options:
         ann_int8: Also write the ANN half in int8.
         search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
         lava: Also compare the emulator with Lava on one view, in every bit.
+        scales: A bundle whose scales are kept, with every number rounded to its nearest in them, instead of a search:
+            for a model that was fine-tuned in these scales.
         limits: What is checked; a bundle that fails is written all the same.
         cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
     """
@@ -80,6 +83,7 @@ class Options:
     search_bridge: bool = False
     lava: bool = False
     limits: Limits = Limits()
+    scales: Path | None = None
     cache: Path | None = None
 
 
@@ -146,7 +150,11 @@ def _calibrate(bundle: Bundle, out: Path, path: Path | None, options: Options, p
     )
     seen = observe_clips(bundle, clips.searched, options.cache, progress)
     searching = search_views(bundle, clips.searched)
-    searched = search_program(bundle.program, seen, searching, run_layer, progress=progress)
+    if options.scales is None:
+        searched = search_program(bundle.program, seen, searching, run_layer, progress=progress)
+    else:
+        integers = requantise_program(bundle.program, read_bundle(options.scales).fixed)
+        searched = Searched(integers, {layer.name: () for layer in integers.layers()})
     fixed, maximum = searched.program, quantise_program(bundle.program, seen)
     whole = fixed_encodings(bundle.bridge, fixed)
     encodings = dict(whole)
@@ -183,7 +191,8 @@ def _calibrate(bundle: Bundle, out: Path, path: Path | None, options: Options, p
             progress=progress,
         )
         files.write_parity(folder, parity)
-        files.write_manifest(folder, _manifest(bundle, folder, clips, encodings))
+        rule = SEARCHED if options.scales is None else FINE_TUNED
+        files.write_manifest(folder, _manifest(bundle, folder, rule, clips, encodings))
     return Calibrated(read_bundle(out), report)
 
 
@@ -328,7 +337,9 @@ def _limits(
             yield LimitRow("SQNR of u[T], dB", value, limits.min_sqnr_db, ok, layer)
 
 
-def _manifest(bundle: Bundle, folder: Path, clips: ClipSet, encodings: Mapping[str, FixedEncoding]) -> files.Manifest:
+def _manifest(
+    bundle: Bundle, folder: Path, rule: str, clips: ClipSet, encodings: Mapping[str, FixedEncoding]
+) -> files.Manifest:
     views = sum(clip.views for clip in clips.searched)
     return dataclasses.replace(
         bundle.manifest,
@@ -336,6 +347,6 @@ def _manifest(bundle: Bundle, folder: Path, clips: ClipSet, encodings: Mapping[s
             files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **dataclasses.asdict(encodings[t.name]))
             for t in bundle.bridge
         ),
-        quantisation=files.Quantisation(RULE, clips.source, views),
+        quantisation=files.Quantisation(rule, clips.source, views),
         files=files.checksums(folder),
     )

@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=4, metavar="N", help="GOPs read of each clip (default: 4)")
     parser.add_argument("--ann", choices=["fp32", "int8"], default="fp32",
                         help="int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`")  # fmt: skip
+    parser.add_argument("--scales", type=Path, metavar="BUNDLE",
+                        help="keep the scales of this bundle, in which train --qat worked; no search")  # fmt: skip
     parser.add_argument("--search-bridge", action="store_true",
                         help="find the fewest bits per bridge tensor that keep top-1")  # fmt: skip
     parser.add_argument("--max-top1-drop", type=float, metavar="POINTS",
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             search_bridge=args.search_bridge,
             lava=args.parity == "lava",
             limits=Limits(max_top1_drop=args.max_top1_drop, min_sqnr_db=args.min_sqnr),
+            scales=args.scales,
             cache=args.cache,
         )
         done = calibrate(

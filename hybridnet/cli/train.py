@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hybridnet.config import Experiment
+    from hybridnet.model.network import HybridNet
     from hybridnet.training.run import TrainingRecord
 
 
@@ -32,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=8, metavar="N",
                         help="most views of a clip, of data that are no cache yet (default: 8)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that cache clips (default: 2)")
+    parser.add_argument("--qat", choices=["fixed-point"],
+                        help="fine-tune in the chip's integers, in the scales and from the weights of"
+                             " --bundle")  # fmt: skip
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="with --qat: a calibrated bundle of this model")
     parser.add_argument("--resume", action="store_true", help="go on after an interruption, with the same result")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run")
 
@@ -74,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             device=device,
             group=group,
             command=args.typed,
+            prepare=_prepare(args),
             progress=progress if tells else silent,
             on_epoch=tell,
         )
@@ -89,6 +97,31 @@ def _experiment(args: argparse.Namespace) -> Experiment:
     recipe = experiment.training if args.recipe is None else load_recipe(args.recipe)
     chosen = {key: value for key in ("epochs", "seed") if (value := getattr(args, key)) is not None}
     return dataclasses.replace(experiment, training=dataclasses.replace(recipe, **chosen))
+
+
+def _prepare(args: argparse.Namespace) -> Callable[[HybridNet], None]:
+    """With --qat: start from the bundle's weights, and compute in its scales."""
+    from hybridnet.errors import ConfigError
+
+    if (args.qat is None) != (args.bundle is None):
+        raise ConfigError("qat, bundle", (args.qat, args.bundle), "both or neither")
+    if args.bundle is None:
+        return lambda model: None
+    from hybridnet.deploy.bundle import read_bundle
+    from hybridnet.model.checkpoint import load_checkpoint
+    from hybridnet.training.qat import compute_in_integers
+
+    bundle = read_bundle(args.bundle)
+    checkpoint = load_checkpoint(bundle.checkpoint_path)
+
+    def prepare(model: HybridNet) -> None:
+        if model.config != checkpoint.model.config:
+            raise ConfigError("config", model.config.name, f"{checkpoint.model.config.name}, as the bundle's, of"
+                              " as many classes")  # fmt: skip
+        model.load_state_dict(checkpoint.model.state_dict())
+        compute_in_integers(model, bundle.fixed)
+
+    return prepare
 
 
 def _check_output(out: Path, args: argparse.Namespace) -> None:

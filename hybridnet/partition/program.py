@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -161,10 +161,12 @@ class FixedConvLIF:
     input_scale: float
     input_shift: int = POTENTIAL_SHIFT
     message_max: int = MESSAGE_MAX
+    weight_min: ClassVar[int] = WEIGHT_MIN
+    weight_max: ClassVar[int] = WEIGHT_MAX
 
     def __post_init__(self) -> None:
         _check_parameters(self.name, self.geometry, self.weight, self.bias)
-        _check_range(f"{self.name}.weight", self.weight, WEIGHT_MIN, WEIGHT_MAX)
+        _check_range(f"{self.name}.weight", self.weight, self.weight_min, self.weight_max)
         _check_range(f"{self.name}.bias", self.bias, -BIAS_MAX, BIAS_MAX)
         _check_range(f"{self.name}.decay", np.asarray(self.decay), 0, DECAY_ONE)
         _check_range(f"{self.name}.threshold", np.asarray(self.threshold), 1, THRESHOLD_MAX)

@@ -79,6 +79,7 @@ def run_training(
     device: torch.device = CPU,
     group: Group = ALONE,
     command: str = "hybridnet.training.run_training",
+    prepare: Callable[[HybridNet], None] = lambda model: None,
     progress: Progress = silent,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
 ) -> TrainingRecord:
@@ -94,6 +95,7 @@ def run_training(
         device: Where to compute.
         group: The processes that train together; each calls this, rank 0 alone writes.
         command: Kept in the record.
+        prepare: Given the model before it is trained, to start from other weights or to compute otherwise.
         progress: Told how far the work is.
         on_epoch: Told after each epoch, in each process.
 
@@ -115,6 +117,7 @@ def run_training(
 
     torch.manual_seed(experiment.training.seed)
     model = HybridNet(config)
+    prepare(model)
 
     def content(weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
         return content_of(config, splits.classes, {"data": splits.name, **metrics}, weights)

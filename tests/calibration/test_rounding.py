@@ -36,7 +36,8 @@ def test_the_quadratic_form_is_the_error_of_u(geometry: ConvGeometry, seed: int)
     """Against running the layer twice, at the steps that moments are taken from."""
     layer, x = never_firing(geometry, seed), inputs(geometry, seed)
     weight, bias = round_together(layer, (layer.weight, layer.bias), moments(layer, x, x), STEPS, LIMITS)
-    rounded = dataclasses.replace(layer, weight=weight * STEPS[0], bias=bias * STEPS[1])
+    weights, biases = np.float64(weight * STEPS[0]), np.float64(bias * STEPS[1])
+    rounded = dataclasses.replace(layer, weight=np.asarray(weights), bias=np.asarray(biases))
     change = np.concatenate(
         [(rounded.weight - layer.weight).reshape(len(bias), -1), (rounded.bias - layer.bias)[:, None]], 1
     )

@@ -34,6 +34,7 @@ from hybridnet.partition.program import (
     DECAY_ONE,
     POTENTIAL_SHIFT,
     THRESHOLD_MAX,
+    WEIGHT_MAX,
     ConvLIFLayer,
     FixedConvLIF,
 )
@@ -44,7 +45,7 @@ WEIGHT_FILLS = (0.97, 0.94, 0.91, 0.88, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.03, 1
 """Scales tried, in units of the one at which the largest weight fills its bits; above 1 it is clipped."""
 
 COARSE_FILLS = (0.5, 0.42, 0.35, 0.3, 0.25, 0.21, 0.18, 0.15, 0.125, 0.105, 0.09, 0.075, 0.06)
-"""Tried too where potentials would overflow at an alignment that cannot be changed."""
+"""Tried too where potentials would overflow at an alignment that is fixed, or with weights wider than the chip's."""
 
 FINE_STEPS = (1, 2, 4, 8)
 """Of threshold, in 1/512 of it, and of decay, in 1/4096."""
@@ -195,7 +196,8 @@ class _Trial:
     def fills(self) -> tuple[float, ...]:
         """Scales of the weights; where the alignment is fixed, also those that leave room for finer messages."""
         fixed = self.layer.reset == "hard" and self.registers.input_max is not None
-        return (*WEIGHT_FILLS, *COARSE_FILLS) if fixed else WEIGHT_FILLS
+        wide = self.registers.weight_max > WEIGHT_MAX
+        return (*WEIGHT_FILLS, *COARSE_FILLS) if fixed or wide else WEIGHT_FILLS
 
     def rounded(self, weight_scale: float, shift: int, *, refit: bool = False) -> FixedConvLIF | None:
         """The layer at a scale and alignment, its weights rounded together; None if its threshold would vanish."""

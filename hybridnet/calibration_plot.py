@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridnet.calibration.statistics import edges
+from hybridnet.calibration.statistics import BINS, edges
 from hybridnet.errors import MissingBackendError
 from hybridnet.files import atomic_file
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hybridnet.calibration.report import CalibrationReport, LayerCalibration
 
 DPI = 140
+SHOWN = 96
+"""Bins below the largest potential that are drawn: twelve octaves."""
+
 NO_LOSS_DB = 80.0
 """Where a bar ends that has no noise at all."""
 
@@ -109,13 +112,18 @@ def _potentials(new: Any, report: CalibrationReport) -> Any:
     figure = new(3.2 * columns, 2.6 * rows)
     for number, row in enumerate(report.layers, start=1):
         axes = figure.add_subplot(rows, columns, number)
-        for kind, style in (("potential", "-"), ("potential, fixed", "--")):
-            counts = np.array(tensors[f"{row.layer} {kind}"].histogram, np.float64)
-            axes.stairs(counts / max(counts.sum(), 1) / octaves, edges(), linestyle=style)
-        axes.set_xscale("log", base=2)
         seen = np.flatnonzero(np.array(tensors[f"{row.layer} potential"].histogram))
-        if len(seen):
-            axes.set_xlim(edges()[max(seen[-1] - 96, 0)], edges()[seen[-1] + 1])
+        last = int(seen[-1]) if len(seen) else BINS - 1
+        first, highest = max(last - SHOWN, 0), 0.0
+        for kind, style in (("potential", "-"), ("potential, fixed", "--")):
+            tensor = tensors[f"{row.layer} {kind}"]
+            counts = np.array(tensor.histogram, np.float64)
+            share = (1 - tensor.zeros) * counts / max(counts.sum(), 1) / octaves
+            axes.stairs(share, edges(), linestyle=style)
+            highest = max(highest, float(share[first:].max()))
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(edges()[first], edges()[last + 1])
+        axes.set_ylim(0, 1.1 * highest or 1)
         axes.set_title(row.layer, fontsize=9)
         axes.set_xlabel("|u|, model units", fontsize=8)
         axes.tick_params(labelsize=7)

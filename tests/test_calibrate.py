@@ -100,6 +100,7 @@ def test_what_was_observed_is_kept_and_read_again(bundle: Bundle, clips: Path, t
         observe_clips(bundle, read, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Path, tmp_path: Path) -> None:
     again = calibrate(done.bundle, tmp_path / "b", clips=clips).bundle
     assert {entry.bits for entry in again.manifest.bridge} == {24}

@@ -71,7 +71,7 @@ assets: $(READY)
 	$(BIN)/hybridnet train --config tiny --data motion -o runs/tiny-motion --overwrite
 	cp runs/tiny-motion/best.pt hybridnet/assets/tiny-motion.pt
 	cp runs/tiny-motion/record.json hybridnet/assets/tiny-motion.json
-	$(BIN)/hybridnet export hybridnet/assets/tiny-motion.pt -o hybridnet/assets/tiny-motion.bundle --parity lava --overwrite
+	$(BIN)/hybridnet calibrate hybridnet/assets/tiny-motion.pt -o hybridnet/assets/tiny-motion.bundle --ann int8 --parity lava --overwrite
 
 clean:
 	rm -rf $(VENV) demo runs hybridnet-bundle build *.egg-info

@@ -85,9 +85,7 @@ def write_scan(path: Path, program: FixedProgram) -> None:
     for stream in program.streams:
         graph.declare_input(stream.input_name, (program.steps, *stream.input_shape))
         first = stream.layers[0]
-        x = unrolled._add_messages(
-            graph, stream.name, stream.input_name, first.input_scale, (STEPS, *stream.input_shape)
-        )
+        x = unrolled._add_messages(graph, stream.name, stream.input_name, first, (STEPS, *stream.input_shape))
         for place, layer in enumerate(stream.layers):
             shape = layer.geometry.output_shape
             drive = unrolled._drive(graph, layer, x, 1 if place else MESSAGE_MAX)

@@ -1,14 +1,15 @@
-"""From float to the chip's integers by a simple rule: as large a scale as every register allows.
+"""From float to the chip's integers by the rule that knows least: scales as large as every register allows.
 
-Inputs: S_x = 127 / (largest input), so that messages are int8. Weights of each layer: S_w is the largest scale for
-which
+S_w is the largest scale for which
 
-    max|w|·S_w                ≤ 254                    even 8-bit weights of mixed sign
-    max|u|·HEADROOM·2^s·S     ≤ 2²³ − 1                24-bit potentials, S = S_w·S_x
-    vth·S                     ≤ 2¹⁷ − 1                17-bit threshold mantissa
-    max|b|·S                  ≤ 2¹² − 1                13-bit bias mantissa
+    max|w|·S_w                       ≤ 254                even 8-bit weights of mixed sign
+    max|u|·HEADROOM·2^s·S_w·S_x      ≤ 2²³ − 1            24-bit potentials
+    vth·2^s·S_w·S_x                  ≤ (2¹⁷ − 1)·2⁶       17-bit threshold mantissa
+    max|b|·2^s·S_w·S_x               ≤ (2¹² − 1)·2⁶       13-bit bias mantissa
 
-where max|u| is what the calibration clips showed. Sections 2.6 of the Lava notes and netx's `optimize_weight_bits` are
+with s = 6 and S_x = 127 / (largest input), int8 messages; max|u| is what the calibration clips showed. Every number is
+rounded to its nearest integer. `hybridnet.calibration.search` starts where this ends: it is what export does without
+calibration, and what calibration is compared with. Sections 2.6 of the Lava notes and netx's `optimize_weight_bits` are
 the models for the ranges; the rule itself is ours.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.observers import Observation
 from hybridnet.errors import RangeError
 from hybridnet.partition.program import (
@@ -34,9 +36,6 @@ from hybridnet.partition.program import (
     Stream,
 )
 
-HEADROOM = 1.5
-"""Potentials may grow by this factor beyond the largest one that calibration saw before they saturate."""
-
 
 def quantise_program(program: FloatProgram, seen: Observation) -> FixedProgram:
     """The fixed-point program of a float one.
@@ -47,7 +46,12 @@ def quantise_program(program: FloatProgram, seen: Observation) -> FixedProgram:
     return Program(tuple(_quantise_stream(stream, seen) for stream in program.streams), program.steps)
 
 
-def _quantise_stream(stream: Stream[ConvLIFLayer], seen: Observation) -> Stream[FixedConvLIF]:
+def largest_input(stream: Stream[ConvLIFLayer], seen: Observation) -> float:
+    """max|x| of a stream.
+
+    Raises:
+        RangeError: If calibration saw nothing but zeros.
+    """
     largest = seen.input_max[stream.name]
     if not largest > 0:
         raise RangeError(
@@ -55,6 +59,11 @@ def _quantise_stream(stream: Stream[ConvLIFLayer], seen: Observation) -> Stream[
             where=f"stream {stream.name}",
             remedy="Calibrate on clips with motion",
         )
+    return largest
+
+
+def _quantise_stream(stream: Stream[ConvLIFLayer], seen: Observation) -> Stream[FixedConvLIF]:
+    largest = largest_input(stream, seen)
     layers = tuple(
         quantise_layer(
             layer, MESSAGE_MAX / largest if layer.input_kind == "analog" else 1.0, seen.potential_max[layer.name]

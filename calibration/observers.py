@@ -1,4 +1,4 @@
-"""Observing the spiking half on calibration inputs."""
+"""Observing the spiking half on calibration inputs: what its registers will have to hold."""
 
 from __future__ import annotations
 
@@ -8,27 +8,111 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hybridnet.calibration.statistics import Statistics, statistics_of
+from hybridnet.model.neuron import LIFState
+from hybridnet.partition.program import ConvLIFLayer, FloatProgram
 from hybridnet.partition.splitter import Partition
+from hybridnet.progress import Progress, silent
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Largest magnitudes seen, in model units: inputs per stream, membrane potentials per layer."""
+    """What calibration inputs did to the float spiking half, in model units.
 
-    input_max: Mapping[str, float]
-    potential_max: Mapping[str, float]
+    Attributes:
+        inputs: Of each stream.
+        currents: conv(w, x) + b of each layer, all steps.
+        potentials: u of each layer, all steps.
+        spike_rates: Spikes per neuron-step of each layer.
+        views: How many were seen.
+    """
+
+    inputs: dict[str, Statistics]
+    currents: dict[str, Statistics]
+    potentials: dict[str, Statistics]
+    spike_rates: dict[str, float]
     views: int
+
+    @property
+    def input_max(self) -> dict[str, float]:
+        """Largest magnitude of each stream's input."""
+        return {name: statistics.largest for name, statistics in self.inputs.items()}
+
+    @property
+    def potential_max(self) -> dict[str, float]:
+        """Largest magnitude of each layer's potential."""
+        return {name: statistics.largest for name, statistics in self.potentials.items()}
+
+    def __add__(self, other: Observation) -> Observation:
+        """Of both together."""
+        views = self.views + other.views
+        return Observation(
+            {name: s + other.inputs[name] for name, s in self.inputs.items()},
+            {name: s + other.currents[name] for name, s in self.currents.items()},
+            {name: s + other.potentials[name] for name, s in self.potentials.items()},
+            {n: (r * self.views + other.spike_rates[n] * other.views) / views for n, r in self.spike_rates.items()},
+            views,
+        )
+
+
+def observe(partition: Partition, inputs: Mapping[str, Tensor], progress: Progress = silent) -> Observation:
+    """Run the model's own spiking stacks view by view over `inputs`, (N, T, C, H, W) per spiking input.
+
+    Raises:
+        RangeError: If an input, current or potential is not finite.
+    """
+    views = len(next(iter(inputs.values())))
+    seen: Observation | None = None
+    for n in range(views):
+        progress("observing", n, views)
+        one = _observe_view(partition, {name: tensor[n : n + 1] for name, tensor in inputs.items()})
+        seen = one if seen is None else seen + one
+    progress("observing", views, views)
+    if seen is None:
+        raise ValueError("no views to observe")
+    return seen
 
 
 @torch.no_grad()
-def observe(partition: Partition, inputs: Mapping[str, Tensor]) -> Observation:
-    """Run the model's own spiking stacks view by view over `inputs`, (N, T, C, H, W) per spiking input."""
-    input_max: dict[str, float] = {}
-    potential_max = {layer.name: 0.0 for layer in partition.program.layers()}
-    for stream in partition.program.streams:
-        x = inputs[stream.input_name]
-        input_max[stream.name] = float(x.abs().max())
-        for view in x.split(1):
-            for layer, state in zip(stream.layers, partition.stacks[stream.name].trace(view), strict=True):
-                potential_max[layer.name] = max(potential_max[layer.name], float(state.u.abs().max()))
-    return Observation(input_max, potential_max, len(x))
+def _observe_view(partition: Partition, view: Mapping[str, Tensor]) -> Observation:
+    states = {
+        layer.name: state
+        for stream in partition.program.streams
+        for layer, state in zip(
+            stream.layers, partition.stacks[stream.name].trace(view[stream.input_name]), strict=True
+        )
+    }
+    return observation_of(partition.program, view, states)
+
+
+def observation_of(program: FloatProgram, view: Mapping[str, Tensor], states: Mapping[str, LIFState]) -> Observation:
+    """One view whose states are known.
+
+    Args:
+        program: The spiking half.
+        view: Its inputs, (1, T, C, H, W) each.
+        states: u and o of every layer and step, (1, T, C, H, W) each.
+
+    Raises:
+        RangeError: If a value is not finite.
+    """
+    inputs: dict[str, Statistics] = {}
+    currents: dict[str, Statistics] = {}
+    potentials: dict[str, Statistics] = {}
+    rates: dict[str, float] = {}
+    for stream in program.streams:
+        inputs[stream.name] = statistics_of(view[stream.input_name], f"stream {stream.name}")
+        for layer in stream.layers:
+            state = states[layer.name]
+            currents[layer.name] = statistics_of(current_of(layer, state), f"{layer.name} current")
+            potentials[layer.name] = statistics_of(state.u, f"{layer.name} potential")
+            rates[layer.name] = float(state.o.double().mean())
+    return Observation(inputs, currents, potentials, rates, 1)
+
+
+def current_of(layer: ConvLIFLayer, state: LIFState) -> Tensor:
+    """conv(w, x) + b of every step, (1, T, C, H, W), which is what u gained beyond its leak and its reset."""
+    before, fired = state.u[:, :-1], state.o[:, :-1]
+    leaked = layer.leak * before
+    kept = leaked - layer.threshold * fired if layer.reset == "soft" else leaked * (1 - fired)
+    return torch.cat((state.u[:, :1], state.u[:, 1:] - kept), 1)

@@ -8,6 +8,8 @@
     model.pt           the checkpoint it was made from, which back-end `torch` runs; of a model that is not ours its
                        weights alone, a state dict
     parity.json        the model against its exported parts
+    calibration.json   what calibration found and lost; of a calibrated bundle alone
+    ann.int8.onnx      the ANN half in int8; of a bundle calibrated with it alone
 
 Written into a temporary folder and renamed: it is whole or absent. Every file is checked against its SHA-256 when read.
 """
@@ -31,13 +33,14 @@ from hybridnet.partition.program import FixedProgram, FloatProgram
 from hybridnet.plain import from_dict, to_dict
 from hybridnet.report.parity import ParityReport, to_json
 
-SCHEMA = "hybridnet.bundle/2"
+SCHEMA = "hybridnet.bundle/3"
 MANIFEST = "manifest.yaml"
 PROGRAM = "snn/program.npz"
 ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
 ANN = "ann.onnx"
 CHECKPOINT = "model.pt"
-PARITY = "parity.json"
+PARITY, CALIBRATION = "parity.json", "calibration.json"
+ANN_INT8 = "ann.int8.onnx"
 
 MAX_MANIFEST_BYTES = 2**20
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
@@ -64,7 +67,7 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class BridgeEntry:
-    """One bridge tensor with its fixed-point encoding."""
+    """One bridge tensor with its fixed-point encoding; see `hybridnet.partition.bridge.FixedEncoding`."""
 
     name: str
     layer: str
@@ -72,6 +75,7 @@ class BridgeEntry:
     kind: BridgeKind
     scale: float
     bits: int
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,18 @@ class Bundle:
         return self.path / ANN
 
     @property
+    def ann_int8_path(self) -> Path:
+        """The ANN half in int8.
+
+        Raises:
+            BundleError: If the bundle has none.
+        """
+        if ANN_INT8 not in self.manifest.files:
+            remedy = "Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`"
+            raise BundleError("has no ANN half in int8", where=self.path, remedy=remedy)
+        return self.path / ANN_INT8
+
+    @property
     def onnx_fixed_path(self) -> Path:
         """The spiking half in the chip's integers, as ONNX."""
         return self.path / ONNX_FIXED
@@ -168,7 +184,7 @@ class Bundle:
     @property
     def encodings(self) -> dict[str, FixedEncoding]:
         """How it crosses in fixed point."""
-        return {e.name: FixedEncoding(e.scale, e.bits) for e in self.manifest.bridge}
+        return {e.name: FixedEncoding(e.scale, e.bits, e.shift) for e in self.manifest.bridge}
 
 
 def net_file(stream: str) -> str:
@@ -254,8 +270,9 @@ def _check_bridge(bundle: Bundle) -> None:
             raise BundleError(f"bridge tensor {tensor.name} joins no layer to the ANN half", where=bundle.path)
         frames = (bundle.program.steps,) if tensor.kind == "spikes" else ()
         expected = (*frames, *layer.geometry.output_shape)
-        encoding = fixed_encodings((tensor,), bundle.fixed)[tensor.name]
-        if tensor.shape != expected or bundle.encodings[tensor.name] != encoding:
+        own, whole = bundle.encodings[tensor.name], fixed_encodings((tensor,), bundle.fixed)[tensor.name]
+        encoding = whole.shifted(own.shift, own.bits) if own.shift and tensor.kind == "potential" else whole
+        if tensor.shape != expected or own != encoding:
             raise BundleError(
                 f"bridge tensor {tensor.name} is {tensor.shape} in the manifest, or differs in scale or bits;"
                 f" its layer gives {expected}, scale {encoding.scale:g}, {encoding.bits} bits",

@@ -16,9 +16,10 @@ The tree; all values are datasets, pairs are (vertical, horizontal) and shapes (
         neuron/iDecay               4096: no current filter
         neuron/vDecay               dv
         neuron/vThMant              threshold
+        neuron/wgtExp               s − 6, the alignment of synaptic input; 0 for hard reset
         neuron/refDelay             1
         float/weight bias leak threshold        what the integers were rounded from, float64
-        hybridnet/name read_out weight_scale input_scale
+        hybridnet/name read_out weight_scale input_scale message_max
     /hybridnet/schema stream input_name steps
 
 Stock `lava.lib.dl.netx.hdf5.Network` reads /layer and ignores the groups that it does not know. It runs hard-reset
@@ -39,6 +40,9 @@ from hybridnet.deploy.strict_hdf5 import FLOAT, INT32, INTEGER, Array, StrictGro
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.partition.program import (
     DECAY_ONE,
+    MESSAGE_MAX,
+    PAYLOAD_MAX,
+    POTENTIAL_SHIFT,
     THRESHOLD_MAX,
     ConvGeometry,
     ConvLIFLayer,
@@ -48,7 +52,7 @@ from hybridnet.partition.program import (
     Stream,
 )
 
-SCHEMA = "hybridnet.net/1"
+SCHEMA = "hybridnet.net/2"
 NEURON_TYPES: dict[Reset, str] = {"soft": "STM_SOFT", "hard": "CUBA"}
 NO_CURRENT_FILTER = 4096
 """iDecay of a current that decays at once: netx makes du = iDecay - 1 of it, and Lava decays by (du + 1) / 4096."""
@@ -67,9 +71,9 @@ LAYER_MEMBERS = {
     "type", "shape", "inChannels", "outChannels", "groups", "kernelSize", "stride", "padding", "dilation",
     "weight", "bias", "neuron", "float", "hybridnet",
 }  # fmt: skip
-NEURON_MEMBERS = {"type", "iDecay", "vDecay", "vThMant", "refDelay"}
+NEURON_MEMBERS = {"type", "iDecay", "vDecay", "vThMant", "refDelay", "wgtExp"}
 FLOAT_MEMBERS = {"weight", "bias", "leak", "threshold"}
-OWN_MEMBERS = {"name", "read_out", "weight_scale", "input_scale"}
+OWN_MEMBERS = {"name", "read_out", "weight_scale", "input_scale", "message_max"}
 
 Streams = tuple[Stream[ConvLIFLayer], Stream[FixedConvLIF], int]
 
@@ -169,6 +173,8 @@ def _write_layer(group: h5py.Group, layer: ConvLIFLayer, fixed: FixedConvLIF) ->
         "neuron/vDecay": fixed.decay,
         "neuron/vThMant": fixed.threshold,
         "neuron/refDelay": 1,
+        "neuron/wgtExp": fixed.input_shift - POTENTIAL_SHIFT,
+        "hybridnet/message_max": fixed.message_max,
         "hybridnet/read_out": int(fixed.read_out),
     }.items():
         group[key] = np.array(value, INTEGER)
@@ -222,6 +228,8 @@ def _read_layer(
         read_out=read_out,
         weight_scale=own.number("weight_scale"),
         input_scale=own.number("input_scale"),
+        input_shift=POTENTIAL_SHIFT + neuron.integer("wgtExp", -POTENTIAL_SHIFT, 0),
+        message_max=own.integer("message_max", MESSAGE_MAX, PAYLOAD_MAX),
     )
     if not (fixed.weight_scale > 0 and fixed.input_scale > 0):
         raise BundleError("a scale is not greater than 0", where=own.where)

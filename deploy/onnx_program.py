@@ -1,7 +1,7 @@
 r"""The spiking program as ONNX: all streams in one graph, all T steps unrolled, the batch dimension free.
 
     input    <input_name>           (N, T, C, H, W) float32, in model units
-    outputs  <stream>.messages      (N, T, C, H, W) int8, what the first layer was fed        fixed point only
+    outputs  <stream>.messages      (N, T, C, H, W) int8 or int16, what the first layer got   fixed point only
              <stream>.clipped       (N,) int64, inputs that did not fit their message         fixed point only
              <layer>.spikes         (N, T, C, H, W) bool, o of every step
              <layer>.overflows      (N,) int64, potentials that saturated at 24 bits          fixed point only
@@ -13,12 +13,12 @@ Equations: `hybridnet.partition.program`. In fixed point each operator is exact,
 * The input is scaled, rounded half to even and clipped in float64, which holds every float32 and every product's
   rounding as the emulator's does.
 * conv(w, x) + b comes from a float32 Conv where Σ|w|·max|x| + |b| ≤ 2²⁴ in every output channel, so that no partial sum
-  can round. The weights are multiplied by 2ˢ beforehand, a power of two, which changes exponents alone. Elsewhere it
+  can round. The weights are multiplied by 2ˢ beforehand (the bias by 2⁶), which changes exponents alone. Elsewhere it
   comes from ConvInteger, in int32, on w/2 (weights are even); ONNX Runtime has no float64 Conv on the CPU. Weights and
   messages then are uint8 with a zero point: kernels for mixed signs may saturate at 16 bits inside on some processors.
 * (4096 − dv)·v / 4096 is a float64 product of 35 bits over a power of two; the Cast to int32 truncates toward zero.
-* What remains is int32: |decayed v − reset| ≤ 2²³, and |current| is clipped at 2²⁰ before the shift, beyond which v
-  saturates anyway, and is counted so.
+* What remains is int32: |decayed v − reset| ≤ 2²³, and |current| is clipped at 2²⁶⁻ˢ before the shift, beyond which
+  v saturates anyway, and is counted so.
 
 Unrolled, not a Scan: see docs/onnx.md for what was measured.
 """
@@ -53,8 +53,8 @@ SCHEMA = "hybridnet.program/1"
 INT32_EXACT = 2**30
 """Largest current that ConvInteger may give: its double must fit int32."""
 
-CURRENT_MAX = 2**20
-"""Beyond this current v saturates whatever it was: 2²⁰·2⁶ > 2²³ + 2²³ + 2²³."""
+DRIVE_MAX = 2**26
+"""Beyond this current, after its shift, v saturates whatever it was: 2²⁶ > 2²³ + 2²³ + 2²³."""
 
 
 def write_onnx_program(path: Path, program: FloatProgram | FixedProgram) -> None:
@@ -93,8 +93,8 @@ def _add_stream(graph: OnnxGraph, stream: Stream[ConvLIFLayer] | Stream[FixedCon
     for place, layer in enumerate(layers):
         if isinstance(layer, FixedConvLIF):
             if place == 0:
-                x = _add_messages(graph, stream.name, x, layer.input_scale, (steps, *stream.input_shape))
-            x = _add_fixed_layer(graph, layer, x, steps, largest_input=1 if place else MESSAGE_MAX)
+                x = _add_messages(graph, stream.name, x, layer, (steps, *stream.input_shape))
+            x = _add_fixed_layer(graph, layer, x, steps, largest_input=1 if place else layer.message_max)
         else:
             x = _add_float_layer(graph, layer, x, steps)
 
@@ -121,14 +121,16 @@ def _add_float_layer(graph: OnnxGraph, layer: ConvLIFLayer, x: str, steps: int) 
     return _declare_layer(graph, layer, potentials, spikes, TensorProto.FLOAT)
 
 
-def _add_messages(graph: OnnxGraph, stream: str, x: str, scale: float, shape: tuple[int, ...]) -> str:
-    """Inputs as int8 messages; see `hybridnet.simulators.quantise`."""
-    scaled = graph("Mul", f"{stream}.scaled", graph.cast("", x, TensorProto.DOUBLE), graph.constant(np.float64(scale)))
+def _add_messages(graph: OnnxGraph, stream: str, x: str, layer: FixedConvLIF, shape: tuple[int, ...]) -> str:
+    """Inputs as messages; see `hybridnet.simulators.quantise`."""
+    scale = graph.constant(np.float64(layer.input_scale))
+    scaled = graph("Mul", f"{stream}.scaled", graph.cast("", x, TensorProto.DOUBLE), scale)
     rounded = graph("Round", f"{stream}.rounded", scaled)
-    limits = graph.constant(np.float64(-MESSAGE_MAX)), graph.constant(np.float64(MESSAGE_MAX))
+    limits = [graph.constant(np.float64(sign * layer.message_max)) for sign in (-1, 1)]
+    dtype = TensorProto.INT8 if layer.message_max <= MESSAGE_MAX else TensorProto.INT16
     clipped = graph("Clip", f"{stream}.in_range", rounded, *limits)
-    messages = graph.cast(f"{stream}.messages", clipped, TensorProto.INT8)
-    graph.declare_output(messages, TensorProto.INT8, shape)
+    messages = graph.cast(f"{stream}.messages", clipped, dtype)
+    graph.declare_output(messages, dtype, shape)
     changed = graph("Not", "", graph("Equal", f"{stream}.fits", rounded, clipped))
     graph.declare_output(graph.count(f"{stream}.clipped", changed), TensorProto.INT64, ())
     return messages
@@ -167,19 +169,21 @@ def _add_fixed_layer(graph: OnnxGraph, layer: FixedConvLIF, x: str, steps: int, 
 
 
 def _drive(graph: OnnxGraph, layer: FixedConvLIF, x: str, largest_input: int) -> str:
-    """(conv(w, x) + b) << s in int32, (N·T, C_out, H_out, W_out); clipped at CURRENT_MAX << s."""
-    name, shift = layer.name, 2**POTENTIAL_SHIFT
+    """(conv(w, x) << s) + (b << 6) in int32, (N·T, C_out, H_out, W_out); clipped at DRIVE_MAX."""
+    name, shift = layer.name, 2**layer.input_shift
     bound = layer.largest_current(largest_input)
     if bound <= FLOAT32_EXACT:
         frames = graph.frames(f"{name}.frames", graph.cast("", x, TensorProto.FLOAT), layer.geometry.input_shape)
-        current = graph.conv(f"{name}.current", frames, layer.geometry, layer.weight * shift, layer.bias * shift)
+        current = graph.conv(
+            f"{name}.current", frames, layer.geometry, layer.weight * shift, layer.current_bias * shift
+        )
         return graph.cast(f"{name}.drive", current, TensorProto.INT32)  # at most 2²⁴·2⁶
     if bound > INT32_EXACT or (layer.weight % 2).any():
         raise RangeError(f"currents of up to {bound} are not exact in ONNX's integers", where=name)
     halved = graph.conv_integer(f"{name}.halved", x, layer.geometry, layer.weight // 2, signed=largest_input > 1)
-    bias = layer.bias.astype(np.int32).reshape(1, -1, 1, 1)
+    bias = layer.current_bias.astype(np.int32).reshape(1, -1, 1, 1)
     current = graph("Add", "", graph("Mul", "", halved, graph.constant(np.int32(2))), graph.constant(bias))
-    limits = [graph.constant(np.int32(s * CURRENT_MAX)) for s in (-1, 1)]
+    limits = [graph.constant(np.int32(sign * DRIVE_MAX // shift)) for sign in (-1, 1)]
     return graph("Mul", f"{name}.drive", graph("Clip", "", current, *limits), graph.constant(np.int32(shift)))
 
 

@@ -16,13 +16,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hybridnet.calibrating import calibrate
     from hybridnet.deploy.bundle import Bundle
     from hybridnet.errors import HybridNetError
     from hybridnet.exporting import export
     from hybridnet.report.data import RunRecord
     from hybridnet.simulation import Simulation, Simulator, load, simulate
 
-__all__ = ["Bundle", "HybridNetError", "RunRecord", "Simulation", "Simulator", "export", "load", "simulate"]
+__all__ = [
+    "Bundle",
+    "HybridNetError",
+    "RunRecord",
+    "Simulation",
+    "Simulator",
+    "calibrate",
+    "export",
+    "load",
+    "simulate",
+]
 
 _HOME = {
     "Bundle": "hybridnet.deploy.bundle",
@@ -30,6 +41,7 @@ _HOME = {
     "RunRecord": "hybridnet.report.data",
     "Simulation": "hybridnet.simulation",
     "Simulator": "hybridnet.simulation",
+    "calibrate": "hybridnet.calibrating",
     "export": "hybridnet.exporting",
     "load": "hybridnet.simulation",
     "simulate": "hybridnet.simulation",

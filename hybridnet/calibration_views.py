@@ -76,18 +76,25 @@ def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibrat
 def from_motion_set(preprocess: PreprocessConfig, progress: Progress) -> Calibration:
     """Two views of each motion of the synthetic set."""
     with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder:
-        clips = [Path(folder) / f"{motion}.avi" for motion in MOTIONS]
-        for clip, motion in zip(clips, MOTIONS, strict=True):
-            make_clip(
-                clip,
-                motion,
-                CALIBRATION_SEED,
-                frames=2 * (preprocess.steps + 1),
-                width=preprocess.frame_width,
-                height=preprocess.frame_height,
-                gop=preprocess.steps + 1,
-            )
+        clips = [*make_motion_clips(Path(folder), preprocess, CALIBRATION_SEED).values()]
         return _from_clips(clips, preprocess, f"motion set, seed {CALIBRATION_SEED} ({{used}} clips)", progress)
+
+
+def make_motion_clips(folder: Path, preprocess: PreprocessConfig, seed: int) -> dict[str, Path]:
+    """A clip of two GOPs of each motion of the synthetic set, by motion."""
+    folder.mkdir(exist_ok=True)
+    clips = {motion: folder / f"{motion}.avi" for motion in MOTIONS}
+    for motion, clip in clips.items():
+        make_clip(
+            clip,
+            motion,
+            seed,
+            frames=2 * (preprocess.steps + 1),
+            width=preprocess.frame_width,
+            height=preprocess.frame_height,
+            gop=preprocess.steps + 1,
+        )
+    return clips
 
 
 def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:

@@ -262,11 +262,8 @@ def _fed(inputs: Inputs, program: FloatProgram | FixedProgram) -> dict[str, Arra
     """What a recorded side should have been fed: messages in fixed point, else the inputs."""
     if not is_fixed(program):
         return {stream.name: inputs[stream.input_name] for stream in program.streams}
-    scales: dict[str, Any] = {stream.name: stream.layers[0] for stream in program.streams}
-    return {
-        stream.name: quantise_input(inputs[stream.input_name], scales[stream.name].input_scale)[0]
-        for stream in program.streams
-    }
+    first: dict[str, Any] = {stream.name: stream.layers[0] for stream in program.streams}
+    return {s.name: quantise_input(inputs[s.input_name], first[s.name])[0] for s in program.streams}
 
 
 def _recorded(arrays: Mapping[str, Array], name: str, path: Path) -> Array:

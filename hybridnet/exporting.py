@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -251,7 +251,7 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
                 streams=tuple(stream.name for stream in split.program.streams),
                 ann_inputs=split.ann_inputs,
                 bridge=tuple(
-                    files.BridgeEntry(t.name, t.layer, t.shape, t.kind, encodings[t.name].scale, encodings[t.name].bits)
+                    files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name]))
                     for t in split.bridge
                 ),
                 quantisation=files.Quantisation("maximum-based scales", calibration.source, calibration.views),

@@ -30,7 +30,7 @@ from hybridnet.model.stm import SpikingStack, read
 from hybridnet.outputs import LOGITS, named_outputs
 from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.neurons import rest
-from hybridnet.partition.program import FixedProgram
+from hybridnet.partition.program import FixedProgram, FloatProgram
 from hybridnet.partition.splitter import Partition
 from hybridnet.progress import Progress, silent
 from hybridnet.report.parity import Check, ParityReport, not_run, reported, within
@@ -41,7 +41,7 @@ from hybridnet.simulators.integer_loop import messages, run_stream
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.torch_float import TorchBackend, trace_program
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
@@ -154,6 +154,62 @@ def trace(split: Partition, view: Mapping[str, Tensor]) -> dict[str, LIFState]:
         for stream in split.program.streams
         for layer, state in zip(stream.layers, split.stacks[stream.name].trace(view[stream.input_name]), strict=True)
     }
+
+
+@torch.no_grad()
+def remeasure_parity(
+    old: ParityReport,
+    program: FloatProgram,
+    fixed: FixedProgram,
+    bridge: Bridge,
+    ann: Path,
+    spiking: Path,
+    calibration: Calibration,
+    *,
+    nets: Mapping[str, Path] | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """The chain of a bundle whose spiking half got other integers; what does not depend on them is taken over.
+
+    Args:
+        old: Of the bundle before.
+        program: The spiking half in float.
+        fixed: The same in its new integers.
+        bridge: How it crosses.
+        ann: The exported ANN half.
+        spiking: The exported spiking half, in fixed point, as ONNX.
+        calibration: What to measure on, at most MAX_VIEWS of it.
+        nets: As in `measure_parity`.
+        progress: Told after each view.
+    """
+    views = _spread(range(calibration.views), MAX_VIEWS)
+    onnx, meter, outputs, spikes = OnnxRuntimeBackend(ann), FidelityMeter(fixed), _Outputs(), Counter[int]()
+    for done, n in enumerate(views):
+        progress("measuring parity", done, len(views))
+        view = calibration.view(n)
+        inputs = _arrays(view)
+        states = trace_program(program, view)
+        spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
+        crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
+        run = meter.add(states, inputs)
+        crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
+        outputs.exported.append(onnx.run(inputs | crossing))
+        outputs.fixed.append(onnx.run(inputs | crossed.values))
+    progress("measuring parity", len(views), len(views))
+    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
+    kept = ("split", "ann_onnx", "program_potentials", "program_spikes")
+    return ParityReport(
+        views=len(views),
+        source=calibration.source,
+        checks=(
+            *(old.check(name) for name in kept),
+            *_bits(fixed, _arrays(busiest), spiking, nets),
+            *_top1(outputs),
+        ),
+        layers=meter.rows(),
+        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
+        clipped_inputs=dict(meter.clipped_inputs),
+    )
 
 
 def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:

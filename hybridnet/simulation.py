@@ -118,7 +118,7 @@ class Simulator:
     Args:
         bundle: What to run; see `load`.
         snn: Back-end of the spiking half: emulator, lava, onnxruntime, onnxruntime-float, torch.
-        ann: Back-end of the ANN half: onnxruntime, torch.
+        ann: Back-end of the ANN half: onnxruntime, onnxruntime-int8, torch.
         provider: Where ONNX Runtime runs: cpu, cuda.
         lava: Options of the lava back-end, if that is the spiking one.
         threads: Of ONNX Runtime, torch and the emulator within an operator; torch's are those of the whole process. As

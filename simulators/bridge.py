@@ -19,10 +19,17 @@ FLOAT_BITS = 32
 
 @dataclass(frozen=True, eq=False)
 class Crossing:
-    """What arrived: per tensor its values in model units, float32 (N, …), and the bytes that it took."""
+    """What arrived.
+
+    Attributes:
+        values: Per tensor in model units, float32 (N, …).
+        bytes: Per tensor what it took.
+        clipped: Per tensor how many potentials saturated, as they did not fit the fewer bits that calibration chose.
+    """
 
     values: dict[str, npt.NDArray[np.float32]]
     bytes: dict[str, int]
+    clipped: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -50,15 +57,19 @@ class Bridge:
         """
         values: dict[str, npt.NDArray[np.float32]] = {}
         sizes: dict[str, int] = {}
+        clipped: dict[str, int] = {}
         for tensor in self.tensors:
             encoding = self.encodings[tensor.name]
             raw = _take(tensor, readouts, spikes)
             if raw.shape[1:] != tensor.shape:
                 raise RangeError(f"has shape {raw.shape[1:]}, not {tensor.shape}", where=f"bridge {tensor.name}")
             in_float = tensor.kind == "potential" and not fixed_point
+            clipped[tensor.name] = 0
+            if not in_float and encoding.shift:
+                raw, clipped[tensor.name] = shorten(raw, encoding)
             values[tensor.name] = raw.astype(np.float32) if in_float else _decode(raw, encoding, tensor)
             sizes[tensor.name] = math.ceil(raw.size * (FLOAT_BITS if in_float else encoding.bits) / 8)
-        return Crossing(values, sizes)
+        return Crossing(values, sizes, clipped)
 
 
 def _take(tensor: BridgeTensor, readouts: Mapping[str, Array], spikes: Mapping[str, Array]) -> Array:
@@ -77,8 +88,15 @@ def _decode(values: Array, encoding: FixedEncoding, tensor: BridgeTensor) -> npt
         return values.astype(np.float32)
     if not np.issubdtype(values.dtype, np.integer):
         raise RangeError(f"holds {values.dtype}, not integers", where=f"bridge {tensor.name}")
-    limit = 2 ** (encoding.bits - 1) - 1 if tensor.kind == "potential" else 2**encoding.bits - 1
+    limit = encoding.largest if tensor.kind == "potential" else 2**encoding.bits - 1
     if np.abs(values).max(initial=0) > limit:
         what = f"potentials beyond ±{limit}" if tensor.kind == "potential" else f"counts above {limit}"
         raise RangeError(f"holds {what}, {encoding.bits} bits", where=f"bridge {tensor.name}")
     return (values / encoding.scale).astype(np.float32)
+
+
+def shorten(v: Array, encoding: FixedEncoding) -> tuple[Array, int]:
+    """Shift potentials right, rounding half up as an adder and a shifter do, and saturate; also how many saturated."""
+    exact = (v.astype(np.int64) + (1 << encoding.shift - 1)) >> encoding.shift
+    sent = np.clip(exact, -encoding.largest, encoding.largest)
+    return sent, int(np.count_nonzero(sent != exact))

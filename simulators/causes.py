@@ -234,7 +234,9 @@ def _other_parameters(a: AnyLayer, b: AnyLayer) -> tuple[CauseClass, str] | None
         if len(places):
             p = tuple(int(i) for i in places[0])
             return kind, f"{name}{list(p)} is {left[p]:.6g} and {right[p]:.6g}; {len(places)} such numbers differ"
-    for kind, name in ((CauseClass.LEAK, "decay"), (CauseClass.LEAK, "leak"), (CauseClass.THRESHOLD, "threshold")):
+    kinds = {"decay": CauseClass.LEAK, "leak": CauseClass.LEAK, "threshold": CauseClass.THRESHOLD}
+    kinds |= {"input_shift": CauseClass.WEIGHT, "message_max": CauseClass.INPUT}
+    for name, kind in kinds.items():
         if getattr(a, name, None) != getattr(b, name, None):
             return kind, f"{name} is {getattr(a, name)} and {getattr(b, name)}"
     if a.reset != b.reset:

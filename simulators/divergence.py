@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from hybridnet.errors import BackendError
 from hybridnet.partition.program import (
-    MESSAGE_MAX,
     POTENTIAL_SHIFT,
     ConvLIFLayer,
     FixedConvLIF,
@@ -204,17 +203,18 @@ def _pairs(a: Side, b: Side, streams: tuple[AnyStream, AnyStream], tolerance: fl
 
 def _input_pair(name: str, a: Array, b: Array, layers: tuple[AnyLayer, AnyLayer]) -> _Pair:
     """What was fed: messages must be equal, floats equal but for casts, and a message the float it stands for."""
-    scales = [layer.input_scale if isinstance(layer, FixedConvLIF) else None for layer in layers]
-    if scales[0] is not None and scales[1] is not None:
+    fixed = [layer if isinstance(layer, FixedConvLIF) else None for layer in layers]
+    if None not in fixed:
         left, right = a.astype(np.int64), b.astype(np.int64)
         return _Pair(name, (left, right), None, None, left != right)
-    u = [values.astype(np.float64) / (scale or 1.0) for values, scale in zip((a, b), scales, strict=True)]
+    scales = [1.0 if layer is None else layer.input_scale for layer in fixed]
+    u = [values.astype(np.float64) / scale for values, scale in zip((a, b), scales, strict=True)]
     allowed = INPUT_TOLERANCE * np.maximum(np.abs(u[0]), np.abs(u[1]))
     differs = ~(np.abs(u[0] - u[1]) <= allowed)
-    for i, scale in enumerate(scales):
-        if scale is not None:
-            rounded = np.clip(np.rint(u[1 - i] * scale), -MESSAGE_MAX, MESSAGE_MAX)
-            differs = ~(np.abs(rounded - u[i] * scale) <= 1e-6)
+    for i, layer in enumerate(fixed):
+        if layer is not None:
+            rounded = np.clip(np.rint(u[1 - i] * layer.input_scale), -layer.message_max, layer.message_max)
+            differs = ~(np.abs(rounded - u[i] * layer.input_scale) <= 1e-6)
     return _Pair(name, (u[0], u[1]), None, None, differs)
 
 

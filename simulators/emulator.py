@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import MESSAGE_MAX, FixedProgram
+from hybridnet.partition.program import FixedProgram
 from hybridnet.simulators.exact_conv import ExactConv, cut
 from hybridnet.simulators.interface import Array, SpikingResult
 from hybridnet.simulators.traces import StreamTrace, channels_first
@@ -37,7 +37,7 @@ class Emulator:
         """
         self.program, self.strict = program, strict
         self._convs = {
-            layer.name: ExactConv(layer, largest_input=MESSAGE_MAX if place == 0 else 1)
+            layer.name: ExactConv(layer, largest_input=layer.message_max if place == 0 else 1)
             for stream in program.streams
             for place, layer in enumerate(stream.layers)
         }
@@ -111,5 +111,5 @@ def _raise_on_overflow(result: SpikingResult) -> None:
     for name, count in result.clipped_inputs.items():
         if count:
             raise RangeError(
-                f"{count} inputs did not fit int8", where=name, remedy="Calibrate on clips with larger inputs"
+                f"{count} inputs did not fit their message", where=name, remedy="Calibrate on clips with larger inputs"
             )

@@ -32,7 +32,7 @@ class ExactConv:
 
     Args:
         layer: Weight, bias and geometry.
-        largest_input: Of the absolute values that arrive: MESSAGE_MAX, or 1 for spikes.
+        largest_input: Of the absolute values that arrive: `layer.message_max`, or 1 for spikes.
 
     Raises:
         RangeError: If not even float64 is exact.
@@ -43,7 +43,7 @@ class ExactConv:
         self.dtype = exact_dtype(layer.largest_current(largest_input), layer.name)
         weight = torch.from_numpy(layer.weight).to(self.dtype)
         self._weight = weight.contiguous(memory_format=torch.channels_last)
-        self._bias = torch.from_numpy(layer.bias).to(self.dtype)
+        self._bias = torch.from_numpy(layer.current_bias).to(self.dtype)
 
     def bands(self, steps: int, threads: int) -> list[slice]:
         """Cut the layer's rows into bands that keep to BAND_BYTES, as many for each thread."""
@@ -75,7 +75,7 @@ class ExactConv:
         shape = self._input_shape(steps, self.bands(steps, threads)[0])
         seeded = torch.Generator().manual_seed(0)  # leaves the user's own sequence of random numbers alone
         most = self.largest_input
-        frames = torch.randint(-most, most + 1, shape, generator=seeded, dtype=torch.int8).to(self.dtype)
+        frames = torch.randint(-most, most + 1, shape, generator=seeded, dtype=torch.int32).to(self.dtype)
         if not torch.equal(self._convolve(frames).double(), self._convolve(frames.double())):
             raise BackendError(
                 "torch's float32 convolution is not exact on this machine",

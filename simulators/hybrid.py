@@ -69,7 +69,11 @@ def run_hybrid(
     return HybridRun(
         _join(outputs),
         spiking,
-        Crossing(_join([c.values for c in crossings]), _sum([c.bytes for c in crossings])),
+        Crossing(
+            _join([c.values for c in crossings]),
+            _sum([c.bytes for c in crossings]),
+            _sum([c.clipped for c in crossings]),
+        ),
         np.array(bridge_ms),
         np.array(ann_ms),
     )

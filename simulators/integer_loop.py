@@ -11,15 +11,16 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.partition.program import DECAY_ONE, MESSAGE_MAX, POTENTIAL_MAX, POTENTIAL_SHIFT, FixedConvLIF, Stream
+from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, FixedConvLIF, Stream
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 
 def messages(values: npt.NDArray[np.floating], layer: FixedConvLIF) -> Int64:
-    """The analog input of a stream's first layer in integers: scaled, rounded half to even, clipped to int8."""
-    return np.clip(np.rint(values.astype(np.float64) * layer.input_scale), -MESSAGE_MAX, MESSAGE_MAX).astype(np.int64)
+    """The analog input of a stream's first layer in integers: scaled, rounded half to even, clipped to its message."""
+    rounded = np.rint(values.astype(np.float64) * layer.input_scale)
+    return np.clip(rounded, -layer.message_max, layer.message_max).astype(np.int64)
 
 
 def run_stream(stream: Stream[FixedConvLIF], x: Int64) -> dict[str, tuple[Int64, Bool]]:
@@ -32,14 +33,14 @@ def run_stream(stream: Stream[FixedConvLIF], x: Int64) -> dict[str, tuple[Int64,
 
 
 def current(x: Int64, layer: FixedConvLIF) -> Int64:
-    """conv(w, x) + b, (T, C_out, H_out, W_out), from x (T, C, H, W)."""
+    """(conv(w, x) << s) + (b << 6), (T, C_out, H_out, W_out), from x (T, C, H, W)."""
     g = layer.geometry
     (pad_y, pad_x), (stride_y, stride_x), (apart_y, apart_x) = g.padding, g.stride, g.dilation
     channels, height, width = g.output_shape
     padded = np.pad(x, ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
     groups = [np.s_[n * size : (n + 1) * size] for size in (g.input_shape[0] // g.groups,) for n in range(g.groups)]
     own = [np.s_[n * size : (n + 1) * size] for size in (channels // g.groups,) for n in range(g.groups)]
-    total = np.zeros((len(x), channels, height, width), np.int64) + layer.bias.astype(np.int64)[:, None, None]
+    total = np.zeros((len(x), channels, height, width), np.int64)
     weight = layer.weight.astype(np.int64)
     for i, j in product(*map(range, g.kernel)):
         y, x0 = i * apart_y, j * apart_x
@@ -47,7 +48,7 @@ def current(x: Int64, layer: FixedConvLIF) -> Int64:
         columns = np.s_[x0 : x0 + (width - 1) * stride_x + 1 : stride_x]
         for source, target in zip(groups, own, strict=True):
             total[:, target] += np.einsum("oc,tchw->tohw", weight[target, :, i, j], padded[:, source, rows, columns])
-    return total
+    return (total << layer.input_shift) + (layer.bias.astype(np.int64)[:, None, None] << POTENTIAL_SHIFT)
 
 
 def scan(drive: Int64, layer: FixedConvLIF) -> tuple[Int64, Bool]:
@@ -58,7 +59,7 @@ def scan(drive: Int64, layer: FixedConvLIF) -> tuple[Int64, Bool]:
     for t, step in enumerate(drive):
         kept = v if layer.reset == "soft" else v * (1 - o)
         decayed = np.sign(kept) * ((DECAY_ONE - layer.decay) * np.abs(kept) // DECAY_ONE)  # truncates toward zero
-        v = decayed + (step << POTENTIAL_SHIFT) - (threshold * o if layer.reset == "soft" else 0)
+        v = decayed + step - (threshold * o if layer.reset == "soft" else 0)
         v = np.minimum(np.maximum(v, -POTENTIAL_MAX), POTENTIAL_MAX)
         o = (v > threshold).astype(np.int64)
         potentials[t] = v

@@ -72,7 +72,7 @@ def _leak(record: Record, left: Array, departs: Mask) -> Iterator[Hypothesis]:
 
 def _threshold(record: Record, left: Array, departs: Mask) -> Iterator[Hypothesis]:
     """From what is subtracted after a spike, else from which potentials spike."""
-    layer, unit, vth = record.layer, _unit(record), threshold_of(record.layer)
+    layer, unit, vth = record.layer, 2**POTENTIAL_SHIFT if record.fixed_point else 1, threshold_of(record.layer)
     after_spike = departs[1:] & record.o[:-1]
     if layer.reset == "soft" and after_spike.any():
         found = vth - float(np.median(left[1:][after_spike]))
@@ -91,10 +91,10 @@ def _threshold(record: Record, left: Array, departs: Mask) -> Iterator[Hypothesi
 
 def _bias(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
     layer = record.layer
-    bias = layer.bias.astype(np.float64)
+    bias, unit = layer.bias.astype(np.float64), 2**POTENTIAL_SHIFT if record.fixed_point else 1
     channels = [int(c) for c in np.flatnonzero(departs.any(axis=(0, 2, 3)))]
     for c in channels:
-        bias[c] += float(np.median(left[:, c][usable[:, c]])) / _unit(record)
+        bias[c] += float(np.median(left[:, c][usable[:, c]])) / unit
     bias = _like(bias, layer.bias)
     changed = [c for c in channels if bias[c] != layer.bias[c]]
     if changed:
@@ -105,11 +105,15 @@ def _bias(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[
 def _weights(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
     layer = record.layer
     weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
+    unit, bias_unit = 1, 1
+    if isinstance(layer, FixedConvLIF):
+        unit, bias_unit = 2**layer.input_shift, 2 ** (POTENTIAL_SHIFT - layer.input_shift)
     sure = True
     for c in np.flatnonzero(departs.any(axis=(0, 2, 3))):
         rows = _rows(departs[:, c], usable[:, c], max(FIT_ROWS, 4 * weight[c].size))
         x = _receptive_fields(record.x, int(c), rows, layer.geometry)
-        fit = _fit(x, left[:, c][rows] / _unit(record), record.allowed)
+        x[:, -1] = bias_unit
+        fit = _fit(x, left[:, c][rows] / unit, record.allowed)
         if fit is None:
             return
         change, only = fit
@@ -197,8 +201,3 @@ def _like(values: npt.NDArray[np.float64], original: Array) -> Array:
 def _listed(names: list[str]) -> str:
     more = len(names) - LISTED
     return "; ".join(names[:LISTED]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _unit(record: Record) -> int:
-    """How much u changes per unit of weight times input."""
-    return 2**POTENTIAL_SHIFT if record.fixed_point else 1

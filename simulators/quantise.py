@@ -6,28 +6,28 @@ import numpy as np
 
 from hybridnet.errors import RangeError
 from hybridnet.kernels import kernel
-from hybridnet.partition.program import MESSAGE_MAX, IntArray
+from hybridnet.partition.program import FixedConvLIF, IntArray
 from hybridnet.simulators.interface import Array
 
 
-def quantise_input(values: Array, input_scale: float) -> tuple[IntArray, int]:
-    """Round an input to integer messages, half to even, and clip them to int8.
+def quantise_input(values: Array, layer: FixedConvLIF) -> tuple[IntArray, int]:
+    """Round an input to integer messages, half to even, and clip them to what a message holds.
 
     Args:
         values: Any shape, in units of the model's input.
-        input_scale: S_x, messages per unit.
+        layer: The first layer of the stream; it has S_x, messages per unit, and the largest message.
 
     Returns:
-        Messages of the same shape, range [−MESSAGE_MAX, MESSAGE_MAX], and how many of them were clipped.
+        Messages of the same shape, range [−message_max, message_max], and how many of them were clipped.
 
     Raises:
         RangeError: If a value is not finite.
     """
     messages = np.empty(values.shape, np.int32)
-    return messages, quantise_frames(values.reshape(1, 1, 1, -1), input_scale, messages.reshape(1, 1, -1, 1))
+    return messages, quantise_frames(values.reshape(1, 1, 1, -1), layer, messages.reshape(1, 1, -1, 1))
 
 
-def quantise_frames(values: Array, input_scale: float, messages: IntArray) -> int:
+def quantise_frames(values: Array, layer: FixedConvLIF, messages: IntArray) -> int:
     """The same from frames, (T, C, H, W), into messages that lie channels-last, (T, H, W, C).
 
     Returns:
@@ -37,14 +37,15 @@ def quantise_frames(values: Array, input_scale: float, messages: IntArray) -> in
         RangeError: If a value is not finite.
     """
     single = values.dtype == np.float32
-    clipped = _quantise(np.ascontiguousarray(values, np.float32 if single else np.float64), input_scale, messages)
+    frames = np.ascontiguousarray(values, np.float32 if single else np.float64)
+    clipped = _quantise(frames, layer.input_scale, layer.message_max, messages)
     if clipped < 0:
         raise RangeError("the input holds values that are not finite", remedy="Look for NaN in what is fed")
     return clipped
 
 
 @kernel
-def _quantise(values: Array, input_scale: float, messages: IntArray) -> int:
+def _quantise(values: Array, input_scale: float, largest: int, messages: IntArray) -> int:
     """See `quantise_frames`; returns −1 if a value is not finite. Scaled and rounded in float64."""
     steps, channels, height, width = values.shape
     line = np.empty(width, np.int32)  # rounding is fast where it need not spread its results
@@ -55,7 +56,7 @@ def _quantise(values: Array, input_scale: float, messages: IntArray) -> int:
                 numbers, not_finite = values[t, channel, row], 0
                 for i in range(width):
                     rounded = np.rint(np.float64(numbers[i]) * input_scale)
-                    kept = -MESSAGE_MAX if rounded < -MESSAGE_MAX else MESSAGE_MAX if rounded > MESSAGE_MAX else rounded
+                    kept = -largest if rounded < -largest else largest if rounded > largest else rounded
                     not_finite += not abs(rounded) < np.inf
                     clipped += kept != rounded
                     line[i] = kept

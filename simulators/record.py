@@ -110,6 +110,7 @@ def build_record(
         for name, times in measured.items()
     )
     partitions, totals = price_partitions(rows, layers, prices)
+    clipped = run.crossing.clipped.items()
     return RunRecord(
         schema=SCHEMA,
         command=command,
@@ -130,7 +131,12 @@ def build_record(
         clipped_inputs=dict(run.spiking.clipped_inputs),
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
-        notes=(*source_notes(video), *run_notes(bundle, run.spiking, graph), *pricing_notes(prices, layers)),
+        notes=(
+            *source_notes(video),
+            *run_notes(bundle, run.spiking, graph),
+            *(f"bridge {n}: {k} potentials did not fit their bits and were clipped" for n, k in clipped if k),
+            *pricing_notes(prices, layers),
+        ),
     )
 
 

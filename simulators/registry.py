@@ -31,6 +31,12 @@ def _torch_ann(bundle: Bundle, _: Runtime) -> AnnBackend:
     return TorchAnnBackend(split.ann, split.ann_inputs)
 
 
+def _int8_ann(bundle: Bundle, runtime: Runtime) -> AnnBackend:
+    backend = OnnxRuntimeBackend(bundle.ann_int8_path, runtime)
+    backend.name = "onnxruntime-int8"
+    return backend
+
+
 SPIKING: dict[str, Callable[[Bundle, Runtime, LavaOptions], SpikingBackend]] = {
     "emulator": lambda bundle, *_: Emulator(bundle.fixed),
     "lava": lambda bundle, _, options: LavaBackend(bundle.net_paths, **options),
@@ -41,6 +47,7 @@ SPIKING: dict[str, Callable[[Bundle, Runtime, LavaOptions], SpikingBackend]] = {
 
 ANN: dict[str, Callable[[Bundle, Runtime], AnnBackend]] = {
     "onnxruntime": lambda bundle, runtime: OnnxRuntimeBackend(bundle.ann_path, runtime),
+    "onnxruntime-int8": _int8_ann,
     "torch": _torch_ann,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from hybridnet.kernels import kernel
-from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT
+from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX
 from hybridnet.simulators.interface import Array
 
 DECAY_BITS = DECAY_ONE.bit_length() - 1
@@ -39,14 +39,17 @@ def load_band(source: Array, top: int, border: int, frames: Array) -> None:
 
 
 @kernel
-def integrate(current: Array, keep: int, threshold: int, soft: bool, top: int, spikes: Array, potentials: Array) -> int:
+def integrate(
+    current: Array, keep: int, shift: int, threshold: int, soft: bool, top: int, spikes: Array, potentials: Array
+) -> int:
     """Integrate a band of rows over time; equations: `hybridnet.partition.program`.
 
-    Exact: a current below 2^53, shifted by 6 bits, and a potential below 2^23 times 2^12 stay far inside int64.
+    Exact: a current below 2^53, shifted by at most 6 bits, and a potential below 2^23 times 2^12 stay far inside int64.
 
     Args:
         current: conv(w, x) + b, integers in a float type, (T, rows, W·C).
         keep: 4096 − dv.
+        shift: s, of the current.
         threshold: In units of v.
         soft: Soft reset, else hard.
         top: Row of `spikes` and `potentials` that row 0 of the band is.
@@ -74,7 +77,7 @@ def integrate(current: Array, keep: int, threshold: int, soft: bool, top: int, s
                 exact = (product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS
                 if fired and soft:
                     exact -= threshold
-                exact += int(drive[i]) << POTENTIAL_SHIFT
+                exact += int(drive[i]) << shift
                 after = min(max(exact, -POTENTIAL_MAX), POTENTIAL_MAX)
                 saturated += after != exact
                 fires[i] = after > threshold

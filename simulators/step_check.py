@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from hybridnet.model.neuron import conv_current
-from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, FixedConvLIF
+from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, FixedConvLIF
 from hybridnet.simulators.divergence import AnyLayer, threshold_of
 from hybridnet.simulators.interface import Array
 
@@ -159,8 +159,9 @@ def departs_in_u(record: Record, prediction: Prediction) -> Mask:
 
 def current_of(x: Array, layer: AnyLayer) -> Array:
     """conv(w, x) + b in the unit of u, (T, C, H, W); exact in integers, whose sums stay far below 2^53."""
-    current = convolve(x, layer.weight, layer.bias, layer)
-    return current.astype(np.int64) << POTENTIAL_SHIFT if isinstance(layer, FixedConvLIF) else current
+    if isinstance(layer, FixedConvLIF):
+        return convolve(x, layer.weight, layer.current_bias, layer).astype(np.int64) << layer.input_shift
+    return convolve(x, layer.weight, layer.bias, layer)
 
 
 def convolve(x: Array, weight: Array, bias: Array, layer: AnyLayer) -> Array:

@@ -51,6 +51,19 @@ class TorchBackend:
         return run
 
 
+@torch.no_grad()
+def trace_program(program: FloatProgram, view: Mapping[str, torch.Tensor]) -> dict[str, LIFState]:
+    """U and o of every layer and step of one view, (1, T, C, H, W) each, as a model's own stacks give them."""
+    traced: dict[str, LIFState] = {}
+    for stream in program.streams:
+        x = view[stream.input_name][0]
+        for layer in stream.layers:
+            states = run_layer(layer, x)
+            x = torch.stack([s.o for s in states])
+            traced[layer.name] = LIFState(torch.stack([s.u for s in states])[None], x[None])
+    return traced
+
+
 def run_layer(layer: ConvLIFLayer, x: torch.Tensor) -> list[LIFState]:
     """All steps of one layer over one window; x (T, C, H, W), states (C_out, H_out, W_out)."""
     weight, bias = (torch.as_tensor(p, dtype=x.dtype) for p in (layer.weight, layer.bias))

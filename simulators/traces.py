@@ -47,7 +47,7 @@ class StreamTrace:
         """
         channels, height, width = self.stream.input_shape
         messages = self.messages[view, steps].reshape(-1, height, width, channels)
-        return quantise_frames(values[view, steps], self.stream.layers[0].input_scale, messages)
+        return quantise_frames(values[view, steps], self.stream.layers[0], messages)
 
 
 class LayerTrace:
@@ -77,6 +77,7 @@ class LayerTrace:
         return integrate(
             self.conv(self._source[view], band),
             DECAY_ONE - self.layer.decay,
+            self.layer.input_shift,
             self.layer.threshold << POTENTIAL_SHIFT,
             self.layer.reset == "soft",
             band.start,

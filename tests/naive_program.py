@@ -69,7 +69,7 @@ def _run_fixed(layer: FixedConvLIF, frames: Array) -> tuple[Array, Array, int]:
             if fired and layer.reset == "hard":
                 before = 0
             decayed = (4096 - layer.decay) * abs(before) // 4096 * (1 if before >= 0 else -1)
-            total = decayed + (a + layer.bias[neuron[0]].item()) * 64
+            total = decayed + a * 2**layer.input_shift + layer.bias[neuron[0]].item() * 64
             if fired and layer.reset == "soft":
                 total -= threshold
             overflows += abs(total) > limit

@@ -76,6 +76,8 @@ def fixed_layers(
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     weight = 2 * rng.integers(-half, half + 1, geometry.weight_shape, dtype=np.int32)
     typical = np.abs(weight).mean() * np.sqrt(fan_in * largest_message)
+    shift = draw(st.integers(0, 6)) if reset == "soft" else 6
+    largest = (2**23 - 1 - (4096 << 6)) // int(np.abs(weight).sum(axis=(1, 2, 3)).max())
     return FixedConvLIF(
         name=name,
         geometry=geometry,
@@ -83,19 +85,21 @@ def fixed_layers(
         bias=rng.integers(-BIAS_MAX, BIAS_MAX + 1, geometry.out_channels, dtype=np.int32)
         // draw(st.sampled_from([1, 50, 5000])),
         decay=draw(st.sampled_from([0, 1, 407, 2048, 4095, 4096])),
-        threshold=int(np.clip(typical * draw(st.floats(0.1, 2)), 1, 2**17 - 1)),
+        threshold=int(np.clip(typical * draw(st.floats(0.1, 2)) / 2 ** (6 - shift), 1, 2**17 - 1)),
         reset=reset,
         input_kind="analog" if largest_message > 1 else "spike",
         read_out=draw(st.booleans()),
         weight_scale=100.0,
         input_scale=20.0 if largest_message > 1 else 1.0,
+        input_shift=shift,
+        message_max=draw(st.sampled_from([127, max(127, min(largest, 2047))])),
     )
 
 
 def _in_float(layer: FixedConvLIF) -> ConvLIFLayer:
     """What the integers could have been rounded from."""
     shared = {field: getattr(layer, field) for field in ("name", "geometry", "reset", "input_kind", "read_out")}
-    scale = layer.weight_scale * layer.input_scale
+    scale = layer.potential_scale / 2**6
     return ConvLIFLayer(
         **shared,
         weight=layer.weight / layer.weight_scale,

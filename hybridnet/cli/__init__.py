@@ -19,6 +19,7 @@ from hybridnet.errors import HybridNetError
 
 COMMANDS = {
     "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
+    "calibrate": "find a bundle's integers on clips, measure what is lost and where, and repair it",
     "simulate": "run a bundle on videos: prediction, energy and latency per partition",
     "compare": "find where two back-ends of the spiking half part first, and why",
     "report": "render run records, compare two, or price them again with another profile",

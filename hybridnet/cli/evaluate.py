@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--snn", default="emulator",
                         choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
                         help="back-end of a bundle's spiking half (default: emulator)")  # fmt: skip
-    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
+    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "onnxruntime-int8", "torch"],
                         help="back-end of a bundle's ANN half (default: onnxruntime)")  # fmt: skip
     parser.add_argument("--profile", default="horowitz45", metavar="NAME_OR_YAML",
                         help="energy profile of a bundle's counts (default: horowitz45)")  # fmt: skip

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="who convolves in Lava, ours or Lava's own; equal bits (default: fast)")  # fmt: skip
     parser.add_argument("--lava-config", choices=["sim", "loihi2-hw"],
                         help="Lava on the CPU, or on the chip by Intel's extension (default: sim)")  # fmt: skip
-    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "torch"],
+    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "onnxruntime-int8", "torch"],
                         help="back-end of the ANN half (default: onnxruntime)")  # fmt: skip
     parser.add_argument("--provider", default="cpu", choices=["cpu", "cuda"],
                         help="where ONNX Runtime runs; an error if it cannot (default: cpu)")  # fmt: skip

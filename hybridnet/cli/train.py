@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybridnet.config import Experiment
+    from hybridnet.partition.program import FixedProgram
     from hybridnet.training.run import TrainingRecord
 
 
@@ -34,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=8, metavar="N",
                         help="most views of a clip, of data that are no cache yet (default: 8)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that cache clips (default: 2)")
+    parser.add_argument("--qat", choices=["fixed-point"],
+                        help="fine-tune in the chip's integers, in the scales and from the weights of"
+                             " --bundle")  # fmt: skip
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="with --qat: a calibrated bundle of this model")
     parser.add_argument("--resume", action="store_true", help="go on after an interruption, with the same result")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run")
 
@@ -49,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.training.sources import CacheOptions, open_splits
 
     experiment = _experiment(args)
+    init, scales = _start(args)
     name = "-".join(part for part in args.data.replace("@", "/").split("/") if part not in ("", ".", ".."))
     out = args.out or Path("runs") / f"{Path(args.config).stem}-{name}"
     with process_group(args.device) as (group, device), progress_on_stderr() as progress:
@@ -72,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
             experiment,
             out,
             splits,
-            init=args.init,
+            init=init,
+            scales=scales,
             resume=args.resume,
             device=device,
             group=group,
@@ -92,6 +99,22 @@ def _experiment(args: argparse.Namespace) -> Experiment:
     recipe = experiment.training if args.recipe is None else load_recipe(args.recipe)
     chosen = {key: value for key in ("epochs", "seed") if (value := getattr(args, key)) is not None}
     return dataclasses.replace(experiment, training=dataclasses.replace(recipe, **chosen))
+
+
+def _start(args: argparse.Namespace) -> tuple[Path | None, FixedProgram | None]:
+    """The checkpoint that training starts from, and the scales that it computes in; with --qat, those of a bundle."""
+    from hybridnet.errors import ConfigError
+
+    if (args.qat is None) != (args.bundle is None):
+        raise ConfigError("qat, bundle", (args.qat, args.bundle), "both or neither")
+    if args.bundle is None:
+        return args.init, None
+    if args.init is not None:
+        raise ConfigError("init", str(args.init), "nothing with --bundle, which has weights of its own")
+    from hybridnet.deploy.bundle import read_bundle
+
+    bundle = read_bundle(args.bundle)
+    return bundle.checkpoint_path, bundle.fixed
 
 
 def _check_output(out: Path, args: argparse.Namespace) -> None:

@@ -40,11 +40,22 @@ class BridgeTensor:
 class FixedEncoding:
     """How one bridge tensor is carried in fixed point: integers of `bits` bits; value = integer / scale.
 
-    Potentials are signed. Spikes, 1 bit, and spike counts are not, and their scale is 1.
+    Potentials are signed: v itself in 24 bits, or v shifted right by `shift`, rounded, in fewer. Spikes, 1 bit, and
+    spike counts are unsigned, and their scale is 1.
     """
 
     scale: float
     bits: int = POTENTIAL_BITS
+    shift: int = 0
+
+    @property
+    def largest(self) -> int:
+        """Of the magnitudes of a potential that its bits hold."""
+        return 2 ** (self.bits - 1) - 1
+
+    def shifted(self, shift: int, bits: int) -> FixedEncoding:
+        """This encoding of whole potentials, in fewer bits."""
+        return FixedEncoding(self.scale / 2**shift, bits, shift)
 
 
 def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedProgram) -> dict[str, FixedEncoding]:

@@ -6,12 +6,14 @@ step of which computes, in float (DESIGN: paper eq. 3-4)
     u[t] = conv(w, x[t]) + b + λ·u[t−1] − vth·o[t−1],      o[t] = u[t] > vth                       (soft reset)
     u[t] = conv(w, x[t]) + b + λ·u[t−1]·(1 − o[t−1]),      o[t] = u[t] > vth                       (hard reset)
 
-and on the chip, with integers (Loihi 2 shape; tz truncates toward zero, sat24 clips to ±(2²³ − 1), s = 6)
+and on the chip, with integers (Loihi 2 shape; tz truncates toward zero, sat24 clips to ±(2²³ − 1))
 
-    v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + ((conv(w, x[t]) + b) << s) − (vth << s)·o[t−1] ),   o[t] = v > vth <<
-    s
+    v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + (conv(w, x[t]) << s) + (b << 6) − (vth << 6)·o[t−1] )
+    o[t] = v[t] > vth << 6
 
-(hard reset: v[t−1] is 0 where o[t−1]). u = v / (2^s · S_w · S_x) returns to model units. State is zero before the first
+(hard reset: v[t−1] is 0 where o[t−1]). s, 0 to 6, aligns the synaptic input with the membrane: Loihi's weight exponent
+is s − 6. A smaller shift leaves room for finer messages and weights. u = v / (2^s · S_w · S_x) returns to model
+units. State is zero before the first
 step of each window. What a layer reads out is u[T], after the last step and before any reset.
 """
 
@@ -19,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,8 @@ import numpy.typing as npt
 from hybridnet.errors import ConfigError
 
 POTENTIAL_SHIFT = 6
-"""s: inputs enter the membrane shifted left by 6 bits, thresholds likewise (Loihi 1 LIF convention, kept by Lava)."""
+"""Thresholds and biases are shifted left by 6 bits, and synaptic input by at most as many (Loihi 1 LIF convention, kept
+by Lava, whose stock LIF knows no other shift)."""
 
 POTENTIAL_MAX = 2**23 - 1
 """Potentials are 24-bit signed and saturate at ±POTENTIAL_MAX."""
@@ -39,13 +42,19 @@ THRESHOLD_MAX = 2**17 - 1
 """Threshold mantissas are 17-bit."""
 
 BIAS_MAX = 2**12 - 1
-"""Bias mantissas are 13-bit signed, with the same exponent s as the input."""
+"""Bias mantissas are 13-bit signed."""
 
 WEIGHT_MIN, WEIGHT_MAX = -256, 254
 """Weights of mixed sign are even integers of 8 significant bits, as lava-dl's netx writes them."""
 
 MESSAGE_MAX = 127
-"""Analog input is int8, symmetric, carried as a 16-bit graded message."""
+"""Analog input is int8, symmetric, unless calibration chose finer messages."""
+
+PAYLOAD_MAX = 2**15 - 1
+"""A graded message carries 16 bits, signed."""
+
+INPUT_MAX = 2**23 - 1
+"""A sum of synaptic input is 24-bit signed and wraps beyond; messages finer than int8 never reach it."""
 
 FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
 """Up to here every integer is exact in float32, and in float64."""
@@ -130,11 +139,13 @@ class FixedConvLIF:
 
     Attributes:
         weight: (C_out, C_in/groups, kh, kw), range [WEIGHT_MIN, WEIGHT_MAX], even.
-        bias: (C_out,), range [−BIAS_MAX, BIAS_MAX], in units of the convolution's sum.
+        bias: (C_out,), range [−BIAS_MAX, BIAS_MAX], shifted by POTENTIAL_SHIFT before it is added.
         decay: dv, range [0, DECAY_ONE]; λ ≈ 1 − dv / DECAY_ONE.
         threshold: Mantissa, range [1, THRESHOLD_MAX]; compared with v after a shift by POTENTIAL_SHIFT.
         weight_scale: S_w, integer weight per unit of weight.
         input_scale: S_x, integer message per unit of input; 1 behind another layer.
+        input_shift: s, 0 to POTENTIAL_SHIFT; hard reset, whose neuron is stock LIF, has no other than POTENTIAL_SHIFT.
+        message_max: Largest |message| of an analog input, MESSAGE_MAX to PAYLOAD_MAX; inputs beyond it are clipped.
     """
 
     name: str
@@ -148,27 +159,41 @@ class FixedConvLIF:
     read_out: bool
     weight_scale: float
     input_scale: float
+    input_shift: int = POTENTIAL_SHIFT
+    message_max: int = MESSAGE_MAX
+    weight_min: ClassVar[int] = WEIGHT_MIN
+    weight_max: ClassVar[int] = WEIGHT_MAX
 
     def __post_init__(self) -> None:
         _check_parameters(self.name, self.geometry, self.weight, self.bias)
-        _check_range(f"{self.name}.weight", self.weight, WEIGHT_MIN, WEIGHT_MAX)
+        _check_range(f"{self.name}.weight", self.weight, self.weight_min, self.weight_max)
         _check_range(f"{self.name}.bias", self.bias, -BIAS_MAX, BIAS_MAX)
         _check_range(f"{self.name}.decay", np.asarray(self.decay), 0, DECAY_ONE)
         _check_range(f"{self.name}.threshold", np.asarray(self.threshold), 1, THRESHOLD_MAX)
+        lowest = 0 if self.reset == "soft" else POTENTIAL_SHIFT
+        _check_range(f"{self.name}.input_shift", np.asarray(self.input_shift), lowest, POTENTIAL_SHIFT)
+        _check_range(f"{self.name}.message_max", np.asarray(self.message_max), MESSAGE_MAX, PAYLOAD_MAX)
+        if self.message_max > MESSAGE_MAX and (bound := self.largest_current(self.message_max)) > INPUT_MAX:
+            raise ConfigError(f"{self.name}.message_max", self.message_max, f"less: {bound} > {INPUT_MAX}, 24 bits")
 
     @property
     def potential_scale(self) -> float:
         """2^s · S_w · S_x: v / potential_scale is the membrane potential in model units."""
-        return 2.0**POTENTIAL_SHIFT * self.weight_scale * self.input_scale
+        return 2.0**self.input_shift * self.weight_scale * self.input_scale
+
+    @property
+    def current_bias(self) -> IntArray:
+        """B in units of the convolution's sum, (C_out,): the current is (conv(w, x) + current_bias) << s."""
+        return self.bias << (POTENTIAL_SHIFT - self.input_shift)
 
     def largest_current(self, largest_input: int) -> int:
         """max|x|·Σ|w| + |b| of the largest output channel: no partial sum of the convolution exceeds it.
 
         Args:
-            largest_input: max|x|: MESSAGE_MAX where messages arrive, 1 where spikes do.
+            largest_input: max|x|: `message_max` where messages arrive, 1 where spikes do.
         """
         fan_in = np.abs(self.weight).sum(axis=(1, 2, 3), dtype=np.int64)
-        return int((largest_input * fan_in + np.abs(self.bias)).max())
+        return int((largest_input * fan_in + np.abs(self.current_bias)).max())
 
 
 Layer = TypeVar("Layer", ConvLIFLayer, FixedConvLIF)

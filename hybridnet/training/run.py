@@ -23,6 +23,7 @@ from hybridnet.config import Experiment
 from hybridnet.files import sha256_file, write_text
 from hybridnet.model.checkpoint import content_of, save_content
 from hybridnet.model.network import HybridNet
+from hybridnet.partition.program import FixedProgram
 from hybridnet.plain import to_dict
 from hybridnet.progress import Progress, silent
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
@@ -32,6 +33,7 @@ from hybridnet.training.loop import Trainer, train
 from hybridnet.training.neurons import neuron_layers
 from hybridnet.training.optimise import Weights
 from hybridnet.training.pretrained import start_from
+from hybridnet.training.qat import compute_in_integers, scales_sha256
 from hybridnet.training.reports import Best, EpochReport
 from hybridnet.training.sources import Splits, centred
 from hybridnet.training.state import Saved, check_same, load_state, save_state
@@ -46,6 +48,7 @@ class TrainingRecord:
     Attributes:
         clips: By split.
         init: SHA-256 of the checkpoint that it started from; None for random weights.
+        arithmetic: Of the spiking layers: `float`, or fixed point and in whose scales.
         seconds: Of the epochs and the test, of all parts of an interrupted run; without making or caching clips.
         kept_epoch: The one that `best.pt` holds.
         test: On clips that no choice saw; None if the data have no test split.
@@ -57,6 +60,7 @@ class TrainingRecord:
     data: str
     clips: dict[str, int]
     init: str | None
+    arithmetic: str
     versions: dict[str, str]
     device: str
     processes: int
@@ -79,6 +83,7 @@ def run_training(
     splits: Splits,
     *,
     init: Path | None = None,
+    scales: FixedProgram | None = None,
     resume: bool = False,
     device: torch.device = CPU,
     group: Group = ALONE,
@@ -95,6 +100,7 @@ def run_training(
         out: A folder.
         splits: See `hybridnet.training.sources`.
         init: A checkpoint to start from; see `hybridnet.training.pretrained`.
+        scales: Train in the chip's integers, in the scales of this program; see `hybridnet.training.qat`.
         resume: Go on from `last.pt`; the result is that of a run without interruption.
         device: Where to compute.
         group: The processes that train together; each calls this, rank 0 alone writes.
@@ -104,7 +110,8 @@ def run_training(
 
     Raises:
         CheckpointError: If there is nothing to go on from, or `init` does not fit.
-        ConfigError: If that has another config or other data, or was trained by another number of processes.
+        ConfigError: If `scales` do not fit, or what there is to go on from has another config or other data, or was
+            trained by another number of processes.
     """
     config = dataclasses.replace(experiment.model, num_classes=len(splits.classes))
     experiment = dataclasses.replace(experiment, model=config)
@@ -112,8 +119,11 @@ def run_training(
     model = HybridNet(config)
     if init is not None:
         start_from(model, splits.classes, init)
+    if scales is not None:
+        compute_in_integers(model, scales)
+    arithmetic = "float" if scales is None else f"fixed point in scales {scales_sha256(scales)}"
     init_sha256 = None if init is None else sha256_file(init)
-    identity = {"config": to_dict(experiment), "data": splits.identity, "init": init_sha256}
+    identity = {"config": to_dict(experiment), "data": splits.identity, "init": init_sha256, "arithmetic": arithmetic}
     state = _earlier(out / LAST, identity) if resume else None
     writes = group.rank == 0
     if writes and state is None:
@@ -168,6 +178,7 @@ def run_training(
         data=splits.identity,
         clips=splits.clips(),
         init=init_sha256,
+        arithmetic=arithmetic,
         versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "av", "numpy")},
         device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         processes=group.size,

@@ -110,7 +110,7 @@ class LavaBackend:
                 )
             first = stream.layers[0]
             if isinstance(first, FixedConvLIF):
-                fed[stream.name], clipped[stream.name] = quantise_input(values, first.input_scale)
+                fed[stream.name], clipped[stream.name] = quantise_input(values, first)
             else:
                 fed[stream.name], clipped[stream.name] = values.astype(np.float64), 0
         return fed, clipped

@@ -13,7 +13,7 @@ import numpy as np
 
 from hybridnet.deploy.netx import read_net
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import DECAY_ONE, MESSAGE_MAX, POTENTIAL_SHIFT, FixedConvLIF
+from hybridnet.partition.program import DECAY_ONE, INPUT_MAX, POTENTIAL_SHIFT, FixedConvLIF
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.compat import import_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig
@@ -177,7 +177,8 @@ def _neuron_parameters(layer: AnyLayer) -> dict[str, Any]:
     else:
         shared["dv"], no_current_filter = 1 - layer.leak, 1
     if layer.reset == "soft":
-        return {"neuron_proc": SoftResetLIF, **shared, "bias": layer.bias}
+        shift = layer.input_shift if isinstance(layer, FixedConvLIF) else 0
+        return {"neuron_proc": SoftResetLIF, **shared, "bias": layer.bias, "input_shift": shift}
     # The bias goes this way since netx would cut it to integers.
     bias = np.broadcast_to(layer.bias, layer.geometry.output_shape[::-1]).copy()
     return {"neuron_proc": LIFReset, **shared, "du": no_current_filter, "bias_mant": bias, "bias_exp": POTENTIAL_SHIFT}
@@ -198,9 +199,9 @@ def _check_registers(layer: AnyLayer) -> None:
             remedy="Use the emulator back-end",
         )
     if isinstance(layer, FixedConvLIF):
-        largest_message = MESSAGE_MAX if layer.input_kind == "analog" else 1
+        largest_message = layer.message_max if layer.input_kind == "analog" else 1
         bound = int(np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64).max()) * largest_message
-        if bound >= 2**23:
+        if bound > INPUT_MAX:
             raise RangeError(
                 f"a sum of synaptic input may reach {bound}, which Lava would wrap at 24 bits",
                 where=layer.name,

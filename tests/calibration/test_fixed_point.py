@@ -6,7 +6,8 @@ import torch
 from small_model import SMALL, random_layer, small_checkpoint
 
 from hybridnet.calibration.compare import spike_agreement, sqnr_db
-from hybridnet.calibration.fixed_point import HEADROOM, quantise_layer, quantise_program, weight_scale
+from hybridnet.calibration.fixed_point import quantise_layer, quantise_program, weight_scale
+from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.observers import observe
 from hybridnet.errors import RangeError
 from hybridnet.model.network import example_inputs

@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from hybridnet.deploy.bundle import MANIFEST, PROGRAM, Bundle, read_bundle
+from hybridnet.calibrating import SEARCHED, calibrate
+from hybridnet.deploy.bundle import ANN, MANIFEST, PROGRAM, Bundle, read_bundle
 from hybridnet.deploy.netx import read_net
 from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
@@ -20,7 +21,7 @@ from hybridnet.exporting import export
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.parity import ONNX_TOLERANCE
 from hybridnet.report.parity import to_json
-from hybridnet.simulation import SHIPPED_BUNDLE, load, shipped_checkpoint
+from hybridnet.simulation import SHIPPED_BUNDLE, load, shipped_bundle_path, shipped_checkpoint
 
 
 @pytest.fixture
@@ -185,6 +186,17 @@ def test_the_shipped_bundle_is_the_shipped_checkpoint_exported(monkeypatch: pyte
     assert shipped.checkpoint_path.read_bytes() == shipped_checkpoint().read_bytes()
     fresh = export(shipped_checkpoint(), tmp_path / "fresh")
     assert fresh.manifest.model == shipped.manifest.model
+    assert fresh.manifest.files[ANN] == shipped.manifest.files[ANN]
+    assert shipped.manifest.quantisation.rule == SEARCHED
+    for ours, theirs in zip(fresh.program.layers(), shipped.program.layers(), strict=True):
+        assert np.array_equal(ours.weight, theirs.weight)
+        assert (ours.threshold, ours.leak) == (theirs.threshold, theirs.leak)
+
+
+@pytest.mark.slow
+def test_the_shipped_bundle_is_what_calibration_finds(tmp_path: Path) -> None:
+    shipped = read_bundle(shipped_bundle_path())
+    fresh = calibrate(shipped_checkpoint(), tmp_path / "fresh").bundle
     for ours, theirs in zip(fresh.fixed.layers(), shipped.fixed.layers(), strict=True):
         assert np.array_equal(ours.weight, theirs.weight)
-        assert (ours.threshold, ours.decay) == (theirs.threshold, theirs.decay)
+        assert (ours.threshold, ours.decay, ours.input_shift) == (theirs.threshold, theirs.decay, theirs.input_shift)

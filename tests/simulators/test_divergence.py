@@ -354,7 +354,7 @@ def quantised() -> tuple[Side, Side]:
     inputs = {name: values.clip(-1, 1) for name, values in float_inputs(program).items()}
     streams: Any = tuple(fixed_stream(stream, 12.0) for stream in program.streams)
     fixed: FixedProgram = Program(streams, T)
-    fed = {s.name: quantise_input(inputs[s.name], s.layers[0].input_scale)[0] for s in fixed.streams}
+    fed = {s.name: quantise_input(inputs[s.name], s.layers[0])[0] for s in fixed.streams}
     return Side("fixed", fixed, run(fixed, fed)), Side("float", program, run(program, inputs))
 
 

@@ -70,13 +70,15 @@ def fixed_layers(draw: st.DrawFn, name: str, geometry: ConvGeometry) -> FixedCon
         read_out=draw(st.booleans()),
         weight_scale=100.0,
         input_scale=draw(st.sampled_from([1.5, 127.0])),
+        input_shift=draw(st.integers(0, 6)) if reset == "soft" else 6,
+        message_max=draw(st.sampled_from([127, 1000])),
     )
 
 
 def assert_every_bit_equals_plain_python(stream: Stream[FixedConvLIF], x: Any) -> SpikingResult:
     program = Program((stream,), x.shape[1])
     got = Emulator(program).run({"x": x}, record_potentials=True)
-    messages, clipped = quantise_input(x, stream.layers[0].input_scale)
+    messages, clipped = quantise_input(x, stream.layers[0])
     assert np.array_equal(got.inputs["s"], messages)
     assert got.clipped_inputs["s"] == clipped
     expected = run_stream(stream, messages)
@@ -170,7 +172,7 @@ def test_clipped_inputs_are_counted_or_raised() -> None:
     x = np.zeros((1, 1, 2, 9, 7), np.float32)
     x[0, 0, 1, 2, 3] = -1.5
     assert Emulator(program).run({"x": x}).clipped_inputs == {"s": 1}
-    with pytest.raises(RangeError, match="did not fit int8"):
+    with pytest.raises(RangeError, match="did not fit their message"):
         Emulator(program, strict=True).run({"x": x})
 
 

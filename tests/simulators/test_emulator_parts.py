@@ -61,7 +61,7 @@ def test_at_the_bounds_edge_float32_gives_what_float64_gives(monkeypatch: pytest
 def test_decay_truncates_toward_zero(before: int, decay: int) -> None:
     current = np.array([before, 0], np.float32).reshape(2, 1, 1)
     spikes, potentials = np.empty((2, 1, 1), np.bool_), np.empty((2, 1, 1), np.int32)
-    integrate(current, 4096 - decay, (2**17 - 1) << 6, True, 0, spikes, potentials)
+    integrate(current, 4096 - decay, 6, (2**17 - 1) << 6, True, 0, spikes, potentials)
     magnitude = abs(before) * 64 * (4096 - decay) // 4096
     assert potentials.ravel().tolist() == [before * 64, magnitude if before >= 0 else -magnitude]
 

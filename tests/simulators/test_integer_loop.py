@@ -45,4 +45,4 @@ def test_messages_are_rounded_half_to_even_and_clipped() -> None:
     _, stream = random_streams(np.random.default_rng(5), "s", GEOMETRIES[:1], input_scale=2.0)
     values: Any = np.array([0.25, 0.75, -0.25, 100.0, -100.0, 0.3], np.float32)
     assert messages(values, stream.layers[0]).tolist() == [0, 2, 0, 127, -127, 1]
-    assert np.array_equal(messages(values, stream.layers[0]), quantise_input(values, 2.0)[0])
+    assert np.array_equal(messages(values, stream.layers[0]), quantise_input(values, stream.layers[0])[0])

@@ -161,7 +161,7 @@ def conv_lif(layer: ConvLIFLayer) -> ConvLIF:
 def test_inputs_are_what_was_fed_and_clipping_is_counted(fixed: SpikingResult) -> None:
     given = inputs()
     for name, (_, stream) in STREAMS.items():
-        messages, clipped = quantise_input(given[stream.input_name], stream.layers[0].input_scale)
+        messages, clipped = quantise_input(given[stream.input_name], stream.layers[0])
         np.testing.assert_array_equal(fixed.inputs[name], messages)
         assert fixed.clipped_inputs[name] == clipped
     assert fixed.clipped_inputs["soft"] == 1
@@ -170,11 +170,15 @@ def test_inputs_are_what_was_fed_and_clipping_is_counted(fixed: SpikingResult) -
 
 
 def test_input_is_rounded_half_to_even_and_clipped() -> None:
-    messages, clipped = quantise_input(np.array([0.25, 0.75, -0.25, 63.5, 63.6, -70], np.float32), 2.0)
+    _, stream = naive_program.random_streams(
+        np.random.default_rng(0), "s", [ConvGeometry((1, 3, 4), 2, (3, 3))], input_scale=2.0
+    )
+    layer = stream.layers[0]
+    messages, clipped = quantise_input(np.array([0.25, 0.75, -0.25, 63.5, 63.6, -70], np.float32), layer)
     assert messages.tolist() == [0, 2, 0, MESSAGE_MAX, MESSAGE_MAX, -MESSAGE_MAX]
     assert clipped == 1
     with pytest.raises(RangeError, match="finite"):
-        quantise_input(np.array([np.nan]), 1.0)
+        quantise_input(np.array([np.nan]), layer)
 
 
 @needs_lava

@@ -21,7 +21,10 @@ from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError, RangeError
 from hybridnet.partition.program import (
+    BIAS_MAX,
     FLOAT32_EXACT,
+    INPUT_MAX,
+    MESSAGE_MAX,
     ConvGeometry,
     ConvLIFLayer,
     FixedConvLIF,
@@ -72,6 +75,21 @@ def inputs_for(program: FixedProgram | FloatProgram, views: int, seed: int, reac
     }
 
 
+def with_other_alignment(program: FixedProgram, random: np.random.Generator) -> FixedProgram:
+    """Any shift of the input, where there may be another than 6, and messages of up to 11 bits."""
+
+    def aligned(layer: FixedConvLIF) -> FixedConvLIF:
+        room = (INPUT_MAX - (BIAS_MAX << 6)) // max(1, int(np.abs(layer.weight).sum(axis=(1, 2, 3)).max()))
+        largest = int(np.clip(room, MESSAGE_MAX, random.choice([MESSAGE_MAX, 1023])))
+        shift = int(random.integers(7)) if layer.reset == "soft" else 6
+        scale = layer.input_scale * largest / MESSAGE_MAX if layer.input_kind == "analog" else 1.0
+        return dataclasses.replace(layer, input_shift=shift, message_max=largest, input_scale=scale)
+
+    return Program(
+        tuple(dataclasses.replace(s, layers=tuple(map(aligned, s.layers))) for s in program.streams), program.steps
+    )
+
+
 def assert_same_bits(got: SpikingResult, expected: SpikingResult) -> None:
     for mine, theirs in (
         (got.inputs, expected.inputs),
@@ -99,6 +117,7 @@ def test_every_bit_equals_the_emulator(
 ) -> None:
     # Without head-room scales are as large as weights allow, and potentials saturate now and then.
     program = Program(tuple(fixed_stream(s, 4.0 if room else 1e-6) for s in (one, two)), STEPS)
+    program = with_other_alignment(program, np.random.default_rng(seed))
     x = inputs_for(program, windows, seed)
     got = backend(program, tmp_path_factory.mktemp("onnx")).run(x, record_potentials=True)
     assert_same_bits(got, Emulator(program).run(x, record_potentials=True))

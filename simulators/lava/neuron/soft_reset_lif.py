@@ -38,14 +38,15 @@ class SoftResetLIF(AbstractProcess):  # type: ignore[misc]
 
     In fixed point, with dv the decay, tz truncation toward zero and sat24 clipping to ±POTENTIAL_MAX,
 
-        v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + ((a[t] + bias) << 6) − (vth << 6)·o[t−1] )
+        v[t] = sat24( tz((4096 − dv)·v[t−1] / 4096) + (a[t] << s) + (bias << 6) − (vth << 6)·o[t−1] )
         o[t] = v[t] > vth << 6
 
     Args:
         shape: (W, H, C), Lava's axis order.
-        vth: Threshold, in units of `a`.
+        vth: Threshold, in units of `a` in float.
         dv: Decay per step: 1 − λ in float, range [0, 4096] in fixed point.
-        bias: (C,), in units of `a`.
+        bias: (C,), in units of `vth`.
+        input_shift: s, range [0, 6], of fixed point alone.
         reset_interval: Steps per window; v is zero before the first step of each.
         reset_offset: A time step at which a window starts, counted as Lava does, from 1.
     """
@@ -57,10 +58,11 @@ class SoftResetLIF(AbstractProcess):  # type: ignore[misc]
         vth: float,
         dv: float,
         bias: np.ndarray[Any, Any],
+        input_shift: int,
         reset_interval: int,
         reset_offset: int,
     ) -> None:
-        super().__init__(shape=shape, reset_interval=reset_interval, reset_offset=reset_offset)
+        super().__init__(shape=shape, input_shift=input_shift, reset_interval=reset_interval, reset_offset=reset_offset)
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
         self.v = Var(shape=shape, init=0)
@@ -76,6 +78,7 @@ class AbstractSoftResetModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
+        self.input_shift = proc_params["input_shift"]
         self.interval = proc_params["reset_interval"]
         self.window_start = proc_params["reset_offset"] % self.interval
 
@@ -136,7 +139,7 @@ class PySoftResetModelFixed(AbstractSoftResetModel):
     def integrate(self, a: np.ndarray[Any, Any]) -> None:
         """Advance v, and `exact`, by the synaptic input a, (W, H, C)."""
         retained = (2**DECAY_BITS - self.dv) * np.abs(self.v) >> DECAY_BITS  # of |v|: truncates toward zero
-        current = (a + self.bias) << POTENTIAL_SHIFT
+        current = (a << self.input_shift) + (self.bias << POTENTIAL_SHIFT)
         reset = (self.vth << POTENTIAL_SHIFT) * self.fired()
         self.exact[:] = np.sign(self.v) * retained + current - reset
         self.v[:] = np.clip(self.exact, -POTENTIAL_MAX, POTENTIAL_MAX)

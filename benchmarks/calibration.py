@@ -1,0 +1,168 @@
+"""Calibrated scales against maximum-based ones, and what more bits per weight would give.
+
+    python benchmarks/calibration.py [--clips DIR] [CKPT …]
+
+Random networks of one to four layers, the model that ships (on the motion set), and any checkpoint on the clips of a
+folder. Integers are found on some views and measured on others; SQNR of u[T] end to end, in dB, and the share of
+neuron-steps whose spike differs. 10 and 12 bits are the same search with wider weights than the chip has: where they
+are no better than 8, weights are not what is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hybridnet.calibrating import observe_clips, run_layer, search_views
+from hybridnet.calibration.bound import search_with_bits
+from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.observers import Observation, observation_of
+from hybridnet.calibration.sequence import SearchView, search_program
+from hybridnet.calibration_clips import read_clips
+from hybridnet.cli.console import progress_on_stderr
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.exporting import export_checkpoint
+from hybridnet.fidelity import FidelityMeter
+from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
+from hybridnet.report.render_text import decibels, table
+from hybridnet.simulation import shipped_bundle_path
+from hybridnet.simulators.torch_float import trace_program
+
+STEPS, SIDE, CHANNELS = 11, 48, 8
+VIEWS = 8
+"""Of a random network: so many to search on, and so many others to measure on."""
+
+MEASURED_VIEWS = 12
+"""Of clips: views of the held-out ones."""
+
+BITS = (10, 12)
+
+Case = tuple[str, FloatProgram, Observation, list[SearchView], list[SearchView]]
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoints", nargs="*", type=Path, help="checkpoints or bundles")
+    parser.add_argument("--clips", type=Path, help="folder of the clips that they are calibrated on")
+    args = parser.parse_args()
+    rows, worse = [], []
+    for name, program, seen, searched, measured in cases(args.checkpoints, args.clips):
+        ways = {
+            "maximum": quantise_program(program, seen),
+            "calibrated": search_program(program, seen, searched, run_layer).program,
+        }
+        ways |= {f"{bits} bits": search_with_bits(bits, program, seen, searched, run_layer).program for bits in BITS}
+        results = {way: fidelity(fixed, measured) for way, fixed in ways.items()}
+        for layer in program.layers():
+            got = {way: result[layer.name] for way, result in results.items()}
+            rows.append((name, layer.name, *(cell for row in got.values() for cell in row)))
+            before, after = (float(got[way][0].split()[0]) for way in ("maximum", "calibrated"))
+            if not after > before:
+                worse.append(f"{name} {layer.name}")
+        print(f"{name}: done", flush=True)
+    head = (
+        "network",
+        "layer",
+        "maximum",
+        "flips",
+        "calibrated",
+        "flips",
+        *(c for b in BITS for c in (f"{b} bits", "flips")),
+    )
+    print(table(head, rows, left=2))
+    print("calibrated is better everywhere" if not worse else f"NOT better: {', '.join(worse)}")
+
+
+def cases(checkpoints: list[Path], clips: Path | None) -> Iterator[Case]:
+    """What is tried, with what was observed, views to search on and views to measure on."""
+    for layers in (1, 2, 3, 4):
+        program = random_network(layers)
+        seen, searched = made_views(program, 1)
+        yield f"random, {layers} layers", program, seen, searched, made_views(program, 2)[1]
+    yield of_bundle("shipped", read_bundle(shipped_bundle_path()), None)
+    for path in checkpoints:
+        bundle = read_bundle(path) if path.is_dir() else export_checkpoint(path, Path(f"{path}.bundle"), overwrite=True)
+        yield of_bundle(path.stem, bundle, clips)
+
+
+def of_bundle(name: str, bundle: Bundle, clips: Path | None) -> Case:
+    """A bundle on clips, a third of which are held out."""
+    model = bundle.manifest.model
+    with progress_on_stderr() as progress:
+        read = read_clips(
+            clips,
+            model.inputs,
+            model.preprocess,
+            bundle.manifest.labels,
+            spiking=[stream.input_name for stream in bundle.program.streams],
+            most=32,
+            views=2,
+            progress=progress,
+        )
+    seen = observe_clips(bundle, read.searched)
+    return (
+        name,
+        bundle.program,
+        seen,
+        search_views(bundle, read.searched),
+        search_views(bundle, read.held_out, MEASURED_VIEWS),
+    )
+
+
+def random_network(layers: int) -> FloatProgram:
+    """3×3 layers of normal weights; all are read out."""
+    random = np.random.default_rng(layers)
+    shape, made = (3, SIDE, SIDE), []
+    for place in range(layers):
+        geometry = ConvGeometry(shape, CHANNELS, (3, 3), (1, 1), (1, 1))
+        made.append(
+            ConvLIFLayer(
+                name=f"s.{place}",
+                geometry=geometry,
+                weight=random.normal(0, 0.3, geometry.weight_shape),
+                bias=random.normal(0, 0.01, CHANNELS),
+                leak=0.8,
+                threshold=1.0,
+                reset="soft",
+                input_kind="spike" if place else "analog",
+                read_out=True,
+            )
+        )
+        shape = geometry.output_shape
+    return Program((Stream("s", "x", tuple(made)),), STEPS)
+
+
+def made_views(program: FloatProgram, seed: int) -> tuple[Observation, list[SearchView]]:
+    """Inputs as heavy-tailed as residuals are."""
+    random = np.random.default_rng(seed)
+    views: list[SearchView] = []
+    seen: Observation | None = None
+    for _ in range(VIEWS):
+        x = torch.from_numpy(random.laplace(0, 0.15, (1, STEPS, 3, SIDE, SIDE)).clip(-1, 1).astype(np.float32))
+        states = trace_program(program, {"x": x})
+        one = observation_of(program, {"x": x}, states)
+        seen = one if seen is None else seen + one
+        views.append(SearchView({"x": x.numpy()}, states))
+    if seen is None:
+        raise ValueError("no views")
+    return seen, views
+
+
+def fidelity(fixed: FixedProgram, views: list[SearchView]) -> dict[str, tuple[str, str]]:
+    """SQNR and share of different spikes by layer, end to end."""
+    meter = FidelityMeter(fixed)
+    for view in views:
+        meter.add(view.states, view.inputs)
+    return {
+        row.layer: (decibels(row.end_to_end.sqnr_db), f"{1 - row.end_to_end.spike_agreement:.3%}")
+        for row in meter.rows()
+    }
+
+
+if __name__ == "__main__":
+    main()

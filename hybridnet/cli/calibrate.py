@@ -1,0 +1,84 @@
+"""`hybridnet calibrate`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", type=Path, metavar="CKPT_OR_BUNDLE", help="a bundle, or a checkpoint of ours")
+    parser.add_argument("-o", "--out", type=Path, default=Path("hybridnet-bundle"), metavar="DIR",
+                        help="folder of the calibrated bundle (default: hybridnet-bundle)")  # fmt: skip
+    parser.add_argument("--clips", type=Path, metavar="DIR_OR_NPZ",
+                        help="videos, best in folders named as the classes, or arrays by input name (default: clips of"
+                             " the motion set)")  # fmt: skip
+    parser.add_argument("--most-clips", type=int, default=32, metavar="N",
+                        help="clips read, spread over the folder; every third is held out (default: 32)")  # fmt: skip
+    parser.add_argument("--views", type=int, default=4, metavar="N", help="GOPs read of each clip (default: 4)")
+    parser.add_argument("--ann", choices=["fp32", "int8"], default="fp32",
+                        help="int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`")  # fmt: skip
+    parser.add_argument("--scales", type=Path, metavar="BUNDLE",
+                        help="keep the scales of this bundle, in which train --qat worked; no search")  # fmt: skip
+    parser.add_argument("--search-bridge", action="store_true",
+                        help="find the fewest bits per bridge tensor that keep top-1")  # fmt: skip
+    parser.add_argument("--max-top1-drop", type=float, metavar="POINTS",
+                        help="exit 3 if held-out clips lose more accuracy; without classes: if more per cent of them"
+                             " change their top-1")  # fmt: skip
+    parser.add_argument("--min-sqnr", type=float, metavar="DB",
+                        help="exit 3 if u[T] of a layer that is read out has less, end to end")  # fmt: skip
+    parser.add_argument("--parity", choices=["lava"], help="also compare the emulator with Lava on one view")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what was observed of each clip, and go on")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too; - for stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate, then print what was found and lost."""
+    from hybridnet.calibrating import Limits, Options, calibrate
+    from hybridnet.calibration.render import render_calibration
+    from hybridnet.calibration.report import to_json
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.files import write_text
+
+    if args.plot is not None:
+        from hybridnet.calibration_plot import import_matplotlib
+
+        import_matplotlib()  # before any work, not after it
+    with progress_on_stderr() as progress:
+        options = Options(
+            most_clips=args.most_clips,
+            views=args.views,
+            ann_int8=args.ann == "int8",
+            search_bridge=args.search_bridge,
+            lava=args.parity == "lava",
+            limits=Limits(max_top1_drop=args.max_top1_drop, min_sqnr_db=args.min_sqnr),
+            scales=args.scales,
+            cache=args.cache,
+        )
+        done = calibrate(
+            args.source, args.out, clips=args.clips, options=options, overwrite=args.overwrite, progress=progress
+        )
+    if str(args.json) == "-":
+        sys.stdout.write(to_json(done.report))
+    else:
+        if args.json is not None:
+            write_text(args.json, to_json(done.report))
+        sys.stdout.write(render_calibration(done.report))
+        sys.stdout.write(f"\nWrote    {done.bundle.path}/\n")
+    for warning in done.report.warnings:
+        say(f"hybridnet: warning: {warning}")
+    if args.plot is not None:
+        from hybridnet.calibration_plot import plot_calibration
+
+        for file in plot_calibration(done.report, args.plot):
+            say(f"hybridnet: wrote {file}")
+    if done.report.failed:
+        what = "; ".join(f"{r.name}: {r.where} {r.measured}, {r.allowed:g} allowed" for r in done.report.failed)
+        say(f"hybridnet: calibration failed: {what}. First loss: {done.report.first_loss or 'none'}; the bundle was"
+            " written")  # fmt: skip
+        return EXIT_CHECK_FAILED
+    return 0

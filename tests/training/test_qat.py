@@ -1,0 +1,152 @@
+"""Fine-tuning in integers: the forward is the emulator's in every bit, and gradients pass."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_views import made_views
+from small_model import SMALL, small_checkpoint
+
+from hybridnet.arrays import write_arrays
+from hybridnet.calibrating import Options, calibrate
+from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.observers import observe
+from hybridnet.cli.train import _start
+from hybridnet.config import Experiment, TrainingConfig
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.errors import ConfigError
+from hybridnet.exporting import export_checkpoint
+from hybridnet.files import sha256_file
+from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
+from hybridnet.model.network import example_inputs
+from hybridnet.partition.bridge import fixed_encodings
+from hybridnet.partition.program import FixedConvLIF, FixedProgram, Program, Stream
+from hybridnet.partition.requantise import requantise_program
+from hybridnet.partition.splitter import partition
+from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.emulator import Emulator
+from hybridnet.training.qat import compute_in_integers, scales_sha256
+from hybridnet.training.run import run_training
+from hybridnet.training.sources import Splits
+
+
+def inputs(seed: int, views: int = 3) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    return {name: torch.randn_like(x) for name, x in example_inputs(SMALL, batch=views).items()}
+
+
+def aligned(program: FixedProgram, shift: int, finer: int) -> FixedProgram:
+    """Messages so many times finer, input shifted by less."""
+
+    def change(stream: Stream[FixedConvLIF]) -> Stream[FixedConvLIF]:
+        first = dataclasses.replace(
+            stream.layers[0],
+            input_shift=shift,
+            message_max=127 * finer,
+            input_scale=stream.layers[0].input_scale * finer,
+        )
+        return dataclasses.replace(stream, layers=(first, *stream.layers[1:]))
+
+    return Program(tuple(map(change, program.streams)), program.steps)
+
+
+@pytest.mark.parametrize(("shift", "finer"), [(6, 1), (3, 4)])
+def test_the_forward_is_the_emulators_bit_for_bit(shift: int, finer: int) -> None:
+    model = small_checkpoint().model
+    x = inputs(0)
+    split = partition(model, x)
+    scales = aligned(quantise_program(split.program, observe(split, x)), shift, finer)
+    with torch.no_grad():  # as if training had moved them: other weights, some beyond the range of the scales
+        for stack in split.stacks.values():
+            for layer in stack.layers:
+                layer.conv.weight.mul_(1.1).add_(torch.randn_like(layer.conv.weight) * 0.01)
+                layer.log_threshold.add_(0.05)
+                layer.leak_logit.sub_(0.1)
+    moved = requantise_program(partition(model, x).program, scales)
+    run = Emulator(moved).run({name: v.numpy() for name, v in x.items()}, record_potentials=True)
+    compute_in_integers(model, scales)
+    for stream in moved.streams:
+        states = split.stacks[stream.name].trace(x[stream.input_name])
+        for fixed, state in zip(stream.layers, states, strict=True):
+            v = run.potentials[fixed.name]
+            assert np.array_equal(state.o.detach().numpy() > 0, run.spikes[fixed.name])
+            assert np.array_equal(state.u.detach().numpy(), (v / fixed.potential_scale).astype(np.float32))
+    bridge = Bridge(split.bridge, fixed_encodings(split.bridge, moved))
+    crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True).values
+    fed = {name: torch.from_numpy(values) for name, values in crossed.items()} | x
+    with torch.no_grad():
+        assert torch.equal(model(**x), split.ann(*(fed[name] for name in split.ann_inputs)))
+
+
+def test_gradients_reach_every_parameter() -> None:
+    model = small_checkpoint().model
+    x = inputs(1)
+    split = partition(model, x)
+    compute_in_integers(model, quantise_program(split.program, observe(split, x)))
+    model.train()
+    model(**x).square().sum().backward()
+    for stack in split.stacks.values():
+        for layer in stack.layers:
+            for parameter in (layer.conv.weight, layer.leak_logit, layer.log_threshold):
+                assert parameter.grad is not None
+                assert parameter.grad.isfinite().all()
+                assert parameter.grad.abs().sum() > 0
+
+
+def test_scales_of_another_model_are_refused() -> None:
+    model = small_checkpoint().model
+    x = inputs(1)
+    split = partition(model, x)
+    fixed = quantise_program(split.program, observe(split, x))
+    with pytest.raises(ConfigError, match="scales"):
+        compute_in_integers(model, Program(fixed.streams[:1], fixed.steps))
+    with pytest.raises(ConfigError, match="scales"):
+        requantise_program(split.program, Program(fixed.streams[:1], fixed.steps))
+
+
+def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint()
+    bundle = export_checkpoint_of(checkpoint, tmp_path)
+    tuned = tmp_path / "tuned.pt"
+    compute_in_integers(checkpoint.model, bundle.fixed)
+    optimizer = torch.optim.SGD(checkpoint.model.parameters(), 1e-3)
+    for seed in range(2):
+        optimizer.zero_grad()
+        checkpoint.model.train()(**inputs(seed)).square().mean().backward()
+        optimizer.step()
+    save_checkpoint(tuned, checkpoint)
+    arrays = {name: np.concatenate([inputs(n)[name].numpy() for n in range(4)]) for name in inputs(0)}
+    write_arrays(tmp_path / "x.npz", arrays)
+    done = calibrate(tuned, tmp_path / "b", clips=tmp_path / "x.npz", options=Options(scales=bundle.path)).bundle
+    x = inputs(9)
+    run = Emulator(done.fixed).run({name: v.numpy() for name, v in x.items()})
+    split = partition(checkpoint.model, x)
+    for stream in done.fixed.streams:
+        for fixed, state in zip(stream.layers, split.stacks[stream.name].trace(x[stream.input_name]), strict=True):
+            assert np.array_equal(state.o.detach().numpy() > 0, run.spikes[fixed.name])
+    with pytest.raises(ConfigError, match="qat, bundle"):
+        _start(argparse.Namespace(qat="fixed-point", bundle=None, init=None))
+    with pytest.raises(ConfigError, match="init"):
+        _start(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=tuned))
+
+
+def test_a_run_fine_tunes_a_bundle_and_says_in_which_scales(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint()
+    bundle = export_checkpoint_of(checkpoint, tmp_path)
+    init, scales = _start(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=None))
+    views = made_views(SMALL, 8)
+    splits = Splits("made", checkpoint.labels, views, views, None, "made")
+    recipe = TrainingConfig(epochs=1, batch_size=4, learning_rate=1e-4, eps=1e-8, warmup_epochs=0)
+    record = run_training(Experiment(SMALL, recipe), tmp_path / "run", splits, init=init, scales=scales)
+    assert record.arithmetic == f"fixed point in scales {scales_sha256(bundle.fixed)}"
+    assert record.init == sha256_file(bundle.checkpoint_path)
+    with pytest.raises(ConfigError, match="arithmetic"):
+        run_training(Experiment(SMALL, recipe), tmp_path / "run", splits, init=init, resume=True)
+
+
+def export_checkpoint_of(checkpoint: Checkpoint, folder: Path) -> Bundle:
+    save_checkpoint(folder / "small.pt", checkpoint)
+    return export_checkpoint(folder / "small.pt", folder / "bundle")

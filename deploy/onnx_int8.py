@@ -103,6 +103,7 @@ class AnnQuantiser:
                 extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
             )
             quantiser.quantize_model()
+            quantiser.model.topological_sort()  # it leaves new nodes at the end
         onnx.save(quantiser.model.model, str(path))
 
 

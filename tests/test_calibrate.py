@@ -19,6 +19,8 @@ from hybridnet.deploy.bundle import ANN_INT8, CALIBRATION, Bundle, read_bundle
 from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError
 from hybridnet.model.checkpoint import save_checkpoint
 from hybridnet.progress import silent
+from hybridnet.report.advice import advice
+from hybridnet.report.data import RunRecord
 from hybridnet.simulation import simulate
 from hybridnet.video.synthetic import make_clip
 
@@ -59,6 +61,10 @@ def test_the_report_tells_what_was_found(done: Calibrated, bundle: Bundle) -> No
     assert {f"{s} {kind}" for s in ("mv", "r") for kind in ("input",)} <= {t.name for t in report.tensors}
 
 
+def total_macs(record: RunRecord) -> int:
+    return sum(row.ops.macs for row in record.layers if row.partition == "ann")
+
+
 def test_its_bundle_runs_on_every_back_end_of_integers(done: Calibrated, clip: Path) -> None:
     assert done.bundle.parity.failed == ()
     runs = [simulate(clip, done.bundle, snn=snn, parity=False) for snn in ("emulator", "onnxruntime")]
@@ -66,6 +72,9 @@ def test_its_bundle_runs_on_every_back_end_of_integers(done: Calibrated, clip: P
         assert np.array_equal(v, runs[1].run.spiking.readouts[name])
     int8 = simulate(clip, done.bundle, ann="onnxruntime-int8")
     assert int8.record.partitions[-1].backend == "onnxruntime-int8"
+    assert {row.kind for row in int8.record.layers if row.precision == "int8"} >= {"Conv", "MatMul"}
+    assert total_macs(int8.record) == total_macs(simulate(clip, done.bundle).record)
+    assert "int8" not in advice(int8.record)
     (fp32,) = (row for row in done.report.ann if row.variant == "fp32")
     (chosen,) = (row for row in done.report.ann if row.chosen)
     assert chosen.bytes == (done.bundle.path / ANN_INT8).stat().st_size < fp32.bytes

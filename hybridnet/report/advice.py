@@ -29,7 +29,8 @@ def advice(record: RunRecord) -> str:
 
 def _energy(record: RunRecord) -> Iterator[Gain]:
     total = record.totals.energy_pj.reference
-    floats = [row for row in record.layers if row.partition == "ann" and row.precision == "fp32"]
+    ann = [row for row in record.layers if row.partition == "ann"]
+    floats = [] if any(row.precision == "int8" for row in ann) else ann
     now = sum(row.energy_pj.reference for row in floats if row.energy_pj)
     as_int8 = price(total_ops(row.ops for row in floats), load_profile(INT8_PROFILE))
     technology = (record.ann_profile or record.profile).technology
@@ -38,7 +39,7 @@ def _energy(record: RunRecord) -> Iterator[Gain]:
         yield Gain(
             saved,
             f"an int8 ANN half would save {share(saved, 0)} of the energy ({joules(now - as_int8.reference)}, modelled"
-            " at 45 nm; accuracy not measured here): hybridnet calibrate --ann int8",
+            " at 45 nm; accuracy not measured here): hybridnet calibrate BUNDLE --ann int8",
         )
     c = record.comparison
     if c is not None and total and len(c.alternatives) > 1:

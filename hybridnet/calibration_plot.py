@@ -9,39 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridnet.calibration.statistics import BINS, edges
-from hybridnet.errors import MissingBackendError
-from hybridnet.files import atomic_file
+from hybridnet.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from hybridnet.calibration.report import CalibrationReport, LayerCalibration
 
-DPI = 140
 SHOWN = 96
 """Bins below the largest potential that are drawn: twelve octaves."""
 
 NO_LOSS_DB = 80.0
 """Where a bar ends that has no noise at all."""
-
-
-def import_matplotlib() -> Any:
-    """`matplotlib.figure.Figure`, drawn without a screen.
-
-    Raises:
-        MissingBackendError: If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "Install it with: pip install 'hybridnet[plot]'"
-        raise MissingBackendError("matplotlib is not installed, which draws figures", remedy=remedy) from error
-
-    def new(width: float, height: float) -> Any:
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        return figure
-
-    return new
 
 
 def plot_calibration(report: CalibrationReport, folder: Path) -> list[Path]:
@@ -50,24 +29,20 @@ def plot_calibration(report: CalibrationReport, folder: Path) -> list[Path]:
     Raises:
         MissingBackendError: If matplotlib is not installed.
     """
-    new = import_matplotlib()
-    figures = {"sqnr": _sqnr(new, report), "spike_rates": _rates(new, report), "potentials": _potentials(new, report)}
-    written = []
+    figures = {"sqnr": _sqnr(report), "spike_rates": _rates(report), "potentials": _potentials(report)}
     for name, figure in figures.items():
-        written.append(folder / f"{name}.png")
-        with atomic_file(written[-1]) as part:
-            figure.savefig(part, format="png", dpi=DPI)
-    return written
+        save_figure(figure, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in figures]
 
 
-def _sqnr(new: Any, report: CalibrationReport) -> Any:
+def _sqnr(report: CalibrationReport) -> Figure:
     """Bars per layer: by the maximum, alone, end to end."""
     kinds = {
         "by the maximum, end to end": [r.maximum.sqnr_db for r in report.layers],
         "calibrated, layer alone": [r.teacher_forced.sqnr_db for r in report.layers],
         "calibrated, end to end": [r.end_to_end.sqnr_db for r in report.layers],
     }
-    figure = new(2.5 + 0.9 * len(report.layers), 3.4)
+    figure = new_figure(2.5 + 0.9 * len(report.layers), 3.4, layout="constrained")
     axes = figure.add_subplot()
     _bars(axes, report.layers, {name: [NO_LOSS_DB if v is None else v for v in row] for name, row in kinds.items()})
     axes.set_ylabel("SQNR of u[T], dB")
@@ -75,13 +50,13 @@ def _sqnr(new: Any, report: CalibrationReport) -> Any:
     return figure
 
 
-def _rates(new: Any, report: CalibrationReport) -> Any:
+def _rates(report: CalibrationReport) -> Figure:
     """Bars per layer: change of the firing rate, in per cent of it."""
     kinds = {
         "by the maximum": [_change(r, r.maximum.rate_change) for r in report.layers],
         "calibrated": [_change(r, r.end_to_end.rate_change) for r in report.layers],
     }
-    figure = new(2.5 + 0.9 * len(report.layers), 3.4)
+    figure = new_figure(2.5 + 0.9 * len(report.layers), 3.4, layout="constrained")
     axes = figure.add_subplot()
     _bars(axes, report.layers, kinds)
     axes.axhline(0, color="black", linewidth=0.6)
@@ -103,13 +78,13 @@ def _bars(axes: Any, layers: Sequence[LayerCalibration], kinds: dict[str, list[f
     axes.legend(fontsize=7)
 
 
-def _potentials(new: Any, report: CalibrationReport) -> Any:
+def _potentials(report: CalibrationReport) -> Figure:
     """Per layer the share of potentials by magnitude, float and fixed, on the clips of the search."""
     tensors = {tensor.name: tensor for tensor in report.tensors}
     columns = min(4, len(report.layers))
     rows = -(-len(report.layers) // columns)
     octaves = np.diff(np.log2(edges()))  # bins are of equal width within an octave, not between them
-    figure = new(3.2 * columns, 2.6 * rows)
+    figure = new_figure(3.2 * columns, 2.6 * rows, layout="constrained")
     for number, row in enumerate(report.layers, start=1):
         axes = figure.add_subplot(rows, columns, number)
         seen = np.flatnonzero(np.array(tensors[f"{row.layer} potential"].histogram))

@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.files import write_text
 
     if args.plot is not None:
-        from hybridnet.calibration_plot import import_matplotlib
+        from hybridnet.figures import new_figure
 
-        import_matplotlib()  # before any work, not after it
+        new_figure(1, 1)  # refused before any work, not after it
     with progress_on_stderr() as progress:
         options = Options(
             most_clips=args.most_clips,

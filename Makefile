@@ -53,7 +53,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/snn.py
 
-# The paper's ablations on the motion set, three seeds each; about 40 minutes. Footage too: see the script.
+# The paper's ablations on the motion set, three seeds each; about 20 minutes. Footage too: see the script.
 ablations: $(READY)
 	$(BIN)/python benchmarks/ablations.py --data motion
 

@@ -10,13 +10,14 @@ what comes out in the processor's cache, bound the memory that a frame of any si
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hybridnet.errors import BackendError, RangeError
-from hybridnet.partition.program import FLOAT32_EXACT, FLOAT64_EXACT, FixedConvLIF
+from hybridnet.model.neuron import conv_current
+from hybridnet.partition.program import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, FixedConvLIF
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.scan import load_band
 
@@ -40,6 +41,7 @@ class ExactConv:
 
     def __init__(self, layer: FixedConvLIF, largest_input: int) -> None:
         self.name, self.geometry, self.largest_input = layer.name, layer.geometry, largest_input
+        self._bordered = with_border(layer.geometry)
         self.dtype = exact_dtype(layer.largest_current(largest_input), layer.name)
         weight = torch.from_numpy(layer.weight).to(self.dtype)
         self._weight = weight.contiguous(memory_format=torch.channels_last)
@@ -85,9 +87,8 @@ class ExactConv:
 
     def _convolve(self, frames: Tensor) -> Tensor:
         """(T, H, W, C), border included, to (T, H_out, W_out, C_out)."""
-        g = self.geometry
         weight, bias = self._weight.to(frames.dtype), self._bias.to(frames.dtype)
-        current = F.conv2d(frames.movedim(3, 1), weight, bias, g.stride, 0, g.dilation, g.groups)
+        current = conv_current(frames.movedim(3, 1), weight, bias, self._bordered)
         return current.movedim(1, 3).contiguous()
 
     def _input_shape(self, steps: int, band: slice) -> tuple[int, int, int, int]:
@@ -110,6 +111,12 @@ def cut(length: int, parts: int) -> list[slice]:
     """Cut 0 … length into at most so many parts of the same size, the last one being smaller."""
     size = -(-length // min(parts, length))
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+
+
+def with_border(g: ConvGeometry) -> ConvGeometry:
+    """The same convolution of frames that bring their border of zeros along."""
+    (channels, height, width), (rows, columns) = g.input_shape, g.padding
+    return replace(g, input_shape=(channels, height + 2 * rows, width + 2 * columns), padding=(0, 0))
 
 
 def exact_dtype(bound: int, where: str) -> torch.dtype:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
 from hybridnet.deploy.netx_layers import Conv, CubaNeuron, ForeignNetwork, Layer, Shape
 from hybridnet.errors import BackendError, ConfigError, RangeError
+from hybridnet.model.neuron import conv_current
 from hybridnet.partition.program import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, IntArray
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.netx_lif import integrate
@@ -221,11 +221,7 @@ def _products(x: Array, weight: IntArray, name: str, geometry: ConvGeometry | No
     block = max(1, BLOCK // math.prod(shape))
     for start in range(0, len(frames), block):
         some = torch.from_numpy(frames[start : start + block]).to(dtype)
-        if geometry is None:
-            exact = some @ kernel.T
-        else:
-            g = geometry
-            exact = F.conv2d(some, kernel, None, g.stride, g.padding, g.dilation, g.groups)
+        exact = some @ kernel.T if geometry is None else conv_current(some, kernel, None, geometry)
         if bound >= SUM_LIMIT and float(exact.abs().max()) >= SUM_LIMIT:
             raise _too_large(name, int(exact.abs().max()))
         sums[start : start + block] = exact.numpy()

@@ -13,7 +13,7 @@ from naive_model import Array, array
 from torch import nn
 
 from hybridnet.config import STMConfig
-from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, lif_step
+from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, build_stm
 from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, Reset, Stream
 
@@ -194,3 +194,27 @@ def test_surrogate_gradient_is_that_of_the_smoothed_neuron(reset: Reset) -> None
             flat[index] += 1e-6
             difference = (changed[0] - changed[1]) / 2e-6
             assert parameter.grad.view(-1)[index].item() == pytest.approx(difference, rel=1e-4, abs=1e-7), name
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (2, 1)])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 5), (4, 7)])
+@pytest.mark.parametrize("stride", [(1, 2), (1, 5), (2, 3)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_single_column_of_whole_numbers_is_exact(
+    channels: int, stride: tuple[int, int], kernel: tuple[int, int], padding: tuple[int, int]
+) -> None:
+    """oneDNN returns wrong rows for one input channel that lies channels-last, once the stride is left in."""
+    height, width = 11 - 2 * padding[0], kernel[1] + stride[1] - 1 - 2 * padding[1]
+    g = ConvGeometry((channels, height, width), 3, kernel, stride, padding, dilation=(2, 1))
+    assert g.output_shape[2] == 1
+    random = torch.Generator().manual_seed(0)
+    x = torch.randint(-2, 3, (5, height, width, channels), generator=random).movedim(3, 1)
+    weight = torch.randint(-200, 201, g.weight_shape, generator=random)
+    bias = torch.arange(3)
+    got = conv_current(x.float(), weight.float(), bias.float(), g)
+    padded = np.pad(x.numpy(), [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2])
+    for row in range(g.output_shape[1]):
+        top = row * stride[0]
+        window = padded[:, :, top : top + 2 * kernel[0] - 1 : 2, : kernel[1]]
+        expected = np.einsum("bchw,ochw->bo", window, weight.numpy()) + bias.numpy()
+        np.testing.assert_array_equal(got[:, :, row, 0].numpy(), expected)

@@ -6,11 +6,11 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -176,7 +176,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, preprocess, overwrite), daemon=True)
-        with _interrupts_ignored():  # the process inherits it, and is quiet until it can clean up after itself
+        with _interrupts_held():  # until the process can clean up after itself
             self._process.start()
         theirs.close()
 
@@ -211,21 +211,21 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # others may not choose, and are not interrupted
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt waits for the end of the block; a process that starts within it waits until it lets it through."""
+    resource_tracker.ensure_running()  # its own start would let interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, preprocess: PreprocessConfig, overwrite: bool) -> None:
     """Work on jobs until the other end closes. Runs in the worker's process."""
     try:
         signal.signal(signal.SIGINT, _interrupt_once)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         while True:
             connection.send(transcode_file(connection.recv(), preprocess, overwrite=overwrite))
     except (KeyboardInterrupt, EOFError, ConnectionError):

@@ -126,6 +126,14 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
             assert clip.info.frames == 240
 
 
+def test_an_interrupt_while_a_process_starts_is_not_lost() -> None:
+    reached = False
+    with pytest.raises(KeyboardInterrupt), batch_module._interrupts_held():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
+
+
 def test_sources_that_cannot_be_are_refused_before_anything_is_written(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="does not exist"):
         plan([tree / "nothing.avi"], tmp_path / "out")

@@ -12,7 +12,7 @@ import dataclasses
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,70 +115,46 @@ def run_training(
     """
     config = dataclasses.replace(experiment.model, num_classes=len(splits.classes))
     experiment = dataclasses.replace(experiment, model=config)
-    torch.manual_seed(experiment.training.seed)
-    model = HybridNet(config)
-    if init is not None:
-        start_from(model, splits.classes, init)
-    if scales is not None:
-        compute_in_integers(model, scales)
-    arithmetic = "float" if scales is None else f"fixed point in scales {scales_sha256(scales)}"
-    init_sha256 = None if init is None else sha256_file(init)
-    identity = {"config": to_dict(experiment), "data": splits.identity, "init": init_sha256, "arithmetic": arithmetic}
+    model = _initial_model(experiment, splits.classes, init, scales)
+    identity: dict[str, Any] = {
+        "config": to_dict(experiment),
+        "data": splits.identity,
+        "init": None if init is None else sha256_file(init),
+        "arithmetic": "float" if scales is None else f"fixed point in scales {scales_sha256(scales)}",
+    }
     state = _earlier(out / LAST, identity) if resume else None
-    writes = group.rank == 0
-    if writes and state is None:
-        for name in (CHECKPOINT, LAST, RECORD):
-            (out / name).unlink(missing_ok=True)
-    done = [] if state is None else [EpochReport(**report) for report in state["reports"]]
-    log = EpochLog(out, done) if writes else None
-    reports = list(done)
-
-    def content(weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
-        return content_of(config, splits.classes, {"data": splits.name, **metrics}, weights)
-
-    def keep(trainer: Trainer) -> None:
-        saved, report = Saved(identity, trainer.state()), trainer.reports[-1]  # the state needs all processes
-        if log is None or trainer.best is None:
-            return
-        log.write(report)
-        if trainer.best.epoch == report.epoch:  # before `last.pt`, which would else go on from where there is no best
-            save_content(out / CHECKPOINT, content(trainer.best.weights, _metrics(trainer.best)))
-        save_state(out / LAST, content(trainer.weights, {"epoch": report.epoch}), saved)
+    reports = [] if state is None else [EpochReport(**report) for report in state["reports"]]
+    files = _Files(out, experiment, splits, identity)
+    if group.rank == 0:
+        files.open(reports)
 
     def tell(report: EpochReport) -> None:
         reports.append(report)
         on_epoch(report)
 
-    training = splits.training if experiment.training.augment.active else centred(splits.training, config.preprocess)
     try:
         best = train(
             model,
             experiment.training,
-            training,
+            splits.training if experiment.training.augment.active else centred(splits.training, config.preprocess),
             splits.validation,
             state=state,
             device=device,
             group=group,
             progress=progress,
             on_epoch=tell,
-            keep=keep,
+            keep=files.keep,
         )
     finally:
-        if log is not None:
-            log.close()
+        files.close()
     started = time.perf_counter()
     test = None if splits.test is None else evaluate(model, splits.test, device=device, group=group)
-    metrics = _metrics(best) | ({} if test is None else {"test_accuracy": test.accuracy})
-    if writes:
-        save_content(out / CHECKPOINT, content(model.state_dict(), metrics))
+    files.write_best(model.state_dict(), _metrics(best) | ({} if test is None else {"test_accuracy": test.accuracy}))
     neurons = neuron_layers(model)
     record = TrainingRecord(
+        **identity,
         command=command,
-        config=to_dict(experiment),
-        data=splits.identity,
         clips=splits.clips(),
-        init=init_sha256,
-        arithmetic=arithmetic,
         versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "av", "numpy")},
         device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
         processes=group.size,
@@ -191,18 +167,77 @@ def run_training(
         epochs=tuple(reports),
         leak={name: layer.leak.item() for name, layer in neurons.items()},
         threshold={name: layer.threshold.item() for name, layer in neurons.items()},
-        notes=(*_notes(splits), *(() if log is None else log.notes)),
-        checkpoint_sha256=sha256_file(out / CHECKPOINT) if writes else "",
+        notes=(*_notes(splits), *files.notes),
+        checkpoint_sha256=files.best_sha256(),
     )
-    if writes:
-        write_text(out / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
+    files.write_record(record)
     return record
+
+
+def _initial_model(
+    experiment: Experiment, classes: tuple[str, ...], init: Path | None, scales: FixedProgram | None
+) -> HybridNet:
+    """The network before its first step: seeded weights or those of `init`, in float or in the chip's integers."""
+    torch.manual_seed(experiment.training.seed)
+    model = HybridNet(experiment.model)
+    if init is not None:
+        start_from(model, classes, init)
+    if scales is not None:
+        compute_in_integers(model, scales)
+    return model
 
 
 def _earlier(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any]:
     saved = load_state(path)
     check_same(saved, identity)
     return saved.trainer
+
+
+class _Files:
+    """What a run leaves in its folder. Opened in the process of rank 0 alone; in the others nothing is written."""
+
+    def __init__(self, out: Path, experiment: Experiment, splits: Splits, identity: Mapping[str, Any]) -> None:
+        self._out, self._config, self._splits, self._identity = out, experiment.model, splits, identity
+        self._log: EpochLog | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return () if self._log is None else self._log.notes
+
+    def open(self, done: Sequence[EpochReport]) -> None:
+        """Begin, or go on after the epochs that are done."""
+        if not done:
+            for name in (CHECKPOINT, LAST, RECORD):
+                (self._out / name).unlink(missing_ok=True)
+        self._log = EpochLog(self._out, done)
+
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+
+    def keep(self, trainer: Trainer) -> None:
+        """Write what an epoch gave."""
+        saved, report = Saved(self._identity, trainer.state()), trainer.reports[-1]  # the state needs all processes
+        if self._log is None or trainer.best is None:
+            return
+        self._log.write(report)
+        if trainer.best.epoch == report.epoch:  # before `last.pt`, which would else go on from where there is no best
+            self.write_best(trainer.best.weights, _metrics(trainer.best))
+        save_state(self._out / LAST, self._content(trainer.weights, {"epoch": report.epoch}), saved)
+
+    def write_best(self, weights: Weights, metrics: dict[str, Any]) -> None:
+        if self._log is not None:
+            save_content(self._out / CHECKPOINT, self._content(weights, metrics))
+
+    def best_sha256(self) -> str:
+        return "" if self._log is None else sha256_file(self._out / CHECKPOINT)
+
+    def write_record(self, record: TrainingRecord) -> None:
+        if self._log is not None:
+            write_text(self._out / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
+
+    def _content(self, weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
+        return content_of(self._config, self._splits.classes, {"data": self._splits.name, **metrics}, weights)
 
 
 def _metrics(best: Best) -> dict[str, Any]:

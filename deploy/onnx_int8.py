@@ -29,8 +29,12 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
 """Of the magnitudes of an activation that its range keeps, by method `percentile`."""
 
-QUANTISED = ("Conv", "MatMul", "Gemm")
-"""Operators with weights or many products; the others stay in float between them, where they cost least accuracy."""
+WEIGHTED = ("Conv", "MatMul", "Gemm")
+"""Operators that are quantised where they have weights. All others, and products of two activations as in attention,
+stay in float: they are fast already, and cost accuracy."""
+
+FLOAT_OUTPUT = ("MatMul", "Gemm")
+"""Operators whose sums go on as float, since norms and activations follow; convolutions mostly feed convolutions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +43,7 @@ class AnnQuantiser:
 
     Attributes:
         model: The graph, folded and with shapes.
-        nodes: Names of the nodes that can be quantised.
+        nodes: Names of the nodes that can be quantised: those with weights.
     """
 
     model: onnx.ModelProto
@@ -62,7 +66,9 @@ class AnnQuantiser:
             except Exception as error:  # ONNX Runtime's errors share no public base class
                 raise BackendError(f"cannot be prepared for int8 ({error})", where=path) from error
             model = onnx.load(str(ready))
-        return AnnQuantiser(model, tuple(node.name for node in model.graph.node if node.op_type in QUANTISED))
+        weights = {tensor.name for tensor in model.graph.initializer}
+        nodes = (n.name for n in model.graph.node if n.op_type in WEIGHTED and weights.intersection(n.input))
+        return AnnQuantiser(model, tuple(nodes))
 
     def observe(self, method: Method, feeds: Sequence[Feed]) -> None:
         """Find the range of every activation on some inputs, (N, …) by name each."""
@@ -78,7 +84,7 @@ class AnnQuantiser:
             plain, augmented = Path(folder) / "plain.onnx", Path(folder) / "augmented.onnx"
             onnx.save(self.model, str(plain))
             calibrator = create_calibrator(
-                plain, [*QUANTISED], str(augmented), calibrate_method=kind, extra_options=options
+                plain, [*WEIGHTED], str(augmented), calibrate_method=kind, extra_options=options
             )
             for feed in feeds:
                 calibrator.collect_data(_Reader(feed))
@@ -89,6 +95,7 @@ class AnnQuantiser:
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
+        in_float = [node.name for node in self.model.graph.node if node.name not in self.nodes]
         with _quiet():
             quantiser = QDQQuantizer(
                 copy.deepcopy(self.model),
@@ -97,10 +104,14 @@ class AnnQuantiser:
                 weight_qType=QuantType.QInt8,
                 activation_qType=QuantType.QUInt8,
                 tensors_range=self._ranges[method],
-                nodes_to_quantize=[],
-                nodes_to_exclude=[*nodes_in_float],
-                op_types_to_quantize=[*QUANTISED],
-                extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+                nodes_to_quantize=[],  # all, but for
+                nodes_to_exclude=[*in_float, *nodes_in_float],
+                op_types_to_quantize=[*WEIGHTED],
+                extra_options={
+                    "ActivationSymmetric": False,
+                    "WeightSymmetric": True,
+                    "OpTypesToExcludeOutputQuantization": [*FLOAT_OUTPUT],
+                },
             )
             quantiser.quantize_model()
             quantiser.model.topological_sort()  # it leaves new nodes at the end

@@ -23,7 +23,8 @@ RANGE_VIEWS = 16
 """Views that ranges are found on, spread over the clips of the search."""
 
 WANTED_DB = 30.0
-"""SQNR of every output from which on no node is left in float for it."""
+"""SQNR that every output must keep on the views of the search, and each of its clips its class; nodes are left in float
+until then."""
 
 MOST_IN_FLOAT = 8
 """Nodes left in float at most: more would cost the size that int8 is there for."""
@@ -56,7 +57,7 @@ def quantise_ann(
         sqnr = {method: trial.worst_db(file) for method, file in files.items()}
         best = max(METHODS, key=lambda method: sqnr[method])
         shutil.copyfile(files[best], out)
-        in_float = trial.spare(quantiser, best, out, sqnr[best])
+        in_float = trial.spare(quantiser, best, out)
         bench.progress("ANN half in int8", len(METHODS), len(METHODS))
         rows = [trial.row("fp32", bench.bundle.ann_path)]
         rows += [
@@ -91,9 +92,19 @@ class _AnnTrial:
         backend = OnnxRuntimeBackend(file)
         return _worst(_sqnr([backend.run(feed) for feed in self.feeds], self._wanted))
 
-    def spare(self, quantiser: AnnQuantiser, method: Method, out: Path, reached: float) -> tuple[str, ...]:
-        """Leave the nodes in float that cost most by themselves, few of them, until WANTED_DB; rewrites the file."""
-        if reached >= WANTED_DB:
+    def good(self, file: Path) -> bool:
+        """Whether the clips of the search keep their classes, and the outputs WANTED_DB."""
+        if self.worst_db(file) < WANTED_DB:
+            return False
+        if not self._bench.classifies:
+            return True
+        backend, ann = OnnxRuntimeBackend(file), self._bench.ann
+        feeds = (self._feed(clip) for clip in self._bench.clips.searched)
+        return all(top1(backend.run(feed)) == top1(ann.run(feed)) for feed in feeds)
+
+    def spare(self, quantiser: AnnQuantiser, method: Method, out: Path) -> tuple[str, ...]:
+        """Leave the nodes in float that cost most by themselves, few of them, until it is good; rewrites the file."""
+        if self.good(out):
             return ()
         alone: dict[str, float] = {}
         for number, node in enumerate(quantiser.nodes):
@@ -102,10 +113,11 @@ class _AnnTrial:
             alone[node] = self.worst_db(out)
         worst_first = sorted(quantiser.nodes, key=lambda node: alone[node])
         number = 0
-        while reached < WANTED_DB and number < min(MOST_IN_FLOAT, len(worst_first)):
+        while number < min(MOST_IN_FLOAT, len(worst_first)):
             number = max(1, 2 * number)
             quantiser.write(out, method, worst_first[:number])
-            reached = self.worst_db(out)
+            if self.good(out):
+                break
         return tuple(worst_first[:number])
 
     def written(self, file: Path, variant: str, write: Callable[[Path, Path], None]) -> AnnRow:

@@ -1,7 +1,7 @@
 """From file to prediction: clips per second of the cut model against the whole one in torch, and where the time goes.
 
-python benchmarks/pipeline.py [--base]: about a minute on 2 cores. --base also exports an untrained `base` model and
-runs it, first in processes of their own to learn their memory: about ten minutes.
+python benchmarks/pipeline.py [--base]: about a minute on 2 cores. --base also exports, runs and calibrates an untrained
+`base` model, in processes of their own to learn their memory, and measures it: about ten minutes.
 """
 
 from __future__ import annotations
@@ -38,16 +38,19 @@ def main() -> None:
         folder = Path(name)
         measure("tiny-motion", shipped_checkpoint(), shipped_bundle_path(), made_clips(folder, "tiny", CLIPS))
         if parser.parse_args().base:
-            checkpoint, clips = untrained(folder, "base"), made_clips(folder, "base", 3)
-            print_process("export", str(checkpoint), "-o", str(folder / "bundle"))
-            print_process("simulate", str(clips[0]), "--bundle", str(folder / "bundle"))
-            measure("base", checkpoint, folder / "bundle", clips)
+            checkpoint, clips, bundle = untrained(folder, "base"), made_clips(folder, "base", 6), str(folder / "bundle")
+            print_process("export", str(checkpoint), "-o", bundle)
+            print_process("simulate", str(clips[0]), "--bundle", bundle)
+            calibrate = ["calibrate", bundle, "--clips", str(clips[0].parent), "--views", "2", "--ann", "int8"]
+            print_process(*calibrate, "-o", bundle, "--overwrite")
+            measure("base", checkpoint, Path(bundle), clips[:3])
 
 
 def made_clips(folder: Path, config: str, count: int) -> list[Path]:
     """Clips of the motion set in the size that a config reads, 8 views each."""
     size = load_experiment(config).model.preprocess
-    paths = (folder / f"{config}-{n}.avi" for n in range(count))
+    (folder / config).mkdir()
+    paths = (folder / config / f"{n}.avi" for n in range(count))
     return [
         make_clip(path, MOTIONS[n % len(MOTIONS)], n, frames=FRAMES, width=size.frame_width, height=size.frame_height)
         for n, path in enumerate(paths)
@@ -79,7 +82,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
     threads = torch.get_num_threads()
     single = Simulator(bundle, threads=1)
     torch.set_num_threads(threads)  # of the process; the line before has set it too
-    simulator = Simulator(bundle)
+    simulator, int8 = Simulator(bundle), Simulator(bundle, ann="onnxruntime-int8")
     model, preprocess = load_checkpoint(checkpoint).model.eval(), simulator.bundle.preprocess
 
     def whole() -> Iterator[int]:
@@ -95,6 +98,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
         "cut, stages overlapping": lambda: (clip.index for clip in simulator.classify(clips, views=VIEWS)),
         "the same, a thread per operator": lambda: (clip.index for clip in single.classify(clips, views=VIEWS)),
         "cut, clip after clip": one_by_one,
+        "stages overlapping, ANN half in int8": lambda: (clip.index for clip in int8.classify(clips, views=VIEWS)),
         "whole in torch, reader overlapping": whole,
     }
     print(f"\n{name}: {len(clips)} clips of {FRAMES} frames, {VIEWS} views each, {torch.get_num_threads()} threads")

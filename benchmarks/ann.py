@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybridnet.calibrating.views import from_file, from_motion_set
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
-from hybridnet.calibration_views import from_file, from_motion_set
 from hybridnet.config import load_experiment
 from hybridnet.deploy.onnx_export import export_ann
 from hybridnet.deploy.onnx_int8 import METHODS, AnnQuantiser, write_dynamic, write_half

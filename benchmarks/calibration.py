@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hybridnet.calibrating import observe_clips, run_layer, search_views
+from hybridnet.calibrating.clips import read_clips
+from hybridnet.calibrating.observe import observe_clips, run_layer, search_views
 from hybridnet.calibration.bound import search_with_bits
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView, search_program
-from hybridnet.calibration_clips import read_clips
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.exporting import export_checkpoint

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybridnet.calibrating import calibrate
+    from hybridnet.calibrating.run import calibrate
     from hybridnet.deploy.bundle import Bundle
     from hybridnet.errors import HybridNetError
     from hybridnet.exporting import export
@@ -41,7 +41,7 @@ _HOME = {
     "RunRecord": "hybridnet.report.data",
     "Simulation": "hybridnet.simulation",
     "Simulator": "hybridnet.simulation",
-    "calibrate": "hybridnet.calibrating",
+    "calibrate": "hybridnet.calibrating.run",
     "export": "hybridnet.exporting",
     "load": "hybridnet.simulation",
     "simulate": "hybridnet.simulation",

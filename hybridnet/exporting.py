@@ -12,10 +12,9 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from hybridnet import calibration_views
+from hybridnet.calibrating.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
-from hybridnet.calibration_views import Calibration
 from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy import bundle as files
 from hybridnet.deploy.onnx_export import OPSET, export_ann
@@ -131,8 +130,8 @@ def export_checkpoint(
 
     def find() -> Calibration:
         if calibrate is None:
-            return calibration_views.from_motion_set(config.preprocess, progress)
-        return calibration_views.from_file(Path(calibrate), shapes_of(examples), config.preprocess, progress)
+            return from_motion_set(config.preprocess, progress)
+        return from_file(Path(calibrate), shapes_of(examples), config.preprocess, progress)
 
     source = _Source(
         model=loaded.model,
@@ -196,8 +195,8 @@ def export_module(
         if calibration is None:
             return Calibration(examples, "the example inputs, for want of others")
         if isinstance(calibration, (str, Path)):
-            return calibration_views.from_file(Path(calibration), shapes, preprocess, progress)
-        return calibration_views.from_tensors(calibration, shapes)
+            return from_file(Path(calibration), shapes, preprocess, progress)
+        return from_tensors(calibration, shapes)
 
     source = _Source(
         model=module,

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.arrays import Array
+from hybridnet.calibrating.views import Calibration
 from hybridnet.calibration.compare import sqnr_db
-from hybridnet.calibration_views import Calibration
 from hybridnet.errors import ModelError, PartitionError
 from hybridnet.fidelity import FidelityMeter
 from hybridnet.model.neuron import LIFState

@@ -12,8 +12,10 @@ from small_model import small_checkpoint
 
 import hybridnet
 from hybridnet.arrays import write_arrays
-from hybridnet.calibrating import Calibrated, Limits, Options, calibrate, observe_clips
-from hybridnet.calibration_clips import read_clips
+from hybridnet.calibrating.clips import read_clips
+from hybridnet.calibrating.measure import Limits
+from hybridnet.calibrating.observe import observe_clips
+from hybridnet.calibrating.run import Calibrated, Options, calibrate
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import ANN_INT8, CALIBRATION, Bundle, read_bundle
 from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError

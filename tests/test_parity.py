@@ -15,8 +15,8 @@ from onnx import numpy_helper
 from torch import nn
 
 import hybridnet
+from hybridnet.calibrating.views import Calibration
 from hybridnet.calibration.compare import spike_agreement, sqnr_db
-from hybridnet.calibration_views import Calibration
 from hybridnet.deploy.bundle import Bundle, checksums, read_bundle, write_manifest
 from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.errors import BundleError, ModelError, PartitionError

@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, then print what was found and lost."""
-    from hybridnet.calibrating import Limits, Options, calibrate
+    from hybridnet.calibrating.measure import Limits
+    from hybridnet.calibrating.run import Options, calibrate
     from hybridnet.calibration.render import render_calibration
     from hybridnet.calibration.report import to_json
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")
     if args.plot is not None:
-        from hybridnet.calibration_plot import plot_calibration
+        from hybridnet.calibrating.plot import plot_calibration
 
         for file in plot_calibration(done.report, args.plot):
             say(f"hybridnet: wrote {file}")

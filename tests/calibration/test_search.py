@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_model import random_layer
 
-from hybridnet.calibrating import run_layer
+from hybridnet.calibrating.observe import run_layer
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.observers import Observation, observation_of

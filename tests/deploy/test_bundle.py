@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from hybridnet.calibrating import SEARCHED, calibrate
+from hybridnet.calibrating.run import SEARCHED, calibrate
 from hybridnet.deploy.bundle import ANN, MANIFEST, PROGRAM, Bundle, read_bundle
 from hybridnet.deploy.netx import read_net
 from hybridnet.deploy.program_file import read_program

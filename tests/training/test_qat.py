@@ -11,7 +11,7 @@ from made_views import made_views
 from small_model import SMALL, small_checkpoint
 
 from hybridnet.arrays import write_arrays
-from hybridnet.calibrating import Options, calibrate
+from hybridnet.calibrating.run import Options, calibrate
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.cli.train import _start

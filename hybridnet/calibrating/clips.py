@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hybridnet.arrays import Array, read_arrays
-from hybridnet.calibration_views import CALIBRATION_SEED, Calibration, make_motion_clips
+from hybridnet.calibrating.views import CALIBRATION_SEED, Calibration, make_motion_clips
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.files import sha256_file

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hybridnet.calibrating.clips import CalibrationClip
+from hybridnet.calibrating.stages import Bench, Outputs, top1
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.report import AnnRow
-from hybridnet.calibration_clips import CalibrationClip
-from hybridnet.calibration_stages import Bench, Outputs, top1
 from hybridnet.deploy.onnx_int8 import METHODS, AnnQuantiser, Method, write_dynamic, write_half
 from hybridnet.errors import BackendError
 from hybridnet.partition.bridge import FixedEncoding

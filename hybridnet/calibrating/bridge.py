@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from hybridnet.arrays import Array
+from hybridnet.calibrating.stages import Bench, Outputs, top1
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.limits import HEADROOM
-from hybridnet.calibration_stages import Bench, Outputs, top1
 from hybridnet.partition.bridge import BridgeTensor, FixedEncoding
 from hybridnet.partition.program import FixedProgram
 from hybridnet.simulators.bridge import shorten

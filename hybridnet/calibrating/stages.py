@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from hybridnet.arrays import Array
+from hybridnet.calibrating.clips import CalibrationClip, ClipSet
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.report import LayerCalibration, StageRow, StepRow
 from hybridnet.calibration.sequence import Searched, SearchView
 from hybridnet.calibration.sources import Source, dominating, sqnr_by_source
 from hybridnet.calibration.statistics import Statistics, statistics_of
-from hybridnet.calibration_clips import CalibrationClip, ClipSet
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.fidelity import FidelityMeter
 from hybridnet.outputs import LOGITS

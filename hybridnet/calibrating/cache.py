@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from hybridnet.calibrating.clips import CalibrationClip
 from hybridnet.calibration.observers import Observation
-from hybridnet.calibration_clips import CalibrationClip
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import CacheError, ConfigError
 from hybridnet.files import write_text

@@ -39,8 +39,8 @@ def _energy(record: RunRecord) -> Iterator[Gain]:
         yield Gain(
             saved,
             f"an int8 ANN half would save {share(saved, 0)} of the energy ({joules(now - as_int8.reference)}, modelled"
-            " at 45 nm; accuracy not measured here): hybridnet simulate --ann onnxruntime-int8, on a bundle of"
-            " hybridnet calibrate --ann int8",
+            " at 45 nm; accuracy not measured here): hybridnet simulate --ann onnxruntime-int8"
+            f" --ann-profile {INT8_PROFILE}, on a bundle of hybridnet calibrate --ann int8",
         )
     c = record.comparison
     if c is not None and total and len(c.alternatives) > 1:

@@ -6,7 +6,7 @@ import dataclasses
 
 from hybridnet.report.alternatives import compare_spiking
 from hybridnet.report.data import LayerRow, PartitionRow, RunRecord, Totals
-from hybridnet.report.energy import Profile, is_contained, load_profile, price, unpriced
+from hybridnet.report.energy import INT8_PROFILE, Profile, is_contained, load_profile, price, unpriced
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 
 PRICED = ("snn", "bridge", "ann")
@@ -100,7 +100,10 @@ def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ..
             )
     integers = sum(row.ops.macs for row in layers if row.partition == "ann" and row.precision == "int8")
     if integers and "INT8" not in (ann or profile).technology:
-        notes.append(f"energy prices {integers} int8 MACs of the ANN half as those of {(ann or profile).name}")
+        notes.append(
+            f"energy prices {integers} int8 MACs of the ANN half as those of {(ann or profile).name};"
+            f" --profile {profile.name} --ann-profile {INT8_PROFILE} prices them as int8"
+        )
     return tuple(notes)
 
 

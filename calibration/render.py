@@ -97,8 +97,8 @@ def _ann(report: CalibrationReport) -> str:
     rows = [
         (
             a.variant + (" (in the bundle)" if a.chosen else ""),
-            "–" if a.note else f"{count(a.bytes)}B",
-            "–" if a.note else f"{a.size:.2f}",
+            "–" if a.bytes is None else f"{count(a.bytes)}B",
+            "–" if a.size is None else f"{a.size:.2f}",
             a.note or _outputs(a.output_sqnr_db),
             _share(a.agreement),
             f"{len(a.in_float)}",

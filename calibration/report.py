@@ -139,8 +139,8 @@ class AnnRow:
 
     Attributes:
         variant: Its name. Its speed is no part of a bundle, which must not depend on the day.
-        bytes: Of its file.
-        size: Of fp32, in shares.
+        bytes: Of its file; None if it was not run.
+        size: Share of fp32's; None likewise.
         output_sqnr_db: Of each output, against fp32 on the same bridged potentials.
         agreement: Share of held-out clips with fp32's top-1; None if it is no classifier.
         in_float: Nodes that were left in float, for their SQNR.
@@ -149,8 +149,8 @@ class AnnRow:
     """
 
     variant: str
-    bytes: int
-    size: float
+    bytes: int | None
+    size: float | None
     output_sqnr_db: dict[str, float | None]
     agreement: float | None
     in_float: tuple[str, ...]

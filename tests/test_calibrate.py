@@ -79,7 +79,9 @@ def test_its_bundle_runs_on_every_back_end_of_integers(done: Calibrated, clip: P
     assert "int8" not in advice(int8.record)
     (fp32,) = (row for row in done.report.ann if row.variant == "fp32")
     (chosen,) = (row for row in done.report.ann if row.chosen)
+    assert fp32.bytes is not None
     assert chosen.bytes == (done.bundle.path / ANN_INT8).stat().st_size < fp32.bytes
+    assert [(row.bytes, row.size) for row in done.report.ann if row.note] == [(None, None)]  # bf16, not 0
 
 
 def test_fewer_bits_cross(done: Calibrated, bundle: Bundle, clip: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hybridnet.calibrating.clips import CalibrationClip
-from hybridnet.calibrating.stages import Bench, Outputs, top1
+from hybridnet.calibrating.stages import Bench, Outputs, keep_classes, top1
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.report import AnnRow
 from hybridnet.deploy.onnx_int8 import METHODS, AnnQuantiser, Method, write_dynamic, write_half
@@ -66,7 +66,7 @@ def quantise_ann(
         if in_float:
             rows.append(trial.row(f"int8 {best}, some nodes in float", out, in_float=in_float, chosen=True))
         rows += [trial.written(folder / "other.onnx", variant, write) for variant, write in OTHERS.items()]
-    rows.append(AnnRow("bf16", 0, 0.0, {}, None, (), False, "not run: ONNX Runtime has no bf16 kernels for the CPU"))
+    rows.append(_not_run("bf16", "ONNX Runtime has no bf16 kernels for the CPU"))
     return tuple(rows)
 
 
@@ -85,6 +85,7 @@ class _AnnTrial:
         self._wanted = [bench.ann.run(feed) for feed in self.feeds]
         self._held_out = [self._feed(clip) for clip in bench.clips.held_out]
         self._reference = [bench.ann.run(feed) for feed in self._held_out]
+        self._searched = [bench.ann.run(self._feed(clip)) for clip in bench.clips.searched]
         self._fp32_bytes = bench.bundle.ann_path.stat().st_size
 
     def worst_db(self, file: Path) -> float:
@@ -96,11 +97,10 @@ class _AnnTrial:
         """Whether the clips of the search keep their classes, and the outputs WANTED_DB."""
         if self.worst_db(file) < WANTED_DB:
             return False
-        if not self._bench.classifies:
-            return True
-        backend, ann = OnnxRuntimeBackend(file), self._bench.ann
-        feeds = (self._feed(clip) for clip in self._bench.clips.searched)
-        return all(top1(backend.run(feed)) == top1(ann.run(feed)) for feed in feeds)
+        backend = OnnxRuntimeBackend(file)
+        return keep_classes(
+            self._bench, (backend.run(self._feed(clip)) for clip in self._bench.clips.searched), self._searched
+        )
 
     def spare(self, quantiser: AnnQuantiser, method: Method, out: Path) -> tuple[str, ...]:
         """Leave the nodes in float that cost most by themselves, few of them, until it is good; rewrites the file."""
@@ -126,8 +126,7 @@ class _AnnTrial:
             write(self._bench.bundle.ann_path, file)
             return self.row(variant, file)
         except (BackendError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            return AnnRow(variant, 0, 0.0, {}, None, (), False, f"not run: {reason}")
+            return _not_run(variant, str(error).splitlines()[0])
 
     def row(self, variant: str, file: Path, *, in_float: tuple[str, ...] = (), chosen: bool = False) -> AnnRow:
         """One graph on the held-out clips."""
@@ -146,6 +145,10 @@ class _AnnTrial:
 
     def _view(self, clip: CalibrationClip, n: int) -> Outputs:
         return {name: values[n : n + 1] for name, values in self._feed(clip).items()}
+
+
+def _not_run(variant: str, reason: str) -> AnnRow:
+    return AnnRow(variant, None, None, {}, None, (), False, f"not run: {reason}")
 
 
 def _sqnr(got: Sequence[Outputs], wanted: Sequence[Outputs]) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hybridnet.arrays import Array
-from hybridnet.calibrating.stages import Bench, Outputs, top1
+from hybridnet.calibrating.stages import Bench, Outputs, keep_classes
 from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.partition.bridge import BridgeTensor, FixedEncoding
@@ -56,7 +56,7 @@ def search_bits(bench: Bench, program: FixedProgram, whole: Mapping[str, FixedEn
 def _kept(bench: Bench, program: FixedProgram, encodings: Encodings, wanted: list[Outputs]) -> bool:
     """Whether every clip of the search keeps its class, and all together their numbers to LEAST_DB."""
     got = [bench.ann.run(bench.fed(clip, program, encodings)) for clip in bench.clips.searched]
-    if bench.classifies and any(top1(after) != top1(before) for after, before in zip(got, wanted, strict=True)):
+    if not keep_classes(bench, got, wanted):
         return False
     for name in wanted[0]:
         after, before = (np.concatenate([outputs[name] for outputs in run]) for run in (got, wanted))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,11 @@ def stage_row(
 def top1(outputs: Mapping[str, Array]) -> int:
     """The class of a clip: largest mean of logits over its views."""
     return int(outputs[LOGITS].mean(axis=0).argmax())
+
+
+def keep_classes(bench: Bench, got: Iterable[Outputs], wanted: Iterable[Outputs]) -> bool:
+    """Whether every clip has its class, looked at one by one; what has no classes keeps them."""
+    return not bench.classifies or all(top1(a) == top1(b) for a, b in zip(got, wanted, strict=True))
 
 
 def layer_rows(

@@ -132,5 +132,6 @@ def describe(bundle: Bundle) -> str:
         render_parity(bundle.parity),
         f"Wrote    {bundle.path}/",
         f"Next:    hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}",
+        f"         hybridnet calibrate {bundle.path} -o {bundle.path} --overwrite   (finer scales: less is lost)",
     ]
     return "\n".join(lines) + "\n"

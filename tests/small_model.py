@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from hybridnet.calibration.fixed_point import quantise_layer
 from hybridnet.config import ModelConfig, PreprocessConfig, STMConfig
+from hybridnet.deploy.onnx_export import export_ann
 from hybridnet.model.checkpoint import Checkpoint
-from hybridnet.model.network import HybridNet
+from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF, Reset, Stream
+from hybridnet.partition.splitter import partition
+from hybridnet.report.onnx_counts import GraphCount, count_graph
 
 SMALL = ModelConfig(
     name="small",
@@ -30,6 +36,17 @@ def small_checkpoint(seed: int = 0) -> Checkpoint:
     """An untrained model as a checkpoint."""
     torch.manual_seed(seed)
     return Checkpoint(HybridNet(SMALL).eval(), ("a", "b", "c"), {})
+
+
+def counted_ann(model: HybridNet, path: Path) -> tuple[GraphCount, FlopCounterMode]:
+    """A model's ANN half, exported and counted, and what torch counts when one view runs through it."""
+    inputs = example_inputs(model.config, batch=2)
+    split = partition(model, inputs)
+    values = inputs | {t.name: torch.randn(2, *t.shape) for t in split.bridge}
+    export_ann(split, values, path)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        split.ann(*(values[name][:1] for name in split.ann_inputs))
+    return count_graph(path), counter
 
 
 def random_layer(

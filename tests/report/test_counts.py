@@ -10,15 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_model import SMALL, random_layer, small_checkpoint
-from torch.utils.flop_counter import FlopCounterMode
+from small_model import SMALL, counted_ann, random_layer, small_checkpoint
 
-from hybridnet.deploy.onnx_export import export_ann
-from hybridnet.model.network import example_inputs
 from hybridnet.partition.program import ConvGeometry
-from hybridnet.partition.splitter import partition
 from hybridnet.report.counts import count_layer, fan_out
-from hybridnet.report.onnx_counts import count_graph
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -80,15 +75,7 @@ def test_synops_equal_a_convolution_of_ones() -> None:
 
 
 def test_ann_macs_equal_torchs_counter(tmp_path: Path) -> None:
-    model = small_checkpoint().model
-    inputs = example_inputs(SMALL, batch=2)
-    split = partition(model, inputs)
-    values = inputs | {t.name: torch.randn(2, *t.shape) for t in split.bridge}
-    export_ann(split, values, tmp_path / "ann.onnx")
-    graph = count_graph(tmp_path / "ann.onnx")
-    one = [values[name][:1] for name in split.ann_inputs]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        split.ann(*one)
+    graph, counter = counted_ann(small_checkpoint().model, tmp_path / "ann.onnx")
     flops = counter.get_flop_counts()["Global"]
     # torch does not count attention on the CPU: 2·N²·d MACs per block, N = 3·9 tokens, d = 12.
     attention = 0 if any("attention" in str(op) for op in flops) else 2 * 27**2 * 12 * SMALL.depth

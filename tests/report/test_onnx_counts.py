@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
-from small_model import SMALL
+from small_model import SMALL, counted_ann
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,11 +21,10 @@ from hybridnet.model.convlstm import ConvLSTM
 from hybridnet.model.embedding import PatchEmbedding
 from hybridnet.model.encoders import CrossTransformers
 from hybridnet.model.mixer import RRDB, ConvFolding, ConvFusion
-from hybridnet.model.network import HybridNet, example_inputs
+from hybridnet.model.network import HybridNet
 from hybridnet.model.pooling import ClassToken
 from hybridnet.model.size import measure
 from hybridnet.model.transformer import Block, SelfAttention
-from hybridnet.partition.splitter import partition
 from hybridnet.report.onnx_counts import GraphCount, count_graph
 
 N, D, HEADS = 20, 32, 4
@@ -225,18 +224,8 @@ def test_an_int8_graph_counts_what_the_float_graph_counts(form: str, tmp_path: P
 
 @pytest.mark.slow
 def test_macs_of_base_equal_torchs_and_the_papers_budget(tmp_path: Path) -> None:
-    from hybridnet.deploy.onnx_export import export_ann
-
     config = load_experiment("base").model
-    model = HybridNet(config).eval()
-    inputs = example_inputs(config, batch=2)
-    split = partition(model, inputs)
-    values = inputs | {t.name: torch.randn(2, *t.shape) for t in split.bridge}
-    export_ann(split, values, tmp_path / "ann.onnx")
-    graph = count_graph(tmp_path / "ann.onnx")
-    one = [values[name][:1] for name in split.ann_inputs]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        split.ann(*one)
+    graph, counter = counted_ann(HybridNet(config).eval(), tmp_path / "ann.onnx")
     # The cut half holds torch's fused attention, which its counter does not see on the CPU.
     attention = config.depth * 2 * (3 * 14 * 14) ** 2 * config.width
     assert graph.macs == counter.get_total_flops() // 2 + attention == measure(config).ann_macs

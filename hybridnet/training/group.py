@@ -2,10 +2,15 @@
 
 Every process sees the same order of views and takes every size-th of each batch, so that a step is that of one process
 with the whole batch, up to the order of sums. Only rank 0 writes.
+
+A group is left with nothing of it alive. Gloo's threads drop the tensors of the last sum when they come to it; one that
+needs Python for that while the process ends aborts the process (pytorch #190489). Destroying a group joins its threads,
+but only once nobody holds the group.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # first imported with a group, it would hold that group for good, as default of arguments
 from torch import Tensor
 
 from hybridnet.errors import ConfigError
@@ -82,4 +88,5 @@ def process_group(device: str) -> Iterator[tuple[Group, torch.device]]:
     try:
         yield Group(dist.get_rank(), dist.get_world_size()), chosen
     finally:
+        gc.collect()  # DistributedDataParallel is a cycle, and holds the group
         dist.destroy_process_group()

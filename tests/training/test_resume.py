@@ -195,6 +195,40 @@ def test_two_processes_learn_what_one_does(cache: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(weights[1][name], values, atol=1e-4, rtol=1e-3, msg=name)
 
 
+LEAVE = """
+import os
+from pathlib import Path
+from made_views import made_views
+from small_model import SMALL
+from hybridnet.config import TrainingConfig
+from hybridnet.model.network import HybridNet
+from hybridnet.training.group import process_group
+from hybridnet.training.loop import train
+
+def tell(where):
+    names = {Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in os.listdir("/proc/self/task")}
+    os.write(1, " ".join([where, *sorted(name for name in names if "gloo" in name)]).encode() + b"\\n")
+
+with process_group("cpu") as (group, _):
+    views = made_views(SMALL, 4)
+    train(HybridNet(SMALL), TrainingConfig(epochs=1, batch_size=4), views, views, group=group)
+    tell("inside")
+tell("outside")
+"""
+
+
+def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
+    """One that did could abort the process when Python ends."""
+    script = tmp_path / "leave.py"
+    script.write_text(LEAVE)
+    environment = {**ONE_THREAD, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [*TORCHRUN[:-1], str(script)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    lines = ended.stdout.splitlines()
+    assert sum(line.startswith("inside ") and "pt_gloo_runloop" in line for line in lines) == 2
+    assert lines.count("outside") == 2
+
+
 @pytest.mark.slow
 def test_two_processes_one_of_which_is_killed(cache: Path, tmp_path: Path) -> None:
     config, log = tmp_path / "config.yaml", tmp_path / "killed" / LOG

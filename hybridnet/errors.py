@@ -11,6 +11,7 @@
     ├── RecordError (ValueError)          a run record or an energy profile is missing, foreign or damaged
     ├── PartitionError (ValueError)       a model breaks a placement rule
     ├── RangeError (ArithmeticError)      a number does not fit the chip's registers
+    ├── TrainingError (ArithmeticError)   training diverged
     ├── BackendError (RuntimeError)       a back-end failed
     │   └── MissingBackendError           a back-end is not installed
     └── OutputExistsError (FileExistsError)
@@ -80,6 +81,10 @@ class PartitionError(HybridNetError, ValueError):
 
 class RangeError(HybridNetError, ArithmeticError):
     """A number does not fit the chip's registers."""
+
+
+class TrainingError(HybridNetError, ArithmeticError):
+    """Training diverged: a step has no finite gradient."""
 
 
 class BackendError(HybridNetError, RuntimeError):

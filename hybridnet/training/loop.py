@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from hybridnet.ahead import ahead
 from hybridnet.config import TrainingConfig
-from hybridnet.errors import CheckpointError, ConfigError
+from hybridnet.errors import CheckpointError, ConfigError, TrainingError
 from hybridnet.model.network import HybridNet
 from hybridnet.progress import Progress, silent
 from hybridnet.training.augment import centre, draw, transform
@@ -93,7 +93,11 @@ class Trainer:
         return self.model.state_dict() if self._average is None else self._average
 
     def run_epoch(self, progress: Progress = silent) -> EpochReport:
-        """One pass over the training views, and the evaluation after it."""
+        """One pass over the training views, and the evaluation after it.
+
+        Raises:
+            TrainingError: If it diverges.
+        """
         started, first = time.perf_counter(), self.epoch * self._steps
         totals = torch.zeros(3, dtype=torch.float64)  # loss, right ones, views
         self.model.train()
@@ -188,7 +192,11 @@ class Trainer:
             yield Batch(inputs, self._training.label[own].to(self.device), weight)
 
     def _step(self, step: int, batch: Batch) -> Tensor:
-        """One step; the sums of loss, right answers and views, (3,), float64, on the CPU."""
+        """One step; the sums of loss, right answers and views, (3,), float64, on the CPU.
+
+        Raises:
+            TrainingError: If the gradient is not finite; the weights are then those before the step.
+        """
         config = self.config
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate * rate_at(step, self._steps, config)
@@ -197,7 +205,13 @@ class Trainer:
         loss = F.cross_entropy(logits.float(), batch.label, label_smoothing=config.label_smoothing)
         self._optimizer.zero_grad()
         (loss if batch.weight == 1 else loss * batch.weight).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm).item()
+        if not math.isfinite(norm):  # of the mean over processes, so that all of them stop here
+            raise TrainingError(
+                f"training diverged: the loss is {loss.item():g}, the length of its gradient {norm:g}",
+                where=f"epoch {self.epoch + 1}, step {step % self._steps + 1}",
+                remedy="Lower learning_rate (--recipe FILE), or look for damage in the data",
+            )
         self._optimizer.step()
         if self._average is not None:
             average_into(self._average, self.model.state_dict(), config.ema_decay, step)
@@ -246,6 +260,9 @@ def train(
         state: What `Trainer.state` gave after an epoch of the same training, to go on from there.
         on_epoch: Told after each epoch, in each process.
         keep: Given the trainer after each epoch, before `on_epoch`, to save it; in each process.
+
+    Raises:
+        TrainingError: If it diverges.
     """
     trainer = Trainer(model, config, training, validation, device=device, group=group)
     if state is not None:

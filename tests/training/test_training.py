@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from small_model import SMALL
 
 from hybridnet.cli import main
 from hybridnet.config import Experiment, ModelConfig, PreprocessConfig, TrainingConfig
-from hybridnet.errors import ConfigError
+from hybridnet.errors import ConfigError, TrainingError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.plain import to_dict
@@ -60,6 +61,28 @@ def test_the_loss_falls_and_the_seed_decides(views: ViewSet) -> None:
         assert torch.equal(one, other), name
     _, different = trained(views, dataclasses.replace(RECIPE, seed=1))
     assert different[0] != losses[0]
+
+
+def test_training_that_diverges_stops_before_it_spoils_the_weights(views: ViewSet) -> None:
+    damaged = dataclasses.replace(views, i_frame=views.i_frame.clone())
+    damaged.i_frame[17, 0, 3, 3] = torch.inf
+    model = HybridNet(CONFIG)
+    with pytest.raises(TrainingError, match=r"epoch 1, step \d+: training diverged: .* Lower learning_rate"):
+        train(model, RECIPE, damaged, views)
+    assert all(values.isfinite().all() for values in model.state_dict().values())
+
+
+def test_a_rate_that_is_much_too_high_is_named(
+    views: ViewSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sources, "motion_set", lambda *_, **__: views)
+    config = tmp_path / "config.yaml"
+    recipe = dataclasses.replace(RECIPE, learning_rate=1e30, warmup_epochs=0)
+    config.write_text(yaml.safe_dump(to_dict(Experiment(CONFIG, recipe))))
+    assert main(["train", "--config", str(config), "-o", str(tmp_path / "run")]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("hybridnet: error: epoch 1, step 2: training diverged")
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 def test_evaluation_averages_the_views_of_a_clip(views: ViewSet) -> None:

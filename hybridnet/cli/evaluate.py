@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="one for all data, or one for each of several --data or --split")  # fmt: skip
     parser.add_argument("--data", nargs="+", required=True,
                         help="a cache, a folder of class folders, SPEC@ROOT, or motion")  # fmt: skip
-    parser.add_argument("--split-name", default="test", metavar="NAME", help="train, validation or test (default)")
+    parser.add_argument("--split-name", default="test", metavar="NAME",
+                        help="train, validation, test (default) or all: every clip, of a folder without"
+                        " folds")  # fmt: skip
     parser.add_argument("--split", type=int, nargs="+", default=[1], metavar="N",
                         help="number of the split, of data that are no cache; several: mean (default: 1)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N",
@@ -49,10 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate, then print accuracy, throughput and energy."""
     from hybridnet.cli.console import progress_on_stderr
+    from hybridnet.errors import ConfigError
     from hybridnet.evaluation.clips import find_clips
     from hybridnet.evaluation.run import RESULTS, run_evaluation
     from hybridnet.evaluation.runners import RunnerSpec
+    from hybridnet.video.datasets import ALL
 
+    if args.split_name == ALL and len(args.split) > 1:
+        raise ConfigError("split", args.split, f"one or none with --split-name {ALL}, which has every clip")
     pairs = [(data, number) for data in args.data for number in args.split]
     alone = args.engine == "local" and args.workers == 1
     threads = args.threads if alone or args.threads is not None else 1

@@ -13,7 +13,7 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError
 from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
 from hybridnet.video.cache import Manifest, read_manifest
-from hybridnet.video.datasets import DataSet, Sample, load_dataset
+from hybridnet.video.datasets import ALL, DataSet, Sample, load_dataset
 
 DEFAULT_VIEWS = 8
 """GOPs sampled uniformly over a clip, the paper's number."""
@@ -50,7 +50,7 @@ class Clips:
 
     Attributes:
         data: Name of the data set and its split.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test" or "all".
         classes: Class names in the order of the labels.
         clips: In the order of the data.
         views: Most views of a clip.
@@ -84,8 +84,8 @@ def find_clips(
     Args:
         data: A cache, a folder of class folders, `SPEC@ROOT`, or `motion`.
         preprocess: The model's.
-        split_name: Which split.
-        number: Number of the official split or of the fold, of data that are no cache.
+        split_name: Which split; `ALL` for every clip, of a folder without folds.
+        number: Number of the official split or of the fold, of data that are no cache; not of `ALL`.
         views: Most views of a clip, DEFAULT_VIEWS if None; a cache has its own number.
         made: Folder in which clips of the motion set are made.
 
@@ -95,15 +95,16 @@ def find_clips(
     """
     if is_cache(Path(data)):
         return _of_cache(Path(data).resolve(), preprocess, split_name, views)
+    split = None if split_name == ALL else number
     if data == MOTION:
-        dataset = load_dataset(f"motion:{preprocess.frame_width}x{preprocess.frame_height}", made.resolve(), number)
+        dataset = load_dataset(f"motion:{preprocess.frame_width}x{preprocess.frame_height}", made.resolve(), split)
     else:
-        dataset = find_dataset(data, number)
+        dataset = find_dataset(data, split)
     return _of_dataset(dataset, split_name, DEFAULT_VIEWS if views is None else views)
 
 
 def _of_dataset(dataset: DataSet, split: str, views: int) -> Clips:
-    _check_split(split, dataset.splits)
+    _check_split(split, (*dataset.splits, ALL))
     root = dataset.root
     clips = tuple(
         Clip(_text(s.path.relative_to(root)), s.label, dataclasses.replace(s, path=s.path.resolve()))
@@ -116,14 +117,19 @@ def _of_cache(folder: Path, preprocess: PreprocessConfig, split: str, views: int
     manifest = read_manifest(folder)
     plan = manifest.plan
     check_preprocess(plan.preprocess, preprocess, folder)
-    _check_split(split, plan.clips)
+    _check_split(split, (*plan.clips, ALL))
     if views not in (None, plan.views):
         raise ConfigError("views", views, f"{plan.views}, as the cache {folder} has, or leave it out")
-    clips, unreadable = _spans(manifest, folder, split)
-    return Clips(plan.dataset, split, plan.classes, clips, plan.views, unreadable)
+    clips: list[Clip] = []
+    unreadable: dict[str, str] = {}
+    for name in plan.clips if split == ALL else (split,):
+        found, failed = _spans(manifest, folder, name)
+        clips += found
+        unreadable |= failed
+    return Clips(plan.dataset, split, plan.classes, tuple(clips), plan.views, unreadable)
 
 
-def _spans(manifest: Manifest, folder: Path, split: str) -> tuple[tuple[Clip, ...], dict[str, str]]:
+def _spans(manifest: Manifest, folder: Path, split: str) -> tuple[list[Clip], dict[str, str]]:
     clips: list[Clip] = []
     unreadable: dict[str, str] = {}
     first = 0
@@ -134,7 +140,7 @@ def _spans(manifest: Manifest, folder: Path, split: str) -> tuple[tuple[Clip, ..
         else:
             clips.append(Clip(name, cached.label, CachedSpan(folder, split, first, cached.views)))
             first += cached.views
-    return tuple(clips), unreadable
+    return clips, unreadable
 
 
 def _check_split(split: str, there: Iterable[str]) -> None:

@@ -165,8 +165,12 @@ def check_preprocess(cached: PreprocessConfig, wanted: PreprocessConfig, folder:
         )
 
 
-def find_dataset(data: str, split: int) -> DataSet:
+def find_dataset(data: str, split: int | None) -> DataSet:
     """The data set that `--data` names: a folder of class folders, or `SPEC@ROOT` with a SPEC of `hybridnet cache`.
+
+    Args:
+        data: As typed.
+        split: As of `load_dataset`.
 
     Raises:
         ConfigError: If it is neither.

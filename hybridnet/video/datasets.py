@@ -12,7 +12,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from hybridnet.errors import ConfigError, DataSetError
@@ -33,6 +33,9 @@ MAX_CLIPS = 2_000_000
 
 FOLDS = 5
 """A folder tree is dealt into five parts: one for test, one for validation, three for training."""
+
+ALL = "all"
+"""The split that holds every clip."""
 
 _SPLIT_NAMES = {"train": "train", "val": "validation", "validate": "validation", "validation": "validation"}
 
@@ -87,7 +90,7 @@ class DataSet:
     Attributes:
         name: What it was loaded as, with the number of the split.
         classes: Class names in the order of the labels.
-        splits: Samples of "train", "validation" or "test", in the order of the lists.
+        splits: Samples of "train", "validation" or "test", or of `ALL` alone, in the order of the lists.
         root: Folder that all clips are in.
         left_out: Listed clips that are not there, and files of a folder tree that are no clips.
     """
@@ -108,13 +111,14 @@ class _Listed:
     candidates: tuple[Path, ...]
 
 
-def load_dataset(spec: str, root: str | Path, split: int = 1) -> DataSet:
+def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
     """Load a data set by name.
 
     Args:
         spec: `ucf101`, `hmdb51`, `kinetics`, `ssv2`, `folder`, `folder:block=N`, `motion` or `motion:WIDTHxHEIGHT`.
         root: The data set's folder; for `motion`, where clips are made when they are needed.
         split: Number of the official split (UCF-101, HMDB-51), of the test fold (`folder`) or of the seeds (`motion`).
+            None for every clip in one split, `ALL`: those of the first split's lists, or of a folder without folds.
 
     Raises:
         ConfigError: If `spec` or `split` is not one of these.
@@ -127,7 +131,13 @@ def load_dataset(spec: str, root: str | Path, split: int = 1) -> DataSet:
     if name != "motion" and not root.is_dir():
         raise DataSetError("is no folder", where=root, remedy=f"Give the folder of {name}; see docs/datasets.md")
     numbers = [int(digits) for digits in re.findall(r"\d+", option)]
-    return DATASETS[name](root, split, *numbers)
+    if split is not None:
+        return DATASETS[name](root, split, *numbers)
+    if name == "folder":
+        classes, clips, left_out = _class_folders(root)
+        return _data_set(spec, classes, root, (_Listed(ALL, label, (path,)) for path, label in clips), left_out)
+    loaded = DATASETS[name](root, 1, *numbers)
+    return replace(loaded, name=spec, splits={ALL: tuple(clip for clips in loaded.splits.values() for clip in clips)})
 
 
 def ucf101(root: Path, split: int = 1) -> DataSet:
@@ -251,6 +261,29 @@ def folder_tree(root: Path, split: int = 1, block: int = 0) -> DataSet:
             cut from one recording, are in one fold.
     """
     _allow_splits(split, FOLDS)
+    classes, clips, left_out = _class_folders(root)
+    groups = {path: _block(path, block) if block else path.name for path, _ in clips}
+    deals = [clips] if block else [[clip for clip in clips if clip[1] == label] for label in range(len(classes))]
+    folds: dict[Path, int] = {}
+    for folder, dealt in zip([root] if block else [root / name for name in classes], deals, strict=True):
+        sizes = Counter(groups[path] for path, _ in dealt)
+        if len(sizes) < FOLDS:
+            unit = f"blocks of {block}" if block else "clips"
+            raise DataSetError(
+                f"{FOLDS} {unit} are needed to make folds, and there are {len(sizes)}",
+                where=folder,
+                remedy="To evaluate all clips, without folds: --split-name all",
+            )
+        fold_of = _deal(sizes)
+        folds.update({path: fold_of[groups[path]] for path, _ in dealt})
+    kinds = {split - 1: "test", split % FOLDS: "validation"}
+    listed = (_Listed(kinds.get(folds[path], "train"), label, (path,)) for path, label in clips)
+    name = f"folder{f':block={block}' if block else ''} split {split}"
+    return _data_set(name, classes, root, listed, left_out)
+
+
+def _class_folders(root: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]], list[LeftOut]]:
+    """The classes of a plain tree `class/clip`, its clips with their labels, and what else lies there."""
     seen = sorted(path for path in root.iterdir() if not path.name.startswith("."))
     folders = [path for path in seen if path.is_dir()]
     left_out = [LeftOut(path.name, "not in a class folder") for path in seen if path not in folders]
@@ -261,20 +294,7 @@ def folder_tree(root: Path, split: int = 1, block: int = 0) -> DataSet:
                 clips.append((path, label))
             else:
                 left_out.append(LeftOut(path.relative_to(root).as_posix(), "no video file by its name"))
-    groups = {path: _block(path, block) if block else path.name for path, _ in clips}
-    deals = [clips] if block else [[clip for clip in clips if clip[1] == label] for label in range(len(folders))]
-    folds: dict[Path, int] = {}
-    for folder, dealt in zip([root] if block else folders, deals, strict=True):
-        sizes = Counter(groups[path] for path, _ in dealt)
-        if len(sizes) < FOLDS:
-            unit = f"blocks of {block}" if block else "clips"
-            raise DataSetError(f"has {len(sizes)} {unit}; {FOLDS} are needed to make folds", where=folder)
-        fold_of = _deal(sizes)
-        folds.update({path: fold_of[groups[path]] for path, _ in dealt})
-    kinds = {split - 1: "test", split % FOLDS: "validation"}
-    listed = (_Listed(kinds.get(folds[path], "train"), label, (path,)) for path, label in clips)
-    name = f"folder{f':block={block}' if block else ''} split {split}"
-    return _data_set(name, tuple(folder.name for folder in folders), root, listed, left_out)
+    return tuple(folder.name for folder in folders), clips, left_out
 
 
 def motion_clips(root: Path, split: int = 1, width: int = 170, height: int = 128) -> DataSet:
@@ -310,7 +330,7 @@ def _data_set(
     name: str, classes: tuple[str, ...], root: Path, listed: Iterable[_Listed], left_out: Iterable[LeftOut] = ()
 ) -> DataSet:
     """Look for every listed clip; refuse a clip in two splits, and a folder with none of the clips."""
-    splits: dict[str, list[Sample]] = {kind: [] for kind in ("train", "validation", "test")}
+    splits: dict[str, list[Sample]] = {kind: [] for kind in ("train", "validation", "test", ALL)}
     absent: list[LeftOut] = []
     owner: dict[Path, str] = {}
     for clip in listed:

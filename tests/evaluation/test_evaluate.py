@@ -85,6 +85,22 @@ def test_a_checkpoint_on_video_and_on_its_cache(
     assert cached["evaluated"][0]["views"] == 2
 
 
+def test_all_clips_of_a_folder_and_of_its_cache(
+    checkpoint_path: Path, folder: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = evaluated(checkpoint_path, folder, tmp_path / "video", "--split-name", "all")
+    evaluated(checkpoint_path, cache, tmp_path / "cached", "--split-name", "all")
+    one, other = (lines(tmp_path / name / RESULTS) for name in ("video", "cached"))
+    assert one.keys() == other.keys() == {f"{label}/{number}.avi" for label in "abc" for number in range(5)}
+    for name, line in one.items():
+        np.testing.assert_allclose(other[name]["logits"], line["logits"], atol=2e-3)  # the cache rounds
+    assert (video["evaluated"][0]["data"], video["evaluated"][0]["split"]) == ("folder", "all")
+    capsys.readouterr()
+    command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path / "two")]
+    assert main([*command, "--split-name", "all", "--split", "1", "2"]) == 1
+    assert "which has every clip" in capsys.readouterr().err
+
+
 def test_a_bundle_says_what_simulate_says(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
     record = evaluated(bundle.path, folder, tmp_path, "--views", "2")
     energies = []

@@ -237,8 +237,27 @@ def test_a_folder_tree_is_dealt_into_folds(tmp_path: Path, clip: Path) -> None:
     assert [file.path for file in data.left_out] == ["README", "sit/notes.txt"]
     shutil.rmtree(tmp_path / "run")
     put(clip, tmp_path / "run" / "1.avi")
-    with pytest.raises(DataSetError, match="run: has 1 clips; 5 are needed"):
+    with pytest.raises(DataSetError, match=r"run: 5 clips are needed to make folds, and there are 1.*--split-name all"):
         load_dataset("folder", tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["folder", "folder:block=20"])
+def test_all_clips_of_a_folder_need_no_folds(tmp_path: Path, clip: Path, spec: str) -> None:
+    put(clip, tmp_path / "run" / "1.avi", tmp_path / "sit" / "2.avi", tmp_path / "sit" / "3.avi")
+    write(tmp_path / "README", "")
+    data = load_dataset(spec, tmp_path, None)
+    assert list(data.splits) == ["all"]
+    assert names(data, "all") == [("run/1.avi", 0), ("sit/2.avi", 1), ("sit/3.avi", 1)]
+    assert [file.path for file in data.left_out] == ["README"]
+
+
+def test_all_clips_are_those_of_every_split(tmp_path: Path, clip: Path) -> None:
+    make_ucf(tmp_path, clip)
+    for path in (tmp_path / "ucfTrainTestlist").glob("*02.txt"):
+        path.rename(path.with_name(path.name.replace("02", "01")))
+    split, every = load_dataset("ucf101", tmp_path), load_dataset("ucf101", tmp_path, None)
+    assert names(every, "all") == [*names(split, "train"), *names(split, "test")]
+    assert (every.name, every.classes, every.left_out) == ("ucf101", split.classes, split.left_out)
 
 
 def test_blocks_keep_neighbours_of_all_classes_together(tmp_path: Path, clip: Path) -> None:
@@ -251,7 +270,7 @@ def test_blocks_keep_neighbours_of_all_classes_together(tmp_path: Path, clip: Pa
     assert all(split_of[f"{n:03d}"] == split_of[f"{n - n % 5:03d}"] for n in range(50))
     assert all(len(kinds) == 1 for kinds in split_of.values())
     assert {kind: len(clips) for kind, clips in data.splits.items()} == {"train": 60, "validation": 20, "test": 20}
-    with pytest.raises(DataSetError, match="has 2 blocks of 25; 5 are needed"):
+    with pytest.raises(DataSetError, match="5 blocks of 25 are needed to make folds, and there are 2"):
         load_dataset("folder:block=25", tmp_path)
     put(clip, tmp_path / "sit" / "nameless.avi")
     with pytest.raises(DataSetError, match="has no number in its name"):

@@ -4,7 +4,8 @@
 
 All modalities or motion alone (MV + R), from nothing or from what the motion set taught. The training split is learned,
 the validation split chooses the epoch and, by its mean over the seeds, the way; the test split is looked at once per
-run, at the end, and for no choice. Each run is that of `hybridnet train`, with its record in OUT; finished runs are not
+run, at the end, and for no choice. With `--folds` that way is then tried on every fold of the clips, so that each of
+them is tested once per seed. Each run is that of `hybridnet train`, with its record in OUT; finished runs are not
 repeated.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -33,13 +34,34 @@ from hybridnet.plain import to_dict
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
 from hybridnet.training.sources import cached_splits, find_dataset
 from hybridnet.video.cache_build import build_cache
+from hybridnet.video.datasets import FOLDS
 
 MARKS = "<!-- real clips -->", "<!-- end of real clips -->"
+
+FOLD_MARKS = "<!-- folds -->", "<!-- end of folds -->"
 
 MARGIN = 56
 """Side of the cached views, for crops to move in: the whole height of a frame."""
 
 CONFIGS: Mapping[str, tuple[Modality, ...]] = {"I + MV + R": ("i", "mv", "r"), "MV + R": ("mv", "r")}
+
+
+Record = Mapping[str, Any]
+"""What `hybridnet train` writes at its end."""
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model is trained on a data set."""
+
+    data: str
+    kind: str
+    pretrained: bool
+
+    def __str__(self) -> str:
+        return f"{self.data} | {self.kind} | {'the motion set' if self.pretrained else 'nothing'}"
 
 
 @dataclass(frozen=True)
@@ -64,34 +86,42 @@ def main() -> None:
     parser.add_argument("data", nargs="+", metavar="NAME=SPEC@ROOT")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--folds", action="store_true", help="then the best way on every fold, in a table of its own")
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
     parser.add_argument("-o", "--out", type=Path, default=Path("runs/real"))
     parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
     args = parser.parse_args()
     out: Path = args.out
 
-    caches = {
-        name: _cache(out, name, source, args.workers) for name, _, source in (d.partition("=") for d in args.data)
-    }
+    sources = {name: source for name, _, source in (data.partition("=") for data in args.data)}
     motion = _cache(out, "motion", f"motion:170x128@{out / 'motion'}", args.workers)
     starts = {
         kind: Job(_config(out, kind, pretraining=True), motion, out / f"motion-{_short(kind)}", 0) for kind in CONFIGS
     }
     _run_all(list(starts.values()), args.workers)
-    jobs: dict[tuple[str, str, bool], list[Job]] = {}
-    for name, cache in caches.items():
-        for kind in CONFIGS:
-            for pretrained in (False, True):
-                init = starts[kind].out / CHECKPOINT if pretrained else None
-                folder = out / f"{name}-{_short(kind)}{'-pretrained' * pretrained}"
-                config = _config(out, kind, epochs=args.epochs)
-                runs = [Job(config, cache, folder / f"seed{seed}", seed, init) for seed in range(args.seeds)]
-                jobs[name, kind, pretrained] = runs
-    _run_all([job for runs in jobs.values() for job in runs], args.workers)
-    text = table({key: [_record(job) for job in runs] for key, runs in jobs.items()})
+
+    def jobs(way: Way, fold: int = 1) -> list[Job]:
+        """A way's trainings on a fold, one for each seed."""
+        cache = _cache(out, way.data, sources[way.data], args.workers, fold)
+        init = starts[way.kind].out / CHECKPOINT if way.pretrained else None
+        folder = out / f"{way.data}{_fold(fold)}-{_short(way.kind)}{'-pretrained' * way.pretrained}"
+        config = _config(out, way.kind, epochs=args.epochs)
+        return [Job(config, cache, folder / f"seed{seed}", seed, init) for seed in range(args.seeds)]
+
+    def trained(found: Mapping[Key, Sequence[Job]]) -> dict[Key, list[Record]]:
+        _run_all([job for runs in found.values() for job in runs], args.workers)
+        return {key: [_record(job) for job in runs] for key, runs in found.items()}
+
+    ways = [Way(name, kind, pretrained) for name in sources for kind in CONFIGS for pretrained in (False, True)]
+    records = trained({way: jobs(way) for way in ways})
+    text, marks = table(records), MARKS
+    if args.folds:
+        best = [best_way(records, name) for name in sources]
+        folds = trained({(way, fold): jobs(way, fold) for way in best for fold in range(1, FOLDS + 1)})
+        text, marks = folds_table(folds), FOLD_MARKS
     print(text)
     if args.write is not None:
-        insert(args.write, text, MARKS)
+        insert(args.write, text, marks)
 
 
 def run(job: Job) -> str:
@@ -104,23 +134,39 @@ def run(job: Job) -> str:
     return f"{job.out}: validation {record.validation_accuracy or 0:.1%}{test}, {record.seconds:.0f} s"
 
 
-def table(records: Mapping[tuple[str, str, bool], Sequence[Mapping[str, Any]]]) -> str:
-    """Mean ± standard deviation over seeds; the way with the best mean validation accuracy of each data set is bold."""
+def best_way(records: Mapping[Way, Sequence[Record]], data: str) -> Way:
+    """The one with the best mean validation accuracy on a data set."""
+    means = {way: statistics.mean(r["validation_accuracy"] for r in runs) for way, runs in records.items()}
+    return max((way for way in means if way.data == data), key=means.__getitem__)
+
+
+def table(records: Mapping[Way, Sequence[Record]]) -> str:
+    """Mean ± standard deviation over seeds; each data set's best way is bold."""
     lines = [
         "| data | modalities | starts from | validation | test | clips: train, validation, test | minutes |",
         "|---|---|---|---|---|---|---|",
     ]
-    means = {key: statistics.mean(r["validation_accuracy"] for r in runs) for key, runs in records.items()}
-    for (name, kind, pretrained), runs in records.items():
-        best = means[name, kind, pretrained] == max(mean for (n, _, _), mean in means.items() if n == name)
+    for way, runs in records.items():
         test = _spread([r["test"]["accuracy"] for r in runs])
         clips = ", ".join(str(runs[0]["clips"][split]) for split in ("train", "validation", "test"))
         minutes = statistics.mean(r["seconds"] for r in runs) / 60
         lines.append(
-            f"| {name} | {kind} | {'the motion set' if pretrained else 'nothing'} |"
-            f" {_spread([r['validation_accuracy'] for r in runs])} | {f'**{test}**' if best else test} |"
-            f" {clips} | {minutes:.1f} |"
+            f"| {way} | {_spread([r['validation_accuracy'] for r in runs])} |"
+            f" {f'**{test}**' if way == best_way(records, way.data) else test} | {clips} | {minutes:.1f} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def folds_table(records: Mapping[tuple[Way, int], Sequence[Record]]) -> str:
+    """Test accuracy on each fold, mean ± standard deviation over seeds, and that of the seeds' means over folds."""
+    lines = [
+        f"| data | modalities | starts from | {' | '.join(f'fold {fold}' for fold in range(1, FOLDS + 1))} | all |",
+        f"|---|---|---|{'---|' * FOLDS}---|",
+    ]
+    for way in dict.fromkeys(way for way, _ in records):
+        tests = [[r["test"]["accuracy"] for r in records[way, fold]] for fold in range(1, FOLDS + 1)]
+        means = [statistics.mean(seed) for seed in zip(*tests, strict=True)]
+        lines.append(f"| {way} | {' | '.join(_spread(seeds) for seeds in tests)} | **{_spread(means)}** |")
     return "\n".join(lines) + "\n"
 
 
@@ -146,12 +192,16 @@ def _short(kind: str) -> str:
     return kind.replace(" + ", "-").lower()
 
 
-def _cache(out: Path, name: str, source: str, workers: int) -> Path:
+def _fold(number: int) -> str:
+    return "" if number == 1 else f"-fold{number}"
+
+
+def _cache(out: Path, name: str, source: str, workers: int, fold: int = 1) -> Path:
     """Views with a margin around the model's crop."""
     preprocess = dataclasses.replace(load_experiment("micro").model.preprocess, crop=MARGIN)
-    folder = out / f"{name}-cache"
+    folder = out / f"{name}{_fold(fold)}-cache"
     with progress_on_stderr() as progress:
-        build_cache(find_dataset(source, 1), folder, preprocess, views=8, workers=workers, progress=progress)
+        build_cache(find_dataset(source, fold), folder, preprocess, views=8, workers=workers, progress=progress)
     return folder
 
 
@@ -163,8 +213,8 @@ def _run_all(jobs: Sequence[Job], workers: int) -> None:
             sys.stderr.write(f"{number}/{len(missing)}  {finished.result()}\n")
 
 
-def _record(job: Job) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
+def _record(job: Job) -> Record:
+    found: Record = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
     return found
 
 

@@ -30,7 +30,7 @@ from hybridnet.errors import BundleError, ConfigError, ModelError
 from hybridnet.files import sha256_file
 from hybridnet.partition.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
 from hybridnet.partition.program import FixedProgram, FloatProgram
-from hybridnet.plain import from_dict, to_dict
+from hybridnet.plain import from_dict, read_yaml, to_dict
 from hybridnet.report.parity import ParityReport, to_json
 
 SCHEMA = "hybridnet.bundle/3"
@@ -242,8 +242,8 @@ def _read_manifest(path: Path) -> Manifest:
     if file.stat().st_size > MAX_MANIFEST_BYTES:
         raise BundleError(f"is larger than {MAX_MANIFEST_BYTES} bytes", where=file)
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = read_yaml(file.read_bytes())
+    except ConfigError as error:
         raise BundleError("is no YAML", where=file, remedy=_REMEDY) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:

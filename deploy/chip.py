@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from hybridnet.errors import ConfigError
-from hybridnet.plain import from_dict
+from hybridnet.plain import from_dict, read_yaml
 
 BASIS = "estimate from public compiler logs"
 """What every statement about fit is; never more."""
@@ -82,4 +80,4 @@ def load_chip(name: str) -> Chip:
     if name not in chip_names():
         raise ConfigError("chip", name, ", ".join(chip_names()))
     content = (resources.files("hybridnet.deploy.chips") / f"{name}.yaml").read_text(encoding="utf-8")
-    return from_dict(Chip, yaml.safe_load(content))
+    return from_dict(Chip, read_yaml(content))

@@ -57,7 +57,7 @@ class FitReport:
     chips_allowed: int
     cores_per_chip: int
     neurons: int
-    synapses: int
+    weights: int
     cores: int
     chips: int
     layers: tuple[LayerFit, ...]
@@ -100,7 +100,7 @@ def fit(plans: Sequence[LayerPlan], chip: Chip, chips: int = 1) -> FitReport:
         chips_allowed=chips,
         cores_per_chip=chip.cores.value,
         neurons=sum(layer.neurons for layer in layers),
-        synapses=sum(math.prod(plan.geometry.weight_shape) for plan in plans),
+        weights=sum(math.prod(plan.geometry.weight_shape) for plan in plans),
         cores=cores,
         chips=mapped.chips_needed,
         layers=layers,

@@ -6,7 +6,6 @@ Every suggestion is mapped anew; what it does to accuracy is not known before it
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -106,15 +105,17 @@ def _tiles(plans: Plans) -> Iterator[_Candidate]:
 
 
 def _halo(plans: Plans) -> int:
-    """Input pixels around a tile that its outputs depend on, at the most of all streams."""
-    return max(
-        sum(p.geometry.dilation[0] * (p.geometry.kernel[0] // 2) * _stride_before(p, stream) for p in stream)
-        for stream in _streams(plans).values()
-    )
+    """Input pixels around a tile that its outputs depend on, at the most of all streams and both axes."""
+    return max(_reach(stream, axis) for stream in _streams(plans).values() for axis in (0, 1))
 
 
-def _stride_before(plan: LayerPlan, stream: Plans) -> int:
-    return math.prod(p.geometry.stride[0] for p in stream[: stream.index(plan)])
+def _reach(stream: Plans, axis: int) -> int:
+    """How far the last layer of a stream sees along an axis, in pixels of the input, to each side."""
+    pixels, stride = 0, 1
+    for g in (plan.geometry for plan in stream):
+        pixels += stride * g.dilation[axis] * (g.kernel[axis] // 2)
+        stride *= g.stride[axis]
+    return pixels
 
 
 def _rebuilt(

@@ -11,10 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from hybridnet.errors import ConfigError, HybridNetError
-from hybridnet.plain import from_dict
+from hybridnet.plain import from_dict, read_yaml
 
 MAX_LAYERS = 256
 """Of one kind. Far above any use; a hostile config must not build layers without end."""
@@ -277,14 +275,14 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError("config", str(path), "a YAML file that exists")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     elif str(name_or_path) in config_names():
-        text = (resources.files("hybridnet.configs") / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+        text = (resources.files("hybridnet.configs") / f"{name_or_path}.yaml").read_bytes()
     else:
         raise ConfigError("config", str(name_or_path), f"{', '.join(config_names())}, or a path ending in .yaml")
     try:
-        return from_dict(Experiment, yaml.safe_load(text))
-    except (HybridNetError, yaml.YAMLError) as error:
+        return from_dict(Experiment, read_yaml(text))
+    except HybridNetError as error:
         raise ConfigError("config", str(name_or_path), f"a file of the form of configs/tiny.yaml ({error})") from error
 
 
@@ -298,14 +296,14 @@ def load_recipe(name_or_path: str | Path) -> TrainingConfig:
     names = sorted(Path(f.name).stem for f in folder.iterdir())
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} and path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     elif str(name_or_path) in names:
-        text = (folder / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+        text = (folder / f"{name_or_path}.yaml").read_bytes()
     else:
         raise ConfigError("recipe", str(name_or_path), f"{', '.join(names)}, or a YAML file that exists")
     try:
-        return from_dict(TrainingConfig, yaml.safe_load(text))
-    except (HybridNetError, yaml.YAMLError) as error:
+        return from_dict(TrainingConfig, read_yaml(text))
+    except HybridNetError as error:
         raise ConfigError("recipe", str(name_or_path), f"a file of the form of recipes/paper.yaml ({error})") from error
 
 

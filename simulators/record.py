@@ -134,6 +134,7 @@ def build_record(
         notes=(
             *source_notes(video),
             *run_notes(bundle, run.spiking, graph),
+            *(() if reference is not None else ("parity: not compared (--no-parity, or this is the float model)",)),
             *(f"bridge {n}: {k} potentials did not fit their bits and were clipped" for n, k in clipped if k),
             *pricing_notes(prices, layers),
         ),

@@ -54,7 +54,7 @@ def test_fields_that_an_older_file_lacks_have_their_defaults() -> None:
         ({"stm": 3}, "stm"),
         ({"preprocess": {"crop": 999}}, "crop"),
         ({"preprocess": {"frame_width": 341}}, "frame_width"),
-        ("text", "ModelConfig"),
+        ("text", "a mapping of fields"),
     ],
 )
 def test_a_wrong_field_is_named(data: object, field: str) -> None:
@@ -62,9 +62,11 @@ def test_a_wrong_field_is_named(data: object, field: str) -> None:
         from_dict(ModelConfig, data)
 
 
-@pytest.mark.parametrize("content", ["model: [", "- 1", "model: {}", "model: {}\ntraining: {speed: 9}"])
+@pytest.mark.parametrize(
+    "content", ["model: [", "- 1", "model: {}", "model: {}\ntraining: {speed: 9}", "[" * 5000, "\xff"]
+)
 def test_a_wrong_file_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(content)
+    path.write_bytes(content.encode("latin-1"))
     with pytest.raises(ConfigError):
         load_experiment(path)

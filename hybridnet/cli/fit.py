@@ -72,14 +72,14 @@ def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: 
         )
         for layer in report.layers
     )
-    heading = ("layer", "neurons", "tile of a core", "cores", "neurons", "synapses ≤", "axon map", "weight bits")
+    heading = ("layer", "neurons", "tile of a core", "cores", "core's neurons", "synapses ≤", "axon map", "weight bits")
     marks = {(True, True): "ok", (True, False): "ok", (False, True): "BROKEN", (False, False): "warning"}
     rules = tuple((c.rule, marks[c.ok, c.blocks], c.title, c.found, c.remedy) for c in report.checks)
     verdict = f"Over: {', '.join(report.broken)}" if report.broken else "No rule of this estimate keeps it off the chip"
     lines = (
         f"{model} on {report.chips_allowed} × {chip.description}: {report.cores} cores of"
         f" {report.chips_allowed * report.cores_per_chip}, {count(report.neurons)} neurons,"
-        f" {count(report.synapses)} weights, {report.chips} chip{'s' * (report.chips != 1)} by cores",
+        f" {count(report.weights)} weights, {report.chips} chip{'s' * (report.chips != 1)} by cores",
         f"{verdict}. This is an {report.basis}; only Intel's compiler can say that a network fits.",
     )
     suggestions = tuple((a.change, str(a.cores), str(a.chips), str(a.passes), a.accuracy) for a in advice)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         if len(args.records) > 2:
             raise ConfigError("records", len(args.records), "one, or two to compare; any number with --plot")
-        groups = [_read(path, args.profile, args.ann_profile) for path in args.records]
+        groups = [_read(path, args) for path in args.records]
         text = rendered(groups[0], args.format) if len(groups) == 1 else _compared(groups, args)
     write_out(text, args.out)
     return 0
@@ -78,15 +78,15 @@ def drawn(documents: Sequence[Document], kind: str) -> str:
     return "\n".join(render(document) for document in documents)
 
 
-def _read(path: Path, profile: str | None, ann_profile: str | None) -> list[RunRecord]:
+def _read(path: Path, args: argparse.Namespace) -> list[RunRecord]:
     from hybridnet.report.pricing import load_prices, reprice
     from hybridnet.report.record_file import read_records
 
     records = read_records(path)
-    if profile is None:
+    if args.profile is None:
         return records
-    prices = load_prices(profile, ann_profile)
-    return [reprice(record, prices) for record in records]
+    prices = load_prices(args.profile, args.ann_profile)
+    return [reprice(record, prices, args.typed) for record in records]
 
 
 def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:

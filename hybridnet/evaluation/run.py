@@ -30,6 +30,8 @@ from hybridnet.evaluation.spread import LocalWorker, here, spread
 from hybridnet.evaluation.summary import SCHEMA, Spread, Summary, spread_of, summarise
 from hybridnet.files import write_text
 from hybridnet.progress import Progress, silent
+from hybridnet.report.data import ProfileRow
+from hybridnet.report.energy import load_profile
 from hybridnet.simulators.record import environment
 
 RESULTS, EVALUATION, CONFUSION = "results.jsonl", "evaluation.json", "confusion.png"
@@ -48,6 +50,7 @@ class Evaluated:
         split: Name of the split.
         views: Most views of a clip: uniformly sampled GOPs, each with the centre crop.
         backends: Of the spiking and the ANN half; torch for a checkpoint.
+        profile: Whose prices the energy has; None of a checkpoint, which has none.
         summary: What it comes to.
         notes: What a reader must know.
     """
@@ -58,6 +61,7 @@ class Evaluated:
     split: str
     views: int
     backends: tuple[str, ...]
+    profile: ProfileRow | None
     summary: Summary
     notes: tuple[str, ...]
 
@@ -174,6 +178,7 @@ def _evaluate(
         split=clips.split,
         views=clips.views,
         backends=(spec.snn, spec.ann) if spec.is_bundle else ("torch",),
+        profile=load_profile(spec.profile).row if spec.is_bundle else None,
         summary=summary,
         notes=_notes(spec, summary, before, len(clips.clips)),
     )

@@ -1,4 +1,4 @@
-"""What the results of all clips come to; schema `hybridnet.evaluation/1`. Unknown is None, with a note."""
+"""What the results of all clips come to; schema `hybridnet.evaluation/2`. Unknown is None, with a note."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from hybridnet.evaluation.results import ClipResult
 
-SCHEMA = "hybridnet.evaluation/1"
+SCHEMA = "hybridnet.evaluation/2"
 
 TOP = 5
 

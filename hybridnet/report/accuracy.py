@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from hybridnet.errors import RecordError
 from hybridnet.report.record_file import read_json
 from hybridnet.report.svg import scatter
 
-SCHEMA = "hybridnet.evaluation/1"
+SCHEMA = "hybridnet.evaluation/2"
 """Of evaluation.json, which `hybridnet evaluate` writes."""
 
 REMEDY = "Write one with `hybridnet evaluate BUNDLE --data DATA`"
@@ -23,6 +23,8 @@ class Point:
 
     Attributes:
         name: Of the model and its data.
+        profile: Whose prices its energy has.
+        profile_sha256: Of that profile's file.
         low: 5 % of the clips cost no more than this, in pJ.
         energy_pj: Median over clips, modelled.
         high: 95 % of the clips cost no more than this.
@@ -30,6 +32,8 @@ class Point:
     """
 
     name: str
+    profile: str
+    profile_sha256: str
     low: float
     energy_pj: float
     high: float
@@ -44,11 +48,14 @@ def read_evaluations(path: Path) -> list[Point]:
     """
     items = read_json(path, SCHEMA, REMEDY)
     try:
-        return [_point(each, path) for item in items for each in item["evaluated"]]
+        points = [_point(each, path) for item in items for each in item["evaluated"]]
     except RecordError:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"is damaged ({error!r})", where=path, remedy=REMEDY) from error
+    if not points:
+        raise RecordError("holds no evaluation", where=path, remedy=REMEDY)
+    return points
 
 
 def _point(evaluated: dict[str, Any], path: Path) -> Point:
@@ -57,17 +64,35 @@ def _point(evaluated: dict[str, Any], path: Path) -> Point:
         raise RecordError(
             f"has no energy of {evaluated['model']}", where=path, remedy="Evaluate the bundle, not the checkpoint"
         )
-    low, middle, high = float(energy["p5"]), float(energy["p50"]), float(energy["p95"])
-    if not 0 < low <= middle <= high:
+    low, middle, high, top1 = _numbers(energy["p5"], energy["p50"], energy["p95"], evaluated["summary"]["top1"])
+    if not 1e-3 < low <= middle <= high < 1e24:
         raise RecordError(f"has energies {low}, {middle}, {high} pJ", where=path, remedy=REMEDY)
-    name = f"{Path(evaluated['model']).name} · {evaluated['data']}"
-    return Point(name, low, middle, high, float(evaluated["summary"]["top1"]))
+    if not 0 <= top1 <= 1:
+        raise RecordError(f"has a top-1 share of {top1}", where=path, remedy=REMEDY)
+    name, profile = f"{Path(evaluated['model']).name} · {evaluated['data']}", evaluated["profile"]
+    return Point(name, str(profile["name"]), str(profile["sha256"]), low, middle, high, top1)
+
+
+def _numbers(*values: object) -> Iterator[float]:
+    for value in values:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError(f"{value!r} is no number")
+        yield float(value)
 
 
 def accuracy_plot(points: Sequence[Point]) -> str:
-    """An SVG: top-1 in percent over the energy of a clip, its 5 to 95 % as an error bar."""
+    """An SVG: top-1 in percent over the energy of a clip, its 5 to 95 % as an error bar.
+
+    Raises:
+        RecordError: If the energies are of several profiles.
+    """
+    if len({point.profile_sha256 for point in points}) > 1:
+        names = ", ".join(sorted({point.profile for point in points}))
+        raise RecordError(
+            f"energies of several profiles are not on one axis: {names}", remedy="Evaluate all with one --profile"
+        )
     return scatter(
         [(p.name, p.energy_pj, p.low, p.high, p.top1) for p in points],
-        "energy per clip, median and 5 to 95 % of clips (modelled)",
+        f"energy per clip, median and 5 to 95 % of clips (modelled with {points[0].profile})",
         "top-1 accuracy in % (measured)",
     )

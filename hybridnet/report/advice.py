@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hybridnet.report.data import RunRecord
-from hybridnet.report.energy import INT8_PROFILE, load_profile, price
+from hybridnet.report.data import LayerRow, RunRecord
+from hybridnet.report.energy import INT8_PROFILE, Profile, load_profile, price
 from hybridnet.report.numbers import joules, share
-from hybridnet.report.quantities import total_ops
 
 WORTH = 0.05
 """A gain below this share of the total is not worth a line."""
@@ -30,17 +30,15 @@ def advice(record: RunRecord) -> str:
 def _energy(record: RunRecord) -> Iterator[Gain]:
     total = record.totals.energy_pj.reference
     ann = [row for row in record.layers if row.partition == "ann"]
-    floats = [] if any(row.precision == "int8" for row in ann) else ann
-    now = sum(row.energy_pj.reference for row in floats if row.energy_pj)
-    as_int8 = price(total_ops(row.ops for row in floats), load_profile(INT8_PROFILE))
     technology = (record.ann_profile or record.profile).technology
-    if total and as_int8 is not None and "45 nm" in technology and "INT8" not in technology:
-        saved = (now - as_int8.reference) / total
+    if total and "45 nm" in technology and not any(row.precision == "int8" for row in ann):
+        name = INT8_PROFILE + "-memory" * ("memory_byte" in record.totals.energy_pj.terms)
+        saved_pj = sum(_saved_pj(row, load_profile(name)) for row in ann)
         yield Gain(
-            saved,
-            f"an int8 ANN half would save {share(saved, 0)} of the energy ({joules(now - as_int8.reference)}, modelled"
-            " at 45 nm; accuracy not measured here): hybridnet simulate --ann onnxruntime-int8"
-            f" --ann-profile {INT8_PROFILE}, on a bundle of hybridnet calibrate --ann int8",
+            saved_pj / total,
+            f"an int8 ANN half would save {share(saved_pj / total, 0)} of the energy ({joules(saved_pj)}, modelled at"
+            " 45 nm; accuracy not measured here): hybridnet simulate --ann onnxruntime-int8"
+            f" --ann-profile {name}, on a bundle of hybridnet calibrate --ann int8",
         )
     c = record.comparison
     if c is not None and total and len(c.alternatives) > 1:
@@ -48,6 +46,14 @@ def _energy(record: RunRecord) -> Iterator[Gain]:
         if events is not None and dense is not None and events.reference > dense.reference:
             saved = (events.reference - dense.reference) / total
             yield Gain(saved, f"spiking does not pay on this clip: dense it would save {share(saved, 0)} (modelled)")
+
+
+def _saved_pj(row: LayerRow, int8: Profile) -> float:
+    """By a layer of the ANN half: what has weights would compute in int8, from a quarter of their bytes."""
+    if row.energy_pj is None or not (row.ops.macs and row.ops.weight_bytes):
+        return 0.0
+    quantised = price(dataclasses.replace(row.ops, weight_bytes=row.ops.weight_bytes // 4), int8)
+    return 0.0 if quantised is None else row.energy_pj.reference - quantised.reference
 
 
 def _time(record: RunRecord) -> Iterator[Gain]:

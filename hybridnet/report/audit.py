@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -122,14 +122,17 @@ def read_table(name_or_path: str) -> tuple[TableRow, ...]:
         text = shipped.read_text(encoding="utf-8")
     else:
         try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
+            text = Path(name_or_path).read_text(encoding="utf-8-sig")  # spreadsheets begin a file with a mark
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"cannot be read ({error})", where=name_or_path, remedy=REMEDY) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    reader = csv.DictReader(io.StringIO("\n".join(lines)))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise RecordError(f"has columns {reader.fieldnames}", where=name_or_path, remedy=REMEDY)
-    rows = tuple(_row(cells, name_or_path) for cells in reader)
+    try:
+        head, *cells = csv.reader(io.StringIO("\n".join(lines)), strict=True)
+    except (csv.Error, ValueError) as error:
+        raise RecordError(f"is no CSV with a heading ({error})", where=name_or_path, remedy=REMEDY) from error
+    if tuple(map(str.strip, head)) != COLUMNS:
+        raise RecordError(f"has columns {head}", where=name_or_path, remedy=REMEDY)
+    rows = tuple(_row(line, name_or_path) for line in cells)
     if not rows:
         raise RecordError("has no rows", where=name_or_path, remedy=REMEDY)
     return rows
@@ -245,7 +248,8 @@ def _elsewhere(v: Verdict, mac: float) -> Section:
         ac = load_profile(name).prices.get("ac")
         if ac is not None:
             term = gops * 1e9 * ac.reference
-            rows.append((name, f"{ac.reference:g}", joules(term), share(term / (term + ann * 1e12))))
+            total = term + ann * 1e12
+            rows.append((name, f"{ac.reference:g}", joules(term), share(term / total if total else None)))
     cheaper = f"Less energy is printed for: {', '.join(v.cheaper)}." if v.cheaper else "No row is printed with less."
     return Section(
         f"{v.row.method}: its spikes at other prices",
@@ -255,21 +259,22 @@ def _elsewhere(v: Verdict, mac: float) -> Section:
     )
 
 
-def _row(cells: dict[str, str], where: str) -> TableRow:
-    name = cells["method"]
+def _row(cells: list[str], where: str) -> TableRow:
+    cells = [cell.strip() for cell in cells]
+    if len(cells) != len(COLUMNS):
+        raise RecordError(
+            f"{cells[0]}: has {len(cells)} cells, not {len(COLUMNS)}", where=where, remedy=f"{REMEDY}; decimal points"
+        )
+    name, tflops, spikes, energy_j = cells
     return TableRow(
         name,
-        _printed(cells["ann_tflops"], where, name, "ann_tflops"),
-        _printed(cells["spike_gops"], where, name, "spike_gops") if cells["spike_gops"] else None,
-        _printed(cells["energy_j"], where, name, "energy_j"),
+        _printed(tflops, where, name, "ann_tflops"),
+        _printed(spikes, where, name, "spike_gops") if spikes else None,
+        _printed(energy_j, where, name, "energy_j"),
     )
 
 
-def _printed(text: str | None, where: str, method: str, column: str) -> Printed:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0 or "e" in (text or "").lower():
-        raise RecordError(f"{method}: {column} is {text!r}, not a decimal number", where=where, remedy=REMEDY)
-    return Printed((text or "").strip())
+def _printed(text: str, where: str, method: str, column: str) -> Printed:
+    if not re.fullmatch(r"\d{1,15}(\.\d{1,15})?", text, re.ASCII):
+        raise RecordError(f"{method}: {column} is {text[:40]!r}, not a decimal number", where=where, remedy=REMEDY)
+    return Printed(text)

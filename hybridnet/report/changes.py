@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hybridnet.report.data import RunRecord
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import NONE
-from hybridnet.report.quantities import Energy, Span
+from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.render_csv import to_csv as cells_to_csv
+
+COUNTS = tuple(field.name for field in dataclasses.fields(Ops) if field.name != "chip_us")
+"""What is counted of a layer; the time on the chip is modelled."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Change:
     """One quantity of both runs; None where a run has none.
 
     Attributes:
-        ratio: The second over the first; None if either is missing or the first is 0.
+        ratio: The second over the first; None if either is missing, or the first is 0 or too small.
         basis: Counted, measured or modelled.
     """
 
@@ -32,7 +36,8 @@ class Change:
     @property
     def ratio(self) -> float | None:
         """The second over the first."""
-        return self.other / self.one if self.one and self.other is not None else None
+        ratio = self.other / self.one if self.one and self.other is not None else None
+        return ratio if ratio is not None and math.isfinite(ratio) else None
 
 
 def compare(one: RunRecord, other: RunRecord) -> tuple[Change, ...]:
@@ -91,7 +96,7 @@ def _partitions(one: RunRecord, other: RunRecord) -> Iterator[Change]:
         if s is not None or t is not None:
             before, after = (None if times is None else times.p50 for times in (s, t))
             yield Change(f"{a.name}: p50 of a view", "ms", before, after, "measured on the host of each")
-        for name in ("macs", "acs", "neuron_updates", "spikes", "element_ops", "bytes"):
+        for name in COUNTS:
             m, n = (None if ops is None else float(getattr(ops, name)) for ops in (a.ops, b.ops))
             if m or n:
                 yield Change(f"{a.name}: {name}", "", m, n, "counted")
@@ -101,7 +106,7 @@ def _layers(one: RunRecord, other: RunRecord) -> Iterator[Change]:
     rows = [{(row.partition, row.name): row for row in record.layers} for record in (one, other)]
     for key in dict.fromkeys((*rows[0], *rows[1])):
         a, b = (side.get(key) for side in rows)
-        for name in ("macs", "acs", "neuron_updates", "spikes", "bytes"):
+        for name in COUNTS:
             m, n = (None if row is None else getattr(row.ops, name) for row in (a, b))
             if m != n and (m or n):
                 yield Change(f"{key[1]}: {name}", "", m, n, "counted")
@@ -110,6 +115,10 @@ def _layers(one: RunRecord, other: RunRecord) -> Iterator[Change]:
 def _caveats(one: RunRecord, other: RunRecord) -> Iterator[str]:
     if (one.profile, one.ann_profile) != (other.profile, other.ann_profile):
         yield "Energies are of different profiles: they compare prices, not runs. Use --profile to price both alike."
+    if one.model.checkpoint_sha256 != other.model.checkpoint_sha256:
+        yield "Models differ: every count may."
+    elif one.model.bundle != other.model.bundle:
+        yield f"Bundles differ, of one checkpoint: A {one.model.bundle}, B {other.model.bundle}."
     if one.source != other.source or one.views != other.views:
         yield "Inputs differ: counts of the spiking half depend on what was seen."
     hosts = [{k: r.environment.get(k) for k in ("machine", "cpus", "threads", "provider")} for r in (one, other)]

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/2`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/3`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes`; never 0.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybridnet.report.quantities import Energy, Ops, Precision, Span
+from hybridnet.report.quantities import Energy, Ops, Precision, Price, Span
 
-SCHEMA = "hybridnet.run/2"
+SCHEMA = "hybridnet.run/3"
 
 PARTITIONS = ("frontend", "snn", "bridge", "ann")
 """Of every record, in this order."""
@@ -251,11 +251,19 @@ class FitRow:
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """Which prices were used."""
+    """Which prices were used.
+
+    Attributes:
+        sha256: Of its file.
+        prices: By term, each with its range, source and grade.
+        not_priced: Reason by term.
+    """
 
     name: str
     sha256: str
     technology: str
+    prices: dict[str, Price]
+    not_priced: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -300,6 +308,10 @@ class RunRecord:
         """How many were run."""
         row = self.video or self.arrays
         return 0 if row is None else row.views
+
+    def profile_of(self, partition: str) -> ProfileRow:
+        """Whose prices are those of a partition."""
+        return self.ann_profile if partition == "ann" and self.ann_profile is not None else self.profile
 
     def partition(self, name: str) -> PartitionRow:
         """One of the four."""

@@ -14,16 +14,13 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
 from hybridnet.errors import ConfigError, RecordError
-from hybridnet.plain import from_dict
+from hybridnet.plain import from_dict, read_yaml
 from hybridnet.report.data import ProfileRow
-from hybridnet.report.quantities import Energy, Ops, Span
+from hybridnet.report.quantities import Energy, Ops, Price, Span
 
 DEFAULT_PROFILE = "horowitz45"
 INT8_PROFILE = "horowitz45-int8"
-GRADES = ("measured", "simulated", "datasheet", "secondary", "derived")
 
 
 @dataclass(frozen=True)
@@ -43,36 +40,18 @@ TERMS: dict[str, Term] = {
     "element_op": Term("pJ", lambda o: o.element_ops, "additions and multiplications of norms, activations, pooling"),
     "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions"),
     "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved"),
-    "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross from the spiking half to the ANN half"),
-    "static_w": Term("W", lambda o: 1e6 * o.chip_us, "static power of the chips over the modelled on-chip time"),
+    "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross: messages in, potentials and spikes out"),
+    "static_w": Term(
+        "W", lambda o: 1e6 * o.chip_us, "static power over the modelled on-chip time; the range is that of the power"
+    ),
 }
 """By the name of the price; W × µs × 10⁶ are pJ."""
 
-BESIDE = frozenset(("function", "memory_byte", "static_w"))
-"""Terms that are left out with a note in every report; an energy without any other of its terms is a lower bound."""
+BESIDE = {"memory_byte": "memory", "function": "functions", "static_w": "static power"}
+"""Terms that a headline names when they are left out; an energy without any other of its terms is a lower bound."""
 
 NEVER_COUNTED = "frontend"
 """Decoding has no operations to price; every profile says so."""
-
-
-@dataclass(frozen=True)
-class Price:
-    """What one operation costs: the range over its sources, and who says so."""
-
-    low: float
-    reference: float
-    high: float
-    unit: str
-    source: str
-    grade: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.reference <= self.high < float("inf"):
-            raise ConfigError("low, reference, high", (self.low, self.reference, self.high), "ascending, 0 or more")
-        if not self.source.strip():
-            raise ConfigError("source", self.source, "a citation: a number with no source is not printed")
-        if self.grade not in GRADES:
-            raise ConfigError("grade", self.grade, ", ".join(GRADES))
 
 
 @dataclass(frozen=True)
@@ -82,6 +61,7 @@ class _ProfileFile:
     technology: str
     prices: dict[str, Price]
     not_priced: dict[str, str]
+    fp32_rows: str | None = None
 
     def __post_init__(self) -> None:
         wanted, named = {*TERMS, NEVER_COUNTED}, [*self.prices, *self.not_priced]
@@ -99,6 +79,8 @@ class _ProfileFile:
         for term, reason in self.not_priced.items():
             if not reason.strip():
                 raise ConfigError(f"not_priced.{term}", reason, "the reason")
+            if is_contained(reason) and container(reason) not in self.prices:
+                raise ConfigError(f"not_priced.{term}", reason, "`contained in TERM …` with a term that has a price")
 
 
 @dataclass(frozen=True)
@@ -109,6 +91,7 @@ class Profile:
         technology: Of all its numbers, such as "45 nm CMOS".
         prices: By term.
         not_priced: Reason by term.
+        fp32_rows: Prices what computes in float32 in a half that computes in integers too.
     """
 
     name: str
@@ -117,11 +100,12 @@ class Profile:
     prices: dict[str, Price]
     not_priced: dict[str, str]
     sha256: str
+    fp32_rows: Profile | None = None
 
     @property
     def row(self) -> ProfileRow:
         """What a record keeps of it."""
-        return ProfileRow(self.name, self.sha256, self.technology)
+        return ProfileRow(self.name, self.sha256, self.technology, self.prices, self.not_priced)
 
 
 def profile_names() -> list[str]:
@@ -155,21 +139,28 @@ def _shipped(name: str) -> Profile:
 
 def _parsed(content: bytes, where: str) -> Profile:
     try:
-        p = from_dict(_ProfileFile, yaml.safe_load(content))
-    except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
+        p = from_dict(_ProfileFile, read_yaml(content))
+    except ConfigError as error:
         raise RecordError(f"is no energy profile ({error})", where=where) from error
-    return Profile(p.name, p.description, p.technology, p.prices, p.not_priced, hashlib.sha256(content).hexdigest())
+    if p.fp32_rows is not None and p.fp32_rows not in profile_names():
+        raise RecordError(f"has fp32_rows {p.fp32_rows!r}, no shipped profile", where=where)
+    fp32_rows = None if p.fp32_rows is None else _shipped(p.fp32_rows)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Profile(p.name, p.description, p.technology, p.prices, p.not_priced, sha256, fp32_rows)
 
 
 def price(ops: Ops, profile: Profile) -> Energy | None:
-    """The energy in pJ, term by term with its range; None if nothing that was counted has a price."""
+    """The energy in pJ, term by term with its range; None if nothing that was counted has a price.
+
+    What only has terms that others contain costs nothing beside these.
+    """
     amounts = {name: term.amount(ops) for name, term in TERMS.items() if term.amount(ops)}
     terms = {
         name: Span(amount * p.low, amount * p.reference, amount * p.high)
         for name, amount in amounts.items()
         if (p := profile.prices.get(name)) is not None
     }
-    if amounts and not terms:
+    if not terms and any(not is_contained(profile.not_priced[name]) for name in amounts):
         return None
     total = sum(terms.values(), Span(0.0, 0.0, 0.0))
     return Energy(total.low, total.reference, total.high, terms, unpriced(ops, profile))
@@ -185,5 +176,11 @@ def unpriced(ops: Ops, profile: Profile) -> tuple[str, ...]:
 
 
 def is_contained(reason: str) -> bool:
-    """Whether a term has no price because another one contains it."""
+    """Whether a term has no price because that of another one contains it."""
     return reason.startswith("contained")
+
+
+def container(reason: str) -> str:
+    """The term that contains it, of `contained in TERM …`; empty if none is named."""
+    words = reason.replace(":", " ").replace(",", " ").split()
+    return words[2] if words[:2] == ["contained", "in"] and len(words) > 2 else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from hybridnet.report.quantities import Energy, Span
 
 NONE = "–"
@@ -34,8 +36,8 @@ def span(energy: Energy | Span) -> str:
 
 
 def energy_cell(energy: Energy | None) -> str:
-    """The reference value; `≥` if something that was counted has no price."""
-    if energy is None:
+    """The reference value; `≥` if something that was counted has no price, and no number if nothing has one."""
+    if energy is None or is_unknown(energy):
         return "no price"
     return f"{'≥ ' if energy.missing else ''}{joules(energy.reference)}"
 
@@ -57,4 +59,19 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def range_text(energy: Energy | Span | None) -> str:
     """Its range, if there is one."""
-    return NONE if energy is None else span(energy)
+    return NONE if energy is None or (isinstance(energy, Energy) and is_unknown(energy)) else span(energy)
+
+
+def is_unknown(energy: Energy) -> bool:
+    """Whether nothing of what was counted has a price."""
+    return bool(energy.missing) and not energy.terms
+
+
+def printable(text: str) -> str:
+    """Without line breaks and control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def markup(text: str) -> str:
+    """Any text as text in HTML or SVG, which know no control characters."""
+    return escape(printable(text))

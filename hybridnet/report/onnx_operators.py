@@ -74,7 +74,7 @@ def gemm(n: Node) -> Work:
 
 
 def attention(n: Node) -> Work:
-    """One Attention node of opset 23: Q·Kᵀ and the weights times V, with scaling, mask and softmax between.
+    """One Attention node of opset 23: Q·Kᵀ and the weights times V, with scaling, mask, soft cap and softmax between.
 
     Inputs (B, heads, N, d), or (B, N, heads·d) with the numbers of heads as attributes. The scale is applied to Q and
     to K, as the operator's specification and the exporter's decomposition do.
@@ -86,11 +86,12 @@ def attention(n: Node) -> Work:
     keys = k[2] + (n.shape(4)[2] if n.has(4) else 0)
     scores = math.prod(q[:3]) * keys
     masked = scores if n.has(3) else 0
+    capped = scores if n.attribute("softcap", 0.0) else 0  # c·tanh(s / c)
     weights = _softmax(math.prod(q[:3]), keys)
     return Work(
         macs=scores * q[3] + scores * v[3],
-        element_ops=math.prod(q) + math.prod(k) + masked + weights.element_ops,
-        functions=weights.functions,
+        element_ops=math.prod(q) + math.prod(k) + masked + 2 * capped + weights.element_ops,
+        functions=capped + weights.functions,
     )
 
 
@@ -212,7 +213,7 @@ OTHER_OPERATORS: dict[str, Callable[[Node], Work]] = {
     **dict.fromkeys(("And", "Ceil", "Floor", "Mod", "Not", "Or", "Round", "ThresholdedRelu", "Xor"), each_output(1)),
     **dict.fromkeys(("Cos", "Erf", "Exp", "Log", "Pow", "Sin", "Sqrt", "Tanh"), each_output(0, 1)),
     **dict.fromkeys(("Max", "Min", "Sum"), variadic),
-    **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceSum", "ArgMax", "ArgMin", "CumSum"), reduce),
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceSum", "ArgMax", "ArgMin"), reduce),
     "Mean": lambda n: Work(element_ops=len(n.inputs) * math.prod(n.out)),
     "ReduceMean": reduce_mean,
     "GlobalAveragePool": reduce_mean,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Iterator
 
 from hybridnet.report.alternatives import compare_spiking
 from hybridnet.report.data import LayerRow, PartitionRow, RunRecord, Totals
@@ -23,6 +24,13 @@ class Prices:
         """The one that prices a partition."""
         return self.ann if partition == "ann" and self.ann is not None else self.profile
 
+    def of_row(self, row: LayerRow, mixed: Collection[str]) -> Profile:
+        """The one that prices a row: by its width in partitions that compute in integers and in float, `mixed`."""
+        profile = self.of(row.partition)
+        if row.partition in mixed and row.precision == "fp32" and profile.fp32_rows is not None:
+            return profile.fp32_rows
+        return profile
+
 
 def load_prices(profile: str, ann_profile: str | None) -> Prices:
     """Read one profile, or two.
@@ -35,7 +43,14 @@ def load_prices(profile: str, ann_profile: str | None) -> Prices:
 
 def price_layers(layers: tuple[LayerRow, ...], prices: Prices) -> tuple[LayerRow, ...]:
     """Each row with its energy."""
-    return tuple(dataclasses.replace(row, energy_pj=price(row.ops, prices.of(row.partition))) for row in layers)
+    mixed = _mixed(layers)
+    return tuple(dataclasses.replace(row, energy_pj=price(row.ops, prices.of_row(row, mixed))) for row in layers)
+
+
+def _mixed(layers: tuple[LayerRow, ...]) -> frozenset[str]:
+    """Partitions of which some rows compute in integers and some in float."""
+    widths = {(row.partition, row.precision) for row in layers}
+    return frozenset(name for name in PRICED if {(name, "int8"), (name, "fp32")} <= widths)
 
 
 def price_partitions(
@@ -62,13 +77,19 @@ def price_partitions(
     return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total)
 
 
-def reprice(record: RunRecord, prices: Prices) -> RunRecord:
-    """The record priced by other profiles, from its recorded counts alone."""
+def reprice(record: RunRecord, prices: Prices, command: str = "") -> RunRecord:
+    """The record priced by other profiles, from its recorded counts alone.
+
+    Args:
+        command: What asks for it; the record then names both, the run's and this one.
+    """
     layers = price_layers(record.layers, prices)
     partitions, totals = price_partitions(record.partitions, layers, prices)
     kept = tuple(note for note in record.notes if not note.startswith(PRICING_NOTES))
+    made = record.command.partition(THEN)[0]
     return dataclasses.replace(
         record,
+        command=f"{made}{THEN}{command}" if command else record.command,
         layers=layers,
         partitions=partitions,
         totals=totals,
@@ -78,6 +99,9 @@ def reprice(record: RunRecord, prices: Prices) -> RunRecord:
         notes=kept + pricing_notes(prices, layers),
     )
 
+
+THEN = " && "
+"""Between the command of a run and the one that priced it again."""
 
 PRICING_NOTES = ("energy excludes ", "energy mixes ", "energy prices ")
 
@@ -98,13 +122,22 @@ def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ..
                 f"energy mixes technologies: the ANN half in {ann.technology}, the rest in {profile.technology};"
                 " a ratio of the two says nothing of either"
             )
-    integers = sum(row.ops.macs for row in layers if row.partition == "ann" and row.precision == "int8")
-    if integers and "INT8" not in (ann or profile).technology:
-        notes.append(
-            f"energy prices {integers} int8 MACs of the ANN half as those of {(ann or profile).name};"
+    return (*notes, *_widths(ann or profile, layers))
+
+
+def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
+    """Of an ANN half: MACs that are priced in another width than they were computed in, and by what if not by it."""
+    rows = [row for row in layers if row.partition == "ann"]
+    integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
+    if integers and "INT8" not in profile.technology:
+        yield (
+            f"energy prices {integers} int8 MACs of the ANN half as those of {profile.name};"
             f" --profile {profile.name} --ann-profile {INT8_PROFILE} prices them as int8"
         )
-    return tuple(notes)
+    elif floats and integers and profile.fp32_rows is not None:
+        yield f"energy prices {floats} float32 MACs of the ANN half, and its other float32, by {profile.fp32_rows.name}"
+    elif floats and "INT8" in profile.technology:
+        yield f"energy prices {floats} float32 MACs of the ANN half as int8: what they would cost if they were"
 
 
 def _left_out(term: str, why: str, where: str) -> str:
@@ -117,7 +150,8 @@ def _left_out(term: str, why: str, where: str) -> str:
 
 def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
     """None if rows have counts and none of them a price."""
-    priced = [row.energy_pj for row in rows if row.energy_pj is not None]
-    if rows and not priced:
+    counted = [row.energy_pj for row in rows if any(dataclasses.astuple(row.ops))]
+    priced = [energy for energy in counted if energy is not None]
+    if counted and not priced:
         return None
     return dataclasses.replace(sum(priced, NO_ENERGY), missing=unpriced(ops, profile))

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from hybridnet.report.data import RunRecord
+from hybridnet.report.numbers import printable
 from hybridnet.report.quantities import Ops
 
 LAYER_COLUMNS = ("run", "partition", "layer", "kind", "input", "shape", "width", "synapses")
@@ -24,16 +25,20 @@ def render_csv(records: Sequence[RunRecord]) -> str:
             energy = (None,) * 4 if e is None else (e.low, e.reference, e.high, " ".join(e.missing))
             shape = "x".join(map(str, r.shape))
             head = (record.source, r.partition, r.name, r.kind, r.input, shape, r.precision, r.synapses)
-            rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, "counted; energy modelled"))
+            basis = "modelled" if r.ops.chip_us else "counted; energy modelled"
+            rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, basis))
     return to_csv(rows)
 
 
 def to_csv(rows: Iterable[Iterable[object]]) -> str:
-    """Lines of cells; text that a spreadsheet would take for a formula gets an apostrophe."""
+    """Lines of cells without control characters; what a spreadsheet would take for a formula gets an apostrophe."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 
 def _safe(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from hybridnet.report.document import Document, Section, Table
+from hybridnet.report.numbers import markup
 from hybridnet.report.svg import bars
 
 STYLE = """
@@ -51,16 +51,16 @@ def render_html(documents: Sequence[Document]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{markup(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
 def _document(document: Document, number: int) -> str:
     named = [(i, part) for i, part in enumerate(document.sections) if part.title]
-    links = "".join(f'<a href="#s{number}-{i}">{escape(part.title)}</a>' for i, part in named)
+    links = "".join(f'<a href="#s{number}-{i}">{markup(part.title)}</a>' for i, part in named)
     parts = "\n".join(_section(part, f"s{number}-{i}") for i, part in enumerate(document.sections) if part.title)
     top = "\n".join(_headline(part) for part in document.sections if not part.title)
-    return f"<h1>{escape(document.title)}</h1>\n{top}\n<nav>{links}</nav>\n<main>\n{parts}\n</main>"
+    return f"<h1>{markup(document.title)}</h1>\n{top}\n<nav>{links}</nav>\n<main>\n{parts}\n</main>"
 
 
 def _headline(part: Section) -> str:
@@ -68,10 +68,10 @@ def _headline(part: Section) -> str:
 
 
 def _section(part: Section, anchor: str) -> str:
-    basis = f" <small>{escape(part.basis)}</small>" if part.basis else ""
-    notes = "".join(f"<li>{escape(note.strip())}</li>" for note in part.notes)
+    basis = f" <small>{markup(part.basis)}</small>" if part.basis else ""
+    notes = "".join(f"<li>{markup(note.strip())}</li>" for note in part.notes)
     blocks = (
-        f'<section id="{anchor}"><h2>{escape(part.title)}{basis}</h2>',
+        f'<section id="{anchor}"><h2>{markup(part.title)}{basis}</h2>',
         _paragraphs(part.lines),
         _scrolling(bars(part.bars)),
         "" if part.table is None else _table(part.table),
@@ -82,14 +82,14 @@ def _section(part: Section, anchor: str) -> str:
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return "".join(f"<p>{markup(line)}</p>" for line in lines)
 
 
 def _table(table: Table) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         side = (' class="l"' if i < table.left else "" for i in range(len(cells)))
         return (
-            "<tr>" + "".join(f"<{tag}{c}>{escape(cell)}</{tag}>" for c, cell in zip(side, cells, strict=True)) + "</tr>"
+            "<tr>" + "".join(f"<{tag}{c}>{markup(cell)}</{tag}>" for c, cell in zip(side, cells, strict=True)) + "</tr>"
         )
 
     rows = "\n".join(row(cells, "td") for cells in table.rows)

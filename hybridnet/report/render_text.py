@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hybridnet.report import sections, sections_energy, sections_run
 from hybridnet.report.data import RunRecord
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import count, decibels, joules, span
+from hybridnet.report.numbers import count, decibels, joules, printable, span
 
 __all__ = ["count", "decibels", "joules", "render_document", "render_layers", "render_text", "span", "table"]
 
@@ -33,11 +33,6 @@ def render_layers(record: RunRecord) -> str:
 def render_document(document: Document) -> str:
     """All of it."""
     return "\n\n".join(_section(part) for part in document.sections) + "\n"
-
-
-def printable(text: str) -> str:
-    """Without line breaks and control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _section(part: Section) -> str:

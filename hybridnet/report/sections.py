@@ -6,9 +6,9 @@ from hybridnet.report.advice import advice
 from hybridnet.report.data import Latency, PartitionRow, RunRecord, VideoRow
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.energy import TERMS
-from hybridnet.report.numbers import NONE, count, energy_cell, range_text, shape_text, share, span
+from hybridnet.report.numbers import NONE, count, energy_cell, range_text, shape_text, share
 from hybridnet.report.quantities import Ops
-from hybridnet.report.sections_energy import energy_terms, profiles_text, spiking
+from hybridnet.report.sections_energy import energy_terms, prices, profiles_text, spiking, without
 from hybridnet.report.sections_run import bridge, fit, latency, parity
 
 
@@ -19,6 +19,7 @@ def run_document(record: RunRecord) -> Document:
         prediction(record),
         partitions(record),
         energy_terms(record),
+        prices(record),
         spiking(record),
         latency(record),
         bridge(record),
@@ -41,7 +42,8 @@ def headline(record: RunRecord) -> Section:
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
         "No prediction: the bundle has no labels" if best is None else f"Predicts {best.label}, score {best.score:.1%}",
-        f"Energy {energy_cell(total)} ({span(total)}), modelled with {profiles_text(record)}: {shares}",
+        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
+        f"{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
     )
     tip = advice(record)
@@ -61,7 +63,9 @@ def partitions(record: RunRecord) -> Section:
     rows = [_partition(row, record.video) for row in record.partitions]
     total = record.totals.energy_pj
     whole = "100.0 %" if total.reference > 0 else NONE
-    rows.append(("total", "", "", "", f"{record.totals.latency_ms:.1f}", "", energy_cell(total), span(total), whole))
+    rows.append(
+        ("total", "", "", "", f"{record.totals.latency_ms:.1f}", "", energy_cell(total), range_text(total), whole)
+    )
     heading = ("partition", "back-end", "p50 ms", "p90 ms", "total ms", "operations", "energy*", "range", "share")
     footer: tuple[str, ...] = (
         f"* energy is modelled with profile {profiles_text(record)}, not measured; operations are counted;",
@@ -101,7 +105,8 @@ def layers(record: RunRecord) -> Section:
     )
     heading = ("half", "layer", "kind", "input", "output", "width", "MAC", "AC", "other", "spike rate", "energy*")
     note = "other: membrane updates in the spiking half, element operations in the ANN half."
-    return Section("Layers", _BASES, table=Table(heading, rows, left=6, long=True), notes=(note,))
+    table = Table(heading, rows, left=6, long=True)
+    return Section("Layers", "operations counted, energy modelled", table=table, notes=(note,))
 
 
 def notes(record: RunRecord) -> Section:
@@ -114,12 +119,12 @@ GLOSSARY = {
     "AC, SynOp": "one spike that arrives at one existing synapse: an addition",
     "update": "one membrane potential, one step: leak, input, reset; paid whether a spike comes or not",
     "view": "one I-frame with its P-frames; a prediction is the mean over the views of a clip",
-    "bridge": "the membrane potentials that the spiking half hands to the ANN half",
+    "bridge": "what crosses between the halves: inputs into the spiking one, potentials or spikes out of it",
     "counted": "exact: on the graph that runs, or on the events of this run",
     "measured": "a time on this host; no neuromorphic chip was measured",
     "modelled": "counts times published prices, or steps times a published step time; never a measurement",
     "range": "lowest and highest of the sources of a price",
-    "≥": "something that was counted has no published price; the energy is a lower bound",
+    "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",
     "SQNR": "signal to quantisation noise ratio, 10·log10(Σu² / Σ(u − u_ref)²)",
 }

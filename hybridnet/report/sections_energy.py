@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hybridnet.report.data import RunRecord
+from hybridnet.report.data import PartitionRow, RunRecord
 from hybridnet.report.document import Bar, Section, Table
-from hybridnet.report.energy import TERMS
+from hybridnet.report.energy import BESIDE, TERMS, is_contained
 from hybridnet.report.numbers import NONE, joules, range_text, share
 from hybridnet.report.quantities import Span
 
@@ -27,6 +27,28 @@ def energy_terms(record: RunRecord) -> Section:
     table = Table(("term", "what", "in", "energy*", "range", "share"), tuple(rows), left=3)
     left_out = tuple(note for note in record.notes if note.startswith("energy "))
     return Section("Energy by term", f"modelled with {profiles_text(record)}", (), table, tuple(bars), left_out)
+
+
+def prices(record: RunRecord) -> Section:
+    """What one operation costs, and who says so."""
+    rows = []
+    for profile in (record.profile, *(() if record.ann_profile is None else (record.ann_profile,))):
+        for term, price in profile.prices.items():
+            numbers = tuple(f"{value:g}" for value in (price.low, price.reference, price.high))
+            rows.append((profile.name, term, price.unit, price.grade, price.source, *numbers))
+    heading = ("profile", "term", "unit", "grade", "source", "low", "reference", "high")
+    return Section("Prices", "published numbers, not of this run", table=Table(heading, tuple(rows), 5, long=True))
+
+
+def without(record: RunRecord) -> str:
+    """The terms of BESIDE that were counted and that the energy leaves out, to stand beside it."""
+    words = [word for term, word in BESIDE.items() if any(_leaves_out(record, row, term) for row in record.partitions)]
+    return f" without {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}" if words else ""
+
+
+def _leaves_out(record: RunRecord, row: PartitionRow, term: str) -> bool:
+    reason = record.profile_of(row.name).not_priced.get(term)
+    return row.ops is not None and reason is not None and not is_contained(reason) and TERMS[term].amount(row.ops) > 0
 
 
 def spiking(record: RunRecord) -> Section:
@@ -58,7 +80,7 @@ def _break_even(rate: float | None) -> str:
         return "unknown, for want of a price"
     if rate == 0:
         return "none, as membranes alone cost more"
-    return "above 100 %, it always pays" if rate > 1 else share(rate)
+    return "above 100 %, so that it always pays" if rate > 1 else share(rate)
 
 
 def _against_dense(record: RunRecord) -> str:
@@ -66,10 +88,14 @@ def _against_dense(record: RunRecord) -> str:
     if len(ways) < 2 or ways[0].energy_pj is None or ways[1].energy_pj is None or not ways[1].energy_pj.reference:
         return f"Not priced against a dense run: {record.profile.name} has no price for an operation of it."
     dense, events = ways[1].energy_pj.reference, ways[0].energy_pj.reference
-    return (
+    text = (
         f"The spiking half run dense would cost {joules(dense)} (modelled);"
         f" as events it costs {events / dense:.1%} of that."
     )
+    skipping = ways[2].energy_pj if len(ways) > 2 else None
+    if skipping is not None and skipping.reference < events:
+        text += " An ANN that skips zeros, where hardware can, would cost less than the events."
+    return text
 
 
 def _reference(energy: Span | None) -> str:
@@ -77,6 +103,9 @@ def _reference(energy: Span | None) -> str:
 
 
 def profiles_text(record: RunRecord) -> str:
-    """The profile, or both, with a flag."""
+    """The profile, or both, with a flag if they are of different technologies."""
     ann = record.ann_profile
-    return record.profile.name if ann is None else f"{record.profile.name} (ANN half: {ann.name}, MIXED TECHNOLOGIES)"
+    if ann is None:
+        return record.profile.name
+    flag = ", MIXED TECHNOLOGIES" if ann.technology != record.profile.technology else ""
+    return f"{record.profile.name} (ANN half: {ann.name}{flag})"

@@ -17,14 +17,15 @@ def latency(record: RunRecord) -> Section:
     chip = record.timing.chip
     if chip is not None:
         low, mid, high = chip.view_ms.low, chip.view_ms.reference, chip.view_ms.high
-        rows.append(("snn", f"{_chip_name(record)}, {chip.steps} steps", f"{mid:.2f}", NONE, f"{high:.2f}", NONE,
-                     f"modelled, {low:.2f} to {high:.2f} ms a view"))  # fmt: skip
+        basis = f"modelled, {mid:.2f} ({low:.2f} to {high:.2f}) ms a view"
+        rows.append(("snn", f"{_chip_name(record)}, {chip.steps} steps", *(NONE,) * 4, basis))
     lines = [_pipeline(record.timing.pipeline)]
     if record.timing.pipeline_with_chip is not None:
         lines.append(_pipeline(record.timing.pipeline_with_chip))
     heading = ("partition", "runs on", "p50 ms", "p90 ms", "p99 ms", "total ms", "basis")
     source = () if chip is None else (f"Step time of the chip: {chip.source}",)
-    notes = ("p50, p90, p99 are over views, after warm-up.", *source)
+    over = f"p50, p90, p99 are over {record.views} views, of the halves after a warm-up."
+    notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.", *source)
     bars = tuple(
         Bar(f"{row.name}, a view", t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
         for row in record.partitions
@@ -38,8 +39,8 @@ def latency(record: RunRecord) -> Section:
 def _pipeline(p: Pipeline) -> str:
     return (
         f"{p.sequential_ms:.1f} ms one view after the other, {p.pipelined_ms:.1f} ms with all partitions at work at"
-        f" once ({p.views_per_second:.1f} views/s, limited by {p.bottleneck}); critical path of a view"
-        f" {p.first_view_ms:.1f} ms ({p.basis})."
+        f" once ({p.views_per_second:.1f} views/s, limited by {p.bottleneck}); the first result after"
+        f" {p.first_view_ms:.1f} ms, its critical path ({p.basis})."
     )
 
 

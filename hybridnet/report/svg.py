@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 from hybridnet.report.document import Bar
+from hybridnet.report.numbers import markup
 
 ROW, LABEL, WIDTH, NUMBER = 26, 150, 640, 110
 """Height of a bar's row, widths of its label, of the picture, and of the number at the end."""
@@ -23,10 +23,10 @@ def bars(data: Sequence[Bar]) -> str:
         y = i * ROW
         low, mid, high = (LABEL + room * value / most for value in (bar.low, bar.reference, bar.high))
         rows.append(
-            f'<text class="label" x="{LABEL - 8}" y="{y + 17}" text-anchor="end">{escape(bar.label)}</text>'
+            f'<text class="label" x="{LABEL - 8}" y="{y + 17}" text-anchor="end">{markup(bar.label)}</text>'
             f'<rect class="bar" x="{LABEL}" y="{y + 5}" width="{max(mid - LABEL, 1):.1f}" height="16" rx="2"/>'
             f'<path class="error" d="M{low:.1f} {y + 13}H{high:.1f}M{low:.1f} {y + 8}v10M{high:.1f} {y + 8}v10"/>'
-            f'<text class="number" x="{max(mid, high) + 8:.1f}" y="{y + 17}">{escape(bar.text)}</text>'
+            f'<text class="number" x="{max(mid, high) + 8:.1f}" y="{y + 17}">{markup(bar.text)}</text>'
         )
     height = len(data) * ROW + 4
     return (
@@ -67,19 +67,19 @@ def scatter(points: Sequence[tuple[str, float, float, float, float]], x_label: s
         parts.append(f'<path class="error" d="M{x_of(x_low):.1f} {py:.1f}H{x_of(x_high):.1f}"/>')
         parts.append(f'<circle class="point p{i % 6}" cx="{px:.1f}" cy="{py:.1f}" r="5"/>')
         parts.append(
-            f'<text class="name" x="{px + shift:.1f}" y="{py + above:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
+            f'<text class="name" x="{px + shift:.1f}" y="{py + above:.1f}" text-anchor="{anchor}">{markup(name)}</text>'
         )
     middle = (height - bottom + top) / 2
     parts.append(
-        f'<text class="axis" x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">{escape(x_label)}</text>'
+        f'<text class="axis" x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">{markup(x_label)}</text>'
     )
     parts.append(
         f'<text class="axis" x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">'
-        f"{escape(y_label)}</text>"
+        f"{markup(y_label)}</text>"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="scatter" viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="{escape(y_label)} over {escape(x_label)}"><style>{SCATTER_STYLE}</style>'
+        f' aria-label="{markup(y_label)} over {markup(x_label)}"><style>{SCATTER_STYLE}</style>'
         f'<rect class="paper" width="{width}" height="{height}"/>{"".join(parts)}</svg>\n'
     )
 

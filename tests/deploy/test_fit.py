@@ -11,7 +11,7 @@ from hybridnet.config import ModelConfig, load_experiment
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.chip import Chip, Limit, chip_names, load_chip
 from hybridnet.deploy.fit import RULES, LayerPlan, fit, layer_plans
-from hybridnet.deploy.fit_advice import ACCURACY, advise
+from hybridnet.deploy.fit_advice import ACCURACY, _halo, advise
 from hybridnet.errors import ConfigError
 from hybridnet.partition.program import ConvGeometry
 
@@ -108,6 +108,21 @@ def test_streams_by_turns_and_tiles() -> None:
     assert (turns.cores, turns.chips, turns.passes) == (224, 2, 2)
     tiles = next(a for a in advise(plans, CHIP) if "tiles" in a.change)
     assert tiles.passes == int(tiles.change[0]) ** 2
+
+
+def test_tiles_overlap_by_the_longer_reach() -> None:
+    """A kernel of 1×31 sees 15 positions to each side along the second axis."""
+    geometry = ConvGeometry((1, 16, 4096), 8, (1, 31), (1, 1), (0, 15))
+    stream = (
+        LayerPlan("s.0", "s", geometry, 8, "hard"),
+        LayerPlan("s.1", "s", ConvGeometry((8, 16, 4096), 8, (3, 3), (1, 2), (1, 1), (1, 2)), 8, "hard"),
+    )
+    assert _halo(stream) == 15 + 2
+    assert _halo((stream[1],)) == 2
+    assert (
+        _halo((dataclasses.replace(stream[1], geometry=dataclasses.replace(geometry, stride=(1, 3))), stream[1]))
+        == 15 + 6
+    )
 
 
 def test_what_fits_needs_no_advice(bundle: Bundle) -> None:

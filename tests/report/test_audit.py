@@ -47,9 +47,20 @@ def test_a_table_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["audit", str(table), "--fail-on", "audit"]) == 3
 
 
+HEAD = "method,ann_tflops,spike_gops,energy_j\n"
+
+
+def test_a_table_of_a_spreadsheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a byte order mark, blanks beside the commas, and a row of zeros."""
+    (tmp_path / "t.csv").write_text(HEAD + "A, 0.15, , 0.69\nB,0,0,0\n", encoding="utf-8-sig")
+    assert main(["audit", str(tmp_path / "t.csv")]) == 0
+    assert "2 of 2 rows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "content",
-    ["", "a,b\n1,2\n", "method,ann_tflops,spike_gops,energy_j\n", "method,ann_tflops,spike_gops,energy_j\nx,nan,,1\n",
+    ["", "a,b\n1,2\n", f"{HEAD}A,52,77,242,733\n", f"{HEAD}A,1_0.15,,1\n", f"{HEAD}A,{'1' * 200_000},,1\n",
+     f"{HEAD}A,-1,,1\n", "method,ann_tflops,spike_gops,energy_j\n", "method,ann_tflops,spike_gops,energy_j\nx,nan,,1\n",
      "method,ann_tflops,spike_gops,energy_j\nx,1e3,,1\n", "method,ann_tflops,spike_gops,energy_j\nx,1\n"],
 )  # fmt: skip
 def test_a_table_that_is_none(tmp_path: Path, content: str) -> None:

@@ -173,6 +173,18 @@ def test_operators_by_hand(name: str, tmp_path: Path) -> None:
     assert sum(n.functions for n in graph.nodes) == functions
 
 
+def test_a_soft_cap_of_attention_is_counted(tmp_path: Path) -> None:
+    """c·tanh(s / c) of 6·8·8 scores."""
+
+    def work(name: str, **attributes: float) -> tuple[int, int, int]:
+        node = helper.make_node("Attention", ["x", "x", "x"], ["y"], **attributes)
+        graph = count_graph(model_of(tmp_path / name, [node], (6, 8, 10), {}, 23))
+        return graph.macs, sum(n.element_ops for n in graph.nodes), sum(n.functions for n in graph.nodes)
+
+    (macs, element_ops, functions), capped = work("plain.onnx"), work("capped.onnx", softcap=30.0)
+    assert capped == (macs, element_ops + 2 * 6 * 8 * 8, functions + 6 * 8 * 8)
+
+
 def test_what_has_no_closed_form_is_named(tmp_path: Path) -> None:
     node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")
     path = model_of(tmp_path / "g.onnx", [node], (6, 8, 10), {"s": np.array([1, 1, 2, 2], np.float32)})

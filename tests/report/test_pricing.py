@@ -1,6 +1,7 @@
 """Prices: cited, additive, and the same for a fresh run and a record read back."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +124,14 @@ def test_the_documented_prices_are_the_prices() -> None:
         ({"prices": {"mac": {"low": 5.0}}}, "ascending"),
         ({"prices": {"mac": {"high": float("inf")}}}, "ascending"),
         ({"prices": {"mac": {"unit": "nJ per MAC"}}}, "unit"),
-        ({"prices": {"banana": {}}}, "required"),
+        ({"prices": {"banana": {}}}, "also the fields low"),
         ({"not_priced": {"mac": "twice"}}, "each term once"),
         ({"not_priced": {"function": " "}}, "reason"),
         ({"not_priced": {"function": None}}, "function"),
+        ({"not_priced": {"function": "contained in static_w"}}, "with a term that has a price"),
+        ({"not_priced": {"function": "contained: somewhere"}}, "with a term that has a price"),
+        ({"prices": {"mac": {"high": 10**400}}}, "high"),
+        ({"prices": {"mac": {"low": "1e-1"}}}, r"YAML reads 1\.0e-3"),
     ],
 )
 def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any], match: str) -> None:
@@ -144,6 +149,101 @@ def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(RecordError, match=match):
         load_profile(str(tmp_path / "mine.yaml"))
+
+
+def shipped_text(name: str) -> str:
+    import hybridnet.report.profiles
+
+    return (Path(hybridnet.report.profiles.__path__[0]) / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("", "a mapping of fields"),
+        ("[" * 5000, "YAML"),
+        (shipped_text("horowitz45").replace("  leak:", "  ac:", 1), "ac is there twice"),
+        (shipped_text("horowitz45-int8").replace("fp32_rows: horowitz45", "fp32_rows: nowhere"), "fp32_rows"),
+    ],
+)
+def test_a_damaged_profile_is_one_error(tmp_path: Path, content: str, match: str) -> None:
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(RecordError, match=match):
+        load_profile(str(tmp_path / "mine.yaml"))
+
+
+def test_what_an_int8_half_computes_in_float_is_priced_as_float(record: RunRecord) -> None:
+    """Half of the ANN half in int8: its sum is that of both profiles, each over its own rows."""
+    ann = [row for row in record.layers if row.partition == "ann"]
+    integers = {row.name for row in ann[::2]}
+    rows = tuple(
+        dataclasses.replace(row, precision="int8") if row.partition == "ann" and row.name in integers else row
+        for row in record.layers
+    )
+    mixed = reprice(dataclasses.replace(record, layers=rows), load_prices("horowitz45", "horowitz45-int8"))
+    expected = 0.0
+    for row in ann:
+        energy = price(row.ops, load_profile("horowitz45-int8" if row.name in integers else "horowitz45"))
+        expected += 0.0 if energy is None else energy.reference
+    found = mixed.partition("ann").energy_pj
+    assert found is not None
+    assert found.reference == pytest.approx(expected)
+    floats = sum(row.ops.macs for row in ann if row.name not in integers)
+    assert any(f"{floats} float32 MACs" in note and "by horowitz45" in note for note in mixed.notes)
+
+
+def test_a_float_half_may_be_priced_as_if_it_were_int8(record: RunRecord) -> None:
+    as_int8 = reprice(record, load_prices("horowitz45-int8", None))
+    energy = as_int8.partition("ann").energy_pj
+    macs = sum(row.ops.macs for row in record.layers if row.partition == "ann")
+    assert energy is not None
+    assert energy.terms["mac"].reference == pytest.approx(0.3 * macs)
+    assert any("what they would cost if they were" in note for note in as_int8.notes)
+
+
+def test_what_is_contained_costs_nothing_beside_it() -> None:
+    energy = price(Ops(bytes=100), load_profile("cpu"))
+    assert energy is not None
+    assert (energy.reference, energy.missing) == (0, ())
+    assert price(Ops(bytes=100), load_profile("loihi2")) is None
+
+
+def test_nothing_priced_is_no_zero(record: RunRecord) -> None:
+    silent = tuple(dataclasses.replace(row, ops=Ops(macs=row.ops.macs, bytes=row.ops.bytes)) for row in record.layers)
+    text = render_text(reprice(dataclasses.replace(record, layers=silent), load_prices("tianjic", None)))
+    assert "Energy no price (–)" in text
+    assert "0.00 pJ" not in text.split("Does spiking pay?")[0]
+
+
+def test_a_priced_again_record_names_both_commands(record: RunRecord) -> None:
+    once = reprice(record, load_prices("loihi2", None), "hybridnet report a.json --profile loihi2")
+    assert once.command == f"{record.command} && hybridnet report a.json --profile loihi2"
+    assert reprice(once, load_prices("cpu", None), "x").command == f"{record.command} && x"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "match"),
+    [
+        (("layers", 0, "ops", "macs"), -5, "negative"),
+        (("layers", 0, "ops", "macs"), 7, "counts of snn"),
+        (("layers", 0, "energy_pj", "reference"), 7.0, "energy of snn"),
+        (("totals", "energy_pj", "reference"), 1.0, "total energy"),
+        (("partitions", 1, "share"), 7.0, "share of snn"),
+        (("layers", 0, "ops", "macs"), 10**400, "no JSON|not JSON"),
+    ],
+)
+def test_a_record_whose_sums_are_not_its_rows_is_refused(
+    record: RunRecord, tmp_path: Path, path: tuple[Any, ...], value: object, match: str
+) -> None:
+    content = json.loads(to_json([record]))
+    *way, last = path
+    place = content
+    for step in way:
+        place = place[step]
+    place[last] = value
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=match):
+        read_records(tmp_path / "run.json")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

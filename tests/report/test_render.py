@@ -17,10 +17,11 @@ from hybridnet.errors import RecordError
 from hybridnet.evaluation.run import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import SCHEMA, Distribution, Summary
 from hybridnet.report.accuracy import accuracy_plot, read_evaluations
+from hybridnet.report.advice import _energy
 from hybridnet.report.changes import compare, compare_document
 from hybridnet.report.data import LayerRow, RunRecord
 from hybridnet.report.energy import TERMS, load_profile, price, profile_names
-from hybridnet.report.numbers import energy_cell
+from hybridnet.report.numbers import energy_cell, joules
 from hybridnet.report.pricing import load_prices, reprice
 from hybridnet.report.quantities import NO_ENERGY, Ops
 from hybridnet.report.record_file import to_json
@@ -216,6 +217,51 @@ def test_the_headline_is_four_lines_and_advice(record: RunRecord) -> None:
     assert lines[4].startswith("Advice: ")
 
 
+def test_the_headline_says_what_the_energy_leaves_out(record: RunRecord) -> None:
+    assert (
+        " without memory, functions and static power, modelled with horowitz45"
+        in run_document(record).sections[0].lines[2]
+    )
+    with_memory = reprice(record, load_prices("horowitz45-memory", None))
+    assert " without functions and static power, modelled" in run_document(with_memory).sections[0].lines[2]
+
+
+def test_every_price_is_in_the_report_with_its_source(record: RunRecord) -> None:
+    text = render_document(run_document(record))
+    for price_of in load_profile("horowitz45").prices.values():
+        assert price_of.source in text
+        assert price_of.unit in text
+
+
+def test_one_technology_is_not_mixed(record: RunRecord) -> None:
+    assert "MIXED" not in render_document(run_document(reprice(record, load_prices("gpu", "gpu"))))
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "csv", "html"])
+def test_no_format_holds_control_characters(hostile: RunRecord, kind: str) -> None:
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", rendered([hostile], kind))
+
+
+def test_the_advice_saves_no_more_than_int8_would(record: RunRecord) -> None:
+    """What has no weights stays in float32, and memory is priced on both sides or on none."""
+    for name in ("horowitz45", "horowitz45-memory"):
+        priced = reprice(record, load_prices(name, None))
+        int8 = load_prices(name, "horowitz45-int8" + "-memory" * name.endswith("memory"))
+        rows = tuple(
+            dataclasses.replace(
+                row, precision="int8", ops=dataclasses.replace(row.ops, weight_bytes=row.ops.weight_bytes // 4)
+            )
+            if row.partition == "ann" and row.ops.macs and row.ops.weight_bytes
+            else row
+            for row in priced.layers
+        )
+        saved = (
+            priced.totals.energy_pj.reference
+            - reprice(dataclasses.replace(priced, layers=rows), int8).totals.energy_pj.reference
+        )
+        assert any(f"({joules(saved)}, modelled" in gain.text for gain in _energy(priced))
+
+
 def test_a_run_against_itself(record: RunRecord) -> None:
     changes = compare(record, record)
     assert all(change.ratio == 1 for change in changes if change.one)
@@ -227,7 +273,7 @@ def test_a_run_against_itself(record: RunRecord) -> None:
 def test_two_runs(record: RunRecord, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = reprice(record, load_prices("horowitz45-int8", None))
     rows = tuple(_doubled(row) if row.name == "mv.0" else row for row in other.layers)
-    other = dataclasses.replace(other, layers=rows)
+    other = reprice(dataclasses.replace(other, layers=rows), load_prices("horowitz45-int8", None))
     for name, each in (("a", record), ("b", other)):
         (tmp_path / f"{name}.json").write_text(to_json([each]))
     names = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
@@ -252,10 +298,11 @@ def test_simulate_writes_every_format(bundle: Bundle, clip: Path, tmp_path: Path
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(FILES.values())
 
 
-def evaluation(path: Path, energy: Distribution | None, top1: float = 0.5) -> Path:
+def evaluation(path: Path, energy: Distribution | None, top1: float = 0.5, profile: str | None = "horowitz45") -> Path:
     """As `hybridnet evaluate` writes it."""
+    prices = None if profile is None else load_profile(profile).row
     summary = Summary(4, top1, 1.0, ((2, 0), (2, 0)), (), energy, None, {})
-    one = Evaluated(f"runs/{path.stem}", "00", "motion 1", "test", 8, ("emulator", "onnxruntime"), summary, ())
+    one = Evaluated(f"runs/{path.stem}", "00", "motion 1", "test", 8, ("emulator", "onnxruntime"), prices, summary, ())
     record = EvaluationRecord(SCHEMA, "hybridnet evaluate", "now", {}, "local", 1, (one,), None)
     path.write_text(json.dumps(dataclasses.asdict(record)))
     return path
@@ -280,7 +327,7 @@ def test_accuracy_against_energy(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"schema": "hybridnet.evaluation/0"}', '{"schema": "hybridnet.evaluation/1"}']
+    "content", ["{", "[]", '{"schema": "hybridnet.evaluation/0"}', '{"schema": "hybridnet.evaluation/2"}']
 )
 def test_an_evaluation_that_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "e.json").write_text(content)
@@ -290,7 +337,32 @@ def test_an_evaluation_that_is_none(tmp_path: Path, content: str) -> None:
 
 def test_an_evaluation_of_a_checkpoint_has_no_energy(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"^[^(]*has no energy of runs/e"):
-        read_evaluations(evaluation(tmp_path / "e.json", None))
+        read_evaluations(evaluation(tmp_path / "e.json", None, profile=None))
+
+
+def test_energies_of_two_profiles_are_not_on_one_axis(tmp_path: Path) -> None:
+    energy = Distribution(3e9, 1e9, 2e9, 3e9, 4e9, 5e9)
+    files = [evaluation(tmp_path / f"{name}.json", energy, profile=name) for name in ("horowitz45", "gpu")]
+    with pytest.raises(RecordError, match="several profiles are not on one axis: gpu, horowitz45"):
+        accuracy_plot([point for path in files for point in read_evaluations(path)])
+    assert "modelled with gpu" in accuracy_plot(read_evaluations(files[1]))
+
+
+@pytest.mark.parametrize(
+    ("energy", "top1"),
+    [((5e-324, 1e9, 2e9), 0.5), ((1e9, 2e9, 1e300), 0.5), ((1e9, 2e9, 3e9), 7.0), ((1e9, 2e9, 3e9), -0.5)],
+)
+def test_a_damaged_evaluation_is_no_plot(tmp_path: Path, energy: tuple[float, float, float], top1: float) -> None:
+    low, middle, high = energy
+    with pytest.raises(RecordError, match=r"e\.json"):
+        read_evaluations(evaluation(tmp_path / "e.json", Distribution(middle, low, low, middle, high, high), top1))
+
+
+def test_an_evaluation_of_nothing_is_no_plot(tmp_path: Path) -> None:
+    path = evaluation(tmp_path / "e.json", None)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "evaluated": []}))
+    with pytest.raises(RecordError, match="holds no evaluation"):
+        read_evaluations(path)
 
 
 def test_no_energy_is_nothing() -> None:

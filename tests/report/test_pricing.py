@@ -116,6 +116,12 @@ def test_the_documented_prices_are_the_prices() -> None:
     assert page.read_text(encoding="utf-8") == prices_page(), "run `make docs`"
 
 
+def test_the_profile_of_the_docs_loads(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert set(load_profile(str(tmp_path / "mine.yaml")).prices) == {"mac", "ac"}
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

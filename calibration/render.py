@@ -22,7 +22,9 @@ def render_calibration(report: CalibrationReport) -> str:
 
 def _clips(report: CalibrationReport) -> str:
     c = report.clips
-    lines = [f"Clips    {c.source}; integers found on {c.searched}, figures from {c.held_out} others; {c.views} views"]
+    lines = [
+        f"Clips    {c.source}; integers found on {c.searched}, figures from {c.held_out} held out; {c.views} views"
+    ]
     return "\n".join(lines + [f"Warning  {warning}" for warning in report.warnings])
 
 
@@ -31,7 +33,11 @@ def _tensors(report: CalibrationReport) -> str:
         (t.name, f"{t.minimum:.4g}", f"{t.maximum:.4g}", *(f"{p:.3g}" for p in t.percentiles), f"{t.zeros:.1%}")
         for t in report.tensors
     ]
-    return table(("observed, float", "min", "max", "|50 %|", "|90 %|", "|99 %|", "|99.9 %|", "zero"), rows, left=1)
+    return table(
+        ("observed on the clips of the search", "min", "max", "|50 %|", "|90 %|", "|99 %|", "|99.9 %|", "zero"),
+        rows,
+        left=1,
+    )
 
 
 def _layers(layers: tuple[LayerCalibration, ...]) -> str:
@@ -41,7 +47,10 @@ def _layers(layers: tuple[LayerCalibration, ...]) -> str:
     ]
     head = ("float → fixed", "rate", "maximum", "same spikes", "rate ±", "SQNR*", "spikes*", "SQNR", "same spikes",
             "rate ±")  # fmt: skip
-    note = "maximum: scales by the maximum alone, end to end; * the calibrated layer alone; then end to end"
+    note = (
+        "maximum: scales by the maximum alone, end to end; * the calibrated layer alone; then end to end;"
+        " rate ±: points of the rate"
+    )
     return f"{table(head, rows, left=1)}\n{note}"
 
 

@@ -18,8 +18,7 @@ class ClipsRow:
     Attributes:
         source: Where they came from.
         searched: How many the integers were found on.
-        held_out: How many nothing was found on: all figures are theirs. 0 if there were too few to hold any out; then
-            the figures are those of the clips searched, and a warning says so.
+        held_out: How many nothing was found on: all figures are theirs.
         views: Of both together.
         labelled: Of the held-out ones, those whose class is known.
     """
@@ -79,7 +78,8 @@ class LayerCalibration:
         end_to_end: Fed by the fixed-point layers before it.
         maximum: End to end, with scales by the maximum alone.
         by_source: SQNR of u[T] with one thing rounded at a time; None where that changes no bit.
-        cause: The source that costs most; None if there is none.
+        cause: The source that costs most, or `clipped inputs` and `saturated potentials` where held-out clips lost more
+            than any source explains; None if there is none.
         steps: How the search went.
     """
 
@@ -174,7 +174,8 @@ class CalibrationReport:
     """One calibration.
 
     Attributes:
-        first_loss: The first layer in the order of data flow that loses more than LOSS_DB, and why; empty if none does.
+        first_loss: The first layer in the order of data flow that keeps less than LOSS_DB by itself, and why; if none
+            does and a limit failed, the layer that keeps least end to end; else empty.
         limits: The limits asked for; empty if none was.
         warnings: What a reader must know before trusting the figures.
     """

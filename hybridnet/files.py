@@ -33,9 +33,9 @@ def atomic_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; rename it onto `path` when the block ends well, else remove it.
 
     Raises:
-        OutputExistsError: If `path` exists and `overwrite` is not set; before anything is written.
+        OutputExistsError: If `path` exists and `overwrite` is not set, or is no folder; before anything is written.
     """
-    if path.exists() and not overwrite:
+    if path.exists() and not (overwrite and path.is_dir()):
         raise OutputExistsError(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))

@@ -1,7 +1,12 @@
 """`hybridnet calibrate`, whole: what it writes, what it warns of, what it refuses."""
 
+import dataclasses
 import json
+import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -13,9 +18,12 @@ from small_model import small_checkpoint
 import hybridnet
 from hybridnet.arrays import write_arrays
 from hybridnet.calibrating.clips import read_clips
-from hybridnet.calibrating.measure import Limits
+from hybridnet.calibrating.measure import Limits, _first_loss, _top1_limits
 from hybridnet.calibrating.observe import observe_clips
 from hybridnet.calibrating.run import Calibrated, Options, calibrate
+from hybridnet.calibrating.stages import Used, _cause
+from hybridnet.calibration.report import StageRow
+from hybridnet.calibration.sources import Source
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import ANN_INT8, CALIBRATION, Bundle, read_bundle
 from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError
@@ -56,9 +64,11 @@ def test_the_report_tells_what_was_found(done: Calibrated, bundle: Bundle) -> No
         assert (row.end_to_end.sqnr_db or 99) > (row.maximum.sqnr_db or 0)
         assert row.cause in {"messages", "weights", None}  # None: no spike comes, nothing to lose
     assert [row.stage for row in report.stages][-2:] == ["+ bridge in fewer bits", "+ ANN half in int8"]
-    assert len(report.limits) == 5
+    checked = {row.where for row in report.limits if row.name.startswith("accuracy lost on 2 held-out clips")}
+    assert checked == {"+ bridge in fewer bits", "+ ANN half in int8"}  # `simulate` runs either
+    assert len(report.limits) == 6
     assert report.failed == ()
-    assert "only 6 usable clips" in report.warnings[0]
+    assert "only 6;" in report.warnings[0]
     assert json.loads((done.bundle.path / CALIBRATION).read_text())["model"] == "small"
     assert {f"{s} {kind}" for s in ("mv", "r") for kind in ("input",)} <= {t.name for t in report.tensors}
 
@@ -114,6 +124,91 @@ def test_what_was_observed_is_kept_and_read_again(bundle: Bundle, clips: Path, t
 
 
 @pytest.mark.slow
+def test_where_the_clips_lie_is_no_part_of_a_bundle(
+    done: Calibrated, bundle: Bundle, clips: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(clips, tmp_path / "elsewhere" / clips.name)
+    options = Options(ann_int8=True, search_bridge=True, limits=Limits(max_top1_drop=100, min_sqnr_db=5))
+    again = calibrate(bundle, tmp_path / "b", clips=tmp_path / "elsewhere" / clips.name, options=options).bundle
+    assert again.manifest.files == done.bundle.manifest.files
+    assert again.manifest.quantisation == done.bundle.manifest.quantisation
+
+
+def test_a_bundle_that_loses_what_it_had_says_so(done: Calibrated, clips: Path, tmp_path: Path) -> None:
+    warnings = " | ".join(calibrate(done.bundle, tmp_path / "b", clips=clips).report.warnings)
+    assert "int8 ANN half belongs to its old integers and is not kept" in warnings
+    assert "bits of the bundle's bridge are not kept" in warnings
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("name", ["max_top1_drop", "min_sqnr_db"])
+def test_a_limit_is_a_number(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match="a number, 0 or more"):
+        Limits(**{name: value})
+
+
+def test_every_pipeline_and_every_clip_is_held_to_a_limit() -> None:
+    """One of five held-out clips has a class: its accuracy, and the top-1 of all of them, count."""
+    stages = [StageRow("bridge", {}, 0.8, 1.0, 0.0), StageRow("int8", {}, 1.0, 0.0, 100.0)]
+    rows = list(_top1_limits(Limits(max_top1_drop=1), stages, 1, 5))
+    assert [(row.where, row.name[:8], row.measured, row.ok) for row in rows] == [
+        ("bridge", "accuracy", 0.0, True),
+        ("bridge", "5 held-o", pytest.approx(20), False),
+        ("int8", "accuracy", 100.0, False),
+        ("int8", "5 held-o", 0.0, True),
+    ]
+
+
+def test_the_first_loss_is_named_or_the_least(done: Calibrated) -> None:
+    row = done.report.layers[0]
+    zero = dataclasses.replace(
+        row, cause="weights", teacher_forced=dataclasses.replace(row.teacher_forced, sqnr_db=0.0)
+    )
+    assert _first_loss([zero], []) == f"{row.layer}: weights, 0.0 dB by itself"
+    fine = dataclasses.replace(zero, teacher_forced=dataclasses.replace(row.teacher_forced, sqnr_db=40.0))
+    least = dataclasses.replace(fine, layer="r.1", end_to_end=dataclasses.replace(row.end_to_end, sqnr_db=12.0))
+    assert _first_loss([fine, least], []) == ""
+    assert _first_loss([fine, least], [fine, least]).startswith("r.1: weights, 12.0 dB end to end")
+
+
+def test_what_is_out_of_range_is_named_as_the_cause() -> None:
+    used = Used()
+    sources: dict[Source, float | None] = {"messages": 46.0, "weights": 40.0}
+    assert _cause(sources, 39.0, used, "mv.0") == "weights"
+    used.clipped["mv.0"] = 28417
+    assert _cause(sources, 39.0, used, "mv.0") == "weights"
+    assert _cause(sources, 16.0, used, "mv.0") == "clipped inputs"
+    used.saturated["mv.0"] = 5367
+    assert _cause(sources, 16.0, used, "mv.0") == "clipped inputs and saturated potentials"
+
+
+def test_a_destination_that_cannot_be_is_refused_before_the_work(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    told: list[str] = []
+    with pytest.raises(OutputExistsError):
+        calibrate(bundle, tmp_path / "file", overwrite=True, progress=lambda what, done, total: told.append(what))
+    assert told == []
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_terminated_calibration_leaves_nothing(bundle: Bundle, clips: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "hybridnet"), "calibrate", str(bundle.path), "--clips", str(clips)]
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out" / "b"), "--ann", "int8"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert process.stderr is not None
+    while "ANN half in int8" not in process.stderr.readline():
+        assert process.poll() is None
+    process.terminate()
+    assert "terminated; nothing half-written was left" in process.stderr.read()
+    assert process.wait() == 143
+    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("hybridnet-")] == []
+
+
 def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Path, tmp_path: Path) -> None:
     again = calibrate(done.bundle, tmp_path / "b", clips=clips).bundle
     assert {entry.bits for entry in again.manifest.bridge} == {24}
@@ -155,10 +250,12 @@ def test_clips_that_lie_are_left_out_with_the_reason(bundle: Bundle, clips: Path
 def test_too_few_clips_are_refused(bundle: Bundle, clips: Path, tmp_path: Path) -> None:
     for name in ("black", "black2", "black3", "black4"):
         write(tmp_path / f"{name}.avi", [np.zeros((42, 44, 3), np.uint8)] * 8)
-    with pytest.raises(VideoError, match=r"0 usable clips are too few to calibrate on \(black.avi was left out"):
+    with pytest.raises(VideoError, match=r"4 usable clips or more .* there are 0 \(black.avi was left out"):
         calibrate(bundle, tmp_path / "b", clips=tmp_path)
-    with pytest.raises(VideoError, match="1 usable clips are too few"):
+    with pytest.raises(VideoError, match="there are 1"):
         calibrate(bundle, tmp_path / "b", clips=clips / "a" / "0.avi")
+    with pytest.raises(VideoError, match="nowhere: does not exist"):
+        calibrate(bundle, tmp_path / "b", clips=tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="4 or more clips"):
         calibrate(bundle, tmp_path / "b", clips=clips, options=Options(most_clips=3))
     assert not (tmp_path / "b").exists()
@@ -184,7 +281,7 @@ def test_the_command_calibrates_a_checkpoint_and_fails_where_asked(
     text, told = capsys.readouterr()
     assert "First loss" in text
     assert "SQNR of u[T], dB: mv.0" in text
-    assert "hybridnet: warning: only 6 usable clips" in told
+    assert "hybridnet: warning: clips that can be used: only 6" in told
     assert "calibration failed" in told
     assert read_bundle(out).manifest.quantisation.rule == "searched on calibration clips"
     for name in ("sqnr", "spike_rates", "potentials"):

@@ -118,29 +118,33 @@ def read_clips(
         raise ConfigError("clips, views", (most, views), f"{LEAST_CLIPS} or more clips and 1 or more views")
     warnings: list[str] = []
     if path is not None and path.suffix == ".npz":
-        clips, source = _of_arrays(path, shapes, most), f"views of {path}"
+        clips, source = _of_arrays(path, shapes, most), f"{{usable}} views of {path.resolve().name}"
     elif preprocess is None:
         raise ModelError("the model takes no video", where=path or "--clips", remedy="Give a .npz file of its inputs")
     elif path is None:
         clips, source = _of_motion_set(preprocess, labels, progress)
+    elif not path.exists():
+        raise VideoError("does not exist", where=path, remedy="--clips takes a folder of videos or a .npz file")
     else:
         found = find_videos(path)
         chosen = [found[math.floor(i * len(found) / min(len(found), most))] for i in range(min(len(found), most))]
         clips = _read(chosen, preprocess, labels, views, warnings, progress)
-        source = f"{path} ({len(clips)} of {len(found)} clips)"
+        source = f"{path.resolve().name} ({{usable}} of {len(found)} clips)"  # not where it lies on this machine
     usable = [clip for clip in clips if not _still(clip, spiking, warnings)]
     if len(usable) < LEAST_CLIPS:
         why = f" ({'; '.join(warnings)})" if warnings else ""
         raise VideoError(
-            f"{len(usable)} usable clips are too few to calibrate on{why}",
+            f"{LEAST_CLIPS} usable clips or more are needed to calibrate on, and there are {len(usable)}{why}",
             where=path or "the motion set",
             remedy=f"Give {LEAST_CLIPS} or more clips in which something moves; {FEW_CLIPS} or more are better",
         )
     if len(usable) < FEW_CLIPS:
-        warnings.append(f"only {len(usable)} usable clips: the figures are rough, {FEW_CLIPS} or more are better")
+        warnings.append(
+            f"clips that can be used: only {len(usable)}; the figures are rough, {FEW_CLIPS} or more are better"
+        )
     held_out = usable[HELD_OUT - 1 :: HELD_OUT]
     searched = [clip for clip in usable if clip not in held_out]
-    return ClipSet(source, tuple(searched), tuple(held_out), tuple(warnings))
+    return ClipSet(source.format(usable=len(usable)), tuple(searched), tuple(held_out), tuple(warnings))
 
 
 def _of_arrays(path: Path, shapes: Shapes, most: int) -> list[CalibrationClip]:
@@ -164,7 +168,7 @@ def _of_motion_set(
                 inputs = read_clip(video, preprocess, 2).inputs
                 clips.append(CalibrationClip(f"{motion}, seed {seed}", label, inputs, sha256_file(video)))
                 progress("calibration clips", len(clips), MOTION_SEEDS * len(MOTIONS))
-    return clips, f"motion set, {MOTION_SEEDS} seeds from {CALIBRATION_SEED} ({len(clips)} clips)"
+    return clips, f"motion set, {MOTION_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
 
 
 def _read(

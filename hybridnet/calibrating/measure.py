@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybridnet.calibrating.bridge import LEAST_DB
 from hybridnet.calibrating.stages import Bench, layer_rows, registers_used, stage_row
 from hybridnet.calibration.observers import Observation
-from hybridnet.calibration.report import SCHEMA, AnnRow, BridgeRow, CalibrationReport, ClipsRow, LimitRow, TensorRow
+from hybridnet.calibration.report import (
+    SCHEMA,
+    AnnRow,
+    BridgeRow,
+    CalibrationReport,
+    ClipsRow,
+    LayerCalibration,
+    LimitRow,
+    StageRow,
+    TensorRow,
+)
 from hybridnet.calibration.sequence import Searched, SearchView
 from hybridnet.calibration.statistics import Statistics
 from hybridnet.errors import ConfigError
 from hybridnet.partition.bridge import FixedEncoding, fixed_encodings
 from hybridnet.partition.program import FixedProgram
-from hybridnet.report.parity import Fidelity
 
 LOSS_DB = 30.0
 """A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""
@@ -32,6 +43,11 @@ class Limits:
 
     max_top1_drop: float | None = None
     min_sqnr_db: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("max-top1-drop", self.max_top1_drop), ("min-sqnr", self.min_sqnr_db)):
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(name, value, "a number, 0 or more")
 
 
 NO_LIMITS = Limits()
@@ -81,17 +97,25 @@ def measure(
         if row.spike_rate == 0:
             warnings.append(f"{row.layer} never fires on the held-out clips")
         if row.saturated or row.clipped:
-            warnings.append(f"{row.layer}: {row.saturated} potentials saturated, {row.clipped} inputs were clipped")
+            warnings.append(
+                f"{row.layer}: {row.saturated} potentials saturated, {row.clipped} inputs were clipped: held-out clips"
+                " hold more than those that the integers were found on; give more clips"
+            )
     stages = [
         stage_row(bench, "maximum-based scales", chosen.maximum, fixed_encodings(bench.bundle.bridge, chosen.maximum)),
         stage_row(bench, "calibrated scales", fixed, whole),
     ]
     if encodings != whole:
         stages.append(stage_row(bench, "+ bridge in fewer bits", fixed, encodings))
+    runnable = [stages[-1]]  # what `simulate` runs by default
+    if encodings != whole:
+        warnings += _narrow(stages[-2], stages[-1])
     if chosen.int8 is not None:
         stages.append(stage_row(bench, "+ ANN half in int8", fixed, encodings, chosen.int8))
-    lost = [r for r in layers if (r.teacher_forced.sqnr_db or 1e9) < LOSS_DB]
-    first = "" if not lost else f"{lost[0].layer}: {lost[0].cause}, {lost[0].teacher_forced.sqnr_db:.1f} dB by itself"
+        runnable.append(stages[-1])
+    labelled = sum(clip.label is not None for clip in clips.held_out)
+    readouts = [row for row, own in zip(layers, fixed.layers(), strict=True) if own.read_out]
+    checked = (*_top1_limits(limits, runnable, labelled, len(clips.held_out)), *_sqnr_limits(limits, readouts))
     return CalibrationReport(
         schema=SCHEMA,
         model=bench.bundle.manifest.model.name,
@@ -100,11 +124,11 @@ def measure(
             len(clips.searched),
             len(clips.held_out),
             sum(clip.views for clip in clips.clips),
-            sum(clip.label is not None for clip in clips.held_out),
+            labelled,
         ),
         tensors=tuple(_tensors(seen, used.statistics)),
         layers=layers,
-        first_loss=first,
+        first_loss=_first_loss(layers, readouts if any(not row.ok for row in checked) else []),
         bridge=tuple(
             BridgeRow(t.name, whole[t.name].bits, encodings[t.name].bits, *(
                 -(-t.elements * e[t.name].bits // 8) for e in (whole, encodings)
@@ -113,9 +137,7 @@ def measure(
         ),
         stages=tuple(stages),
         ann=chosen.ann,
-        limits=tuple(_limits(limits, stages[-1].agreement, stages[-1].accuracy_drop, {
-            r.layer: r.end_to_end for r, own in zip(layers, fixed.layers(), strict=True) if own.read_out
-        })),
+        limits=checked,
         warnings=tuple(warnings),
     )  # fmt: skip
 
@@ -136,17 +158,50 @@ def _percentiles(s: Statistics) -> tuple[float, ...]:
     return tuple(s.percentile(share) for share in (0.5, 0.9, 0.99, 0.999))
 
 
-def _limits(
-    limits: Limits, agreement: float | None, drop: float | None, readouts: Mapping[str, Fidelity]
-) -> Iterator[LimitRow]:
-    if limits.max_top1_drop is not None:
-        if agreement is None:
-            raise ConfigError("max-top1-drop", limits.max_top1_drop, "a limit for classifiers alone")
-        measured = 100 * (1 - agreement) if drop is None else drop
-        what = "held-out clips with another top-1, %" if drop is None else "accuracy lost on held-out clips, points"
-        yield LimitRow(what, measured, limits.max_top1_drop, measured <= limits.max_top1_drop, "whole pipeline")
+def _first_loss(layers: Sequence[LayerCalibration], doubtful: Sequence[LayerCalibration]) -> str:
+    """The first layer that loses by itself, and why; else, of the layers in doubt, the one that keeps least."""
+    for row in layers:
+        alone = row.teacher_forced.sqnr_db
+        if alone is not None and alone < LOSS_DB:
+            return f"{row.layer}: {row.cause}, {alone:.1f} dB by itself"
+    kept = {row.end_to_end.sqnr_db: row for row in doubtful if row.end_to_end.sqnr_db is not None}
+    if not kept:
+        return ""
+    least = min(kept)
+    return f"{kept[least].layer}: {kept[least].cause}, {least:.1f} dB end to end; no layer loses much by itself"
+
+
+def _narrow(before: StageRow, after: StageRow) -> Iterator[str]:
+    """A warning if fewer bits on the bridge leave held-out clips less than the search asked of its own."""
+    for name, kept in after.output_sqnr_db.items():
+        whole = before.output_sqnr_db[name]
+        if kept is not None and kept < LEAST_DB and (whole is None or whole >= LEAST_DB):
+            yield (
+                f"{name} keeps {kept:.1f} dB on held-out clips with fewer bits on the bridge, and {LEAST_DB:g} dB were"
+                " asked for on those of the search; give more clips"
+            )
+
+
+def _top1_limits(limits: Limits, stages: Sequence[StageRow], labelled: int, clips: int) -> Iterator[LimitRow]:
+    """Of every pipeline that the bundle runs: accuracy of the labelled clips, top-1 of the others."""
+    allowed = limits.max_top1_drop
+    if allowed is None:
+        return
+    for stage in stages:
+        if stage.agreement is None:
+            raise ConfigError("max-top1-drop", allowed, "a limit for classifiers alone")
+        if stage.accuracy_drop is not None:
+            what = f"accuracy lost on {labelled} held-out clips, points"
+            yield LimitRow(what, stage.accuracy_drop, allowed, stage.accuracy_drop <= allowed, stage.stage)
+        if labelled < clips:
+            changed = 100 * (1 - stage.agreement)
+            what = f"{clips} held-out clips with another top-1, %"
+            yield LimitRow(what, changed, allowed, changed <= allowed, stage.stage)
+
+
+def _sqnr_limits(limits: Limits, readouts: Sequence[LayerCalibration]) -> Iterator[LimitRow]:
     if limits.min_sqnr_db is not None:
-        for layer, fidelity in readouts.items():
-            value = fidelity.sqnr_db
+        for row in readouts:
+            value = row.end_to_end.sqnr_db
             ok = value is None or value >= limits.min_sqnr_db
-            yield LimitRow("SQNR of u[T], dB", value, limits.min_sqnr_db, ok, layer)
+            yield LimitRow("SQNR of u[T], dB", value, limits.min_sqnr_db, ok, row.layer)

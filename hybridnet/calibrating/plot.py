@@ -60,7 +60,7 @@ def _rates(report: CalibrationReport) -> Figure:
     axes = figure.add_subplot()
     _bars(axes, report.layers, kinds)
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_ylabel("change of the spike rate, %")
+    axes.set_ylabel("change of the spike rate, % of it")
     axes.set_title(f"{report.model}: spikes in fixed point against float, end to end", fontsize=9)
     return figure
 

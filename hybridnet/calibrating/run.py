@@ -22,7 +22,6 @@ from hybridnet.calibration.report import to_json as report_to_json
 from hybridnet.calibration.sequence import Searched, search_program
 from hybridnet.deploy import bundle as files
 from hybridnet.deploy.bundle import Bundle, read_bundle
-from hybridnet.errors import OutputExistsError
 from hybridnet.exporting import export_checkpoint
 from hybridnet.files import atomic_folder
 from hybridnet.parity import remeasure_parity
@@ -91,10 +90,9 @@ def calibrate(
         HybridNetError: With what to do about it.
     """
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise OutputExistsError(out)
-    with _bundle_of(source, progress) as bundle:
-        return _calibrate(bundle, out, None if clips is None else Path(clips), options, progress)
+    with atomic_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
+        report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, progress)
+    return Calibrated(read_bundle(out), report)
 
 
 @contextmanager
@@ -109,7 +107,10 @@ def _bundle_of(source: str | Path | Bundle, progress: Progress) -> Iterator[Bund
             yield export_checkpoint(source, Path(folder) / "bundle", progress=progress)
 
 
-def _calibrate(bundle: Bundle, out: Path, path: Path | None, options: Options, progress: Progress) -> Calibrated:
+def _calibrate(
+    bundle: Bundle, folder: Path, path: Path | None, options: Options, progress: Progress
+) -> CalibrationReport:
+    """Write all files of the calibrated bundle into an empty folder."""
     model = bundle.manifest.model
     clips = read_clips(
         path,
@@ -121,6 +122,7 @@ def _calibrate(bundle: Bundle, out: Path, path: Path | None, options: Options, p
         views=options.views,
         progress=progress,
     )
+    clips = dataclasses.replace(clips, warnings=(*clips.warnings, *_not_kept(bundle, options)))
     seen = observe_clips(bundle, clips.searched, options.cache, progress)
     searching = search_views(bundle, clips.searched)
     if options.scales is None:
@@ -132,31 +134,38 @@ def _calibrate(bundle: Bundle, out: Path, path: Path | None, options: Options, p
     whole = fixed_encodings(bundle.bridge, fixed)
     bench = Bench(bundle, clips, progress)
     encodings = search_bits(bench, fixed, whole) if options.search_bridge else whole
-    with atomic_folder(out, overwrite=True) as folder:
-        for name in (files.ANN, files.CHECKPOINT):
-            shutil.copyfile(bundle.path / name, folder / name)
-        files.write_spiking_half(folder, bundle.program, fixed)
-        nets = {stream.name: folder / files.net_file(stream.name) for stream in fixed.streams}
-        int8 = folder / files.ANN_INT8 if options.ann_int8 else None
-        tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
-        chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
-        report = measure(bench, seen, searching, chosen, options.limits)
-        (folder / files.CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
-        parity = remeasure_parity(
-            bundle.parity,
-            bundle.program,
-            fixed,
-            Bridge(bundle.bridge, encodings),
-            folder / files.ANN,
-            folder / files.ONNX_FIXED,
-            clips.together(clips.held_out),
-            nets=nets if options.lava else None,
-            progress=progress,
-        )
-        files.write_parity(folder, parity)
-        rule = SEARCHED if options.scales is None else FINE_TUNED
-        files.write_manifest(folder, _manifest(bundle, folder, rule, clips, encodings))
-    return Calibrated(read_bundle(out), report)
+    for name in (files.ANN, files.CHECKPOINT):
+        shutil.copyfile(bundle.path / name, folder / name)
+    files.write_spiking_half(folder, bundle.program, fixed)
+    nets = {stream.name: folder / files.net_file(stream.name) for stream in fixed.streams}
+    int8 = folder / files.ANN_INT8 if options.ann_int8 else None
+    tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
+    chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
+    report = measure(bench, seen, searching, chosen, options.limits)
+    (folder / files.CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
+    parity = remeasure_parity(
+        bundle.parity,
+        bundle.program,
+        fixed,
+        Bridge(bundle.bridge, encodings),
+        folder / files.ANN,
+        folder / files.ONNX_FIXED,
+        clips.together(clips.held_out),
+        nets=nets if options.lava else None,
+        progress=progress,
+    )
+    files.write_parity(folder, parity)
+    rule = SEARCHED if options.scales is None else FINE_TUNED
+    files.write_manifest(folder, _manifest(bundle, folder, rule, clips, encodings))
+    return report
+
+
+def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
+    """Of a bundle that was calibrated before: what it has and is not asked for again."""
+    if files.ANN_INT8 in bundle.manifest.files and not options.ann_int8:
+        yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
+    if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed) and not options.search_bridge:
+        yield "the bits of the bundle's bridge are not kept; --search-bridge finds them again"
 
 
 def _manifest(

@@ -162,11 +162,24 @@ def layer_rows(
                 end_to_end=parity.end_to_end,
                 maximum=before.end_to_end,
                 by_source={str(source): value for source, value in by_source.items()},
-                cause=dominating(by_source),
+                cause=_cause(by_source, parity.teacher_forced.sqnr_db, used, layer.name),
                 steps=tuple(StepRow(s.what, s.loss, s.tried) for s in searched.steps[layer.name]),
             )
         )
     return tuple(rows)
+
+
+RANGE_DB = 3.0
+"""A layer that keeps so much less than with any one thing rounded lost it where numbers left their range."""
+
+
+def _cause(by_source: dict[Source, float | None], kept: float | None, used: Used, layer: str) -> str | None:
+    """What costs most: one thing that is rounded, or, where that does not explain the loss, what was out of range."""
+    least = min((value for value in by_source.values() if value is not None), default=math.inf)
+    out_of_range = {"clipped inputs": used.clipped[layer], "saturated potentials": used.saturated[layer]}
+    if kept is not None and kept < least - RANGE_DB and any(out_of_range.values()):
+        return " and ".join(name for name, number in out_of_range.items() if number)
+    return dominating(by_source)
 
 
 class Used:

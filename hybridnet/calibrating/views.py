@@ -52,11 +52,13 @@ def from_file(path: Path, shapes: Shapes, preprocess: PreprocessConfig | None, p
     """
     if path.suffix == ".npz":
         arrays = checked(read_arrays(path), shapes, path)
-        return Calibration({name: torch.from_numpy(values) for name, values in arrays.items()}, f"arrays of {path}")
+        return Calibration(
+            {name: torch.from_numpy(values) for name, values in arrays.items()}, f"arrays of {path.resolve().name}"
+        )
     if preprocess is None:
         raise ModelError("is no .npz file, and the model takes no video", where=path, remedy="Give arrays by name")
     videos = find_videos(path)
-    return _from_clips(videos, preprocess, f"{path} ({{used}} of {len(videos)} clips)", progress)
+    return _from_clips(videos, preprocess, f"{path.resolve().name} ({{used}} of {len(videos)} clips)", progress)
 
 
 def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibration:

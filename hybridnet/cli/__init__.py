@@ -1,7 +1,7 @@
 """The command line. Each command is one small module; this one parses, dispatches and reports errors.
 
 Results go to stdout, progress and diagnostics to stderr. Exit codes: 0 done, 1 an error the user can correct (one
-line, with what to do), 2 wrong usage, 3 a check failed (--fail-on, compare), 130 interrupted.
+line, with what to do), 2 wrong usage, 3 a check failed (--fail-on, compare), 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import importlib
 import importlib.metadata
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 from hybridnet.errors import HybridNetError
@@ -35,7 +37,7 @@ COMMANDS = {
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
-EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     typed = sys.argv[1:] if argv is None else list(argv)
     args = build_parser().parse_args(typed)
     args.typed = shlex.join(["hybridnet", *typed])
-    with _errors_in_one_line(debug=args.debug) as failed:
+    with _terminated_as_interrupted(), _errors_in_one_line(debug=args.debug) as failed:
         command = importlib.import_module(f"hybridnet.cli.{args.command}")
         code: int = command.run(args)
         sys.stdout.flush()
@@ -67,6 +69,27 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as Ctrl-C does, with all that it began cleaned up."""
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Raise `_Terminated` on SIGTERM; nothing in other threads, which get no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @contextlib.contextmanager
 def _errors_in_one_line(*, debug: bool) -> Iterator[list[int]]:
     """Turn errors that a user can correct into one line on stderr; `failed[0]` is then the exit code."""
@@ -77,9 +100,11 @@ def _errors_in_one_line(*, debug: bool) -> Iterator[list[int]]:
         if debug:
             raise
         sys.stderr.write(f"hybridnet: error: {' '.join(str(error).split())}\n")
-    except KeyboardInterrupt:
-        failed[0] = EXIT_INTERRUPTED
-        sys.stderr.write("hybridnet: interrupted; nothing half-written was left\n")
+    except KeyboardInterrupt as interrupt:
+        ended = isinstance(interrupt, _Terminated)
+        failed[0] = EXIT_TERMINATED if ended else EXIT_INTERRUPTED
+        word = "terminated" if ended else "interrupted"
+        sys.stderr.write(f"hybridnet: {word}; nothing half-written was left\n")
     except BrokenPipeError:
         # The reader of stdout went away (`| head`). Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

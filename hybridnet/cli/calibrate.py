@@ -49,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
         from hybridnet.figures import new_figure
 
         new_figure(1, 1)  # refused before any work, not after it
+        args.plot.mkdir(parents=True, exist_ok=True)
+    if args.json is not None and str(args.json) != "-":
+        args.json.parent.mkdir(parents=True, exist_ok=True)
     with progress_on_stderr() as progress:
         options = Options(
             most_clips=args.most_clips,
@@ -66,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     if str(args.json) == "-":
         sys.stdout.write(to_json(done.report))
     else:
-        if args.json is not None:
-            write_text(args.json, to_json(done.report))
         sys.stdout.write(render_calibration(done.report))
         sys.stdout.write(f"\nWrote    {done.bundle.path}/\n")
+        if args.json is not None:
+            write_text(args.json, to_json(done.report))
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")
     if args.plot is not None:
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         for file in plot_calibration(done.report, args.plot):
             say(f"hybridnet: wrote {file}")
     if done.report.failed:
-        what = "; ".join(f"{r.name}: {r.where} {r.measured}, {r.allowed:g} allowed" for r in done.report.failed)
+        what = "; ".join(f"{r.name}: {r.where} {r.measured:.2f}, {r.allowed:g} allowed" for r in done.report.failed)
         say(f"hybridnet: calibration failed: {what}. First loss: {done.report.first_loss or 'none'}; the bundle was"
             " written")  # fmt: skip
         return EXIT_CHECK_FAILED

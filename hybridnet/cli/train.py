@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             on_epoch=tell,
         )
     if tells:
-        sys.stdout.write(_summary(record, out))
+        sys.stdout.write(_summary(record, out, args.bundle))
     return 0
 
 
@@ -106,7 +106,8 @@ def _start(args: argparse.Namespace) -> tuple[Path | None, FixedProgram | None]:
     from hybridnet.errors import ConfigError
 
     if (args.qat is None) != (args.bundle is None):
-        raise ConfigError("qat, bundle", (args.qat, args.bundle), "both or neither")
+        given = "--qat alone" if args.bundle is None else "--bundle alone"
+        raise ConfigError("qat, bundle", given, "both or neither")
     if args.bundle is None:
         return args.init, None
     if args.init is not None:
@@ -131,7 +132,7 @@ def _check_output(out: Path, args: argparse.Namespace) -> None:
                 raise OutputExistsError(out)
 
 
-def _summary(record: TrainingRecord, out: Path) -> str:
+def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> str:
     from hybridnet.training.run import CHECKPOINT, RECORD
 
     size = f"{record.parameters:,} parameters, {record.seconds / 60:.1f} min"
@@ -141,10 +142,13 @@ def _summary(record: TrainingRecord, out: Path) -> str:
         clips = sum(map(sum, record.test.confusion))
         unseen = " of unseen seeds" if record.data.startswith("motion") else ", never used for a choice"
         first = f"Accuracy on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
+    following = f"hybridnet export {out / CHECKPOINT}"
+    if scales is not None:  # export would choose other integers
+        following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips DIR -o BUNDLE"
     lines = [
         first,
         *record.notes,
         f"Wrote {out / CHECKPOINT} and {out / RECORD}",
-        f"Next: hybridnet export {out / CHECKPOINT}",
+        f"Next: {following}",
     ]
     return "\n".join(lines) + "\n"

@@ -92,10 +92,9 @@ def _against_dense(record: RunRecord) -> str:
         f"The spiking half run dense would cost {joules(dense)} (modelled);"
         f" as events it costs {events / dense:.1%} of that."
     )
-    skipping = ways[2].energy_pj if len(ways) > 2 else None
-    if skipping is not None and skipping.reference < events:
-        text += " An ANN that skips zeros, where hardware can, would cost less than the events."
-    return text
+    at = {record.profile.name: [a.energy_pj for a in ways], "int8 at 45 nm": [a.int8_energy_pj for a in ways]}
+    less = [name for name, (a, *_, c) in at.items() if a is not None and c is not None and c.reference < a.reference]
+    return text + f" An ANN that skips zeros costs less than events at the prices of {' and '.join(less)}." * bool(less)
 
 
 def _reference(energy: Span | None) -> str:

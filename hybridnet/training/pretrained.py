@@ -13,7 +13,7 @@ CLASSIFIER = "head."
 
 
 def start_from(model: HybridNet, labels: tuple[str, ...], path: Path) -> None:
-    """Take the weights of a checkpoint; those of the classifier only if it has the same labels.
+    """Take the weights of a checkpoint; those of the classifier only if it has the same labels, in any order.
 
     Leaks and thresholds are weights too. Inputs may have been scaled otherwise, as long as shapes agree.
 
@@ -21,7 +21,7 @@ def start_from(model: HybridNet, labels: tuple[str, ...], path: Path) -> None:
         CheckpointError: If the file cannot be read, or a weight is missing, one too many or of another shape.
     """
     source = load_checkpoint(path)
-    same_classes = source.labels == labels
+    same_classes = sorted(source.labels) == sorted(labels)
     taken = {n: w for n, w in source.model.state_dict().items() if same_classes or not n.startswith(CLASSIFIER)}
     own = {n: w for n, w in model.state_dict().items() if same_classes or not n.startswith(CLASSIFIER)}
     for name in sorted(own.keys() | taken.keys()):
@@ -32,6 +32,10 @@ def start_from(model: HybridNet, labels: tuple[str, ...], path: Path) -> None:
                 where=path,
                 remedy="Start from a checkpoint of the same config; only the classes may differ",
             )
+    if same_classes:
+        order = [source.labels.index(label) for label in labels]
+        last = f"{CLASSIFIER}{len(model.head) - 1}."  # one row per class
+        taken = {n: w[order] if n.startswith(last) else w for n, w in taken.items()}
     model.load_state_dict(taken, strict=False)
 
 

@@ -14,13 +14,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hybridnet.errors import ConfigError
+from hybridnet.errors import ConfigError, TrainingError
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, conv_current
 from hybridnet.partition.program import (
     BIAS_MAX,
     DECAY_ONE,
     FLOAT32_EXACT,
+    INPUT_MAX,
+    MESSAGE_MAX,
     POTENTIAL_MAX,
     POTENTIAL_SHIFT,
     THRESHOLD_MAX,
@@ -34,7 +36,7 @@ def compute_in_integers(model: HybridNet, scales: FixedProgram) -> None:
     """Make every ConvLIF layer of a model compute as the chip does; its parameters and their names stay as they are.
 
     Raises:
-        ConfigError: If the scales are those of another spiking half, or the model has batch norm.
+        ConfigError: If the scales are those of another spiking half or of another reset, or the model has batch norm.
     """
     split = partition(model, example_inputs(model.config))
     names = [layer.name for layer in split.program.layers()]
@@ -46,6 +48,8 @@ def compute_in_integers(model: HybridNet, scales: FixedProgram) -> None:
                 raise ConfigError("qat", like.name, "ConvLIF layers without batch norm")
             if layer.geometry != like.geometry:
                 raise ConfigError("scales", like.geometry, f"{layer.geometry}, the geometry of {like.name}")
+            if layer.reset != like.reset:
+                raise ConfigError("scales", f"{like.name} with {like.reset} reset", f"{layer.reset} reset, the model's")
             layer.forward = partial(forward_in_integers, layer, like)  # type: ignore[method-assign]
 
 
@@ -63,6 +67,9 @@ def forward_in_integers(layer: ConvLIF, like: FixedConvLIF, x: Tensor) -> LIFSta
         like: Whose scales they are rounded in.
         x: (B, T, C, H, W), analog values or spikes.
 
+    Raises:
+        TrainingError: If the weights have grown so that a sum of synaptic input could leave its 24 bits.
+
     Returns:
         u and o of every step, each (B, T, C_out, H_out, W_out); u is v / scale, what the bridge makes of the chip's v.
     """
@@ -77,7 +84,13 @@ def forward_in_integers(layer: ConvLIF, like: FixedConvLIF, x: Tensor) -> LIFSta
     messages = _rounded(x.double() * like.input_scale, -largest, largest)
 
     offset = bias * 2 ** (POTENTIAL_SHIFT - like.input_shift)
-    bound = largest * weight.detach().abs().sum(dim=(1, 2, 3)).max() + offset.detach().abs().max()
+    bound = float((largest * weight.detach().abs().sum(dim=(1, 2, 3)) + offset.detach().abs()).max())
+    if largest > MESSAGE_MAX and bound > INPUT_MAX:
+        raise TrainingError(
+            f"a sum of synaptic input may reach {bound:.0f}, and 24 bits hold {INPUT_MAX}: its weights have grown",
+            where=like.name,
+            remedy="Lower learning_rate, or calibrate the float model anew",
+        )
     exact = torch.float32 if bound <= FLOAT32_EXACT else torch.float64
     frames = messages.flatten(0, 1).to(exact).contiguous(memory_format=torch.channels_last)
     sums = conv_current(frames, weight.to(exact), offset.to(exact), like.geometry)

@@ -272,7 +272,7 @@ def folder_tree(root: Path, split: int = 1, block: int = 0) -> DataSet:
             raise DataSetError(
                 f"{FOLDS} {unit} are needed to make folds, and there are {len(sizes)}",
                 where=folder,
-                remedy="To evaluate all clips, without folds: --split-name all",
+                remedy="Add clips; `hybridnet evaluate --split-name all` needs no folds",
             )
         fold_of = _deal(sizes)
         folds.update({path: fold_of[groups[path]] for path, _ in dealt})

@@ -37,7 +37,7 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
     printed = capsys.readouterr().out
     for word in ("foreign_model:gestures", "eyes_1_spikes: spikes", "integer loop", "hybridnet simulate INPUTS.npz"):
         assert word in printed
-    assert read_bundle(tmp_path / "b").manifest.quantisation.calibrated_on == f"arrays of {inputs}"
+    assert read_bundle(tmp_path / "b").manifest.quantisation.calibrated_on == f"arrays of {inputs.name}"
     run = ["simulate", str(inputs), "--bundle", str(tmp_path / "b"), "--fail-on", "parity"]
     assert main([*run, "--report", str(tmp_path / "r"), "--output", str(tmp_path / "out.npz")]) == 0
     printed = capsys.readouterr().out

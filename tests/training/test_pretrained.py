@@ -45,6 +45,16 @@ def test_the_same_labels_take_everything(source: Path) -> None:
         assert torch.equal(model.state_dict()[name], weight), name
 
 
+def test_labels_in_another_order_take_their_own_rows(source: Path) -> None:
+    """The folder of a class may sort before or after those of the labels that a model was made with."""
+    order = [2, 0, *range(3, SMALL.num_classes), 1][: SMALL.num_classes]
+    model, given = fresh().eval(), load_checkpoint(source).model
+    start_from(model, tuple(LABELS[n] for n in order), source)
+    inputs = made_views(SMALL, 2).batch(torch.arange(2))
+    with torch.no_grad():
+        assert torch.equal(model(**inputs), given(**inputs)[:, order])
+
+
 def test_other_labels_keep_a_random_classifier(source: Path) -> None:
     model, random = fresh(num_classes=2), fresh(num_classes=2).state_dict()
     start_from(model, OTHERS, source)

@@ -17,11 +17,11 @@ from hybridnet.calibration.observers import observe
 from hybridnet.cli.train import _start
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.errors import ConfigError
+from hybridnet.errors import ConfigError, TrainingError
 from hybridnet.exporting import export_checkpoint
 from hybridnet.files import sha256_file
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
-from hybridnet.model.network import example_inputs
+from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.program import FixedConvLIF, FixedProgram, Program, Stream
 from hybridnet.partition.requantise import requantise_program
@@ -105,6 +105,29 @@ def test_scales_of_another_model_are_refused() -> None:
         compute_in_integers(model, Program(fixed.streams[:1], fixed.steps))
     with pytest.raises(ConfigError, match="scales"):
         requantise_program(split.program, Program(fixed.streams[:1], fixed.steps))
+
+
+def test_scales_of_another_reset_are_refused() -> None:
+    split = partition(small_checkpoint().model, inputs(1))
+    fixed = quantise_program(split.program, observe(split, inputs(1)))
+    hard = HybridNet(dataclasses.replace(SMALL, stm=dataclasses.replace(SMALL.stm, reset="hard")))
+    with pytest.raises(ConfigError, match=r"soft reset.*hard reset, the model's"):
+        compute_in_integers(hard, fixed)
+
+
+def test_weights_that_grow_beyond_24_bits_stop_the_training(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint()
+    write_arrays(tmp_path / "x.npz", {name: np.concatenate([x.numpy()] * 6) for name, x in inputs(0).items()})
+    bundle = calibrate(export_checkpoint_of(checkpoint, tmp_path), tmp_path / "b", clips=tmp_path / "x.npz").bundle
+    first = bundle.fixed.streams[0].layers[0]
+    assert first.message_max > 127
+    compute_in_integers(checkpoint.model, bundle.fixed)
+    layer = checkpoint.model.stacks()["mv"].layers[0]
+    checkpoint.model(**inputs(1))
+    with torch.no_grad():
+        layer.conv.weight.mul_(1.05 * (2**23 - 1) / first.largest_current(first.message_max))
+    with pytest.raises(TrainingError, match=r"mv\.0: a sum of synaptic input may reach .* 24 bits"):
+        checkpoint.model(**inputs(1))
 
 
 def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: Path) -> None:

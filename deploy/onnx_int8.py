@@ -10,7 +10,6 @@ import contextlib
 import copy
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import numpy as np
 import onnx
 
 from hybridnet.errors import BackendError
+from hybridnet.files import temporary_folder
 
 Feed = Mapping[str, np.ndarray[Any, Any]]
 Method = Literal["minmax", "percentile", "entropy"]
@@ -59,8 +59,8 @@ class AnnQuantiser:
         """
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder, _quiet():
-            ready = Path(folder) / "ready.onnx"
+        with temporary_folder() as folder, _quiet():
+            ready = folder / "ready.onnx"
             try:
                 quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
             except Exception as error:  # ONNX Runtime's errors share no public base class
@@ -80,8 +80,8 @@ class AnnQuantiser:
             "entropy": (CalibrationMethod.Entropy, {"num_bins": 128, "num_quantized_bins": 128}),
         }
         kind, options = kinds[method]
-        with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder, _quiet():
-            plain, augmented = Path(folder) / "plain.onnx", Path(folder) / "augmented.onnx"
+        with temporary_folder() as folder, _quiet():
+            plain, augmented = folder / "plain.onnx", folder / "augmented.onnx"
             onnx.save(self.model, str(plain))
             calibrator = create_calibrator(
                 plain, [*WEIGHTED], str(augmented), calibrate_method=kind, extra_options=options

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from hybridnet.deploy.onnx_export import export_ann
 from hybridnet.deploy.onnx_program import write_onnx_program
 from hybridnet.deploy.onnx_whole import write_whole
 from hybridnet.exporting import ann_examples, output_names
+from hybridnet.files import temporary_folder
 from hybridnet.foreign import check_module, load_model
 from hybridnet.inputs import checked_tensors
 from hybridnet.model.checkpoint import load_checkpoint
@@ -93,8 +93,8 @@ class OpenedModule:
     def tag(self, path: Path) -> None:
         """Write it as one ONNX graph, the half in the name of every node."""
         split = self._split
-        with tempfile.TemporaryDirectory(prefix="hybridnet-") as name:
-            program, ann = Path(name) / "program.onnx", Path(name) / "ann.onnx"
+        with temporary_folder() as folder:
+            program, ann = folder / "program.onnx", folder / "ann.onnx"
             write_onnx_program(program, split.program)
             export_ann(split, ann_examples(split, self._inputs), ann, outputs=output_names(split, self._inputs))
             write_whole(path, program, ann, split.bridge)

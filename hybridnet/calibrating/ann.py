@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.report import AnnRow
 from hybridnet.deploy.onnx_int8 import METHODS, AnnQuantiser, Method, write_dynamic, write_half
 from hybridnet.errors import BackendError
+from hybridnet.files import temporary_folder
 from hybridnet.partition.bridge import FixedEncoding
 from hybridnet.partition.program import FixedProgram
 from hybridnet.simulators.ann import OnnxRuntimeBackend
@@ -46,8 +46,7 @@ def quantise_ann(
     """
     trial = _AnnTrial(bench, program, encodings)
     quantiser = AnnQuantiser.load(bench.bundle.ann_path)
-    with tempfile.TemporaryDirectory(prefix="hybridnet-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         files: dict[Method, Path] = {}
         for number, method in enumerate(METHODS):
             bench.progress("ANN half in int8", number, len(METHODS))

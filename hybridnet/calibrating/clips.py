@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from hybridnet.arrays import Array, read_arrays
 from hybridnet.calibrating.views import CALIBRATION_SEED, Calibration, make_motion_clips
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
-from hybridnet.files import sha256_file
+from hybridnet.files import sha256_file, temporary_folder
 from hybridnet.frontend import find_videos, read_clip
 from hybridnet.inputs import Shapes, checked
 from hybridnet.progress import Progress
@@ -160,9 +159,9 @@ def _of_motion_set(
 ) -> tuple[list[CalibrationClip], str]:
     """Three clips of each motion, of seeds that neither training nor testing uses."""
     clips: list[CalibrationClip] = []
-    with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder:
+    with temporary_folder() as folder:
         for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + MOTION_SEEDS):
-            made = make_motion_clips(Path(folder) / f"{seed}", preprocess, seed)
+            made = make_motion_clips(folder / f"{seed}", preprocess, seed)
             for motion, video in made.items():
                 label = labels.index(motion) if labels is not None and motion in labels else None
                 inputs = read_clip(video, preprocess, 2).inputs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from hybridnet.calibration.sequence import Searched, search_program
 from hybridnet.deploy import bundle as files
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.exporting import export_checkpoint
-from hybridnet.files import atomic_folder
+from hybridnet.files import atomic_folder, temporary_folder
 from hybridnet.parity import remeasure_parity
 from hybridnet.partition.bridge import FixedEncoding, fixed_encodings
 from hybridnet.partition.requantise import requantise_program
@@ -103,8 +102,8 @@ def _bundle_of(source: str | Path | Bundle, progress: Progress) -> Iterator[Bund
     elif Path(source).is_dir():
         yield read_bundle(Path(source))
     else:
-        with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder:
-            yield export_checkpoint(source, Path(folder) / "bundle", progress=progress)
+        with temporary_folder() as folder:
+            yield export_checkpoint(source, folder / "bundle", progress=progress)
 
 
 def _calibrate(

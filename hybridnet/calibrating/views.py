@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from hybridnet.arrays import read_arrays
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ModelError
+from hybridnet.files import temporary_folder
 from hybridnet.frontend import find_videos, read_clip
 from hybridnet.inputs import Shapes, checked, checked_tensors
 from hybridnet.progress import Progress
@@ -77,8 +77,8 @@ def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibrat
 
 def from_motion_set(preprocess: PreprocessConfig, progress: Progress) -> Calibration:
     """Two views of each motion of the synthetic set."""
-    with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder:
-        clips = [*make_motion_clips(Path(folder), preprocess, CALIBRATION_SEED).values()]
+    with temporary_folder() as folder:
+        clips = [*make_motion_clips(folder, preprocess, CALIBRATION_SEED).values()]
         return _from_clips(clips, preprocess, f"motion set, seed {CALIBRATION_SEED} ({{used}} clips)", progress)
 
 

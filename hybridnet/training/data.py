@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
+from hybridnet.files import temporary_folder
 from hybridnet.progress import Progress, silent
 from hybridnet.video import ViewTensors, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
@@ -99,8 +98,8 @@ def motion_set(
 
 def _views_of(job: tuple[PreprocessConfig, int, int]) -> list[tuple[Tensor, Tensor, Tensor]]:
     preprocess, label, seed = job
-    with tempfile.TemporaryDirectory(prefix="hybridnet-") as folder:
-        path = Path(folder) / "clip.avi"
+    with temporary_folder() as folder:
+        path = folder / "clip.avi"
         make_clip(
             path,
             MOTIONS[label],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from hybridnet.deploy.netx import read_net
 from hybridnet.errors import BackendError
+from hybridnet.files import temporary_folder
 from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import Array, SpikingResult
 from hybridnet.simulators.lava.compat import lava_is_installed, missing_lava
@@ -82,8 +82,7 @@ class LavaBackend:
             RangeError: If an input is not finite.
         """
         fed, clipped = self._messages(inputs)
-        with tempfile.TemporaryDirectory(prefix="hybridnet-lava-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             request = {
                 "network": self._network,
                 "record_potentials": record_potentials,

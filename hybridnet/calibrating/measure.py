@@ -89,30 +89,11 @@ def measure(
     Raises:
         ConfigError: If a limit does not apply to the model.
     """
-    clips, fixed, warnings = bench.clips, chosen.searched.program, list(bench.clips.warnings)
+    clips, fixed = bench.clips, chosen.searched.program
     whole, encodings = chosen.whole, chosen.encodings
     used = registers_used(bench, fixed)
     layers = layer_rows(bench, chosen.searched, chosen.maximum, searching, used)
-    for row in layers:
-        if row.spike_rate == 0:
-            warnings.append(f"{row.layer} never fires on the held-out clips")
-        if row.saturated or row.clipped:
-            warnings.append(
-                f"{row.layer}: {row.saturated} potentials saturated, {row.clipped} inputs were clipped: held-out clips"
-                " hold more than those that the integers were found on; give more clips"
-            )
-    stages = [
-        stage_row(bench, "maximum-based scales", chosen.maximum, fixed_encodings(bench.bundle.bridge, chosen.maximum)),
-        stage_row(bench, "calibrated scales", fixed, whole),
-    ]
-    if encodings != whole:
-        stages.append(stage_row(bench, "+ bridge in fewer bits", fixed, encodings))
-    runnable = [stages[-1]]  # what `simulate` runs by default
-    if encodings != whole:
-        warnings += _narrow(stages[-2], stages[-1])
-    if chosen.int8 is not None:
-        stages.append(stage_row(bench, "+ ANN half in int8", fixed, encodings, chosen.int8))
-        runnable.append(stages[-1])
+    stages, runnable = _stages(bench, chosen)
     labelled = sum(clip.label is not None for clip in clips.held_out)
     readouts = [row for row, own in zip(layers, fixed.layers(), strict=True) if own.read_out]
     checked = (*_top1_limits(limits, runnable, labelled, len(clips.held_out)), *_sqnr_limits(limits, readouts))
@@ -138,8 +119,35 @@ def measure(
         stages=tuple(stages),
         ann=chosen.ann,
         limits=checked,
-        warnings=tuple(warnings),
+        warnings=(*clips.warnings, *_doubts(layers), *_narrow(stages[1], runnable[0])),
     )  # fmt: skip
+
+
+def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow]]:
+    """Held-out clips through one more rounding after the other; and, of these, the pipelines that the bundle runs."""
+    maximum, fixed, encodings = chosen.maximum, chosen.searched.program, chosen.encodings
+    stages = [
+        stage_row(bench, "maximum-based scales", maximum, fixed_encodings(bench.bundle.bridge, maximum)),
+        stage_row(bench, "calibrated scales", fixed, chosen.whole),
+    ]
+    if encodings != chosen.whole:
+        stages.append(stage_row(bench, "+ bridge in fewer bits", fixed, encodings))
+    runnable = stages[-1:]  # what `simulate` runs by default
+    if chosen.int8 is not None:
+        runnable.append(stage_row(bench, "+ ANN half in int8", fixed, encodings, chosen.int8))
+    return [*stages[:-1], *runnable], runnable
+
+
+def _doubts(layers: Sequence[LayerCalibration]) -> Iterator[str]:
+    """What is odd about a layer."""
+    for row in layers:
+        if row.spike_rate == 0:
+            yield f"{row.layer} never fires on the held-out clips"
+        if row.saturated or row.clipped:
+            yield (
+                f"{row.layer}: {row.saturated} potentials saturated, {row.clipped} inputs were clipped: held-out clips"
+                " hold more than those that the integers were found on; give more clips"
+            )
 
 
 def _tensors(seen: Observation, fixed: Mapping[str, Statistics]) -> Iterator[TensorRow]:

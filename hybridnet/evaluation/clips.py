@@ -69,6 +69,18 @@ class Clips:
         """Of the list of clips with their labels."""
         return hashlib.sha256(json.dumps([(clip.name, clip.label) for clip in self.clips]).encode()).hexdigest()
 
+    def labelled(self, labels: tuple[str, ...]) -> Clips:
+        """The same clips with the numbers that a model gives their classes, in whatever order a folder lists them.
+
+        Raises:
+            ConfigError: If a class is none of the model's.
+        """
+        if unknown := [name for name in self.classes if name not in labels]:
+            raise ConfigError(f"classes of {self.data}", unknown, f"the model's: {', '.join(labels)}")
+        number = [labels.index(name) for name in self.classes]
+        clips = tuple(dataclasses.replace(clip, label=number[clip.label]) for clip in self.clips)
+        return dataclasses.replace(self, classes=labels, clips=clips)
+
 
 def find_clips(
     data: str,

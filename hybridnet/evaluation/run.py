@@ -135,11 +135,7 @@ def _evaluate(
     spec: RunnerSpec, find: Callable[[Runner], Clips], folder: Path, engine: Engine, workers: int, progress: Progress
 ) -> Evaluated:
     runner = load_runner(spec)
-    clips = find(runner)
-    if clips.classes != runner.labels:
-        raise ConfigError(
-            f"classes of {clips.data}", list(clips.classes), f"{list(runner.labels)}, as {spec.model} has"
-        )
+    clips = find(runner).labelled(runner.labels)
     identity = {
         "model_sha256": spec.sha256,
         "backends": [spec.snn, spec.ann, spec.profile] if spec.is_bundle else ["torch"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_model import SMALL
+from small_model import SMALL, small_checkpoint
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle
@@ -24,6 +25,7 @@ from hybridnet.evaluation.run import CONFUSION, EVALUATION, RESULTS
 from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run_clip
 from hybridnet.evaluation.spread import MAX_DEATHS, LocalWorker, spread
 from hybridnet.evaluation.summary import spread_of, summarise
+from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.simulation import simulate
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
@@ -99,6 +101,27 @@ def test_all_clips_of_a_folder_and_of_its_cache(
     command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path / "two")]
     assert main([*command, "--split-name", "all", "--split", "1", "2"]) == 1
     assert "which has every clip" in capsys.readouterr().err
+
+
+def test_classes_are_found_by_name(folder: Path, cache: Path, tmp_path: Path) -> None:
+    """A model with its classes in another order than a folder lists them, and one that knows more."""
+    model = small_checkpoint().model
+    for number, labels in enumerate((("c", "a", "b"), ("b", "c", "a"))):
+        path = tmp_path / f"{number}.pt"
+        save_checkpoint(path, Checkpoint(model, labels, {}))
+        for data in (folder, cache):
+            out = tmp_path / f"{number}-{data.name}"
+            record = evaluated(path, data, out, "--split-name", "all")
+            assert all(line["label"] == labels.index(name[0]) for name, line in lines(out / RESULTS).items())
+            assert [row["label"] for row in record["evaluated"][0]["summary"]["classes"]] == list(labels)
+    (tmp_path / "some" / "c").mkdir(parents=True)
+    shutil.copy(folder / "c" / "0.avi", tmp_path / "some" / "c")
+    record = evaluated(tmp_path / "0.pt", tmp_path / "some", tmp_path / "few", "--split-name", "all")
+    assert [row["clips"] for row in record["evaluated"][0]["summary"]["classes"]] == [1, 0, 0]
+    (tmp_path / "some" / "d").mkdir()
+    shutil.copy(folder / "c" / "0.avi", tmp_path / "some" / "d")
+    with pytest.raises(ConfigError, match=r"\['d'\] is not allowed. Allowed: the model's: c, a, b"):
+        find_clips(str(tmp_path / "some"), SMALL.preprocess, "all").labelled(("c", "a", "b"))
 
 
 def test_a_bundle_says_what_simulate_says(bundle: Bundle, folder: Path, tmp_path: Path) -> None:

@@ -153,6 +153,8 @@ class ModelConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.stm.kernel > self.preprocess.crop:
+            raise ConfigError("stm.kernel", self.stm.kernel, f"{self.preprocess.crop} or less, the side of the input")
         _positive(self, "num_classes", "patch", "width", "depth", "heads", "mlp_ratio", "mixer_width", "rrdb_growth")
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise ConfigError("modalities", self.modalities, "one or more of i, mv, r, each once")
@@ -242,10 +244,12 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "learning_rate", "eps", "clip_norm")
-        if self.weight_decay < 0 or self.warmup_epochs < 0 or self.seed < 0:
-            raise ConfigError(
-                "weight_decay, warmup_epochs, seed", (self.weight_decay, self.warmup_epochs, self.seed), "0 or more"
-            )
+        for name in ("weight_decay", "warmup_epochs", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(name, getattr(self, name), "0 or more")
+        for name in ("epochs", "batch_size", "warmup_epochs", "seed"):
+            if getattr(self, name) >= 1 << 31:
+                raise ConfigError(name, getattr(self, name), "less than 2^31")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError("label_smoothing", self.label_smoothing, "0 to 1, 1 excluded")
         if not 0 <= self.ema_decay < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -81,6 +82,8 @@ def _convert(hint: Any, value: object, where: str) -> object:
         return None if value is None else _convert(get_args(hint)[0], value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 1023:
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(where, value, "a finite number")
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     allowed = ", ".join(map(str, get_args(hint))) if origin is Literal else getattr(hint, "__name__", str(hint))

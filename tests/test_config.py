@@ -40,6 +40,8 @@ def test_fields_that_an_older_file_lacks_have_their_defaults() -> None:
         ({"heads": 7}, "heads"),
         ({"depth": 10**9}, "depth"),
         ({"stm": {"leak": 1.0}}, "leak"),
+        ({"stm": {"threshold": float("inf")}}, "a finite number"),
+        ({"stm": {"kernel": 1001}}, "kernel"),
         ({"stm": {"reset": "medium"}}, "reset"),
         ({"stm": {"kind": "lstm"}}, "kind"),
         ({"modalities": ["i", "flow"]}, "modalities"),

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split-name", default="test", metavar="NAME",
                         help="train, validation, test (default) or all: every clip, of a folder without"
                         " folds")  # fmt: skip
-    parser.add_argument("--split", type=int, nargs="+", default=[1], metavar="N",
+    parser.add_argument("--split", type=int, nargs="+", metavar="N",
                         help="number of the split, of data that are no cache; several: mean (default: 1)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N",
                         help="GOPs sampled per clip (default: 8, as the paper; of a cache, all it has)")  # fmt: skip
@@ -53,21 +53,23 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.cli.console import progress_on_stderr
     from hybridnet.errors import ConfigError
     from hybridnet.evaluation.clips import find_clips
-    from hybridnet.evaluation.run import RESULTS, run_evaluation
+    from hybridnet.evaluation.run import run_evaluation
     from hybridnet.evaluation.runners import RunnerSpec
+    from hybridnet.training.sources import is_cache
     from hybridnet.video.datasets import ALL
 
-    if args.split_name == ALL and len(args.split) > 1:
-        raise ConfigError("split", args.split, f"one or none with --split-name {ALL}, which has every clip")
-    pairs = [(data, number) for data in args.data for number in args.split]
+    if args.split is not None and args.split_name == ALL:
+        raise ConfigError("split", args.split, f"none with --split-name {ALL}, which has every clip")
+    if args.split is not None and (cache := next((data for data in args.data if is_cache(Path(data))), None)):
+        raise ConfigError("split", args.split, f"none, as {cache} is a cache and has the split that it was built with")
+    pairs = [(data, number) for data in args.data for number in args.split or [1]]
+    if len(set(pairs)) < len(pairs):
+        raise ConfigError("data, split", [*args.data, *(args.split or [])], "each once")
     alone = args.engine == "local" and args.workers == 1
     threads = args.threads if alone or args.threads is not None else 1
     specs = [
         RunnerSpec(model.resolve(), args.snn, args.ann, args.profile, args.device, threads) for model in args.models
     ]
-    if args.overwrite:
-        for results in (args.out / RESULTS, *args.out.glob(f"[0-9]*/{RESULTS}")):
-            results.unlink(missing_ok=True)
 
     def find(number: int, runner: Runner) -> Clips:
         data, split = pairs[number]
@@ -82,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             engine=args.engine,
             workers=args.workers,
+            overwrite=args.overwrite,
             command=args.typed,
             progress=progress,
         )

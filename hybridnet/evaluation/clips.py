@@ -12,7 +12,7 @@ from pathlib import Path
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError
 from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
-from hybridnet.video.cache import Manifest, read_manifest
+from hybridnet.video.cache import Manifest, manifest_sha256, read_manifest
 from hybridnet.video.datasets import ALL, DataSet, Sample, load_dataset
 
 DEFAULT_VIEWS = 8
@@ -55,6 +55,7 @@ class Clips:
         clips: In the order of the data.
         views: Most views of a clip.
         unreadable: Clips that a cache has no views of, with the reason.
+        content: What tells them from other clips of the same names: sizes of the files, or checksums of a cache.
     """
 
     data: str
@@ -63,11 +64,13 @@ class Clips:
     clips: tuple[Clip, ...]
     views: int
     unreadable: Mapping[str, str]
+    content: tuple[object, ...]
 
     @property
     def sha256(self) -> str:
-        """Of the list of clips with their labels."""
-        return hashlib.sha256(json.dumps([(clip.name, clip.label) for clip in self.clips]).encode()).hexdigest()
+        """Of the list of clips with their labels, and of what they hold."""
+        listed = ([(clip.name, clip.label) for clip in self.clips], self.content)
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
     def labelled(self, labels: tuple[str, ...]) -> Clips:
         """The same clips with the numbers that a model gives their classes, in whatever order a folder lists them.
@@ -105,6 +108,8 @@ def find_clips(
         ConfigError: If there is no such split, or a cache does not have what is asked for.
         HybridNetError: If the data are incomplete or damaged.
     """
+    if views is not None and views < 1:
+        raise ConfigError("views", views, "1 or more")
     if is_cache(Path(data)):
         return _of_cache(Path(data).resolve(), preprocess, split_name, views)
     split = None if split_name == ALL else number
@@ -122,7 +127,8 @@ def _of_dataset(dataset: DataSet, split: str, views: int) -> Clips:
         Clip(_text(s.path.relative_to(root)), s.label, dataclasses.replace(s, path=s.path.resolve()))
         for s in dataset.splits[split]
     )
-    return Clips(dataset.name, split, dataset.classes, clips, views, {})
+    sizes = tuple(s.path.stat().st_size for s in dataset.splits[split] if s.recipe is None)
+    return Clips(dataset.name, split, dataset.classes, clips, views, {}, sizes)
 
 
 def _of_cache(folder: Path, preprocess: PreprocessConfig, split: str, views: int | None) -> Clips:
@@ -138,7 +144,7 @@ def _of_cache(folder: Path, preprocess: PreprocessConfig, split: str, views: int
         found, failed = _spans(manifest, folder, name)
         clips += found
         unreadable |= failed
-    return Clips(plan.dataset, split, plan.classes, tuple(clips), plan.views, unreadable)
+    return Clips(plan.dataset, split, plan.classes, tuple(clips), plan.views, unreadable, (manifest_sha256(folder),))
 
 
 def _spans(manifest: Manifest, folder: Path, split: str) -> tuple[list[Clip], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,19 @@ class ClipResult:
     failure: str = ""
 
 
+def check_results(done: Mapping[str, ClipResult], labels: Mapping[str, int], classes: int, path: Path) -> None:
+    """Compare results that were read with what they must be: of these clips, with their labels, and finite.
+
+    Raises:
+        RecordError: If one is not.
+    """
+    for name, result in done.items():
+        numbers = (*(result.logits or ()), result.energy_pj or 0.0)
+        whole = result.logits is not None and len(result.logits) == classes and all(map(math.isfinite, numbers))
+        if labels.get(name) != result.label or not whole:
+            raise RecordError(f"is damaged (the line of {name})", where=path, remedy="Remove it to evaluate anew")
+
+
 class ResultsFile:
     """Results of one evaluation, appended one by one.
 
@@ -56,7 +70,7 @@ class ResultsFile:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         head = {"schema": SCHEMA, **identity}
         self.done: dict[str, ClipResult] = {}
-        if path.exists():
+        if path.exists() and path.stat().st_size:
             self._read(path, head)
         else:
             write_text(path, json.dumps(head) + "\n")

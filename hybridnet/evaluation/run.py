@@ -24,7 +24,7 @@ from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.evaluation.clips import Clip, Clips
 from hybridnet.evaluation.on_ray import RayWorker, cluster
 from hybridnet.evaluation.plot import plot_confusion
-from hybridnet.evaluation.results import ClipResult, ResultsFile
+from hybridnet.evaluation.results import ClipResult, ResultsFile, check_results
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
 from hybridnet.evaluation.spread import LocalWorker, here, spread
 from hybridnet.evaluation.summary import SCHEMA, Spread, Summary, spread_of, summarise
@@ -88,6 +88,7 @@ def run_evaluation(
     *,
     engine: Engine = "local",
     workers: int = 1,
+    overwrite: bool = False,
     command: str = "hybridnet.evaluation.run_evaluation",
     progress: Progress = silent,
 ) -> EvaluationRecord:
@@ -100,6 +101,7 @@ def run_evaluation(
         out: A folder.
         engine: `local` works in processes of this machine, or in this one if there is one worker; `ray` in a cluster.
         workers: How many clips at a time.
+        overwrite: Evaluate anew, in place of going on.
         command: Kept in the record.
         progress: Told after each clip.
 
@@ -116,7 +118,7 @@ def run_evaluation(
     for number in range(count):
         spec = specs[number if len(specs) > 1 else 0]
         folder = out if count == 1 else out / str(number + 1)
-        evaluated.append(_evaluate(spec, lambda r, n=number: find(n, r), folder, engine, workers, progress))  # type: ignore[misc]
+        evaluated.append(_evaluate(spec, lambda r, n=number: find(n, r), folder, engine, workers, overwrite, progress))  # type: ignore[misc]
     record = EvaluationRecord(
         schema=SCHEMA,
         command=command,
@@ -132,7 +134,13 @@ def run_evaluation(
 
 
 def _evaluate(
-    spec: RunnerSpec, find: Callable[[Runner], Clips], folder: Path, engine: Engine, workers: int, progress: Progress
+    spec: RunnerSpec,
+    find: Callable[[Runner], Clips],
+    folder: Path,
+    engine: Engine,
+    workers: int,
+    overwrite: bool,
+    progress: Progress,
 ) -> Evaluated:
     runner = load_runner(spec)
     clips = find(runner).labelled(runner.labels)
@@ -145,7 +153,10 @@ def _evaluate(
         "clips_sha256": clips.sha256,
     }
     failed: dict[str, str] = {}
+    if overwrite:
+        (folder / RESULTS).unlink(missing_ok=True)
     with ResultsFile(folder / RESULTS, identity) as file:
+        check_results(file.done, {clip.name: clip.label for clip in clips.clips}, len(runner.labels), folder / RESULTS)
         missing = [clip for clip in clips.clips if clip.name not in file.done]
         before, started = len(file.done), time.perf_counter()
         with _engine(engine, spec, runner, missing, clips.views, workers) as results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,10 +22,13 @@ from hybridnet.files import sha256_file
 from hybridnet.frontend import read_clip
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.energy import DEFAULT_PROFILE
+from hybridnet.report.numbers import is_unknown
 from hybridnet.simulation import Simulator
 from hybridnet.training.data import Views
 from hybridnet.training.sources import centred
 from hybridnet.video.cache import open_cache
+
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def load_runner(spec: RunnerSpec) -> Runner:
     Raises:
         HybridNetError: If it cannot be had, or is no classifier with labels.
     """
+    if spec.threads is not None and not 1 <= spec.threads <= MAX_THREADS:
+        raise ConfigError("threads", spec.threads, f"1 to {MAX_THREADS}")
     return BundleRunner(spec) if spec.is_bundle else CheckpointRunner(spec)
 
 
@@ -82,6 +88,8 @@ def run_clip(runner: Runner, clip: Clip, views: int) -> ClipResult:
     started = time.perf_counter()
     try:
         logits, count, energy = runner.classify(clip, views)
+        if not all(map(math.isfinite, logits)):
+            raise ModelError("the model gives logits that are not finite")
         return ClipResult(clip.name, clip.label, tuple(logits), count, time.perf_counter() - started, energy)
     except HybridNetError as error:
         failure = error.what
@@ -129,7 +137,9 @@ class BundleRunner:
         record = self._simulator.run(arrays, profile=self._profile, parity=False).record
         if record.prediction is None:
             raise ModelError("gives no prediction", where=clip.name)
-        return list(record.prediction.logits), len(arrays["i_frame"]), record.totals.energy_pj.reference
+        energy = record.totals.energy_pj
+        energy_pj = None if is_unknown(energy) else energy.reference
+        return list(record.prediction.logits), len(arrays["i_frame"]), energy_pj
 
 
 def inputs_of(clip: Clip, preprocess: PreprocessConfig, views: int) -> dict[str, Tensor]:

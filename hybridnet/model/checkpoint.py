@@ -65,7 +65,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint, never unpickling code.
 
     Raises:
-        CheckpointError: If the file is missing, is not ours, is damaged, or does not fit its own config.
+        CheckpointError: If the file is missing, is not ours, is damaged, does not fit its own config, or has weights
+            that are not finite.
     """
     content = load_content(path)
     try:
@@ -76,6 +77,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with torch.device("meta"):  # shapes without memory: a hostile config cannot ask for more than the file holds
             model = HybridNet(config)
         model.load_state_dict(content["state_dict"], assign=True)
+        if broken := [name for name, weights in model.state_dict().items() if not weights.isfinite().all()]:
+            raise CheckpointError(f"{broken[0]} holds numbers that are not finite", where=path, remedy="Train anew")
         return Checkpoint(model.eval(), labels, dict(content["metrics"]))
     except HybridNetError:
         raise

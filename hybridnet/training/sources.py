@@ -14,7 +14,7 @@ from hybridnet.plain import to_dict
 from hybridnet.progress import Progress, silent
 from hybridnet.training.augment import centre
 from hybridnet.training.data import Views, motion_set
-from hybridnet.video.cache import MANIFEST, CachedViews, open_cache, read_manifest
+from hybridnet.video.cache import MANIFEST, CachedViews, manifest_sha256, open_cache, read_manifest
 from hybridnet.video.datasets import DATASETS, DataSet, load_dataset
 from hybridnet.video.synthetic import MOTIONS
 
@@ -140,7 +140,9 @@ def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
     training = open_cache(folder, "train")
     if not len(training):
         raise DataSetError("has no training clips that could be read", where=folder)
-    return Splits(plan.dataset, plan.classes, training, held_out("validation"), held_out("test"), plan.clips_sha256)
+    return Splits(
+        plan.dataset, plan.classes, training, held_out("validation"), held_out("test"), manifest_sha256(folder)
+    )
 
 
 def centred(views: Views, preprocess: PreprocessConfig) -> Views:

@@ -214,6 +214,11 @@ def verify(folder: str | Path) -> Manifest:
     return manifest
 
 
+def manifest_sha256(folder: Path) -> str:
+    """What tells a cache from any other: its manifest holds the checksums of all its arrays."""
+    return sha256_file(folder / MANIFEST)
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a finished cache.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from small_model import SMALL, small_checkpoint
 
 from hybridnet.cli import main
@@ -101,6 +102,65 @@ def test_all_clips_of_a_folder_and_of_its_cache(
     command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path / "two")]
     assert main([*command, "--split-name", "all", "--split", "1", "2"]) == 1
     assert "which has every clip" in capsys.readouterr().err
+
+
+def test_other_clips_of_the_same_names_are_other_clips(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
+    evaluated(checkpoint_path, folder, tmp_path / "out")
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    evaluated(checkpoint_path, other, tmp_path / "out")  # a copy is the same
+    make_clip(other / "a" / "0.avi", "shake", 9, frames=12, width=44, height=42, gop=4)
+    for name in "bc":
+        shutil.copy(other / "a" / "0.avi", other / name / "0.avi")
+    for number in range(1, 5):  # whichever clip of a class is the test clip
+        for name in "abc":
+            shutil.copy(other / "a" / "0.avi", other / name / f"{number}.avi")
+    assert main(["evaluate", str(checkpoint_path), "--data", str(other), "-o", str(tmp_path / "out")]) == 1
+
+
+def test_a_model_without_finite_logits_has_no_accuracy(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = small_checkpoint()
+    with torch.no_grad():
+        next(broken.model.head.parameters()).fill_(torch.nan)
+    save_checkpoint(tmp_path / "nan.pt", broken)
+    assert main(["evaluate", str(tmp_path / "nan.pt"), "--data", str(folder), "-o", str(tmp_path / "out")]) == 1
+    assert "head.0.weight holds numbers that are not finite" in capsys.readouterr().err
+
+
+def test_logits_that_are_not_finite_are_the_clips_failure(folder: Path) -> None:
+    class Broken:
+        labels: tuple[str, ...] = ("a", "b", "c")
+        preprocess = SMALL.preprocess
+
+        def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
+            return [0.0, float("nan"), 1.0], 1, None
+
+    result = run_clip(Broken(), find_clips(str(folder), SMALL.preprocess, "test").clips[0], 1)
+    assert result.logits is None
+    assert "not finite" in result.failure
+
+
+@pytest.mark.parametrize(
+    "change", [{"label": 7}, {"label": -1}, {"logits": [1.0]}, {"logits": None}, {"clip": "zzz"}, {"energy_pj": "NaN"}]
+)
+def test_results_that_were_tampered_with_are_refused(
+    checkpoint_path: Path, folder: Path, tmp_path: Path, change: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(checkpoint_path, folder, tmp_path)
+    head, first, *rest = (tmp_path / RESULTS).read_text().splitlines()
+    line = json.dumps({**json.loads(first), **change}).replace('"NaN"', "NaN")
+    (tmp_path / RESULTS).write_text("\n".join([head, line, *rest]) + "\n")
+    assert main(["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path)]) == 1
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_overwriting_one_evaluation_leaves_others_alone(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
+    evaluated(checkpoint_path, folder, tmp_path / "2024-05")
+    kept = (tmp_path / "2024-05" / RESULTS).read_bytes()
+    evaluated(checkpoint_path, folder, tmp_path)
+    evaluated(checkpoint_path, folder, tmp_path, "--overwrite")
+    assert (tmp_path / "2024-05" / RESULTS).read_bytes() == kept
 
 
 def test_classes_are_found_by_name(folder: Path, cache: Path, tmp_path: Path) -> None:
@@ -199,6 +259,10 @@ def test_several_splits_have_a_mean(checkpoint_path: Path, folder: Path, tmp_pat
     [
         (["--split-name", "holiday"], "split-name"),
         (["--workers", "0"], "workers"),
+        (["--threads", "0"], "threads"),
+        (["--views", "0"], "views = 0 is not allowed"),
+        (["--split", "1", "1"], "each once"),
+        (["--data", "CACHE", "--split", "2"], "has the split that it was built with"),
         (["--split", "1", "2", "3", "--data", "MODEL"], "data"),
         (["--data", "CACHE", "--views", "3"], "views"),
         (["--data", "motion"], "classes of motion"),
@@ -348,7 +412,6 @@ def test_cached_views_are_those_of_the_clip(cache: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("", ConfigError),
         ("[]\n", ConfigError),
         ('{"schema": "other"}\n', ConfigError),
         ("[" * 100_000 + "\n", RecordError),

@@ -96,7 +96,7 @@ def test_missing_parts_and_foreign_manifests_are_refused(copy: Path) -> None:
         (edited(manifest, kind="spike_count"), "bridge tensor mv_0_u"),
         (edited(manifest, kind="thoughts"), "thoughts"),
         (edited(manifest, scale=1.0), "differs in scale"),
-        (edited(manifest, scale=float("nan")), "differs in scale"),
+        (edited(manifest, scale=float("nan")), "a finite number"),
         (edited(manifest, bits=23), "differs in scale or bits"),
         (edited(manifest, layer="mv.9"), "joins no layer"),
         (edited(manifest, name="nothing"), "joins no layer"),

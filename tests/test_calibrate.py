@@ -134,6 +134,12 @@ def test_where_the_clips_lie_is_no_part_of_a_bundle(
     assert again.manifest.quantisation == done.bundle.manifest.quantisation
 
 
+def test_a_folder_may_have_any_name(bundle: Bundle, clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips, tmp_path / "{a} {0} %s")
+    report = calibrate(bundle, tmp_path / "b", clips=tmp_path / "{a} {0} %s").report
+    assert report.clips.source == "{a} {0} %s (6 of 6 clips)"
+
+
 def test_a_bundle_that_loses_what_it_had_says_so(done: Calibrated, clips: Path, tmp_path: Path) -> None:
     warnings = " | ".join(calibrate(done.bundle, tmp_path / "b", clips=clips).report.warnings)
     assert "int8 ANN half belongs to its old integers and is not kept" in warnings

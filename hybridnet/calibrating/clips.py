@@ -143,7 +143,7 @@ def read_clips(
         )
     held_out = usable[HELD_OUT - 1 :: HELD_OUT]
     searched = [clip for clip in usable if clip not in held_out]
-    return ClipSet(source.format(usable=len(usable)), tuple(searched), tuple(held_out), tuple(warnings))
+    return ClipSet(source.replace("{usable}", str(len(usable))), tuple(searched), tuple(held_out), tuple(warnings))
 
 
 def _of_arrays(path: Path, shapes: Shapes, most: int) -> list[CalibrationClip]:

@@ -108,4 +108,4 @@ def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, p
         clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).inputs)
         progress("calibration clips", number + 1, wanted)
     inputs = {name: torch.cat([clip[name] for clip in clips]) for name in clips[0]}
-    return Calibration(inputs, source.format(used=wanted))
+    return Calibration(inputs, source.replace("{used}", str(wanted)))

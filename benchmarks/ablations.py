@@ -28,9 +28,9 @@ from torch import Tensor
 
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.config import AugmentConfig, Experiment, ModelConfig, load_experiment
-from hybridnet.files import write_text
 from hybridnet.model.network import HybridNet
-from hybridnet.plain import from_dict, to_dict
+from hybridnet.support.files import write_text
+from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.training.data import Views
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.loop import train

@@ -18,26 +18,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybridnet.calibrating.views import from_file, from_motion_set
-from hybridnet.calibration.compare import sqnr_db
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
+from hybridnet.calibration.views import from_file, from_motion_set
 from hybridnet.config import load_experiment
-from hybridnet.deploy.onnx_export import export_ann
-from hybridnet.deploy.onnx_int8 import METHODS, AnnQuantiser, write_dynamic, write_half
+from hybridnet.deploy.onnx.export import export_ann
+from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic, write_half
 from hybridnet.errors import BackendError
-from hybridnet.exporting import ann_examples
-from hybridnet.inputs import shapes_of
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
-from hybridnet.outputs import LOGITS
-from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.splitter import partition
-from hybridnet.progress import silent
-from hybridnet.report.render_text import count, decibels, table
-from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.program.bridge import fixed_encodings
+from hybridnet.program.outputs import LOGITS
+from hybridnet.report.render.text import count, decibels, table
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator import Emulator
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.support.inputs import shapes_of
+from hybridnet.support.progress import silent
+from hybridnet.support.statistics import sqnr_db
+from hybridnet.workflows.export import ann_examples
 
 RANGE_VIEWS, MEASURED_VIEWS = 8, 4
 TURNS, REPEATS = 7, 3

@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hybridnet.calibrating.clips import read_clips
-from hybridnet.calibrating.observe import observe_clips, run_layer, search_views
 from hybridnet.calibration.bound import search_with_bits
+from hybridnet.calibration.clips import read_clips
+from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.observe import observe_clips, run_layer, search_views
 from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView, search_program
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.deploy.bundle import Bundle, read_bundle
-from hybridnet.exporting import export_checkpoint
-from hybridnet.fidelity import FidelityMeter
-from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
-from hybridnet.report.render_text import decibels, table
-from hybridnet.simulation import shipped_bundle_path
-from hybridnet.simulators.torch_float import trace_program
+from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
+from hybridnet.report.render.text import decibels, table
+from hybridnet.simulators.torch.float_step import trace_program
+from hybridnet.workflows.export import export_checkpoint
+from hybridnet.workflows.simulate import shipped_bundle_path
 
 STEPS, SIDE, CHANNELS = 11, 48, 8
 VIEWS = 8

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from lava.proc.conv.utils import conv as stock
 
-from hybridnet.deploy.netx import write_net
-from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.deploy.netx.file import write_net
+from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.convolution import convolve

@@ -10,8 +10,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from hybridnet.simulation import load, shipped_bundle_path, simulate
 from hybridnet.video.synthetic import make_clip
+from hybridnet.workflows.simulate import load, shipped_bundle_path, simulate
 
 REPEATS = 5
 RUNS = (("emulator", "onnxruntime"), ("torch", "torch"), ("lava", "onnxruntime"))

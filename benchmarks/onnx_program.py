@@ -20,9 +20,9 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 
-from hybridnet.deploy import onnx_program as unrolled
-from hybridnet.deploy.onnx_graph import OnnxGraph
-from hybridnet.partition.program import (
+from hybridnet.deploy.onnx import program as unrolled
+from hybridnet.deploy.onnx.graph import OnnxGraph
+from hybridnet.program.layers import (
     DECAY_ONE,
     MESSAGE_MAX,
     POTENTIAL_MAX,
@@ -35,10 +35,10 @@ from hybridnet.partition.program import (
     Program,
     Stream,
 )
-from hybridnet.simulators.emulator import Emulator
-from hybridnet.simulators.onnx_session import Runtime, open_session
-from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.onnxruntime.session import Runtime, open_session
+from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
 
 STEPS, CHANNELS = 11, 8
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from hybridnet.config import load_experiment
-from hybridnet.exporting import export
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.report.numbers import count, joules
-from hybridnet.simulation import simulate
+from hybridnet.workflows.export import export
+from hybridnet.workflows.simulate import simulate
 
 PAPER_SPIKING_OPERATIONS, PAPER_ENERGY_J, PAPER_TERA_MAC = 3.99e9, 0.734, 0.15
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from hybridnet.ahead import ahead
 from hybridnet.config import load_experiment
-from hybridnet.frontend import ClipInputs, read_clip
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.simulation import Simulator, shipped_bundle_path, shipped_checkpoint
+from hybridnet.support.ahead import ahead
 from hybridnet.video import MOTIONS, make_clip
+from hybridnet.video.frontend import ClipInputs, read_clip
+from hybridnet.workflows.simulate import Simulator, shipped_bundle_path, shipped_checkpoint
 
 CLIPS, FRAMES, ROUNDS = 12, 96, 3
 VIEWS = 8

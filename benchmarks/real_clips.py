@@ -29,8 +29,8 @@ from ablations import insert
 
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.config import AugmentConfig, Experiment, Modality, load_experiment
-from hybridnet.files import write_text
-from hybridnet.plain import to_dict
+from hybridnet.support.files import write_text
+from hybridnet.support.plain import to_dict
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
 from hybridnet.training.sources import cached_splits, find_dataset
 from hybridnet.video.cache_build import build_cache

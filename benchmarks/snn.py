@@ -23,10 +23,10 @@ import torch.nn.functional as F
 
 from hybridnet.calibration.fixed_point import quantise_layer
 from hybridnet.errors import HybridNetError
-from hybridnet.partition.program import THRESHOLD_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
-from hybridnet.simulators.emulator import Emulator
+from hybridnet.program.layers import THRESHOLD_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
+from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import Array, SpikingBackend, SpikingResult
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
 
 STEPS = 11
 SIZE = 224
@@ -132,15 +132,15 @@ def backends(
     """How to build each of our other back-ends."""
 
     def onnx(program: Any) -> SpikingBackend:
-        from hybridnet.deploy.onnx_program import write_onnx_program
-        from hybridnet.simulators.onnx_session import Runtime
-        from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
+        from hybridnet.deploy.onnx.program import write_onnx_program
+        from hybridnet.simulators.onnxruntime.session import Runtime
+        from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
         write_onnx_program(folder / "program.onnx", program)
         return OnnxSpikingBackend(folder / "program.onnx", program, Runtime(threads=torch.get_num_threads()))
 
     def lava(conv: Any) -> SpikingBackend:
-        from hybridnet.deploy.netx import write_net
+        from hybridnet.deploy.netx.file import write_net
         from hybridnet.simulators.lava.backend import LavaBackend
 
         write_net(folder / "s.net", stream, fixed, STEPS)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.search import RunLayer
 from hybridnet.calibration.sequence import Searched, SearchView, search_program
-from hybridnet.partition.program import FixedConvLIF, FloatProgram
+from hybridnet.program.layers import FixedConvLIF, FloatProgram
 
 
 @cache

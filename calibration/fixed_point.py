@@ -20,7 +20,7 @@ import numpy as np
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.observers import Observation
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import (
+from hybridnet.program.layers import (
     BIAS_MAX,
     DECAY_ONE,
     MESSAGE_MAX,

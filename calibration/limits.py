@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybridnet.partition.program import (
+from hybridnet.program.layers import (
     BIAS_MAX,
     INPUT_MAX,
     MESSAGE_MAX,

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from hybridnet.calibration.statistics import Statistics, statistics_of
 from hybridnet.model.neuron import LIFState
-from hybridnet.partition.program import ConvLIFLayer, FloatProgram
 from hybridnet.partition.splitter import Partition
-from hybridnet.progress import Progress, silent
+from hybridnet.program.layers import ConvLIFLayer, FloatProgram
+from hybridnet.support.progress import Progress, silent
 
 
 @dataclass(frozen=True)

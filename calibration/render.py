@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hybridnet.calibration.report import CalibrationReport, LayerCalibration
-from hybridnet.report.parity import Fidelity
-from hybridnet.report.render_text import count, decibels, table
+from hybridnet.report.record.parity import Fidelity
+from hybridnet.report.render.text import count, decibels, table
 
 
 def render_calibration(report: CalibrationReport) -> str:

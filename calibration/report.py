@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from hybridnet.report.parity import Fidelity
+from hybridnet.report.record.parity import Fidelity
 
 SCHEMA = "hybridnet.calibration/1"
 

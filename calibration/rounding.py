@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hybridnet.partition.program import ConvLIFLayer
+from hybridnet.program.layers import ConvLIFLayer
 
 Float = npt.NDArray[np.float64]
 

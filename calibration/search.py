@@ -29,7 +29,7 @@ import torch
 from hybridnet.calibration.limits import Registers
 from hybridnet.calibration.rounding import Moments, moments, refitted, round_together
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import (
+from hybridnet.program.layers import (
     BIAS_MAX,
     DECAY_ONE,
     POTENTIAL_SHIFT,

@@ -12,8 +12,8 @@ from hybridnet.calibration.limits import Registers
 from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.search import Array, Reference, RunLayer, Step, search_layer
 from hybridnet.model.neuron import LIFState
-from hybridnet.partition.program import WEIGHT_MAX, FixedConvLIF, FixedProgram, FloatProgram, Program, Stream
-from hybridnet.progress import Progress, silent
+from hybridnet.program.layers import WEIGHT_MAX, FixedConvLIF, FixedProgram, FloatProgram, Program, Stream
+from hybridnet.support.progress import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)

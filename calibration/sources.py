@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybridnet.calibration.compare import sqnr_db
 from hybridnet.model.neuron import conv_current, lif_step
-from hybridnet.partition.program import DECAY_ONE, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.support.statistics import sqnr_db
 
 Source = Literal["messages", "weights", "threshold, decay and bias", "spikes of the layers before"]
 

@@ -23,15 +23,15 @@ from pathlib import Path
 import yaml
 
 from hybridnet.config import ModelConfig, PreprocessConfig
-from hybridnet.deploy.netx import write_net
-from hybridnet.deploy.onnx_program import write_onnx_program
+from hybridnet.deploy.netx.file import write_net
+from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.deploy.program_file import read_program, write_program
 from hybridnet.errors import BundleError, ConfigError, ModelError
-from hybridnet.files import sha256_file
-from hybridnet.partition.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
-from hybridnet.partition.program import FixedProgram, FloatProgram
-from hybridnet.plain import from_dict, read_yaml, to_dict
-from hybridnet.report.parity import ParityReport, to_json
+from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
+from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.report.record.parity import ParityReport, to_json
+from hybridnet.support.files import sha256_file
+from hybridnet.support.plain import from_dict, read_yaml, to_dict
 
 SCHEMA = "hybridnet.bundle/3"
 MANIFEST = "manifest.yaml"
@@ -67,7 +67,7 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class BridgeEntry:
-    """One bridge tensor with its fixed-point encoding; see `hybridnet.partition.bridge.FixedEncoding`."""
+    """One bridge tensor with its fixed-point encoding; see `hybridnet.program.bridge.FixedEncoding`."""
 
     name: str
     layer: str

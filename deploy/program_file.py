@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hybridnet.errors import BundleError, HybridNetError
-from hybridnet.partition.program import (
+from hybridnet.program.layers import (
     ConvGeometry,
     ConvLIFLayer,
     FixedConvLIF,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 import hybridnet
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import ReadOut, SpikingStack
-from hybridnet.partition.program import ConvGeometry
+from hybridnet.program.layers import ConvGeometry
 
 STEPS, SIDE = 7, 16
 CLASSES = ("right", "left", "down", "up")

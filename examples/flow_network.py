@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import hybridnet
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import SpikingStack
-from hybridnet.partition.program import ConvGeometry
+from hybridnet.program.layers import ConvGeometry
 
 STEPS, POLARITIES, HEIGHT, WIDTH = 6, 2, 32, 48
 CHANNELS = (8, 16, 16, 32)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.deploy.netx_foreign import read_foreign_net
-from hybridnet.simulators.netx_network import NetxNetwork
+from hybridnet.deploy.netx.foreign import read_foreign_net
+from hybridnet.simulators.netx.network import NetxNetwork
 
 
 def main(net: str, frames_file: str | None = None) -> None:

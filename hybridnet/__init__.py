@@ -16,12 +16,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybridnet.calibrating.run import calibrate
     from hybridnet.deploy.bundle import Bundle
     from hybridnet.errors import HybridNetError
-    from hybridnet.exporting import export
-    from hybridnet.report.data import RunRecord
-    from hybridnet.simulation import Simulation, Simulator, load, simulate
+    from hybridnet.report.record.data import RunRecord
+    from hybridnet.workflows.calibrate import calibrate
+    from hybridnet.workflows.export import export
+    from hybridnet.workflows.simulate import Simulation, Simulator, load, simulate
 
 __all__ = [
     "Bundle",
@@ -38,13 +38,13 @@ __all__ = [
 _HOME = {
     "Bundle": "hybridnet.deploy.bundle",
     "HybridNetError": "hybridnet.errors",
-    "RunRecord": "hybridnet.report.data",
-    "Simulation": "hybridnet.simulation",
-    "Simulator": "hybridnet.simulation",
-    "calibrate": "hybridnet.calibrating.run",
-    "export": "hybridnet.exporting",
-    "load": "hybridnet.simulation",
-    "simulate": "hybridnet.simulation",
+    "RunRecord": "hybridnet.report.record.data",
+    "Simulation": "hybridnet.workflows.simulate",
+    "Simulator": "hybridnet.workflows.simulate",
+    "calibrate": "hybridnet.workflows.calibrate",
+    "export": "hybridnet.workflows.export",
+    "load": "hybridnet.workflows.simulate",
+    "simulate": "hybridnet.workflows.simulate",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from hybridnet.errors import ConfigError, HybridNetError
-from hybridnet.plain import from_dict, read_yaml
+from hybridnet.support.plain import from_dict, read_yaml
 
 MAX_LAYERS = 256
 """Of one kind. Far above any use; a hostile config must not build layers without end."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridnet.errors import RangeError
-from hybridnet.partition.bridge import BridgeTensor, FixedEncoding
+from hybridnet.program.bridge import BridgeTensor, FixedEncoding
 from hybridnet.simulators.interface import Array
 
 FLOAT_BITS = 32

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.outputs import LOGITS
-from hybridnet.progress import Progress, silent
+from hybridnet.program.outputs import LOGITS
 from hybridnet.simulators.bridge import Bridge, Crossing
 from hybridnet.simulators.interface import AnnBackend, Array, SpikingBackend, SpikingResult
+from hybridnet.support.progress import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hybridnet.errors import RangeError
-from hybridnet.kernels import kernel
-from hybridnet.partition.program import FixedConvLIF, IntArray
+from hybridnet.program.layers import FixedConvLIF, IntArray
 from hybridnet.simulators.interface import Array
+from hybridnet.support.kernels import kernel
 
 
 def quantise_input(values: Array, layer: FixedConvLIF) -> tuple[IntArray, int]:

@@ -9,14 +9,14 @@ from hybridnet.errors import BackendError, ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.splitter import partition
-from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
-from hybridnet.simulators.emulator import Emulator
+from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.onnx_session import ANY_CPU, Runtime
-from hybridnet.simulators.onnx_spiking import OnnxSpikingBackend
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime
+from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
 
 
 def _torch_ann(bundle: Bundle, _: Runtime) -> AnnBackend:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hybridnet.errors import BackendError
-from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
+from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.simulators.interface import Array, SpikingResult
 
 

@@ -7,16 +7,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small_model import small_checkpoint
+from helpers.places import SHARED
+from helpers.small_model import small_checkpoint
 
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.exporting import export
 from hybridnet.model.checkpoint import save_checkpoint
-from hybridnet.report.data import RunRecord
-from hybridnet.simulation import simulate
+from hybridnet.report.record.data import RunRecord
 from hybridnet.video.synthetic import make_clip
+from hybridnet.workflows.export import export
+from hybridnet.workflows.simulate import simulate
 
-REAL_CLIPS = Path(__file__).parents[2] / "shared" / "data" / "clips"
+REAL_CLIPS = SHARED / "data" / "clips"
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import yaml
 
 from hybridnet.config import Experiment, ModelConfig, config_names, load_experiment
 from hybridnet.errors import ConfigError
-from hybridnet.plain import from_dict, to_dict
+from hybridnet.support.plain import from_dict, to_dict
 
 
 @pytest.mark.parametrize("name", config_names())

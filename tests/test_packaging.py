@@ -1,6 +1,5 @@
 """Guards of the layout: see pyproject.toml, [tool.setuptools]."""
 
-import ast
 import subprocess
 import sys
 import tomllib
@@ -8,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 OUTSIDE = ("deploy", "simulators", "calibration")
 
@@ -37,37 +36,13 @@ def test_links_point_at_the_folders() -> None:
 def test_data_files_are_found_where_they_are_installed() -> None:
     for package, suffix in (
         ("hybridnet.configs", ".yaml"),
-        ("hybridnet.deploy.chips", ".yaml"),
-        ("hybridnet.report.profiles", ".yaml"),
-        ("hybridnet.report.tables", ".csv"),
+        ("hybridnet.deploy.chip.profiles", ".yaml"),
+        ("hybridnet.report.pricing.profiles", ".yaml"),
+        ("hybridnet.report.pricing.tables", ".csv"),
         ("hybridnet.assets", ".pt"),
     ):
         assert any(f.name.endswith(suffix) for f in resources.files(package).iterdir()), package
     assert (resources.files("hybridnet.assets") / "tiny-motion.bundle" / "manifest.yaml").is_file()
-
-
-def test_dependencies_run_one_way() -> None:
-    """hybridnet core ◀ calibration ◀ deploy ◀ simulators ◀ the top-level steps and the command line."""
-    order = ["calibration", "deploy", "simulators"]
-    for folder in (
-        "hybridnet/video",
-        "hybridnet/model",
-        "hybridnet/partition",
-        "hybridnet/report",
-        "hybridnet/training",
-        *OUTSIDE,
-    ):
-        level = order.index(folder) if folder in order else -1
-        for module in (ROOT / folder).rglob("*.py"):
-            for imported in _imports(module):
-                layer = imported.split(".")[1] if imported.startswith("hybridnet.") else ""
-                assert layer not in order or order.index(layer) <= level, f"{module} imports {imported}"
-
-
-def _imports(module: Path) -> list[str]:
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    names = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
-    return names + [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
 
 
 @pytest.mark.parametrize("command", ["import hybridnet", "import hybridnet.cli; hybridnet.cli.build_parser()"])

@@ -1,11 +1,11 @@
 """What the README tells users to type exists."""
 
 import re
-from pathlib import Path
+
+from helpers.places import ROOT
 
 from hybridnet.cli import build_parser
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
 

@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> int:
     """Derive the table again and print what does not come out."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, write_out
     from hybridnet.cli.report import drawn
-    from hybridnet.report.audit import audit, audit_document, read_table
-    from hybridnet.report.energy import load_profile
+    from hybridnet.report.pricing.audit import audit, audit_document, read_table
+    from hybridnet.report.pricing.profile import load_profile
 
     profile = load_profile(args.profile)
     verdicts = audit(read_table(args.table), profile)

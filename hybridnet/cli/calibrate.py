@@ -38,15 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, then print what was found and lost."""
-    from hybridnet.calibrating.measure import Limits
-    from hybridnet.calibrating.run import Options, calibrate
+    from hybridnet.calibration.measure import Limits
     from hybridnet.calibration.render import render_calibration
     from hybridnet.calibration.report import to_json
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
-    from hybridnet.files import write_text
+    from hybridnet.support.files import write_text
+    from hybridnet.workflows.calibrate import Options, calibrate
 
     if args.plot is not None:
-        from hybridnet.figures import new_figure
+        from hybridnet.support.figures import new_figure
 
         new_figure(1, 1)  # refused before any work, not after it
         args.plot.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")
     if args.plot is not None:
-        from hybridnet.calibrating.plot import plot_calibration
+        from hybridnet.calibration.plot import plot_calibration
 
         for file in plot_calibration(done.report, args.plot):
             say(f"hybridnet: wrote {file}")

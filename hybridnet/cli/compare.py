@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hybridnet.comparison import Comparison
-    from hybridnet.simulators.divergence import Reading, StreamComparison
+    from hybridnet.simulators.divergence.find import Reading, StreamComparison
+    from hybridnet.workflows.compare import Comparison
 
 STEPS_SHOWN = 12
 """Columns of the table of neurons that differ; the JSON file holds all steps."""
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare, tell where the sides part and why; exit 3 if they do."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr
-    from hybridnet.comparison import compare, to_json
-    from hybridnet.files import write_text
+    from hybridnet.support.files import write_text
+    from hybridnet.workflows.compare import compare, to_json
 
     with progress_on_stderr() as progress:
         found = compare(

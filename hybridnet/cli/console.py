@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hybridnet.files import write_text
-from hybridnet.progress import Progress
+from hybridnet.support.files import write_text
+from hybridnet.support.progress import Progress
 
 EXIT_CHECK_FAILED = 3
 """Exit code of a command whose work is done, and of which a requested check failed."""

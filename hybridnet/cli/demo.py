@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Type what a user would type, showing each command; exit 1 if Lava and the emulator differ in a single number."""
     from hybridnet.cli.console import say
-    from hybridnet.report.record_file import read_records
-    from hybridnet.simulation import shipped_checkpoint
+    from hybridnet.report.record.file import read_records
     from hybridnet.video.synthetic import make_clip
+    from hybridnet.workflows.simulate import shipped_checkpoint
 
     args.out.mkdir(parents=True, exist_ok=True)
     video = args.video or args.out / "clip.avi"

@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print versions, then run one tiny window through each back-end; exit 1 if one of ours fails."""
-    from hybridnet.simulation import load
-    from hybridnet.simulators.record import environment
     from hybridnet.simulators.registry import ANN, SPIKING
+    from hybridnet.workflows.record import environment
+    from hybridnet.workflows.simulate import load
 
     for name, version in environment().items():
         sys.stdout.write(f"{name:12} {version}\n")

@@ -109,7 +109,7 @@ def as_text(record: EvaluationRecord) -> str:
 
 
 def _numbers(summary: Summary) -> str:
-    from hybridnet.report.render_text import joules
+    from hybridnet.report.render.text import joules
 
     lines = [f"top-1 {summary.top1:.1%}, top-5 {summary.top5:.1%} of {summary.clips} clips"]
     if summary.failures:
@@ -125,7 +125,7 @@ def _numbers(summary: Summary) -> str:
 
 
 def _classes(summary: Summary) -> str:
-    from hybridnet.report.render_text import table
+    from hybridnet.report.render.text import table
 
     rows: list[ClassRow] = [row for row in summary.classes if row.clips]
     hidden = len(rows) - SHOWN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle import Bundle
-    from hybridnet.progress import Progress
+    from hybridnet.support.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
-    from hybridnet.deploy.nir_file import import_nir, write_nir
-    from hybridnet.files import write_text
-    from hybridnet.report.parity import to_json
+    from hybridnet.deploy.nir.file import import_nir, write_nir
+    from hybridnet.report.record.parity import to_json
+    from hybridnet.support.files import write_text
 
     if args.nir is not None:
         import_nir()  # before any work, not after it
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
     from hybridnet.errors import ConfigError
-    from hybridnet.exporting import export_checkpoint
+    from hybridnet.workflows.export import export_checkpoint
 
     for name in ("inputs", "labels"):
         if getattr(args, name) is not None:
@@ -83,8 +83,8 @@ def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
 
 
 def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
-    from hybridnet.exporting import export_module
-    from hybridnet.foreign import load_model, read_labels
+    from hybridnet.workflows.export import export_module
+    from hybridnet.workflows.foreign import load_model, read_labels
 
     model, inputs = load_model(args.model, args.checkpoint, args.inputs)
     return export_module(
@@ -103,9 +103,9 @@ def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
 
 def describe(bundle: Bundle) -> str:
     """The bundle in two dozen lines: both halves, what crosses, and the parity of each joint."""
-    from hybridnet.report.onnx_counts import count_graph
-    from hybridnet.report.render_parity import render_parity
-    from hybridnet.report.render_text import count
+    from hybridnet.report.counting.onnx import count_graph
+    from hybridnet.report.render.parity import render_parity
+    from hybridnet.report.render.text import count
 
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     ann_macs = graph.macs

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hybridnet.deploy.chip import Chip
-    from hybridnet.deploy.fit import FitReport
-    from hybridnet.deploy.fit_advice import Advice
+    from hybridnet.deploy.chip.advice import Advice
+    from hybridnet.deploy.chip.fit import FitReport
+    from hybridnet.deploy.chip.profile import Chip
     from hybridnet.report.document import Document
 
 
@@ -33,11 +33,11 @@ def run(args: argparse.Namespace) -> int:
 
     from hybridnet.cli.console import EXIT_CHECK_FAILED, write_out
     from hybridnet.cli.report import drawn
-    from hybridnet.deploy.chip import load_chip
-    from hybridnet.deploy.fit import fit, layer_plans
-    from hybridnet.deploy.fit_advice import advise
+    from hybridnet.deploy.chip.advice import advise
+    from hybridnet.deploy.chip.fit import fit, layer_plans
+    from hybridnet.deploy.chip.profile import load_chip
     from hybridnet.errors import ConfigError
-    from hybridnet.simulation import load
+    from hybridnet.workflows.simulate import load
 
     if args.chips < 1:
         raise ConfigError("chips", args.chips, "1 or more")

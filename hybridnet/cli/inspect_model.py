@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hybridnet.split_report import SplitReport, SplitRow
+    from hybridnet.workflows.inspect import SplitReport, SplitRow
 
 OPTIONS = ("model", "inputs", "tag", "all")
 """Options of models alone."""
@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Split, tell, and write the tagged graph if asked."""
     from hybridnet.cli.console import say
     from hybridnet.errors import ConfigError
-    from hybridnet.files import atomic_file, write_text
-    from hybridnet.split_report import open_model, to_json
+    from hybridnet.support.files import atomic_file, write_text
+    from hybridnet.workflows.inspect import open_model, to_json
 
     if args.inputs is not None and args.model is None:
         raise ConfigError("inputs", str(args.inputs), "with --model")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def render(report: SplitReport, *, everything: bool = False) -> str:
     """The table of layers, and the totals of each half and of the bridge."""
-    from hybridnet.report.render_text import count, table
+    from hybridnet.report.render.text import count, table
 
     shown = [row for row in report.rows if everything or row.layer]
     hidden = len(report.rows) - len(shown)
@@ -69,7 +69,7 @@ def render(report: SplitReport, *, everything: bool = False) -> str:
 
 
 def _cells(row: SplitRow) -> tuple[str, ...]:
-    from hybridnet.report.render_text import count
+    from hybridnet.report.render.text import count
 
     size = "–" if row.shape is None else "×".join(map(str, row.shape))
     parameters = f"{row.parameters:,}" if row.parameters else "–"

@@ -64,8 +64,8 @@ def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Trans
     from hybridnet.errors import ConfigError
     from hybridnet.explain.saliency import saliency
     from hybridnet.explain.saliency_plot import draw_saliency
-    from hybridnet.figures import save_figure
-    from hybridnet.frontend import read_clip
+    from hybridnet.support.figures import save_figure
+    from hybridnet.video.frontend import read_clip
 
     labels = checkpoint.labels
     if args.label is not None and args.label not in labels:
@@ -89,7 +89,7 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
     from hybridnet.cli.console import progress_on_stderr
     from hybridnet.explain.trajectory import trajectory
     from hybridnet.explain.trajectory_plot import draw_trajectory
-    from hybridnet.figures import save_figure
+    from hybridnet.support.figures import save_figure
     from hybridnet.video import open_clip
 
     preprocess = checkpoint.model.config.preprocess
@@ -111,7 +111,7 @@ def _network(path: Path | None) -> Checkpoint:
     """The network of a checkpoint or of a bundle, or the one that ships."""
     from hybridnet.deploy.bundle import CHECKPOINT
     from hybridnet.model.checkpoint import load_checkpoint
-    from hybridnet.simulation import shipped_checkpoint
+    from hybridnet.workflows.simulate import shipped_checkpoint
 
     if path is None:
         return load_checkpoint(shipped_checkpoint())

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from hybridnet.config import load_experiment
-    from hybridnet.files import write_text
+    from hybridnet.support.files import write_text
     from hybridnet.video.statistics import inspect
 
     preprocess = load_experiment(args.config or "tiny").model.preprocess

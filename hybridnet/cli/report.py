@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hybridnet.report.data import RunRecord
     from hybridnet.report.document import Document
+    from hybridnet.report.record.data import RunRecord
 
 FILES = {
     "json": "record.json",
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
 def rendered(records: Sequence[RunRecord], kind: str) -> str:
     """Records in one of FILES."""
-    from hybridnet.report.record_file import to_json
-    from hybridnet.report.render_csv import render_csv
-    from hybridnet.report.sections import run_document
+    from hybridnet.report.record.file import to_json
+    from hybridnet.report.render.csv import render_csv
+    from hybridnet.report.render.sections import run_document
 
     if kind == "json":
         return to_json(list(records))
@@ -68,9 +68,9 @@ def rendered(records: Sequence[RunRecord], kind: str) -> str:
 
 def drawn(documents: Sequence[Document], kind: str) -> str:
     """Documents as text, markdown or html."""
-    from hybridnet.report.render_html import render_html
-    from hybridnet.report.render_markdown import render_markdown
-    from hybridnet.report.render_text import render_document
+    from hybridnet.report.render.html import render_html
+    from hybridnet.report.render.markdown import render_markdown
+    from hybridnet.report.render.text import render_document
 
     if kind == "html":
         return render_html(documents)
@@ -79,8 +79,8 @@ def drawn(documents: Sequence[Document], kind: str) -> str:
 
 
 def _read(path: Path, args: argparse.Namespace) -> list[RunRecord]:
-    from hybridnet.report.pricing import load_prices, reprice
-    from hybridnet.report.record_file import read_records
+    from hybridnet.report.pricing.price import load_prices, reprice
+    from hybridnet.report.record.file import read_records
 
     records = read_records(path)
     if args.profile is None:
@@ -91,7 +91,7 @@ def _read(path: Path, args: argparse.Namespace) -> list[RunRecord]:
 
 def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:
     from hybridnet.errors import RecordError
-    from hybridnet.report.changes import compare, compare_document, to_csv, to_json
+    from hybridnet.report.render.changes import compare, compare_document, to_csv, to_json
 
     for path, group in zip(args.records, groups, strict=True):
         if len(group) != 1:
@@ -105,7 +105,7 @@ def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:
 
 def _plot(args: argparse.Namespace) -> str:
     from hybridnet.errors import ConfigError
-    from hybridnet.report.accuracy import accuracy_plot, read_evaluations
+    from hybridnet.report.render.accuracy import accuracy_plot, read_evaluations
 
     if args.format != "text" or args.profile is not None:
         raise ConfigError("plot", True, "without --format and --profile: it is an SVG of what was evaluated")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hybridnet.report.data import RunRecord
+    from hybridnet.report.record.data import RunRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate each source, print its report, write the records."""
-    from hybridnet.arrays import write_arrays
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.errors import ConfigError
-    from hybridnet.files import write_text
-    from hybridnet.report.record_file import to_json
-    from hybridnet.report.render_text import render_text
-    from hybridnet.simulation import Simulator
+    from hybridnet.report.record.file import to_json
+    from hybridnet.report.render.text import render_text
     from hybridnet.simulators.lava.options import LavaOptions
+    from hybridnet.support.arrays import write_arrays
+    from hybridnet.support.files import write_text
+    from hybridnet.workflows.simulate import Simulator
 
     lava = LavaOptions()
     if args.lava_conv is not None:
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 def write_report(folder: Path, records: list[RunRecord]) -> None:
     """Write the records and their reports in every format into a folder."""
     from hybridnet.cli.report import FILES, rendered
-    from hybridnet.files import write_text
+    from hybridnet.support.files import write_text
 
     for kind, name in FILES.items():
         write_text(folder / name, rendered(records, kind))

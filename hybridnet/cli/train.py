@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hybridnet.config import Experiment
-    from hybridnet.partition.program import FixedProgram
+    from hybridnet.program.layers import FixedProgram
     from hybridnet.training.run import TrainingRecord
 
 
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, then print accuracy and paths; with `torchrun`, in each process."""
     from hybridnet.cli.console import progress_on_stderr, say
-    from hybridnet.progress import silent
+    from hybridnet.support.progress import silent
     from hybridnet.training.group import process_group
     from hybridnet.training.log import as_line
     from hybridnet.training.reports import EpochReport

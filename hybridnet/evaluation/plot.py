@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.figures import new_figure, save_figure
+from hybridnet.support.figures import new_figure, save_figure
 
 NUMBERED = 30
 """Up to this many classes the cells hold their counts, and every class its name."""

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from hybridnet.errors import ConfigError, RecordError
-from hybridnet.files import write_text
-from hybridnet.plain import from_dict
+from hybridnet.support.files import write_text
+from hybridnet.support.plain import from_dict
 
 SCHEMA = "hybridnet.evaluation-results/1"
 

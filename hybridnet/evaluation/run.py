@@ -28,11 +28,11 @@ from hybridnet.evaluation.results import ClipResult, ResultsFile, check_results
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
 from hybridnet.evaluation.spread import LocalWorker, here, spread
 from hybridnet.evaluation.summary import SCHEMA, Spread, Summary, spread_of, summarise
-from hybridnet.files import write_text
-from hybridnet.progress import Progress, silent
-from hybridnet.report.data import ProfileRow
-from hybridnet.report.energy import load_profile
-from hybridnet.simulators.record import environment
+from hybridnet.report.pricing.profile import load_profile
+from hybridnet.report.record.data import ProfileRow
+from hybridnet.support.files import write_text
+from hybridnet.support.progress import Progress, silent
+from hybridnet.workflows.record import environment
 
 RESULTS, EVALUATION, CONFUSION = "results.jsonl", "evaluation.json", "confusion.png"
 

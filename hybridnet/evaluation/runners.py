@@ -18,15 +18,15 @@ from hybridnet.deploy.bundle import MANIFEST
 from hybridnet.errors import ConfigError, HybridNetError, ModelError
 from hybridnet.evaluation.clips import CachedSpan, Clip
 from hybridnet.evaluation.results import ClipResult
-from hybridnet.files import sha256_file
-from hybridnet.frontend import read_clip
 from hybridnet.model.checkpoint import load_checkpoint
-from hybridnet.report.energy import DEFAULT_PROFILE
 from hybridnet.report.numbers import is_unknown
-from hybridnet.simulation import Simulator
+from hybridnet.report.pricing.profile import DEFAULT_PROFILE
+from hybridnet.support.files import sha256_file
 from hybridnet.training.data import Views
 from hybridnet.training.sources import centred
 from hybridnet.video.cache import open_cache
+from hybridnet.video.frontend import read_clip
+from hybridnet.workflows.simulate import Simulator
 
 MAX_THREADS = 1024
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridnet.explain.saliency import Saliency
-from hybridnet.figures import new_figure
+from hybridnet.support.figures import new_figure
 from hybridnet.video.plot import residual_colours, vector_colours
 from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.explain.trajectory import Trajectory, layout
-from hybridnet.figures import new_figure
+from hybridnet.support.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

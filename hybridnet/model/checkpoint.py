@@ -13,9 +13,9 @@ from torch import Tensor
 
 from hybridnet.config import ModelConfig
 from hybridnet.errors import CheckpointError, HybridNetError
-from hybridnet.files import atomic_file
 from hybridnet.model.network import HybridNet
-from hybridnet.plain import from_dict, to_dict
+from hybridnet.support.files import atomic_file
+from hybridnet.support.plain import from_dict, to_dict
 
 FORMAT = "hybridnet.checkpoint/1"
 _MADE_BY = "Checkpoints are written by `hybridnet train`; weights of a model of yours need --model MODULE:FACTORY"

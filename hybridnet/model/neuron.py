@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hybridnet.model.scan import lif_scan
-from hybridnet.partition.program import ConvGeometry, Reset
+from hybridnet.program.layers import ConvGeometry, Reset
 
 
 class LIFState(NamedTuple):

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hybridnet.kernels import kernel
-from hybridnet.partition.program import Reset
+from hybridnet.program.layers import Reset
+from hybridnet.support.kernels import kernel
 
 Array = npt.NDArray[Any]
 

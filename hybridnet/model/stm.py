@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from hybridnet.config import STMConfig
 from hybridnet.model.neuron import ConvLIF, LIFState
-from hybridnet.partition.bridge import BridgeKind
-from hybridnet.partition.program import ConvGeometry
+from hybridnet.program.bridge import BridgeKind
+from hybridnet.program.layers import ConvGeometry
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from hybridnet.partition.bridge import BridgeKind, BridgeTensor
 from hybridnet.partition.frames import Count, Frames, whole
 from hybridnet.partition.neurons import is_spiking
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.streams import Chain
+from hybridnet.program.bridge import BridgeKind, BridgeTensor
 
 Crossing = Callable[[BridgeKind, str], fx.Node]
 """The input of the ANN half that brings this of the layer at this path."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from hybridnet.partition.bridge import BridgeTensor
 from hybridnet.partition.cut import Cut
 from hybridnet.partition.reading import SpikingLayer
 from hybridnet.partition.streams import Chain
+from hybridnet.program.bridge import BridgeTensor
 
 Half = Literal["input", "snn", "bridge", "ann"]
 Shape = tuple[int, ...] | None

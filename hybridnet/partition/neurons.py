@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import SpikingStack
-from hybridnet.partition.program import Reset
+from hybridnet.program.layers import Reset
 
 PACKAGES = ("snntorch", "spikingjelly", "norse")
 

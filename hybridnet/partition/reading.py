@@ -11,8 +11,8 @@ from hybridnet.errors import ConfigError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.frames import Opaque, Origin, OriginKind
 from hybridnet.partition.neurons import Neuron
-from hybridnet.partition.program import ConvGeometry
 from hybridnet.partition.synapse import Synapse
+from hybridnet.program.layers import ConvGeometry
 
 
 @dataclass(eq=False)

@@ -13,16 +13,16 @@ from torch import Tensor, fx, nn
 from hybridnet.errors import PartitionError
 from hybridnet.model.neuron import LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, read
-from hybridnet.partition.bridge import BridgeTensor
 from hybridnet.partition.checks import TracedModel, Violation
 from hybridnet.partition.cut import cut, remaining_neuron
 from hybridnet.partition.describe import Node, OutputShapeError, describe, shapes_of
 from hybridnet.partition.neurons import rest
-from hybridnet.partition.program import ConvLIFLayer, FloatProgram, Program
 from hybridnet.partition.reader import read as read_graph
 from hybridnet.partition.rules import check_rules, rule
 from hybridnet.partition.streams import Chain, chains, stream, stream_names
 from hybridnet.partition.tracing import UntraceableError, trace
+from hybridnet.program.bridge import BridgeTensor
+from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from itertools import takewhile
 import numpy as np
 from torch import Tensor, nn
 
-from hybridnet.partition.program import ConvLIFLayer, FloatArray, Stream
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.synapse import folded
+from hybridnet.program.layers import ConvLIFLayer, FloatArray, Stream
 
 Chain = tuple[SpikingLayer, ...]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hybridnet.partition.frames import Frames
-from hybridnet.partition.program import ConvGeometry
+from hybridnet.program.layers import ConvGeometry
 
 WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear)
 """Modules that could have been meant as synapses."""

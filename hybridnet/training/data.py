@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.files import temporary_folder
-from hybridnet.progress import Progress, silent
+from hybridnet.support.files import temporary_folder
+from hybridnet.support.progress import Progress, silent
 from hybridnet.video import ViewTensors, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import LEVELS

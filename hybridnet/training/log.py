@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridnet.files import write_text
+from hybridnet.support.files import write_text
 from hybridnet.training.reports import EpochReport
 
 if TYPE_CHECKING:

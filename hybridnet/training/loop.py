@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hybridnet.ahead import ahead
 from hybridnet.config import TrainingConfig
 from hybridnet.errors import CheckpointError, ConfigError, TrainingError
 from hybridnet.model.network import HybridNet
-from hybridnet.progress import Progress, silent
+from hybridnet.support.ahead import ahead
+from hybridnet.support.progress import Progress, silent
 from hybridnet.training.augment import centre, draw, transform
 from hybridnet.training.data import Views
 from hybridnet.training.evaluate import CPU, evaluate

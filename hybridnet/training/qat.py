@@ -1,9 +1,9 @@
 """Fine-tuning in the chip's arithmetic: forward in its integers, bit for bit; backward as if nothing were rounded.
 
 Each ConvLIF layer keeps its parameters in float and computes with what they round to in the scales of a bundle
-(`hybridnet.partition.requantise`): int8 weights, mantissas of bias and threshold, a 12-bit decay, messages, and a
+(`hybridnet.program.requantise`): int8 weights, mantissas of bias and threshold, a 12-bit decay, messages, and a
 24-bit potential that truncates and saturates. Gradients pass roundings unchanged (straight-through), but not weights
-that are clipped. Equations: `hybridnet.partition.program`.
+that are clipped. Equations: `hybridnet.program.layers`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor
 from hybridnet.errors import ConfigError, TrainingError
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, conv_current
-from hybridnet.partition.program import (
+from hybridnet.partition.splitter import partition
+from hybridnet.program.layers import (
     BIAS_MAX,
     DECAY_ONE,
     FLOAT32_EXACT,
@@ -29,7 +30,6 @@ from hybridnet.partition.program import (
     FixedConvLIF,
     FixedProgram,
 )
-from hybridnet.partition.splitter import partition
 
 
 def compute_in_integers(model: HybridNet, scales: FixedProgram) -> None:

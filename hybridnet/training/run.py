@@ -20,12 +20,12 @@ from typing import Any
 import torch
 
 from hybridnet.config import Experiment
-from hybridnet.files import sha256_file, write_text
 from hybridnet.model.checkpoint import content_of, save_content
 from hybridnet.model.network import HybridNet
-from hybridnet.partition.program import FixedProgram
-from hybridnet.plain import to_dict
-from hybridnet.progress import Progress, silent
+from hybridnet.program.layers import FixedProgram
+from hybridnet.support.files import sha256_file, write_text
+from hybridnet.support.plain import to_dict
+from hybridnet.support.progress import Progress, silent
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.log import EpochLog

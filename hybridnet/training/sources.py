@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
-from hybridnet.plain import to_dict
-from hybridnet.progress import Progress, silent
+from hybridnet.support.plain import to_dict
+from hybridnet.support.progress import Progress, silent
 from hybridnet.training.augment import centre
 from hybridnet.training.data import Views, motion_set
 from hybridnet.video.cache import MANIFEST, CachedViews, manifest_sha256, open_cache, read_manifest

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.kernels import kernel
+from hybridnet.support.kernels import kernel
 
 CELL = 8
 """Side in pixels of a cell of the motion grid: FFmpeg exports no smaller block."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, HybridNetError, VideoError
-from hybridnet.files import atomic_file
-from hybridnet.progress import Progress, silent
+from hybridnet.support.files import atomic_file
+from hybridnet.support.progress import Progress, silent
 from hybridnet.video.reader import open_clip
 from hybridnet.video.stream import VIDEO_SUFFIXES
 from hybridnet.video.transcode import transcode

@@ -36,8 +36,8 @@ from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError
-from hybridnet.files import sha256_file, write_text
-from hybridnet.plain import from_dict, to_dict
+from hybridnet.support.files import sha256_file, write_text
+from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
 
 SCHEMA = 1

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError, ConfigError, HybridNetError
-from hybridnet.files import atomic_folder, sha256_file
-from hybridnet.plain import to_dict
-from hybridnet.progress import Progress, silent
+from hybridnet.support.files import atomic_folder, sha256_file
+from hybridnet.support.plain import to_dict
+from hybridnet.support.progress import Progress, silent
 from hybridnet.video.cache import (
     MANIFEST,
     SCHEMA,

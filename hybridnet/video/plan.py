@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from av.video.frame import VideoFrame
 
-from hybridnet.ahead import ahead
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
+from hybridnet.support.ahead import ahead
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame, FrameReader
 from hybridnet.video.gop import GopBuilder

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError
-from hybridnet.figures import new_figure, save_figure
+from hybridnet.support.figures import new_figure, save_figure
 from hybridnet.video.frames import Gop
 from hybridnet.video.reader import Clip
 

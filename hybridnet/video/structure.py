@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
-from hybridnet.kernels import kernel
+from hybridnet.support.kernels import kernel
 from hybridnet.video.h264 import reference_frames
 from hybridnet.video.stream import REENCODE, Source, data_packets, decode, open_stream
 

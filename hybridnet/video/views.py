@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.kernels import kernel
+from hybridnet.support.kernels import kernel
 from hybridnet.video import accumulate
 from hybridnet.video.gop import View
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.deploy.netx import read_net
+from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BackendError
-from hybridnet.files import temporary_folder
-from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import Array, SpikingResult
 from hybridnet.simulators.lava.compat import lava_is_installed, missing_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig, choose_conv
 from hybridnet.simulators.lava.supervise import run_worker
 from hybridnet.simulators.quantise import quantise_input
+from hybridnet.support.files import temporary_folder
 
 TIMEOUT_S = 3600.0
 
@@ -29,7 +29,7 @@ class LavaBackend:
     In fixed point all potentials equal the emulator's bits; in float they equal the model's step to 1e-10.
 
     Args:
-        net_files: Per stream, its file of `hybridnet.deploy.netx.write_net`.
+        net_files: Per stream, its file of `hybridnet.deploy.netx.file.write_net`.
         fixed_point: Run the integers, else the float originals in float64.
         conv: Who adds up in Lava's `Conv` processes: our compiled loop or Lava's own SciPy. In fixed point both give
             the same bits. None is `fast`, and on the chip neither.

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hybridnet.kernels import kernel
 from hybridnet.simulators.interface import Array
+from hybridnet.support.kernels import kernel
 
 
 def convolve(

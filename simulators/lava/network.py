@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.deploy.netx import read_net
+from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import DECAY_ONE, INPUT_MAX, POTENTIAL_SHIFT, FixedConvLIF
+from hybridnet.program.layers import DECAY_ONE, INPUT_MAX, POTENTIAL_SHIFT, FixedConvLIF
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.compat import import_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig
@@ -58,7 +58,7 @@ class Network(hdf5.Network):  # type: ignore[misc]
         layers: netx blocks, each with a `synapse` and a `neuron`, shapes (W, H, C).
 
     Args:
-        path: A file of `hybridnet.deploy.netx.write_net`.
+        path: A file of `hybridnet.deploy.netx.file.write_net`.
         fixed_point: Run the integers, else the float originals in float64.
         conv: Who adds up the synaptic input.
         run_config: The CPU simulator or the chip.

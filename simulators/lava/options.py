@@ -6,7 +6,7 @@ import importlib.util
 from typing import Literal, TypedDict, get_args
 
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError
-from hybridnet.partition.program import ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
 
 ConvModel = Literal["fast", "stock"]
 """Who adds up in Lava's `Conv` processes on the CPU: our compiled loop, with the same bits, or Lava's own SciPy."""

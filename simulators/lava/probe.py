@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hybridnet.errors import RangeError
-from hybridnet.partition.program import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
 from hybridnet.simulators.interface import Array
 
 AnyLayer = ConvLIFLayer | FixedConvLIF

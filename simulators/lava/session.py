@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.partition.program import POTENTIAL_SHIFT, FixedConvLIF
+from hybridnet.program.layers import POTENTIAL_SHIFT, FixedConvLIF
 from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.network import FIRST_STEP, Network
 from hybridnet.simulators.lava.probe import AnyLayer, Probe, probe

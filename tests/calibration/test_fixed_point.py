@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from small_model import SMALL, random_layer, small_checkpoint
+from helpers.small_model import SMALL, random_layer, small_checkpoint
 
-from hybridnet.calibration.compare import spike_agreement, sqnr_db
 from hybridnet.calibration.fixed_point import quantise_layer, quantise_program, weight_scale
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.observers import observe
 from hybridnet.errors import RangeError
 from hybridnet.model.network import example_inputs
-from hybridnet.partition.program import BIAS_MAX, POTENTIAL_MAX, THRESHOLD_MAX, WEIGHT_MAX, ConvGeometry
 from hybridnet.partition.splitter import partition
+from hybridnet.program.layers import BIAS_MAX, POTENTIAL_MAX, THRESHOLD_MAX, WEIGHT_MAX, ConvGeometry
+from hybridnet.support.statistics import spike_agreement, sqnr_db
 
 GEOMETRY = ConvGeometry((2, 6, 5), 3, (3, 3))
 

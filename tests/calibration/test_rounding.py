@@ -6,15 +6,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from helpers.random_programs import geometries
+from helpers.small_model import random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_programs import geometries
-from small_model import random_layer
 
 from hybridnet.calibration import rounding
 from hybridnet.calibration.rounding import moments, refitted, round_together
-from hybridnet.partition.program import ConvGeometry, ConvLIFLayer
-from hybridnet.simulators.torch_float import run_layer
+from hybridnet.program.layers import ConvGeometry, ConvLIFLayer
+from hybridnet.simulators.torch.float_step import run_layer
 
 LIMITS = ((-127, 126), (-4095, 4095))
 STEPS = (0.05, 0.01)

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_model import random_layer
+from helpers.small_model import random_layer
 
-from hybridnet.calibrating.observe import run_layer
+from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.limits import HEADROOM
+from hybridnet.calibration.observe import run_layer
 from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView, search_program
 from hybridnet.errors import ConfigError, RangeError
-from hybridnet.fidelity import FidelityMeter
-from hybridnet.partition.program import (
+from hybridnet.program.layers import (
     INPUT_MAX,
     POTENTIAL_MAX,
     ConvGeometry,
@@ -27,8 +27,8 @@ from hybridnet.partition.program import (
     Reset,
     Stream,
 )
-from hybridnet.simulators.emulator import Emulator
-from hybridnet.simulators.torch_float import trace_program
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import trace_program
 
 STEPS = 6
 

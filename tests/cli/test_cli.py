@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from helpers.places import ROOT
 
 from hybridnet.cli import COMMANDS, build_parser, main
 from hybridnet.deploy.bundle import Bundle
@@ -201,7 +202,7 @@ def test_a_closed_pipe_is_no_error(bundle: Bundle, clip: Path) -> None:
 
 
 def test_the_example_runs(checkpoint_path: Path, clip: Path, tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "examples" / "classify_clip.py"
+    script = ROOT / "examples" / "classify_clip.py"
     done = subprocess.run(
         [sys.executable, str(script), str(checkpoint_path), str(clip), str(tmp_path)],
         capture_output=True,

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hybridnet import comparison
-from hybridnet.arrays import write_arrays
 from hybridnet.cli import main
-from hybridnet.comparison import Contender, compare, compare_sides, contender
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.deploy.netx import write_net
-from hybridnet.frontend import read_clip
+from hybridnet.deploy.netx.file import write_net
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.compat import lava_is_installed
+from hybridnet.support.arrays import write_arrays
+from hybridnet.video.frontend import read_clip
+from hybridnet.workflows import compare as comparison
+from hybridnet.workflows.compare import Contender, compare, compare_sides, contender
 
 Array = Any
 Inputs = dict[str, Array]

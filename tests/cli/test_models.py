@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from foreign_model import EVENTS, STEPS, declaring, example, gestures, maps
+from helpers.foreign_model import EVENTS, STEPS, declaring, example, gestures, maps
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle, read_bundle
-from hybridnet.report.record_file import read_records
+from hybridnet.report.record.file import read_records
 
 Captured = pytest.CaptureFixture[str]
 
@@ -206,7 +206,7 @@ def test_options_without_their_partner_are_refused(
 def test_a_failed_check_exits_3_and_the_bundle_is_there(
     checkpoint_path: Path, clip: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridnet.parity.ONNX_TOLERANCE", 0.0)
+    monkeypatch.setattr("hybridnet.workflows.parity.ONNX_TOLERANCE", 0.0)
     arguments = ["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--calibrate", str(clip)]
     assert main([*arguments, "--fail-on", "parity"]) == 3
     captured = capsys.readouterr()
@@ -220,7 +220,7 @@ def test_another_class_than_in_float_exits_3(
 ) -> None:
     run = ["simulate", str(clip), "--bundle", str(bundle.path), "--fail-on", "parity"]
     assert main(run) == 0
-    monkeypatch.setattr("hybridnet.simulators.record._same_best_class", lambda *_: False)
+    monkeypatch.setattr("hybridnet.workflows.record._same_best_class", lambda *_: False)
     assert main(run) == 3
     assert str(clip) in capsys.readouterr().err
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 import yaml
 
-from hybridnet.calibrating.run import SEARCHED, calibrate
 from hybridnet.deploy.bundle import ANN, MANIFEST, PROGRAM, Bundle, read_bundle
-from hybridnet.deploy.netx import read_net
+from hybridnet.deploy.netx.file import read_net
 from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
-from hybridnet.exporting import export
 from hybridnet.model.checkpoint import load_checkpoint
-from hybridnet.parity import ONNX_TOLERANCE
-from hybridnet.report.parity import to_json
-from hybridnet.simulation import SHIPPED_BUNDLE, load, shipped_bundle_path, shipped_checkpoint
+from hybridnet.report.record.parity import to_json
+from hybridnet.workflows.calibrate import SEARCHED, calibrate
+from hybridnet.workflows.export import export
+from hybridnet.workflows.parity import ONNX_TOLERANCE
+from hybridnet.workflows.simulate import SHIPPED_BUNDLE, load, shipped_bundle_path, shipped_checkpoint
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_failed_export_leaves_nothing(checkpoint_path: Path, tmp_path: Path, m
     def fail(*args: object, **kwargs: object) -> None:
         raise RangeError("on purpose")
 
-    monkeypatch.setattr("hybridnet.exporting.measure_parity", fail)
+    monkeypatch.setattr("hybridnet.workflows.export.measure_parity", fail)
     with pytest.raises(RangeError, match="on purpose"):
         export(checkpoint_path, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_model import SMALL, small_checkpoint
+from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle
@@ -24,11 +24,11 @@ from hybridnet.evaluation.run import CONFUSION, EVALUATION, RESULTS
 from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run_clip
 from hybridnet.evaluation.spread import LocalWorker, spread
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
-from hybridnet.simulation import simulate
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
 from hybridnet.video.datasets import Sample
 from hybridnet.video.synthetic import make_clip
+from hybridnet.workflows.simulate import simulate
 
 
 @pytest.fixture(scope="module")

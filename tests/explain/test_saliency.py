@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_model import SMALL
+from helpers.small_model import SMALL
 from torch import Tensor
 
 from hybridnet.cli import main
 from hybridnet.config import ModelConfig
 from hybridnet.explain.saliency import saliency
 from hybridnet.explain.saliency_plot import draw_saliency
-from hybridnet.figures import save_figure
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
+from hybridnet.support.figures import save_figure
 from hybridnet.video import make_clip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_model import SMALL
+from helpers.small_model import SMALL
 
 from hybridnet.cli import main
 from hybridnet.errors import ConfigError, VideoError

@@ -3,14 +3,14 @@
 import dataclasses
 from typing import Any
 
-import naive_model as naive
 import numpy as np
 import pytest
 import torch
-from naive_model import array, each
-from small_model import SMALL
+from helpers import naive_model as naive
+from helpers.naive_model import array, each
+from helpers.small_model import SMALL
+from helpers.variants import variant
 from torch import Tensor, nn
-from variants import variant
 
 from hybridnet.config import STMConfig
 from hybridnet.model.common import NarrowedConvLIF, build_common

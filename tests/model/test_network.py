@@ -3,18 +3,18 @@
 
 import dataclasses
 import math
-from pathlib import Path
 
 import pytest
-from small_model import SMALL
+from helpers.places import ROOT
+from helpers.small_model import SMALL
 
 from hybridnet.config import load_experiment
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.size import measure, size_table
-from hybridnet.report.onnx_counts import count_graph
-from hybridnet.simulation import shipped_checkpoint
+from hybridnet.report.counting.onnx import count_graph
+from hybridnet.workflows.simulate import shipped_checkpoint
 
 CHIP_NEURONS = 128 * 8192
 """Of a Loihi 2: cores and neurons per core, nominal."""
@@ -38,7 +38,7 @@ def test_a_size_is_that_of_the_built_and_exported_model(bundle: Bundle) -> None:
 
 
 def test_the_documented_sizes_are_the_sizes() -> None:
-    page = Path(__file__).parents[2] / "docs" / "model.md"
+    page = ROOT / "docs" / "model.md"
     assert size_table() in page.read_text(encoding="utf-8"), "run `make docs`"
 
 

@@ -2,20 +2,19 @@
 
 import math
 
-import naive_model
-import naive_program
 import numpy as np
 import pytest
 import torch
+from helpers import naive_model, naive_program
+from helpers.naive_model import Array, array
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_model import Array, array
 from torch import nn
 
 from hybridnet.config import STMConfig
 from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, build_stm
-from hybridnet.partition.program import ConvGeometry, ConvLIFLayer, Reset, Stream
+from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, Reset, Stream
 
 
 def naive(current: torch.Tensor, leak: float, threshold: float, reset: Reset) -> tuple[list[float], list[int]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hybridnet.model.neuron import LIFState, lif_step
 from hybridnet.model.scan import BLOCK, lif_scan
-from hybridnet.partition.program import Reset
+from hybridnet.program.layers import Reset
 
 
 def stepwise(

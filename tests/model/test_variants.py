@@ -8,30 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_model import SMALL
+from helpers.small_model import SMALL
+from helpers.variants import DEPLOYABLE, REFUSED, VARIANTS, variant
 from torch import Tensor
-from variants import DEPLOYABLE, REFUSED, VARIANTS, variant
 
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.config import ModelConfig
-from hybridnet.deploy.onnx_export import export_ann
+from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.errors import ConfigError, PartitionError
-from hybridnet.exporting import export
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.size import measure
-from hybridnet.partition.bridge import fixed_encodings
 from hybridnet.partition.splitter import partition
-from hybridnet.plain import from_dict, to_dict
-from hybridnet.report.onnx_counts import count_graph
-from hybridnet.simulation import simulate
-from hybridnet.simulators.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.program.bridge import fixed_encodings
+from hybridnet.report.counting.onnx import count_graph
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator import Emulator
+from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.hybrid import run_hybrid
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video import open_clip, prepare_view, stack_views
+from hybridnet.workflows.export import export
+from hybridnet.workflows.simulate import simulate
 
 USED = {"i": "i_frame", "mv": "motion_vectors", "r": "residuals"}
 

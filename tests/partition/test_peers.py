@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hybridnet.errors import PartitionError
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
 
 snn = pytest.importorskip("snntorch")
 import snntorch.utils  # noqa: E402  # snntorch itself may be missing

@@ -1,11 +1,11 @@
 """Every placement rule refuses what breaks it, with its id, its text, the node and the remedy."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-from broken_models import BROKEN, INPUT, Good, Layers, Unrolled, X, geometry, snn
+from helpers.broken_models import BROKEN, INPUT, Good, Layers, Unrolled, X, geometry, snn
+from helpers.places import ROOT
 from torch import Tensor, nn
 
 from hybridnet.errors import PartitionError
@@ -74,5 +74,5 @@ def test_other_arguments_than_the_example_inputs_are_refused() -> None:
 
 
 def test_the_documented_rules_are_the_rules() -> None:
-    page = Path(__file__).parents[2] / "docs" / "placement-rules.md"
+    page = ROOT / "docs" / "placement-rules.md"
     assert rule_table() in page.read_text(encoding="utf-8"), "run `make docs`"

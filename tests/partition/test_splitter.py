@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_model import SMALL
+from helpers.small_model import SMALL
 from torch import Tensor, nn
 
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import ReadOut, SpikingStack
 from hybridnet.partition.describe import Node
-from hybridnet.partition.program import ConvGeometry, Reset
 from hybridnet.partition.splitter import Partition, partition
-from hybridnet.simulators.torch_float import TorchBackend
+from hybridnet.program.layers import ConvGeometry, Reset
+from hybridnet.simulators.torch.float_step import TorchBackend
 
 INPUT = torch.randn(2, 4, 2, 6, 5) * 2
 

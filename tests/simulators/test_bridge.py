@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybridnet.errors import RangeError
-from hybridnet.partition.bridge import BridgeKind, BridgeTensor, FixedEncoding
+from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.simulators.bridge import Bridge
 
 Array = np.ndarray[Any, Any]

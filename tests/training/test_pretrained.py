@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_views import made_views
-from small_model import SMALL
+from helpers.made_views import made_views
+from helpers.small_model import SMALL
 
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.errors import CheckpointError, ConfigError
-from hybridnet.files import sha256_file
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
+from hybridnet.support.files import sha256_file
 from hybridnet.training.pretrained import start_from
 from hybridnet.training.run import CHECKPOINT, LAST, RECORD, run_training
 from hybridnet.training.sources import Splits

@@ -7,30 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_views import made_views
-from small_model import SMALL, small_checkpoint
+from helpers.made_views import made_views
+from helpers.small_model import SMALL, small_checkpoint
 
-from hybridnet.arrays import write_arrays
-from hybridnet.calibrating.run import Options, calibrate
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.cli.train import _start
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import ConfigError, TrainingError
-from hybridnet.exporting import export_checkpoint
-from hybridnet.files import sha256_file
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
-from hybridnet.partition.bridge import fixed_encodings
-from hybridnet.partition.program import FixedConvLIF, FixedProgram, Program, Stream
-from hybridnet.partition.requantise import requantise_program
 from hybridnet.partition.splitter import partition
+from hybridnet.program.bridge import fixed_encodings
+from hybridnet.program.layers import FixedConvLIF, FixedProgram, Program, Stream
+from hybridnet.program.requantise import requantise_program
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator import Emulator
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.support.arrays import write_arrays
+from hybridnet.support.files import sha256_file
 from hybridnet.training.qat import compute_in_integers, scales_sha256
 from hybridnet.training.run import run_training
 from hybridnet.training.sources import Splits
+from hybridnet.workflows.calibrate import Options, calibrate
+from hybridnet.workflows.export import export_checkpoint
 
 
 def inputs(seed: int, views: int = 3) -> dict[str, torch.Tensor]:

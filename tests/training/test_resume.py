@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from made_views import made_views
-from small_model import SMALL
+from helpers.made_views import made_views
+from helpers.places import HELPERS
+from helpers.small_model import SMALL
 
 from hybridnet.cli import main
 from hybridnet.config import AugmentConfig, Experiment, TrainingConfig
 from hybridnet.errors import CheckpointError, ConfigError
 from hybridnet.model.checkpoint import load_checkpoint, load_content
 from hybridnet.model.network import HybridNet
-from hybridnet.plain import to_dict
+from hybridnet.support.plain import to_dict
 from hybridnet.training.group import Group
 from hybridnet.training.log import LOG
 from hybridnet.training.loop import Trainer, train
@@ -199,8 +200,8 @@ LEAVE = """
 import os
 import time
 from pathlib import Path
-from made_views import made_views
-from small_model import SMALL
+from helpers.made_views import made_views
+from helpers.small_model import SMALL
 from hybridnet.config import TrainingConfig
 from hybridnet.model.network import HybridNet
 from hybridnet.training.group import process_group
@@ -230,7 +231,7 @@ def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
     """One that did could abort the process when Python ends."""
     script = tmp_path / "leave.py"
     script.write_text(LEAVE)
-    environment = {**ONE_THREAD, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**ONE_THREAD, "PYTHONPATH": str(HELPERS.parent)}
     command = [*TORCHRUN[:-1], str(script)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -10,15 +10,15 @@ from typing import Literal
 import pytest
 import torch
 import yaml
-from made_views import made_views
-from small_model import SMALL
+from helpers.made_views import made_views
+from helpers.small_model import SMALL
 
 from hybridnet.cli import main
 from hybridnet.config import AugmentConfig, Experiment, TrainingConfig, load_recipe
 from hybridnet.errors import ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.plain import to_dict
+from hybridnet.support.plain import to_dict
 from hybridnet.training import log
 from hybridnet.training.loop import train
 from hybridnet.training.neurons import keep_in_float32, spike_rates

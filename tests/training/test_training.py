@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from small_model import SMALL
+from helpers.small_model import SMALL
 
 from hybridnet.cli import main
 from hybridnet.config import Experiment, ModelConfig, PreprocessConfig, TrainingConfig
 from hybridnet.errors import ConfigError, TrainingError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.plain import to_dict
+from hybridnet.support.plain import to_dict
 from hybridnet.training import sources
 from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.evaluate import evaluate

@@ -8,13 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from helpers.places import ROOT, SHARED
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.video import datasets, make_clip, open_clip, split_lists
 from hybridnet.video.datasets import DATASETS, DataSet, Sample, folder_tree, load_dataset
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
+REAL = SHARED / "data"
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +303,7 @@ def test_unknown_names_and_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_every_data_set_is_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
     for name in DATASETS:
         assert f"`{name}" in text
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from reader_clips import (
+from helpers.reader_clips import (
     CLIPS,
     MUST_OPEN,
     PREPROCESS,

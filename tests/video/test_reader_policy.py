@@ -11,8 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from reader_clips import (
+from helpers.reader_clips import (
     DATA,
     PREPROCESS,
     assert_invariant,
@@ -22,6 +21,7 @@ from reader_clips import (
     raw_stream,
     read_all,
 )
+from numpy.typing import NDArray
 
 import hybridnet.video.transcode as transcode_module
 from hybridnet.errors import ConfigError, VideoError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reader_clips import (
+from helpers.reader_clips import (
     PREPROCESS,
     assert_invariant,
     decoded_rgb,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.partition.program import POTENTIAL_MAX, POTENTIAL_SHIFT
+from hybridnet.program.layers import POTENTIAL_MAX, POTENTIAL_SHIFT
 from hybridnet.simulators.lava.compat import import_lava
 
 import_lava()  # mends what the imports below need

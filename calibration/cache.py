@@ -1,0 +1,49 @@
+"""What was observed of a clip, kept in a file, so that an interrupted calibration goes on and another one is quick."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from hybridnet.calibration.clips import CalibrationClip
+from hybridnet.calibration.observers import Observation
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.errors import CacheError, ConfigError
+from hybridnet.support.files import write_text
+from hybridnet.support.plain import from_dict, to_dict
+
+
+def cached_observation(
+    folder: Path | None, bundle: Bundle, clip: CalibrationClip, observe: Callable[[], Observation]
+) -> Observation:
+    """Read it from the folder, or observe and keep it there; arrays, and everything without a folder, are not kept.
+
+    Raises:
+        CacheError: If a kept observation is damaged.
+    """
+    if folder is None or not clip.sha256:
+        return observe()
+    file = folder / f"{_key(bundle, clip)}.json"
+    if file.is_file():
+        try:
+            return from_dict(Observation, json.loads(file.read_text(encoding="utf-8")))
+        except (ConfigError, ValueError) as error:
+            raise CacheError(f"is damaged ({error})", where=file, remedy="Remove it") from error
+    seen = observe()
+    write_text(file, json.dumps(asdict(seen)))
+    return seen
+
+
+def _key(bundle: Bundle, clip: CalibrationClip) -> str:
+    """Of the float network, the clip and how it is read."""
+    model = bundle.manifest.model
+    preprocess = None if model.preprocess is None else to_dict(model.preprocess)
+    floats = hashlib.sha256()
+    for layer in bundle.program.layers():
+        floats.update(layer.weight.tobytes() + layer.bias.tobytes())
+        floats.update(repr((layer.name, layer.geometry, layer.leak, layer.threshold, layer.reset)).encode())
+    parts = (floats.hexdigest(), clip.sha256, clip.views, preprocess)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,215 @@
+"""Clips to calibrate on: read, looked at for what makes a calibration worthless, and some of them held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, make_motion_clips
+from hybridnet.config import PreprocessConfig
+from hybridnet.errors import ConfigError, ModelError, VideoError
+from hybridnet.report.record.data import VideoRow
+from hybridnet.support.arrays import Array, read_arrays
+from hybridnet.support.files import sha256_file, temporary_folder
+from hybridnet.support.inputs import Shapes, checked
+from hybridnet.support.progress import Progress
+from hybridnet.video.frontend import find_videos, read_clip
+from hybridnet.video.synthetic import MOTIONS
+
+LEAST_CLIPS = 4
+"""Fewer usable ones are refused: there would be nothing to hold out, and one odd clip would decide every scale."""
+
+FEW_CLIPS = 12
+"""Fewer are warned of."""
+
+MOTION_SEEDS = 3
+"""Clips of each motion that a calibration without clips makes."""
+
+HELD_OUT = 3
+"""Every third clip is held out."""
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationClip:
+    """One clip, or one view of arrays.
+
+    Attributes:
+        name: Its path, or number.
+        label: Index of its class; None if that is not known.
+        inputs: (N, …) each.
+        sha256: Of its file; empty for arrays.
+    """
+
+    name: str
+    label: int | None
+    inputs: Mapping[str, Tensor]
+    sha256: str
+
+    @property
+    def views(self) -> int:
+        """N."""
+        return len(next(iter(self.inputs.values())))
+
+    def arrays(self) -> dict[str, Array]:
+        """The inputs as arrays."""
+        return {name: np.asarray(tensor.numpy()) for name, tensor in self.inputs.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSet:
+    """What was read.
+
+    Attributes:
+        searched: Clips that integers are found on.
+        held_out: Clips that nothing is found on.
+        warnings: What is odd about them.
+    """
+
+    source: str
+    searched: tuple[CalibrationClip, ...]
+    held_out: tuple[CalibrationClip, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def clips(self) -> tuple[CalibrationClip, ...]:
+        """All of them."""
+        return (*self.searched, *self.held_out)
+
+    def together(self, clips: Sequence[CalibrationClip]) -> Calibration:
+        """The views of some clips one after another."""
+        inputs = {name: torch.cat([clip.inputs[name] for clip in clips]) for name in clips[0].inputs}
+        return Calibration(inputs, self.source)
+
+
+def read_clips(
+    path: Path | None,
+    shapes: Shapes,
+    preprocess: PreprocessConfig | None,
+    labels: tuple[str, ...] | None,
+    *,
+    spiking: Sequence[str],
+    most: int,
+    views: int,
+    progress: Progress,
+) -> ClipSet:
+    """Read clips of a folder, views of a `.npz` file, or, without either, clips of the motion set.
+
+    Args:
+        path: A folder of videos, a `.npz` file of arrays by input name; None for the motion set.
+        shapes: The model's inputs.
+        preprocess: How clips become inputs; None if the model takes arrays alone.
+        labels: The model's classes; a clip in a folder of that name is of that class.
+        spiking: Inputs of the spiking half, which must move.
+        most: Clips read at most, spread over the folder.
+        views: Read of each clip at most.
+        progress: Told after each clip.
+
+    Raises:
+        HybridNetError: If there are fewer than LEAST_CLIPS usable ones, or none at all.
+    """
+    if most < LEAST_CLIPS or views < 1:
+        raise ConfigError("clips, views", (most, views), f"{LEAST_CLIPS} or more clips and 1 or more views")
+    warnings: list[str] = []
+    if path is not None and path.suffix == ".npz":
+        clips, source = _of_arrays(path, shapes, most), f"{{usable}} views of {path.resolve().name}"
+    elif preprocess is None:
+        raise ModelError("the model takes no video", where=path or "--clips", remedy="Give a .npz file of its inputs")
+    elif path is None:
+        clips, source = _of_motion_set(preprocess, labels, progress)
+    elif not path.exists():
+        raise VideoError("does not exist", where=path, remedy="--clips takes a folder of videos or a .npz file")
+    else:
+        found = find_videos(path)
+        chosen = [found[math.floor(i * len(found) / min(len(found), most))] for i in range(min(len(found), most))]
+        clips = _read(chosen, preprocess, labels, views, warnings, progress)
+        source = f"{path.resolve().name} ({{usable}} of {len(found)} clips)"  # not where it lies on this machine
+    usable = [clip for clip in clips if not _still(clip, spiking, warnings)]
+    if len(usable) < LEAST_CLIPS:
+        why = f" ({'; '.join(warnings)})" if warnings else ""
+        raise VideoError(
+            f"{LEAST_CLIPS} usable clips or more are needed to calibrate on, and there are {len(usable)}{why}",
+            where=path or "the motion set",
+            remedy=f"Give {LEAST_CLIPS} or more clips in which something moves; {FEW_CLIPS} or more are better",
+        )
+    if len(usable) < FEW_CLIPS:
+        warnings.append(
+            f"clips that can be used: only {len(usable)}; the figures are rough, {FEW_CLIPS} or more are better"
+        )
+    held_out = usable[HELD_OUT - 1 :: HELD_OUT]
+    searched = [clip for clip in usable if clip not in held_out]
+    return ClipSet(source.replace("{usable}", str(len(usable))), tuple(searched), tuple(held_out), tuple(warnings))
+
+
+def _of_arrays(path: Path, shapes: Shapes, most: int) -> list[CalibrationClip]:
+    arrays = checked(read_arrays(path), shapes, path)
+    number = len(next(iter(arrays.values())))
+    chosen = [math.floor(i * number / min(number, most)) for i in range(min(number, most))]
+    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
+    return [CalibrationClip(f"view {n}", None, {name: x[n : n + 1] for name, x in tensors.items()}, "") for n in chosen]
+
+
+def _of_motion_set(
+    preprocess: PreprocessConfig, labels: tuple[str, ...] | None, progress: Progress
+) -> tuple[list[CalibrationClip], str]:
+    """Three clips of each motion, of seeds that neither training nor testing uses."""
+    clips: list[CalibrationClip] = []
+    with temporary_folder() as folder:
+        for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + MOTION_SEEDS):
+            made = make_motion_clips(folder / f"{seed}", preprocess, seed)
+            for motion, video in made.items():
+                label = labels.index(motion) if labels is not None and motion in labels else None
+                inputs = read_clip(video, preprocess, 2).inputs
+                clips.append(CalibrationClip(f"{motion}, seed {seed}", label, inputs, sha256_file(video)))
+                progress("calibration clips", len(clips), MOTION_SEEDS * len(MOTIONS))
+    return clips, f"motion set, {MOTION_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
+
+
+def _read(
+    videos: Sequence[Path],
+    preprocess: PreprocessConfig,
+    labels: tuple[str, ...] | None,
+    views: int,
+    warnings: list[str],
+    progress: Progress,
+) -> list[CalibrationClip]:
+    """Read the clips that can be read, and warn of the others."""
+    clips: list[CalibrationClip] = []
+    for number, video in enumerate(videos):
+        try:
+            read = read_clip(video, preprocess, views)
+        except VideoError as error:
+            warnings.append(f"{video.name} was left out: {error.what}")
+            continue
+        finally:
+            progress("calibration clips", number + 1, len(videos))
+        warnings.extend(_oddities(video.name, read.video, preprocess))
+        name = video.parent.name
+        label = labels.index(name) if labels is not None and name in labels else None
+        clips.append(CalibrationClip(str(video), label, read.inputs, sha256_file(video)))
+    return clips
+
+
+def _oddities(name: str, video: VideoRow, preprocess: PreprocessConfig) -> list[str]:
+    found = []
+    if video.width < preprocess.frame_width or video.height < preprocess.frame_height:
+        found.append(
+            f"{name} is {video.width}×{video.height} and was enlarged to"
+            f" {preprocess.frame_width}×{preprocess.frame_height}: its motion is not what the model will see"
+        )
+    if video.corrupt_frames:
+        found.append(f"{name} has {video.corrupt_frames} damaged frames")
+    return found
+
+
+def _still(clip: CalibrationClip, spiking: Sequence[str], warnings: list[str]) -> bool:
+    """Whether all inputs of the spiking half hold nothing but zeros; a clip of one colour, or of one picture."""
+    still = not any(clip.inputs[name].any() for name in spiking)
+    if still:
+        warnings.append(f"{Path(clip.name).name} was left out: nothing moves, {' and '.join(spiking)} are all zero")
+    return still

@@ -1,0 +1,215 @@
+"""The report of a calibration: what held-out clips lose, layer by layer and stage by stage, and the limits on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridnet.calibration.bridge import LEAST_DB
+from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.report import (
+    SCHEMA,
+    AnnRow,
+    BridgeRow,
+    CalibrationReport,
+    ClipsRow,
+    LayerCalibration,
+    LimitRow,
+    StageRow,
+    TensorRow,
+)
+from hybridnet.calibration.sequence import Searched, SearchView
+from hybridnet.calibration.stages import Bench, layer_rows, registers_used, stage_row
+from hybridnet.calibration.statistics import Statistics
+from hybridnet.errors import ConfigError
+from hybridnet.program.bridge import FixedEncoding, fixed_encodings
+from hybridnet.program.layers import FixedProgram
+
+LOSS_DB = 30.0
+"""A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a calibration must keep; None is not asked for.
+
+    Attributes:
+        max_top1_drop: Points of accuracy that may be lost on held-out clips; where no class is known, per cent of them
+            whose top-1 may change.
+        min_sqnr_db: Least SQNR of u[T] of every layer that is read out, end to end.
+    """
+
+    max_top1_drop: float | None = None
+    min_sqnr_db: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("max-top1-drop", self.max_top1_drop), ("min-sqnr", self.min_sqnr_db)):
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(name, value, "a number, 0 or more")
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What a calibration decided, and what it stands beside.
+
+    Attributes:
+        searched: The spiking half's integers, and how they were found.
+        maximum: The same half by maximum-based scales.
+        whole: How whole potentials cross the bridge.
+        encodings: How they cross.
+        int8: The ANN half in int8; None if not asked for.
+        ann: What was tried for it.
+    """
+
+    searched: Searched
+    maximum: FixedProgram
+    whole: Mapping[str, FixedEncoding]
+    encodings: Mapping[str, FixedEncoding]
+    int8: Path | None
+    ann: tuple[AnnRow, ...]
+
+
+def measure(
+    bench: Bench, seen: Observation, searching: list[SearchView], chosen: Chosen, limits: Limits
+) -> CalibrationReport:
+    """Run held-out clips through every stage, and say what is lost, where, and whether the limits are kept.
+
+    Args:
+        bench: The float pipeline and the clips.
+        seen: What passed through the float model on the clips of the search.
+        searching: Views of the search, on which a layer's error is split by its sources.
+        chosen: The calibrated pipeline.
+        limits: What is checked.
+
+    Raises:
+        ConfigError: If a limit does not apply to the model.
+    """
+    clips, fixed = bench.clips, chosen.searched.program
+    whole, encodings = chosen.whole, chosen.encodings
+    used = registers_used(bench, fixed)
+    layers = layer_rows(bench, chosen.searched, chosen.maximum, searching, used)
+    stages, runnable = _stages(bench, chosen)
+    labelled = sum(clip.label is not None for clip in clips.held_out)
+    readouts = [row for row, own in zip(layers, fixed.layers(), strict=True) if own.read_out]
+    checked = (*_top1_limits(limits, runnable, labelled, len(clips.held_out)), *_sqnr_limits(limits, readouts))
+    return CalibrationReport(
+        schema=SCHEMA,
+        model=bench.bundle.manifest.model.name,
+        clips=ClipsRow(
+            clips.source,
+            len(clips.searched),
+            len(clips.held_out),
+            sum(clip.views for clip in clips.clips),
+            labelled,
+        ),
+        tensors=tuple(_tensors(seen, used.statistics)),
+        layers=layers,
+        first_loss=_first_loss(layers, readouts if any(not row.ok for row in checked) else []),
+        bridge=tuple(
+            BridgeRow(t.name, whole[t.name].bits, encodings[t.name].bits, *(
+                -(-t.elements * e[t.name].bits // 8) for e in (whole, encodings)
+            ))
+            for t in bench.bundle.bridge
+        ),
+        stages=tuple(stages),
+        ann=chosen.ann,
+        limits=checked,
+        warnings=(*clips.warnings, *_doubts(layers), *_narrow(stages[1], runnable[0])),
+    )  # fmt: skip
+
+
+def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow]]:
+    """Held-out clips through one more rounding after the other; and, of these, the pipelines that the bundle runs."""
+    maximum, fixed, encodings = chosen.maximum, chosen.searched.program, chosen.encodings
+    stages = [
+        stage_row(bench, "maximum-based scales", maximum, fixed_encodings(bench.bundle.bridge, maximum)),
+        stage_row(bench, "calibrated scales", fixed, chosen.whole),
+    ]
+    if encodings != chosen.whole:
+        stages.append(stage_row(bench, "+ bridge in fewer bits", fixed, encodings))
+    runnable = stages[-1:]  # what `simulate` runs by default
+    if chosen.int8 is not None:
+        runnable.append(stage_row(bench, "+ ANN half in int8", fixed, encodings, chosen.int8))
+    return [*stages[:-1], *runnable], runnable
+
+
+def _doubts(layers: Sequence[LayerCalibration]) -> Iterator[str]:
+    """What is odd about a layer."""
+    for row in layers:
+        if row.spike_rate == 0:
+            yield f"{row.layer} never fires on the held-out clips"
+        if row.saturated or row.clipped:
+            yield (
+                f"{row.layer}: {row.saturated} potentials saturated, {row.clipped} inputs were clipped: held-out clips"
+                " hold more than those that the integers were found on; give more clips"
+            )
+
+
+def _tensors(seen: Observation, fixed: Mapping[str, Statistics]) -> Iterator[TensorRow]:
+    kinds: dict[str, Mapping[str, Statistics]] = {
+        "input": seen.inputs,
+        "current": seen.currents,
+        "potential": seen.potentials,
+        "potential, fixed": fixed,
+    }
+    for kind, tensors in kinds.items():
+        for name, s in tensors.items():
+            yield TensorRow(f"{name} {kind}", s.minimum, s.maximum, _percentiles(s), s.zeros / s.count, s.histogram)
+
+
+def _percentiles(s: Statistics) -> tuple[float, ...]:
+    return tuple(s.percentile(share) for share in (0.5, 0.9, 0.99, 0.999))
+
+
+def _first_loss(layers: Sequence[LayerCalibration], doubtful: Sequence[LayerCalibration]) -> str:
+    """The first layer that loses by itself, and why; else, of the layers in doubt, the one that keeps least."""
+    for row in layers:
+        alone = row.teacher_forced.sqnr_db
+        if alone is not None and alone < LOSS_DB:
+            return f"{row.layer}: {row.cause}, {alone:.1f} dB by itself"
+    kept = {row.end_to_end.sqnr_db: row for row in doubtful if row.end_to_end.sqnr_db is not None}
+    if not kept:
+        return ""
+    least = min(kept)
+    return f"{kept[least].layer}: {kept[least].cause}, {least:.1f} dB end to end; no layer loses much by itself"
+
+
+def _narrow(before: StageRow, after: StageRow) -> Iterator[str]:
+    """A warning if fewer bits on the bridge leave held-out clips less than the search asked of its own."""
+    for name, kept in after.output_sqnr_db.items():
+        whole = before.output_sqnr_db[name]
+        if kept is not None and kept < LEAST_DB and (whole is None or whole >= LEAST_DB):
+            yield (
+                f"{name} keeps {kept:.1f} dB on held-out clips with fewer bits on the bridge, and {LEAST_DB:g} dB were"
+                " asked for on those of the search; give more clips"
+            )
+
+
+def _top1_limits(limits: Limits, stages: Sequence[StageRow], labelled: int, clips: int) -> Iterator[LimitRow]:
+    """Of every pipeline that the bundle runs: accuracy of the labelled clips, top-1 of the others."""
+    allowed = limits.max_top1_drop
+    if allowed is None:
+        return
+    for stage in stages:
+        if stage.agreement is None:
+            raise ConfigError("max-top1-drop", allowed, "a limit for classifiers alone")
+        if stage.accuracy_drop is not None:
+            what = f"accuracy lost on {labelled} held-out clips, points"
+            yield LimitRow(what, stage.accuracy_drop, allowed, stage.accuracy_drop <= allowed, stage.stage)
+        if labelled < clips:
+            changed = 100 * (1 - stage.agreement)
+            what = f"{clips} held-out clips with another top-1, %"
+            yield LimitRow(what, changed, allowed, changed <= allowed, stage.stage)
+
+
+def _sqnr_limits(limits: Limits, readouts: Sequence[LayerCalibration]) -> Iterator[LimitRow]:
+    if limits.min_sqnr_db is not None:
+        for row in readouts:
+            value = row.end_to_end.sqnr_db
+            ok = value is None or value >= limits.min_sqnr_db
+            yield LimitRow("SQNR of u[T], dB", value, limits.min_sqnr_db, ok, row.layer)

@@ -1,0 +1,75 @@
+"""The float model on calibration clips: what passes through it, and the views that candidates are run on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hybridnet.calibration.cache import cached_observation
+from hybridnet.calibration.clips import CalibrationClip
+from hybridnet.calibration.observers import Observation, observation_of
+from hybridnet.calibration.search import LayerRun
+from hybridnet.calibration.sequence import SearchView
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.errors import ConfigError
+from hybridnet.program.layers import FixedConvLIF, Program, Stream
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import trace_program
+from hybridnet.support.arrays import Array
+from hybridnet.support.progress import Progress, silent
+
+SEARCH_VIEWS = 16
+"""Views that candidates are run on, spread over the clips; ranges are those of all views."""
+
+
+def observe_clips(
+    bundle: Bundle, clips: Sequence[CalibrationClip], cache: Path | None = None, progress: Progress = silent
+) -> Observation:
+    """What all views of some clips hold, clip by clip.
+
+    Raises:
+        RangeError: If a value is not finite.
+    """
+    seen: Observation | None = None
+    for number, clip in enumerate(clips):
+        progress("observing", number, len(clips))
+        one = cached_observation(cache, bundle, clip, lambda clip=clip: _observe(bundle, clip))  # type: ignore[misc]
+        seen = one if seen is None else seen + one
+    progress("observing", len(clips), len(clips))
+    if seen is None:
+        raise ConfigError("clips", 0, "1 or more")
+    return seen
+
+
+def _observe(bundle: Bundle, clip: CalibrationClip) -> Observation:
+    seen: Observation | None = None
+    for n in range(clip.views):
+        view = {name: tensor[n : n + 1] for name, tensor in clip.inputs.items()}
+        one = observation_of(bundle.program, view, trace_program(bundle.program, view))
+        seen = one if seen is None else seen + one
+    if seen is None:
+        raise ConfigError("views", 0, "1 or more")
+    return seen
+
+
+def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = SEARCH_VIEWS) -> list[SearchView]:
+    """At most so many views with their float states, spread over the clips."""
+    places = [(clip, n) for clip in clips for n in range(clip.views)]
+    chosen = [places[int(i)] for i in np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round())]
+    found = []
+    for clip, n in chosen:
+        view = {name: tensor[n : n + 1] for name, tensor in clip.inputs.items()}
+        arrays = {name: np.asarray(tensor.numpy()) for name, tensor in view.items()}
+        found.append(SearchView(arrays, trace_program(bundle.program, view)))
+    return found
+
+
+def run_layer(layer: FixedConvLIF, inputs: Array) -> LayerRun:
+    """One layer in the emulator; see `hybridnet.calibration.search.RunLayer`."""
+    alone = dataclasses.replace(layer, read_out=True)
+    program = Program((Stream(layer.name, layer.name, (alone,)),), inputs.shape[1])
+    run = Emulator(program).run({layer.name: inputs})
+    return LayerRun(run.readouts[layer.name], run.spikes[layer.name], run.overflows[layer.name])

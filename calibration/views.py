@@ -1,0 +1,111 @@
+"""The views that scales are found on and parity is measured on: from clips, from arrays, or from tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hybridnet.config import PreprocessConfig
+from hybridnet.errors import ModelError
+from hybridnet.support.arrays import read_arrays
+from hybridnet.support.files import temporary_folder
+from hybridnet.support.inputs import Shapes, checked, checked_tensors
+from hybridnet.support.progress import Progress
+from hybridnet.video.frontend import find_videos, read_clip
+from hybridnet.video.synthetic import MOTIONS, make_clip
+
+MAX_CALIBRATION_CLIPS, VIEWS_PER_CLIP = 16, 4
+CALIBRATION_SEED = 3_000_000
+"""Seed of the motion-set clips used when no clips are given; training and validation use others."""
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Inputs by name, (N, …), and where they came from."""
+
+    inputs: Tensors
+    source: str
+
+    @property
+    def views(self) -> int:
+        """N."""
+        return len(next(iter(self.inputs.values())))
+
+    def view(self, n: int) -> dict[str, Tensor]:
+        """One view, (1, …) each; not copied."""
+        return {name: tensor[n : n + 1] for name, tensor in self.inputs.items()}
+
+
+def from_file(path: Path, shapes: Shapes, preprocess: PreprocessConfig | None, progress: Progress) -> Calibration:
+    """A `.npz` file of arrays by input name, or a video, or a folder of videos.
+
+    Raises:
+        ModelError: If the arrays do not fit, or it is a video and the model takes arrays alone.
+        VideoError: If there is no video, or it cannot be read.
+    """
+    if path.suffix == ".npz":
+        arrays = checked(read_arrays(path), shapes, path)
+        return Calibration(
+            {name: torch.from_numpy(values) for name, values in arrays.items()}, f"arrays of {path.resolve().name}"
+        )
+    if preprocess is None:
+        raise ModelError("is no .npz file, and the model takes no video", where=path, remedy="Give arrays by name")
+    videos = find_videos(path)
+    return _from_clips(videos, preprocess, f"{path.resolve().name} ({{used}} of {len(videos)} clips)", progress)
+
+
+def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibration:
+    """Tensors by input name, or several such sets one after another.
+
+    Raises:
+        ModelError: If they do not fit the model, or there are none.
+    """
+    sets = [given] if isinstance(given, Mapping) else list(given)
+    if not sets:
+        raise ModelError("no views were given", where="calibration", remedy="Give at least one set of inputs")
+    tensors = [checked_tensors(each, shapes, "calibration") for each in sets]
+    inputs = tensors[0] if len(tensors) == 1 else {name: torch.cat([t[name] for t in tensors]) for name in shapes}
+    return Calibration(inputs, "tensors given to export")
+
+
+def from_motion_set(preprocess: PreprocessConfig, progress: Progress) -> Calibration:
+    """Two views of each motion of the synthetic set."""
+    with temporary_folder() as folder:
+        clips = [*make_motion_clips(folder, preprocess, CALIBRATION_SEED).values()]
+        return _from_clips(clips, preprocess, f"motion set, seed {CALIBRATION_SEED} ({{used}} clips)", progress)
+
+
+def make_motion_clips(folder: Path, preprocess: PreprocessConfig, seed: int) -> dict[str, Path]:
+    """A clip of two GOPs of each motion of the synthetic set, by motion."""
+    folder.mkdir(exist_ok=True)
+    clips = {motion: folder / f"{motion}.avi" for motion in MOTIONS}
+    for motion, clip in clips.items():
+        make_clip(
+            clip,
+            motion,
+            seed,
+            frames=2 * (preprocess.steps + 1),
+            width=preprocess.frame_width,
+            height=preprocess.frame_height,
+            gop=preprocess.steps + 1,
+        )
+    return clips
+
+
+def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:
+    """Views of at most MAX_CALIBRATION_CLIPS clips, spread over the list; how many is told in the source."""
+    wanted = min(len(videos), MAX_CALIBRATION_CLIPS)
+    chosen = [videos[math.floor(i * len(videos) / wanted)] for i in range(wanted)]
+    clips = []
+    for number, video in enumerate(chosen):
+        clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).inputs)
+        progress("calibration clips", number + 1, wanted)
+    inputs = {name: torch.cat([clip[name] for clip in clips]) for name in clips[0]}
+    return Calibration(inputs, source.replace("{used}", str(wanted)))

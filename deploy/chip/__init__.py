@@ -1,0 +1,1 @@
+"""Chips: their profiles, the mapper, what fits and what would."""

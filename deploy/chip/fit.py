@@ -1,0 +1,237 @@
+"""Whether a spiking half fits a chip: the mapper's cores against named rules, each with its source and a remedy.
+
+The outcome is an estimate from public compiler logs; only Intel's compiler can say that a network fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hybridnet.deploy.chip.mapper import LayerFit, map_layer, significant_bits
+from hybridnet.deploy.chip.profile import BASIS, Chip
+from hybridnet.program.layers import ConvGeometry, FixedProgram
+from hybridnet.report.record.data import FitRow
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What of a layer decides its fit."""
+
+    name: str
+    stream: str
+    geometry: ConvGeometry
+    weight_bits: int
+    reset: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule.
+
+    Attributes:
+        rule: Its id.
+        title: What it asks.
+        ok: Whether it holds.
+        found: What was found.
+        remedy: What to do if not; empty if it holds.
+        source: Of its limit.
+        blocks: Whether breaking it keeps the network off the chip; else it is a warning.
+    """
+
+    rule: str
+    title: str
+    ok: bool
+    found: str
+    remedy: str
+    source: str
+    blocks: bool = True
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """The spiking half on so many chips."""
+
+    chip: str
+    chips_allowed: int
+    cores_per_chip: int
+    neurons: int
+    weights: int
+    cores: int
+    chips: int
+    layers: tuple[LayerFit, ...]
+    checks: tuple[Check, ...]
+    basis: str = BASIS
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Ids of the rules that keep it off the chip."""
+        return tuple(check.rule for check in self.checks if check.blocks and not check.ok)
+
+    @property
+    def row(self) -> FitRow:
+        """What a run record keeps."""
+        return FitRow(self.chip, self.neurons, self.cores, self.cores_per_chip, self.chips, self.broken, self.basis)
+
+
+def layer_plans(program: FixedProgram) -> tuple[LayerPlan, ...]:
+    """The layers of a program, stream by stream."""
+    return tuple(
+        LayerPlan(layer.name, stream.name, layer.geometry, significant_bits(layer.weight), layer.reset)
+        for stream in program.streams
+        for layer in stream.layers
+    )
+
+
+def fit(plans: Sequence[LayerPlan], chip: Chip, chips: int = 1) -> FitReport:
+    """Map every layer and check every rule.
+
+    Args:
+        plans: See `layer_plans`.
+        chip: Its limits.
+        chips: How many there are.
+    """
+    layers = tuple(map_layer(plan.name, plan.geometry, plan.weight_bits, chip) for plan in plans)
+    cores = sum(layer.cores for layer in layers)
+    mapped = Mapped(tuple(plans), layers, chip, chips, cores)
+    return FitReport(
+        chip=chip.name,
+        chips_allowed=chips,
+        cores_per_chip=chip.cores.value,
+        neurons=sum(layer.neurons for layer in layers),
+        weights=sum(math.prod(plan.geometry.weight_shape) for plan in plans),
+        cores=cores,
+        chips=mapped.chips_needed,
+        layers=layers,
+        checks=tuple(rule(mapped) for rule in RULES),
+    )
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What the rules look at."""
+
+    plans: tuple[LayerPlan, ...]
+    layers: tuple[LayerFit, ...]
+    chip: Chip
+    chips: int
+    cores: int
+
+    @property
+    def chips_needed(self) -> int:
+        """By the number of cores alone."""
+        return -(-self.cores // self.chip.cores.value)
+
+
+def cores(m: Mapped) -> Check:
+    """F101: the layers' cores are not more than those of the chips."""
+    room = m.chips * m.chip.cores.value
+    return Check(
+        "F101",
+        f"at most {room} cores ({m.chips} × {m.chip.cores.value})",
+        m.cores <= room,
+        f"{m.cores} cores, that is {m.chips_needed} chip{'s' * (m.chips_needed != 1)}",
+        "" if m.cores <= room else "fewer neurons: see the advice, or allow more with --chips",
+        m.chip.cores.source,
+    )
+
+
+def synapse_memory(m: Mapped) -> Check:
+    """F102: the weight lists of one channel fit a core."""
+    limit = m.chip.synapse_words_per_core
+    over = [layer for layer in m.layers if not layer.fits_a_core]
+    largest = max(m.layers, key=lambda layer: layer.synapse_words)
+    return Check(
+        "F102",
+        f"at most {limit.value} synapse words a core",
+        not over,
+        f"{largest.synapse_words} words at the most, in {largest.name}",
+        f"smaller kernels or fewer input channels in {', '.join(layer.name for layer in over)}" if over else "",
+        limit.source,
+    )
+
+
+def weight_bits(m: Mapped) -> Check:
+    """F103: weights have no more significant bits than the chip's."""
+    limit = m.chip.weight_bits
+    over = [plan.name for plan in m.plans if plan.weight_bits > limit.value]
+    return Check(
+        "F103",
+        f"weights of at most {limit.value} significant bits",
+        not over,
+        f"{max(plan.weight_bits for plan in m.plans)} bits at the most",
+        f"quantise {', '.join(over)} anew: hybridnet export" if over else "",
+        limit.source,
+    )
+
+
+def axon_map(m: Mapped) -> Check:
+    """F104: a core's axon map holds every position of its tile."""
+    limit = m.chip.axon_map_per_core
+    over = [layer.name for layer in m.layers if layer.axon_map > limit.value]
+    return Check(
+        "F104",
+        f"at most {limit.value} axon map entries a core",
+        not over,
+        f"{max(layer.axon_map for layer in m.layers)} at the most",
+        f"more channels or a smaller map in {', '.join(over)}" if over else "",
+        limit.source,
+    )
+
+
+def exact_width(m: Mapped) -> Check:
+    """F105: no input is wider than what convolves exactly."""
+    limit = m.chip.exact_width
+    over = [plan.name for plan in m.plans if plan.geometry.input_shape[2] > limit.value]
+    return Check(
+        "F105",
+        f"inputs at most {limit.value} wide",
+        not over,
+        f"{max(plan.geometry.input_shape[2] for plan in m.plans)} wide",
+        f"a smaller crop, or a stride before {', '.join(over)}: spikes at column 256·n − 1 may be lost" if over else "",
+        limit.source,
+        blocks=False,
+    )
+
+
+def one_chip_input(m: Mapped) -> Check:
+    """F106: a convolution that takes the input is on one chip."""
+    streams: dict[str, LayerFit] = {}
+    for plan, layer in zip(m.plans, m.layers, strict=True):
+        streams.setdefault(plan.stream, layer)
+    over = [layer.name for layer in streams.values() if layer.cores > m.chip.cores.value]
+    return Check(
+        "F106",
+        "the first convolution of a stream on one chip",
+        not over,
+        f"{max(layer.cores for layer in streams.values())} cores at the most",
+        f"a larger stride or fewer channels in {', '.join(over)}" if over else "",
+        "lava-nc 0.10, magma/compiler/mapper.py: the input of a convolution is not spread over several chips",
+    )
+
+
+def neuron_model(m: Mapped) -> Check:
+    """F107: the neuron is one that the chip's public software has."""
+    soft = [plan.name for plan in m.plans if plan.reset == "soft"]
+    return Check(
+        "F107",
+        "a neuron of the public software (hard reset)",
+        not soft,
+        f"soft reset in {len(soft)} of {len(m.plans)} layers",
+        'microcode for a soft reset, which needs Intel\'s extension, or train with reset: "hard"' if soft else "",
+        "lava-nc 0.10, proc/lif/models.py: every LIF sets v to 0 where it spikes",
+        blocks=False,
+    )
+
+
+RULES: tuple[Callable[[Mapped], Check], ...] = (
+    cores,
+    synapse_memory,
+    weight_bits,
+    axon_map,
+    exact_width,
+    one_chip_input,
+    neuron_model,
+)
+"""Each docstring is the rule."""

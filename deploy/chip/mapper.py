@@ -1,0 +1,132 @@
+"""How many cores a layer takes, by the rule that reproduces every published layer-to-core table of Lava's compiler.
+
+A core holds a tile of tx × ty positions × tf channels, all of the same layer.
+
+1. A core keeps, for each of the inputs that a kernel reaches, a list of the weights to the tile's channels. tf is all
+   channels, halved until these lists fit the core's synapse memory. Weights are shared over space, so the lists do not
+   depend on tx and ty.
+2. tx is a power of two, ty the height or the height halved (rounded up) any number of times, tx·ty·tf at most the
+   core's neurons. Of these, the tile that takes the fewest cores ⌈W/tx⌉·⌈H/ty⌉·⌈C/tf⌉.
+
+Rule 2 and the step from rule 1 are inferred; tests/deploy/chip/test_mapper.py holds the 15 published rows (lava-dl,
+tutorials/netx: pilotnet_snn, pilotnet_sdnn, yolo_kp). Dense layers are not in them: their cores are a rough estimate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridnet.deploy.chip.profile import Chip
+from hybridnet.program.layers import ConvGeometry, IntArray
+
+WORD_BITS = 64
+LIST_OVERHEAD_BITS = 2
+"""Per weight of a convolution: with it the words of all ten PilotNet rows are bounded from above."""
+DENSE_TARGET_BITS = 12
+"""Per synapse of a dense layer: which neuron it goes to."""
+
+
+@dataclass(frozen=True)
+class LayerFit:
+    """One layer on the chip.
+
+    Attributes:
+        shape: (C, H, W) of its neurons.
+        tile: (tf, ty, tx) of a core.
+        cores: That it takes.
+        neurons_per_core: Of a full tile.
+        synapse_words: Of a core, at the most.
+        axon_map: Entries of a core: one per position of the tile.
+        weight_bits: Significant ones of its weights.
+        dense: Whether it shares no weights.
+        fits_a_core: Whether a single channel's lists fit a core at all.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    tile: tuple[int, int, int]
+    cores: int
+    neurons_per_core: int
+    synapse_words: int
+    axon_map: int
+    weight_bits: int
+    dense: bool
+    fits_a_core: bool
+
+    @property
+    def neurons(self) -> int:
+        """Of the layer."""
+        return math.prod(self.shape)
+
+
+def map_layer(name: str, geometry: ConvGeometry, weight_bits: int, chip: Chip) -> LayerFit:
+    """Cores and memory of one layer."""
+    channels, height, width = geometry.output_shape
+    room = chip.synapse_words_per_core.value
+    per_core = chip.neurons_per_core.value
+    tf = next((f for f in halved(channels) if synapse_words(geometry, f, weight_bits) <= room), 1)
+    tf = next(f for f in halved(tf) if f <= per_core)
+    tx, ty = min(
+        ((x, y) for x in powers_of_two(width) for y in halved(height) if x * y * tf <= per_core),
+        key=lambda tile: (-(-width // tile[0])) * (-(-height // tile[1])),
+    )
+    words = synapse_words(geometry, tf, weight_bits)
+    return LayerFit(
+        name=name,
+        shape=geometry.output_shape,
+        tile=(tf, ty, tx),
+        cores=-(-width // tx) * -(-height // ty) * -(-channels // tf),
+        neurons_per_core=min(tx, width) * ty * tf,
+        synapse_words=words,
+        axon_map=min(tx, width) * ty,
+        weight_bits=weight_bits,
+        dense=is_dense(geometry),
+        fits_a_core=words <= room,
+    )
+
+
+def synapse_words(geometry: ConvGeometry, channels: int, weight_bits: int) -> int:
+    """Upper bound of the 64-bit words of a core that holds so many output channels."""
+    reach = geometry.out_channels // geometry.groups  # output channels that one input channel leads to
+    in_tile = min(geometry.groups, -(-channels // reach))
+    lists = in_tile * (geometry.input_shape[0] // geometry.groups) * math.prod(geometry.kernel)
+    overhead = DENSE_TARGET_BITS if is_dense(geometry) else LIST_OVERHEAD_BITS
+    return lists * -(-min(channels, reach) * (weight_bits + overhead) // WORD_BITS)
+
+
+def is_dense(geometry: ConvGeometry) -> bool:
+    """Whether every weight is used at one place alone."""
+    return geometry.output_shape[1:] == (1, 1)
+
+
+def significant_bits(weight: IntArray) -> int:
+    """Bits of integer weights without the power of two that all share; with a sign if any is negative."""
+    magnitudes = np.abs(weight.astype(np.int64))
+    together = int(np.bitwise_or.reduce(magnitudes, axis=None))
+    if not together:
+        return 1
+    shared = (together & -together).bit_length() - 1
+    low, high = int(weight.min()) >> shared, int(weight.max()) >> shared
+    return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
+
+
+def halved(size: int) -> Iterator[int]:
+    """Size, size / 2, size / 4, … rounded up, down to 1."""
+    while True:
+        yield size
+        if size == 1:
+            return
+        size = -(-size // 2)
+
+
+def powers_of_two(size: int) -> Iterator[int]:
+    """1, 2, 4, … up to the first that is not below `size`."""
+    for n in itertools.count():
+        yield 2**n
+        if 2**n >= size:
+            return

@@ -1,0 +1,1 @@
+"""NIR files of the spiking program."""

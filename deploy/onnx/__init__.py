@@ -1,0 +1,1 @@
+"""ONNX: the ANN half, its int8 form, the spiking program, the whole network."""

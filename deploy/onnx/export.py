@@ -1,0 +1,91 @@
+"""The ANN half as ONNX, batch dimension free."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor
+
+from hybridnet.partition.splitter import Partition
+from hybridnet.program.outputs import LOGITS
+
+OPSET = 18
+"""Writes attention as MatMul and Softmax, which all runtimes have and which are counted; 23 would keep one node."""
+
+
+def export_ann(
+    partition: Partition,
+    inputs: dict[str, Tensor],
+    path: Path,
+    *,
+    outputs: tuple[str, ...] = (LOGITS,),
+    opset: int = OPSET,
+) -> None:
+    """Write the ANN half to `path`, checked and with shapes inferred.
+
+    Args:
+        outputs: Names of what it returns, in order.
+        inputs: One example tensor per ANN input by name; batch of at least 2, so that no dimension is taken for 1.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    names = partition.ann_inputs
+    with _quiet():
+        program = torch.onnx.export(
+            partition.ann,
+            tuple(inputs[name] for name in names),
+            dynamo=True,
+            opset_version=opset,
+            input_names=list(names),
+            output_names=list(outputs),
+            dynamic_shapes=tuple({0: batch} for _ in names),
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    model = onnx.shape_inference.infer_shapes(program.model_proto, strict_mode=True, data_prop=True)
+    _name_by_module(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _name_by_module(model: onnx.ModelProto) -> None:
+    """Name each node after its module, as `transformer.blocks.0.mlp.0/MatMul`, and drop the exporter's metadata.
+
+    The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum.
+    """
+    used: Counter[str] = Counter()
+    for node in model.graph.node:
+        scopes = {prop.key: prop.value for prop in node.metadata_props}.get("pkg.torch.onnx.name_scopes", "[]")
+        modules = ast.literal_eval(scopes)[:-1]  # the last scope is the operator itself
+        name = "/".join((*filter(None, modules[-1:]), node.op_type))
+        used[name] += 1
+        node.name = name if used[name] == 1 else f"{name}_{used[name]}"
+        del node.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints progress to stdout and warns of its own deprecations; results alone belong on stdout."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,74 @@
+"""The bridge: the tensors that the partition cuts, as they travel from the spiking half to the ANN half."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from hybridnet.program.layers import FixedProgram
+
+POTENTIAL_BITS = 24
+
+BridgeKind = Literal["potential", "spikes", "spike_count"]
+"""What of a layer crosses: u[T] before any reset; o of every step; or how often each neuron fired in the window."""
+
+
+@dataclass(frozen=True)
+class BridgeTensor:
+    """What crosses of one layer. The ANN half takes all kinds as float32, potentials in model units.
+
+    Attributes:
+        name: Input of the ANN half that it feeds.
+        layer: Layer of the spiking program that it comes from.
+        shape: Per view: (C, H, W) of a potential or a spike count, (T, C, H, W) of spikes.
+        kind: Potential, spikes (0 or 1), or spike count (0 to T).
+    """
+
+    name: str
+    layer: str
+    shape: tuple[int, ...]
+    kind: BridgeKind = "potential"
+
+    @property
+    def elements(self) -> int:
+        """Numbers per view."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class FixedEncoding:
+    """How one bridge tensor is carried in fixed point: integers of `bits` bits; value = integer / scale.
+
+    Potentials are signed: v itself in 24 bits, or v shifted right by `shift`, rounded, in fewer. Spikes, 1 bit, and
+    spike counts are unsigned, and their scale is 1.
+    """
+
+    scale: float
+    bits: int = POTENTIAL_BITS
+    shift: int = 0
+
+    @property
+    def largest(self) -> int:
+        """Of the magnitudes of a potential that its bits hold."""
+        return 2 ** (self.bits - 1) - 1
+
+    def shifted(self, shift: int, bits: int) -> FixedEncoding:
+        """This encoding of whole potentials, in fewer bits."""
+        return FixedEncoding(self.scale / 2**shift, bits, shift)
+
+
+def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedProgram) -> dict[str, FixedEncoding]:
+    """The encoding of each bridge tensor, by name."""
+    scales = {layer.name: layer.potential_scale for layer in program.layers()}
+    return {tensor.name: _encoding(tensor.kind, scales[tensor.layer], program.steps) for tensor in bridge}
+
+
+def event_bits(kind: BridgeKind, steps: int) -> int | None:
+    """Bits of a spike, or of a count of 0 to `steps` spikes; None for a potential, whose bits are its arithmetic's."""
+    return {"spikes": 1, "spike_count": steps.bit_length()}.get(kind)
+
+
+def _encoding(kind: BridgeKind, potential_scale: float, steps: int) -> FixedEncoding:
+    bits = event_bits(kind, steps)
+    return FixedEncoding(potential_scale) if bits is None else FixedEncoding(1.0, bits)

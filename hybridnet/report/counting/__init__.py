@@ -1,0 +1,1 @@
+"""Counts of operations: of a spiking program's run and of ONNX graphs."""

@@ -1,0 +1,99 @@
+"""Counting the spiking half's operations from the events of a run. Counts are exact."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.program.layers import DECAY_ONE, ConvGeometry, ConvLIFLayer, FixedConvLIF
+from hybridnet.report.quantities import Ops
+from hybridnet.support.kernels import kernel
+
+Array = npt.NDArray[Any]
+
+
+def taps(size_in: int, size_out: int, kernel: int, stride: int, padding: int, dilation: int) -> npt.NDArray[np.int64]:
+    """How many (output, kernel tap) pairs read each input position along one axis: border-exact fan-out, (size_in,)."""
+    position = np.arange(size_out)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
+    inside = position[(position >= 0) & (position < size_in)]
+    return np.bincount(inside, minlength=size_in)
+
+
+def fan_out(geometry: ConvGeometry) -> npt.NDArray[np.int64]:
+    """Synapses that leave one input channel at each position, (H, W): all taps inside the border, zero weights too."""
+    g = geometry
+    vertical, horizontal = (
+        taps(*axis)
+        for axis in zip(g.input_shape[1:], g.output_shape[1:], g.kernel, g.stride, g.padding, g.dilation, strict=True)
+    )
+    return np.outer(vertical, horizontal) * (g.out_channels // g.groups)
+
+
+def count_layer(layer: ConvLIFLayer | FixedConvLIF, inputs: Array, spikes: Array) -> Ops:
+    """Operations of one layer over all views and steps.
+
+    Args:
+        inputs: What the layer received, (N, T, C, H, W): messages, or spikes.
+        spikes: What it emitted, bool (N, T, C_out, H_out, W_out).
+    """
+    fan, word = fan_out(layer.geometry), word_sizes(layer)
+    arrived = events(inputs)
+    operations = int((arrived * fan).sum())
+    analog = layer.input_kind == "analog"
+    return Ops(
+        macs=operations if analog else 0,
+        acs=0 if analog else operations,
+        dense_macs=int(fan.sum()) * int(np.prod(inputs.shape[:3])),
+        neuron_updates=spikes.size,
+        leak_multiplies=spikes.size if leaks(layer) else 0,
+        spikes=int(events(spikes).sum()),
+        weight_bytes=operations * word.weight,
+        state_bytes=2 * spikes.size * word.potential,
+        activation_bytes=int(arrived.sum()) * word.message if analog else -(-inputs.size // 8),
+    )
+
+
+def synapses(geometry: ConvGeometry) -> int:
+    """Of one layer: (input, output) pairs that a weight joins, borders exact."""
+    return int(fan_out(geometry).sum()) * geometry.input_shape[0]
+
+
+def leaks(layer: ConvLIFLayer | FixedConvLIF) -> bool:
+    """Whether an update multiplies: not if the potential is kept as it is (IF neurons), nor if nothing of it is."""
+    kept = 1 - layer.decay / DECAY_ONE if isinstance(layer, FixedConvLIF) else layer.leak
+    return 0 < kept < 1
+
+
+class WordSizes(NamedTuple):
+    """Bytes of one number in memory; a spike is one bit."""
+
+    weight: int
+    message: int
+    potential: int
+
+
+def word_sizes(layer: ConvLIFLayer | FixedConvLIF) -> WordSizes:
+    """The chip's: 8-bit weights, 16-bit graded messages, 24-bit potentials; or float32's."""
+    return WordSizes(1, 2, 3) if isinstance(layer, FixedConvLIF) else WordSizes(4, 4, 4)
+
+
+def events(values: Array) -> npt.NDArray[np.int64]:
+    """How many of all views, steps and channels are not zero at each position, (H, W); values (N, T, C, H, W)."""
+    counted = np.zeros(values.shape[3:], np.int64)
+    _count_events(values, counted)
+    return counted
+
+
+@kernel
+def _count_events(values: Array, counted: npt.NDArray[np.int64]) -> None:
+    """A row of all channels after the other, which is in cache whether channels lie first in memory or last."""
+    views, steps, channels, height, width = values.shape
+    for view in range(views):
+        for step in range(steps):
+            for y in range(height):
+                for channel in range(channels):
+                    row = values[view, step, channel, y]
+                    for x in range(width):
+                        counted[y, x] += row[x] != 0

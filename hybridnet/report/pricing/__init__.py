@@ -1,0 +1,1 @@
+"""Prices: profiles, energy of counts, what else it could cost, advice, audit."""

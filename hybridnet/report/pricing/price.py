@@ -1,0 +1,157 @@
+"""Putting prices on counted rows; used for fresh runs and for records read back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator
+
+from hybridnet.report.pricing.alternatives import compare_spiking
+from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, is_contained, load_profile, price, unpriced
+from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
+from hybridnet.report.record.data import LayerRow, PartitionRow, RunRecord, Totals
+
+PRICED = ("snn", "bridge", "ann")
+
+
+@dataclasses.dataclass(frozen=True)
+class Prices:
+    """The profile of a run, and another one of its ANN half if that was asked for."""
+
+    profile: Profile
+    ann: Profile | None = None
+
+    def of(self, partition: str) -> Profile:
+        """The one that prices a partition."""
+        return self.ann if partition == "ann" and self.ann is not None else self.profile
+
+    def of_row(self, row: LayerRow, mixed: Collection[str]) -> Profile:
+        """The one that prices a row: by its width in partitions that compute in integers and in float, `mixed`."""
+        profile = self.of(row.partition)
+        if row.partition in mixed and row.precision == "fp32" and profile.fp32_rows is not None:
+            return profile.fp32_rows
+        return profile
+
+
+def load_prices(profile: str, ann_profile: str | None) -> Prices:
+    """Read one profile, or two.
+
+    Raises:
+        RecordError: As `load_profile`.
+    """
+    return Prices(load_profile(profile), None if ann_profile is None else load_profile(ann_profile))
+
+
+def price_layers(layers: tuple[LayerRow, ...], prices: Prices) -> tuple[LayerRow, ...]:
+    """Each row with its energy."""
+    mixed = _mixed(layers)
+    return tuple(dataclasses.replace(row, energy_pj=price(row.ops, prices.of_row(row, mixed))) for row in layers)
+
+
+def _mixed(layers: tuple[LayerRow, ...]) -> frozenset[str]:
+    """Partitions of which some rows compute in integers and some in float."""
+    widths = {(row.partition, row.precision) for row in layers}
+    return frozenset(name for name in PRICED if {(name, "int8"), (name, "fp32")} <= widths)
+
+
+def price_partitions(
+    partitions: tuple[PartitionRow, ...], layers: tuple[LayerRow, ...], prices: Prices
+) -> tuple[tuple[PartitionRow, ...], Totals]:
+    """Partitions with the sum of their layers' counts and energies, and the totals over all."""
+    rows: list[PartitionRow] = []
+    for row in partitions:
+        own = [layer for layer in layers if layer.partition == row.name]
+        if row.name in PRICED:
+            ops = total_ops(layer.ops for layer in own)
+            energy = _sum(own, ops, prices.of(row.name))
+            row = dataclasses.replace(row, ops=ops, energy_pj=energy, share=None)
+        rows.append(row)
+    total = sum((row.energy_pj for row in rows if row.energy_pj), NO_ENERGY)
+    missing = {name for row in rows if row.ops for name in unpriced(row.ops, prices.of(row.name))}
+    total = dataclasses.replace(total, missing=tuple(sorted(missing)))
+    shared = tuple(
+        dataclasses.replace(row, share=row.energy_pj.reference / total.reference)
+        if row.energy_pj is not None and total.reference > 0
+        else row
+        for row in rows
+    )
+    return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total)
+
+
+def reprice(record: RunRecord, prices: Prices, command: str = "") -> RunRecord:
+    """The record priced by other profiles, from its recorded counts alone.
+
+    Args:
+        command: What asks for it; the record then names both, the run's and this one.
+    """
+    layers = price_layers(record.layers, prices)
+    partitions, totals = price_partitions(record.partitions, layers, prices)
+    kept = tuple(note for note in record.notes if not note.startswith(PRICING_NOTES))
+    made = record.command.partition(THEN)[0]
+    return dataclasses.replace(
+        record,
+        command=f"{made}{THEN}{command}" if command else record.command,
+        layers=layers,
+        partitions=partitions,
+        totals=totals,
+        comparison=compare_spiking(layers, record.views, prices.profile),
+        profile=prices.profile.row,
+        ann_profile=None if prices.ann is None else prices.ann.row,
+        notes=kept + pricing_notes(prices, layers),
+    )
+
+
+THEN = " && "
+"""Between the command of a run and the one that priced it again."""
+
+PRICING_NOTES = ("energy excludes ", "energy mixes ", "energy prices ")
+
+
+def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ...]:
+    """One line per term that a profile leaves out, and per mismatch of what ran and what is priced."""
+    profile, ann = prices.profile, prices.ann
+    where = "" if ann is None else " outside the ANN half"
+    notes = [_left_out(term, why, where) for term, why in profile.not_priced.items()]
+    if ann is not None:
+        notes += [
+            _left_out(term, why, " in the ANN half")
+            for term, why in ann.not_priced.items()
+            if profile.not_priced.get(term) != why
+        ]
+        if ann.technology != profile.technology:
+            notes.append(
+                f"energy mixes technologies: the ANN half in {ann.technology}, the rest in {profile.technology};"
+                " a ratio of the two says nothing of either"
+            )
+    return (*notes, *_widths(ann or profile, layers))
+
+
+def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
+    """Of an ANN half: MACs that are priced in another width than they were computed in, and by what if not by it."""
+    rows = [row for row in layers if row.partition == "ann"]
+    integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
+    if integers and "INT8" not in profile.technology:
+        yield (
+            f"energy prices {integers} int8 MACs of the ANN half as those of {profile.name};"
+            f" --profile {profile.name} --ann-profile {INT8_PROFILE} prices them as int8"
+        )
+    elif floats and integers and profile.fp32_rows is not None:
+        yield f"energy prices {floats} float32 MACs of the ANN half, and its other float32, by {profile.fp32_rows.name}"
+    elif floats and "INT8" in profile.technology:
+        yield f"energy prices {floats} float32 MACs of the ANN half as int8: what they would cost if they were"
+
+
+def _left_out(term: str, why: str, where: str) -> str:
+    return (
+        f"energy prices {term}{where} elsewhere: {why}"
+        if is_contained(why)
+        else f"energy excludes {term}{where}: {why}"
+    )
+
+
+def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
+    """None if rows have counts and none of them a price."""
+    counted = [row.energy_pj for row in rows if any(dataclasses.astuple(row.ops))]
+    priced = [energy for energy in counted if energy is not None]
+    if counted and not priced:
+        return None
+    return dataclasses.replace(sum(priced, NO_ENERGY), missing=unpriced(ops, profile))

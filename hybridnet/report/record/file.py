@@ -1,0 +1,107 @@
+"""Run records as files: strictly read, another schema refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from hybridnet.errors import ConfigError, RecordError
+from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
+from hybridnet.report.record.data import PARTITIONS, SCHEMA, RunRecord
+from hybridnet.support.plain import from_dict
+
+
+def to_json(records: list[RunRecord]) -> str:
+    """One record as an object, several as an array."""
+    plain = [dataclasses.asdict(record) for record in records]
+    return json.dumps(plain[0] if len(plain) == 1 else plain, indent=1, allow_nan=False) + "\n"
+
+
+def read_json(path: Path, schema: str, remedy: str) -> list[dict[str, Any]]:
+    """The object in a JSON file, or the objects of its list, all of one schema.
+
+    Raises:
+        RecordError: If the file is missing, is no JSON, or holds anything else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = json.loads(text, parse_float=_finite, parse_constant=_finite, parse_int=_counted)
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=path, remedy=remedy) from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError("is not JSON", where=path, remedy=remedy) from error
+    items = content if isinstance(content, list) else [content]
+    for item in items or [None]:
+        found = item.get("schema") if isinstance(item, dict) else None
+        if found != schema:
+            raise RecordError(f"has schema {found!r}, this version reads {schema!r}", where=path, remedy=remedy)
+    return items
+
+
+def _finite(text: str) -> float:
+    """No record of ours holds NaN or infinities, which JSON does not know either."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _counted(text: str) -> int:
+    """No count needs more than 64 bits."""
+    if len(text) > 19 or not -(1 << 63) <= int(text) < 1 << 63:
+        raise ValueError(text)
+    return int(text)
+
+
+def read_records(path: Path) -> list[RunRecord]:
+    """Read what `to_json` wrote.
+
+    Raises:
+        RecordError: If the file is missing, is no JSON, is no record of this schema, or its sums are not those of its
+            rows.
+    """
+    remedy = "Write one with `hybridnet simulate VIDEO --json FILE`"
+    items = read_json(path, SCHEMA, remedy)
+    try:
+        records = [from_dict(RunRecord, item) for item in items]
+    except ConfigError as error:
+        raise RecordError(f"is damaged ({error})", where=path, remedy=remedy) from error
+    for record in records:
+        if tuple(row.name for row in record.partitions) != PARTITIONS:
+            raise RecordError(f"is damaged (partitions are not {', '.join(PARTITIONS)})", where=path, remedy=remedy)
+        if reason := _inconsistent(record):
+            raise RecordError(f"is damaged ({reason})", where=path, remedy=remedy)
+    return records
+
+
+def _inconsistent(record: RunRecord) -> str:
+    """What its rows do not come to; empty if all is well."""
+    if any(number < 0 for row in record.layers for number in dataclasses.astuple(row.ops)):
+        return "a count is negative"
+    energies = [row.energy_pj for row in record.partitions]
+    for row in record.partitions:
+        own = [layer for layer in record.layers if layer.partition == row.name]
+        if row.ops is not None and row.ops != total_ops(layer.ops for layer in own):
+            return f"the counts of {row.name} are not the sum of its layers'"
+        if not _sums_to([layer.energy_pj for layer in own], row.energy_pj):
+            return f"the energy of {row.name} is not the sum of its layers'"
+    if not _sums_to(energies, record.totals.energy_pj):
+        return "the total energy is not the sum of the partitions'"
+    whole = record.totals.energy_pj.reference
+    for row in record.partitions:
+        if row.share is not None and not (row.energy_pj and _near(row.share * whole, row.energy_pj.reference)):
+            return f"the share of {row.name} is not that of its energy"
+    return ""
+
+
+def _sums_to(parts: list[Energy | None], whole: Energy | None) -> bool:
+    total = sum((energy for energy in parts if energy is not None), NO_ENERGY)
+    found = NO_ENERGY if whole is None else whole
+    return all(_near(getattr(total, name), getattr(found, name)) for name in ("low", "reference", "high"))
+
+
+def _near(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)

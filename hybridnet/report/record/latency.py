@@ -1,0 +1,71 @@
+"""Times: measured per view on this host, modelled on the chip, and what follows when the partitions overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.report.quantities import Span
+from hybridnet.report.record.data import ChipTime, Latency, PartitionRow, Pipeline, Timing
+
+HOST, WITH_CHIP = "simulated from the times measured on this host", "simulated; the spiking half at modelled chip time"
+
+
+def summarise(latency_ms: npt.NDArray[np.float64], once_ms: float = 0.0) -> Latency:
+    """Percentiles of host times per view, (N,) in ms, and their total with `once_ms`, what is spent once per clip."""
+    p50, p90, p99 = (float(p) for p in np.percentile(latency_ms, (50, 90, 99)))
+    return Latency(p50, p90, p99, float(latency_ms.sum()) + once_ms, tuple(latency_ms.tolist()))
+
+
+def chip_time(steps: int, layers: int, step_us: Span, source: str) -> ChipTime:
+    """Time of one view of T steps through a stream of L layers: (T + L) steps.
+
+    A layer hands its spikes on one step later, so the last frame leaves layer l that many steps after it came (Lava and
+    the chip alike; docs/lava.md).
+    """
+    whole = steps + layers
+    view = Span(*(whole * us / 1e3 for us in (step_us.low, step_us.reference, step_us.high)))
+    return ChipTime(whole, step_us, view, source)
+
+
+def timing(partitions: Sequence[PartitionRow], chip: ChipTime | None) -> Timing:
+    """Pipelines of the measured parts, and of these with the spiking half on the chip."""
+    measured = {row.name: row.latency_ms.views for row in partitions if row.latency_ms is not None}
+    on_chip = None
+    if chip is not None and "snn" in measured:
+        views = (chip.view_ms.reference,) * len(measured["snn"])
+        on_chip = pipeline({**measured, "snn": views}, WITH_CHIP)
+    return Timing(chip, pipeline(measured, HOST), on_chip)
+
+
+def pipeline(stages: dict[str, tuple[float, ...]], basis: str) -> Pipeline:
+    """Views through stages in a row, each on hardware of its own with room for what waits.
+
+        end(n, s) = max(end(n, s − 1), end(n − 1, s)) + time(n, s)
+
+    No stage waits for a later one: the spiking half needs nothing of the ANN half, so the next view is in the one while
+    this one is in the other.
+
+    Args:
+        stages: Host time of each view in ms by stage, in the order in which data flows; all of the same length.
+        basis: Where the times come from.
+    """
+    names, times = list(stages), np.array(list(stages.values()), np.float64)
+    ends = np.zeros(times.shape[0] + 1)
+    first = float(times[:, 0].sum())
+    for n in range(times.shape[1]):
+        ends[0] = 0.0
+        for s in range(times.shape[0]):
+            ends[s + 1] = max(ends[s], ends[s + 1]) + times[s, n]
+    slowest = int(times.sum(axis=1).argmax())
+    mean_ms = float(times[slowest].mean())
+    return Pipeline(
+        sequential_ms=float(times.sum()),
+        pipelined_ms=float(ends[-1]),
+        first_view_ms=first,
+        views_per_second=1e3 / mean_ms if mean_ms else 0.0,
+        bottleneck=names[slowest],
+        basis=basis,
+    )

@@ -1,0 +1,1 @@
+"""Drawing reports: text, HTML, Markdown, CSV, plots."""

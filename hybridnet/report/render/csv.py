@@ -1,0 +1,44 @@
+"""Rows as CSV: plain numbers, one unit per column, nothing rounded."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable, Sequence
+
+from hybridnet.report.numbers import printable
+from hybridnet.report.quantities import Ops
+from hybridnet.report.record.data import RunRecord
+
+LAYER_COLUMNS = ("run", "partition", "layer", "kind", "input", "shape", "width", "synapses")
+OPS_COLUMNS = tuple(field.name for field in dataclasses.fields(Ops))
+ENERGY_COLUMNS = ("spike_rate", "energy_low_pj", "energy_reference_pj", "energy_high_pj", "energy_missing", "basis")
+
+
+def render_csv(records: Sequence[RunRecord]) -> str:
+    """One line per layer of all records; unknown is empty."""
+    rows: list[Iterable[object]] = [(*LAYER_COLUMNS, *OPS_COLUMNS, *ENERGY_COLUMNS)]
+    for record in records:
+        for r in record.layers:
+            e = r.energy_pj
+            energy = (None,) * 4 if e is None else (e.low, e.reference, e.high, " ".join(e.missing))
+            shape = "x".join(map(str, r.shape))
+            head = (record.source, r.partition, r.name, r.kind, r.input, shape, r.precision, r.synapses)
+            basis = "modelled" if r.ops.chip_us else "counted; energy modelled"
+            rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, basis))
+    return to_csv(rows)
+
+
+def to_csv(rows: Iterable[Iterable[object]]) -> str:
+    """Lines of cells without control characters; what a spreadsheet would take for a formula gets an apostrophe."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _safe(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -1,0 +1,179 @@
+"""A run record as sections: the headline first, then one table for every question."""
+
+from __future__ import annotations
+
+from hybridnet.report.document import Document, Section, Table
+from hybridnet.report.numbers import NONE, count, energy_cell, range_text, shape_text, share
+from hybridnet.report.pricing.advice import advice
+from hybridnet.report.pricing.profile import TERMS
+from hybridnet.report.quantities import Ops
+from hybridnet.report.record.data import Latency, PartitionRow, RunRecord, VideoRow
+from hybridnet.report.render.sections_energy import energy_terms, prices, profiles_text, spiking, without
+from hybridnet.report.render.sections_run import bridge, fit, latency, parity
+
+
+def run_document(record: RunRecord) -> Document:
+    """Everything that a record says."""
+    sections = (
+        headline(record),
+        prediction(record),
+        partitions(record),
+        energy_terms(record),
+        prices(record),
+        spiking(record),
+        latency(record),
+        bridge(record),
+        fit(record),
+        parity(record),
+        layers(record),
+        notes(record),
+        glossary(record),
+        Section("Made by", lines=(record.command, f"{record.created}, {_versions(record)}")),
+    )
+    return Document(f"hybridnet: {record.model.name} on {record.source}", sections)
+
+
+def headline(record: RunRecord) -> Section:
+    """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice."""
+    total, times = record.totals.energy_pj, record.totals.latency_ms
+    shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
+    best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
+    lines = (
+        f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
+        f" checkpoint {record.model.checkpoint_sha256[:12]}",
+        "No prediction: the bundle has no labels" if best is None else f"Predicts {best.label}, score {best.score:.1%}",
+        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
+        f"{f': {shares}' if shares else ''}",
+        f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
+    )
+    tip = advice(record)
+    return Section("", lines=lines + ((f"Advice: {tip}",) if tip else ()))
+
+
+def prediction(record: RunRecord) -> Section:
+    """The best classes."""
+    if record.prediction is None:
+        return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
+    rows = tuple((f"{c.score:6.1%}", c.label) for c in record.prediction.top_k)
+    return Section("Prediction", "softmax of the mean logits over views", table=Table(("score", "class"), rows, left=2))
+
+
+def partitions(record: RunRecord) -> Section:
+    """What each half costs."""
+    rows = [_partition(row, record.video) for row in record.partitions]
+    total = record.totals.energy_pj
+    whole = "100.0 %" if total.reference > 0 else NONE
+    rows.append(
+        ("total", "", "", "", f"{record.totals.latency_ms:.1f}", "", energy_cell(total), range_text(total), whole)
+    )
+    heading = ("partition", "back-end", "p50 ms", "p90 ms", "total ms", "operations", "energy*", "range", "share")
+    footer: tuple[str, ...] = (
+        f"* energy is modelled with profile {profiles_text(record)}, not measured; operations are counted;",
+        "  ms are measured on this host (they say nothing of a neuromorphic chip), for all views together.",
+    )
+    if total.missing:
+        footer += (f"≥ a lower bound: no price for {', '.join(total.missing)}; shares are of what has one.",)
+    return Section("Partitions", _BASES, table=Table(heading, tuple(rows), left=2), notes=footer)
+
+
+_BASES = "operations counted, ms measured on this host, energy modelled"
+
+
+def _partition(row: PartitionRow, video: VideoRow | None) -> tuple[str, ...]:
+    operations = _decoded(video) if row.ops is None and video is not None else _operations(row.ops)
+    cells = ("not priced", NONE) if row.ops is None else (energy_cell(row.energy_pj), range_text(row.energy_pj))
+    return (row.name, row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
+
+
+def layers(record: RunRecord) -> Section:
+    """Every layer."""
+    rows = tuple(
+        (
+            r.partition,
+            r.name,
+            r.kind,
+            r.input,
+            shape_text(r.shape),
+            r.precision or NONE,
+            count(r.ops.macs),
+            count(r.ops.acs),
+            count(r.ops.neuron_updates + r.ops.element_ops),
+            share(r.spike_rate, 2),
+            energy_cell(r.energy_pj),
+        )
+        for r in record.layers
+    )
+    heading = ("half", "layer", "kind", "input", "output", "width", "MAC", "AC", "other", "spike rate", "energy*")
+    note = "other: membrane updates in the spiking half, element operations in the ANN half."
+    table = Table(heading, rows, left=6, long=True)
+    return Section("Layers", "operations counted, energy modelled", table=table, notes=(note,))
+
+
+def notes(record: RunRecord) -> Section:
+    """What a reader must know."""
+    return Section("Notes", lines=record.notes)
+
+
+GLOSSARY = {
+    "MAC": "one multiplication with its addition; some authors count it as two FLOPs",
+    "AC, SynOp": "one spike that arrives at one existing synapse: an addition",
+    "update": "one membrane potential, one step: leak, input, reset; paid whether a spike comes or not",
+    "view": "one I-frame with its P-frames; a prediction is the mean over the views of a clip",
+    "bridge": "what crosses between the halves: inputs into the spiking one, potentials or spikes out of it",
+    "counted": "exact: on the graph that runs, or on the events of this run",
+    "measured": "a time on this host; no neuromorphic chip was measured",
+    "modelled": "counts times published prices, or steps times a published step time; never a measurement",
+    "range": "lowest and highest of the sources of a price",
+    "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
+    "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",
+    "SQNR": "signal to quantisation noise ratio, 10·log10(Σu² / Σ(u − u_ref)²)",
+}
+
+
+def glossary(record: RunRecord) -> Section:
+    """A line per term."""
+    used = [(name, TERMS[name].meaning) for name in record.totals.energy_pj.terms if name in TERMS]
+    return Section("Glossary", table=Table(("term", "means"), (*GLOSSARY.items(), *used), left=2, long=True))
+
+
+def _source(record: RunRecord) -> str:
+    if record.arrays is not None:
+        return f"Arrays {record.arrays.path}; {record.arrays.views} views"
+    v = record.video
+    if v is None:
+        return "Input not recorded"
+    how = ("transcoded" if v.transcoded else "read directly") + (f": {v.read_reason}" if v.read_reason else "")
+    return f"Video {v.path}: {v.codec}, {v.width}×{v.height}, {v.frames} frames, {v.gop}, {how}; {v.views} views"
+
+
+def _times(latency: Latency | None) -> tuple[str, str, str]:
+    return (NONE,) * 3 if latency is None else (f"{latency.p50:.1f}", f"{latency.p90:.1f}", f"{latency.total:.1f}")
+
+
+def _decoded(video: VideoRow) -> str:
+    return f"{video.decoded_frames} frames, {count(video.decoded_bits)}bit decoded"
+
+
+def _operations(ops: Ops | None) -> str:
+    if ops is None:
+        return "not counted"
+    parts = (
+        (ops.macs, " MAC"),
+        (ops.acs, " AC"),
+        (ops.neuron_updates, " updates"),
+        (ops.element_ops, " element ops"),
+        (ops.bytes, "B"),
+    )
+    return " + ".join(f"{count(n)}{unit}" for n, unit in parts if n) or "0"
+
+
+def _fit_line(record: RunRecord) -> str:
+    f = record.fit
+    if f is None:
+        return "not mapped to a chip"
+    chips = f"{f.chips} chip{'s' * (f.chips != 1)}"
+    return f"spiking half {f.cores} cores of {f.cores_per_chip}, {chips} of {f.chip} ({f.basis})"
+
+
+def _versions(record: RunRecord) -> str:
+    return ", ".join(f"{name} {version}" for name, version in record.environment.items())

@@ -1,0 +1,113 @@
+"""Sections on the run: time, bridge, chip and parity."""
+
+from __future__ import annotations
+
+from hybridnet.report.document import Bar, Section, Table
+from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text
+from hybridnet.report.record.data import Parity, Pipeline, RunRecord
+
+
+def latency(record: RunRecord) -> Section:
+    """Host times, modelled chip time, and what overlapping gives."""
+    rows = [
+        (row.name, row.backend, *(f"{v:.2f}" for v in (t.p50, t.p90, t.p99, t.total)), t.basis)
+        for row in record.partitions
+        if (t := row.latency_ms) is not None
+    ]
+    chip = record.timing.chip
+    if chip is not None:
+        low, mid, high = chip.view_ms.low, chip.view_ms.reference, chip.view_ms.high
+        basis = f"modelled, {mid:.2f} ({low:.2f} to {high:.2f}) ms a view"
+        rows.append(("snn", f"{_chip_name(record)}, {chip.steps} steps", *(NONE,) * 4, basis))
+    lines = [_pipeline(record.timing.pipeline)]
+    if record.timing.pipeline_with_chip is not None:
+        lines.append(_pipeline(record.timing.pipeline_with_chip))
+    heading = ("partition", "runs on", "p50 ms", "p90 ms", "p99 ms", "total ms", "basis")
+    source = () if chip is None else (f"Step time of the chip: {chip.source}",)
+    over = f"p50, p90, p99 are over {record.views} views, of the halves after a warm-up."
+    notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.", *source)
+    bars = tuple(
+        Bar(f"{row.name}, a view", t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
+        for row in record.partitions
+        if (t := row.latency_ms) is not None
+    )
+    return Section(
+        "Latency", "measured on this host, per view", tuple(lines), Table(heading, tuple(rows), 2), bars, notes
+    )
+
+
+def _pipeline(p: Pipeline) -> str:
+    return (
+        f"{p.sequential_ms:.1f} ms one view after the other, {p.pipelined_ms:.1f} ms with all partitions at work at"
+        f" once ({p.views_per_second:.1f} views/s, limited by {p.bottleneck}); the first result after"
+        f" {p.first_view_ms:.1f} ms, its critical path ({p.basis})."
+    )
+
+
+def bridge(record: RunRecord) -> Section:
+    """What crosses, each way."""
+    rows = tuple(
+        (
+            r.name,
+            r.kind,
+            shape_text(r.shape),
+            f"{count(r.ops.bytes)}B",
+            energy_cell(r.energy_pj),
+            range_text(r.energy_pj),
+        )
+        for r in record.layers
+        if r.partition == "bridge"
+    )
+    lines = (
+        "Into the spiking half: a message for every analog value that is not 0. Out of it: what the ANN half reads."
+        " Nothing goes back from the ANN half, so that the spiking half never waits for it.",
+    )
+    heading = ("tensor", "carries", "shape", "bytes", "energy*", "range")
+    return Section("Bridge", "bytes counted, energy modelled", lines, Table(heading, rows, left=3))
+
+
+def fit(record: RunRecord) -> Section:
+    """Whether the spiking half fits a chip."""
+    if record.fit is None:
+        return Section("Chip", lines=("Not mapped.",))
+    f = record.fit
+    row = (f.chip, str(f.neurons), str(f.cores), str(f.cores_per_chip), str(f.chips), ", ".join(f.broken) or "none")
+    heading = ("chip", "neurons", "cores", "cores per chip", "chips", "rules broken on one chip")
+    lines = (f"Rules and advice: hybridnet fit {record.model.bundle} --chip {f.chip}",)
+    return Section("Chip", f.basis, lines, Table(heading, (row,)))
+
+
+def parity(record: RunRecord) -> Section:
+    """How far the run is from the float model."""
+    p = record.parity
+    if p is None:
+        compared: tuple[str, ...] = ("Not compared with the float model, or is the float model itself.",)
+    else:
+        sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
+        same = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())
+        compared = (
+            f"With {p.reference}: {parity_outcome(p)}",
+            f"SQNR on the bridge: {sqnr}",
+            f"Same spikes: {same}",
+        )
+    lines = (
+        *compared,
+        f"Potentials that saturated at 24 bits: {_events(record.overflows)}",
+        f"Inputs that did not fit their message: {_events(record.clipped_inputs)}",
+    )
+    return Section("Parity and calibration", "measured on the views of this run", lines)
+
+
+def _events(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "none"
+
+
+def parity_outcome(parity: Parity) -> str:
+    """Whether the class is the same, or how far the outputs are apart."""
+    if parity.top1_agrees is not None:
+        return f"top-1 {'the same' if parity.top1_agrees else 'DIFFERS'}"
+    return "SQNR of " + ", ".join(f"{name} {decibels(value)}" for name, value in parity.output_sqnr_db.items())
+
+
+def _chip_name(record: RunRecord) -> str:
+    return "chip" if record.fit is None else record.fit.chip

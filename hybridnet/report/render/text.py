@@ -1,0 +1,62 @@
+"""Reports as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hybridnet.report.document import Document, Section, Table
+from hybridnet.report.numbers import count, decibels, joules, printable, span
+from hybridnet.report.record.data import RunRecord
+from hybridnet.report.render import sections, sections_energy, sections_run
+
+__all__ = ["count", "decibels", "joules", "render_document", "render_layers", "render_text", "span", "table"]
+
+
+def render_text(record: RunRecord) -> str:
+    """What `hybridnet simulate` prints: headline, prediction, partitions, spiking, parity and notes."""
+    parts = (
+        sections.headline(record),
+        sections.prediction(record),
+        sections.partitions(record),
+        sections_energy.spiking(record),
+        sections_run.parity(record),
+        sections.notes(record),
+    )
+    return "\n\n".join(_section(part) for part in parts) + "\n"
+
+
+def render_layers(record: RunRecord) -> str:
+    """The table of all layers."""
+    return _section(sections.layers(record))
+
+
+def render_document(document: Document) -> str:
+    """All of it."""
+    return "\n\n".join(_section(part) for part in document.sections) + "\n"
+
+
+def _section(part: Section) -> str:
+    title = part.title + (f" ({part.basis})" if part.basis else "")
+    bullets = [f"  - {line}" for line in part.lines] if part.title == "Notes" else list(part.lines)
+    drawn = [] if part.table is None else [_table(part.table)]
+    words = [printable(line) for line in (title, *bullets)]
+    return "\n".join(line for line in (*words, *drawn, *map(printable, part.notes)) if line)
+
+
+def _table(data: Table) -> str:
+    rows = [[printable(cell) for cell in row] for row in data.rows]
+    return table(data.heading, rows, data.left) if rows else "none"
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Columns padded to their widest cell; the first `left` columns flush left, the others right."""
+    lines = [tuple(heading), *(tuple(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
+    drawn = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join((drawn[0], "─" * (sum(widths) + 2 * len(widths) - 2), *drawn[1:]))

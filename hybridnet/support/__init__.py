@@ -1,0 +1,1 @@
+"""What knows nothing of networks: files, arrays, plain data, progress, figures, statistics."""

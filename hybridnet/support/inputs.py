@@ -1,0 +1,69 @@
+"""What a model is fed: arrays or tensors by argument name, with N views each, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hybridnet.errors import ModelError
+from hybridnet.support.arrays import Array
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Per input its shape without the views."""
+
+
+def shapes_of(inputs: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Per input its shape without the views."""
+    return {name: tuple(tensor.shape[1:]) for name, tensor in inputs.items()}
+
+
+def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -> dict[str, npt.NDArray[np.float32]]:
+    """The inputs as float32, in the order of `shapes`.
+
+    Args:
+        inputs: Per name (N, …), any float type.
+        shapes: What the model takes; None to take whatever is given.
+        where: Named in errors.
+
+    Raises:
+        ModelError: If a name is missing or unknown, a shape or type is wrong, views differ in number, or a value is not
+            finite.
+    """
+    names = list(inputs) if shapes is None else list(shapes)
+    _check_names(set(inputs), set(names), where)
+    counts = {name: len(inputs[name]) if inputs[name].ndim else 0 for name in names}
+    if not names or min(counts.values()) < 1 or len(set(counts.values())) > 1:
+        raise ModelError(f"the inputs have {counts} views", where=where, remedy="Give each the same number, 1 or more")
+    for name in names:
+        values = inputs[name]
+        if values.dtype.kind != "f":
+            raise ModelError(f"{name} holds {values.dtype}", where=where, remedy="Inputs are floats: convert it")
+        if shapes is not None and values.shape[1:] != shapes[name]:
+            wanted = ", ".join(map(str, ("N", *shapes[name])))
+            raise ModelError(f"{name} is {values.shape}, the model takes ({wanted})", where=where)
+        if not np.isfinite(values).all():
+            raise ModelError(f"{name} holds values that are not finite", where=where, remedy="Look for NaN and ∞")
+    return {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
+
+
+def checked_tensors(inputs: Mapping[str, Tensor], shapes: Shapes | None, where: object) -> dict[str, Tensor]:
+    """As `checked`, for tensors."""
+    for name, tensor in inputs.items():
+        if not isinstance(tensor, Tensor):
+            raise ModelError(
+                f"{name} is a {type(tensor).__name__}", where=where, remedy="Give tensors by argument name"
+            )
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in inputs.items()}
+    return {name: torch.from_numpy(values) for name, values in checked(arrays, shapes, where).items()}
+
+
+def _check_names(given: set[str], wanted: set[str], where: object) -> None:
+    missing, unknown = sorted(wanted - given), sorted(given - wanted)
+    if missing or unknown:
+        parts = [f"lacks {', '.join(missing)}"] if missing else []
+        parts += [f"holds {', '.join(unknown)}, which the model does not take"] if unknown else []
+        raise ModelError(" and ".join(parts), where=where, remedy=f"Inputs of the model: {', '.join(sorted(wanted))}")

@@ -1,0 +1,107 @@
+"""From a clip to the model's inputs, with what the reader has to say about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from hybridnet.config import PreprocessConfig
+from hybridnet.errors import VideoError
+from hybridnet.report.record.data import VideoRow
+from hybridnet.support.progress import Progress, silent
+from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
+from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
+from hybridnet.video.views import load_kernels
+
+
+@dataclass(frozen=True, eq=False)
+class ClipInputs:
+    """The views of one clip as model inputs.
+
+    Attributes:
+        inputs: By name of the model's argument, (N, …), float32.
+        view_ms: Host time to read and prepare each view, (N,).
+        open_ms: Host time to open the clip, transcoding included.
+    """
+
+    video: VideoRow
+    inputs: Mapping[str, Tensor]
+    view_ms: npt.NDArray[np.float64]
+    open_ms: float
+
+
+def read_clip(
+    path: str | Path,
+    preprocess: PreprocessConfig,
+    views: int = 8,
+    *,
+    transcode: TranscodePolicy = "auto",
+    progress: Progress = silent,
+) -> ClipInputs:
+    """Read uniformly sampled views of a clip.
+
+    Args:
+        path: The file.
+        preprocess: How its frames become tensors.
+        views: How many; fewer if it has fewer GOPs.
+        transcode: When to transcode it; see `hybridnet.video.open_clip`.
+        progress: Told after each view.
+
+    Raises:
+        VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
+    """
+    load_kernels(preprocess.steps)
+    started = time.perf_counter()
+    progress("reading", 0, views)
+    with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
+        open_ms = (time.perf_counter() - started) * 1e3
+        prepared: list[ViewTensors] = []
+        view_ms: list[float] = []
+        mark = time.perf_counter()
+        for view in clip.sample(views):
+            prepared.append(prepare_view(view, preprocess))
+            view_ms.append((time.perf_counter() - mark) * 1e3)
+            mark = time.perf_counter()
+            progress("reading", len(prepared), min(views, clip.gop_count))
+        return ClipInputs(_row(clip.info, prepared, clip.tally), stack_views(prepared), np.array(view_ms), open_ms)
+
+
+def find_videos(path: Path) -> list[Path]:
+    """The file itself, or all videos below a folder, sorted.
+
+    Raises:
+        VideoError: If there is none.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not found:
+        endings = " ".join(sorted(VIDEO_SUFFIXES))
+        raise VideoError("no video in this folder", where=path, remedy=f"Endings looked for: {endings}")
+    return found
+
+
+def _row(info: VideoInfo, views: list[ViewTensors], tally: Tally) -> VideoRow:
+    return VideoRow(
+        # File names need not be UTF-8; a record must be.
+        path=str(info.path).encode("utf-8", "backslashreplace").decode(),
+        codec=info.codec,
+        width=info.width,
+        height=info.height,
+        frames=info.frames,
+        gop=info.gop,
+        transcoded=info.transcoded,
+        read_reason=info.reason,
+        views=len(views),
+        corrupt_frames=info.corrupt_frames,
+        saturated_motion=float(np.mean([v.saturated_motion for v in views])),
+        saturated_residual=float(np.mean([v.saturated_residual for v in views])),
+        decoded_frames=tally.packets,
+        decoded_bits=8 * tally.bytes,
+    )

@@ -1,0 +1,1 @@
+"""The verbs: export, simulate, calibrate, compare, inspect. Options go in, a result comes out."""

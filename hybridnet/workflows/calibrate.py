@@ -1,0 +1,182 @@
+"""Calibrate a bundle: observe, search the integers, repair, and measure on held-out clips what is left of the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridnet.calibration.ann import quantise_ann
+from hybridnet.calibration.bridge import search_bits
+from hybridnet.calibration.clips import ClipSet, read_clips
+from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.measure import NO_LIMITS, Chosen, Limits, measure
+from hybridnet.calibration.observe import observe_clips, run_layer, search_views
+from hybridnet.calibration.report import CalibrationReport
+from hybridnet.calibration.report import to_json as report_to_json
+from hybridnet.calibration.sequence import Searched, search_program
+from hybridnet.calibration.stages import Bench
+from hybridnet.deploy import bundle as files
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.program.bridge import FixedEncoding, fixed_encodings
+from hybridnet.program.requantise import requantise_program
+from hybridnet.simulators.bridge import Bridge
+from hybridnet.support.files import atomic_folder, temporary_folder
+from hybridnet.support.progress import Progress, silent
+from hybridnet.workflows.export import export_checkpoint
+from hybridnet.workflows.parity import remeasure_parity
+
+SEARCHED, FINE_TUNED = "searched on calibration clips", "those of a bundle, in which the model was fine-tuned"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a calibration does.
+
+    Attributes:
+        most_clips: Read at most, spread over the folder; every third is held out.
+        views: Read of each clip at most.
+        ann_int8: Also write the ANN half in int8.
+        search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
+        lava: Also compare the emulator with Lava on one view, in every bit.
+        scales: A bundle whose scales are kept, with every number rounded to its nearest in them, instead of a search:
+            for a model that was fine-tuned in these scales.
+        limits: What is checked; a bundle that fails is written all the same.
+        cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
+    """
+
+    most_clips: int = 32
+    views: int = 4
+    ann_int8: bool = False
+    search_bridge: bool = False
+    lava: bool = False
+    limits: Limits = NO_LIMITS
+    scales: Path | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """The calibrated bundle and its report."""
+
+    bundle: Bundle
+    report: CalibrationReport
+
+
+def calibrate(
+    source: str | Path | Bundle,
+    out: str | Path,
+    *,
+    clips: str | Path | None = None,
+    options: Options = Options(),
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Calibrated:
+    """Write a calibrated bundle; the same clips give the same bundle in every byte.
+
+    Args:
+        source: A checkpoint, which is exported first, or a bundle.
+        out: Folder of the calibrated bundle; written whole or not at all.
+        clips: A folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
+        options: What is done.
+        overwrite: Replace `out` if it exists.
+        progress: Told how far the work is.
+
+    Raises:
+        HybridNetError: With what to do about it.
+    """
+    out = Path(out)
+    with atomic_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
+        report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, progress)
+    return Calibrated(read_bundle(out), report)
+
+
+@contextmanager
+def _bundle_of(source: str | Path | Bundle, progress: Progress) -> Iterator[Bundle]:
+    """The bundle itself, or that of a checkpoint, exported into a temporary folder."""
+    if isinstance(source, Bundle):
+        yield source
+    elif Path(source).is_dir():
+        yield read_bundle(Path(source))
+    else:
+        with temporary_folder() as folder:
+            yield export_checkpoint(source, folder / "bundle", progress=progress)
+
+
+def _calibrate(
+    bundle: Bundle, folder: Path, path: Path | None, options: Options, progress: Progress
+) -> CalibrationReport:
+    """Write all files of the calibrated bundle into an empty folder."""
+    model = bundle.manifest.model
+    clips = read_clips(
+        path,
+        model.inputs,
+        model.preprocess,
+        bundle.manifest.labels,
+        spiking=[stream.input_name for stream in bundle.program.streams],
+        most=options.most_clips,
+        views=options.views,
+        progress=progress,
+    )
+    clips = dataclasses.replace(clips, warnings=(*clips.warnings, *_not_kept(bundle, options)))
+    seen = observe_clips(bundle, clips.searched, options.cache, progress)
+    searching = search_views(bundle, clips.searched)
+    if options.scales is None:
+        searched = search_program(bundle.program, seen, searching, run_layer, progress=progress)
+    else:
+        integers = requantise_program(bundle.program, read_bundle(options.scales).fixed)
+        searched = Searched(integers, {layer.name: () for layer in integers.layers()})
+    fixed, maximum = searched.program, quantise_program(bundle.program, seen)
+    whole = fixed_encodings(bundle.bridge, fixed)
+    bench = Bench(bundle, clips, progress)
+    encodings = search_bits(bench, fixed, whole) if options.search_bridge else whole
+    for name in (files.ANN, files.CHECKPOINT):
+        shutil.copyfile(bundle.path / name, folder / name)
+    files.write_spiking_half(folder, bundle.program, fixed)
+    nets = {stream.name: folder / files.net_file(stream.name) for stream in fixed.streams}
+    int8 = folder / files.ANN_INT8 if options.ann_int8 else None
+    tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
+    chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
+    report = measure(bench, seen, searching, chosen, options.limits)
+    (folder / files.CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
+    parity = remeasure_parity(
+        bundle.parity,
+        bundle.program,
+        fixed,
+        Bridge(bundle.bridge, encodings),
+        folder / files.ANN,
+        folder / files.ONNX_FIXED,
+        clips.together(clips.held_out),
+        nets=nets if options.lava else None,
+        progress=progress,
+    )
+    files.write_parity(folder, parity)
+    rule = SEARCHED if options.scales is None else FINE_TUNED
+    files.write_manifest(folder, _manifest(bundle, folder, rule, clips, encodings))
+    return report
+
+
+def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
+    """Of a bundle that was calibrated before: what it has and is not asked for again."""
+    if files.ANN_INT8 in bundle.manifest.files and not options.ann_int8:
+        yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
+    if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed) and not options.search_bridge:
+        yield "the bits of the bundle's bridge are not kept; --search-bridge finds them again"
+
+
+def _manifest(
+    bundle: Bundle, folder: Path, rule: str, clips: ClipSet, encodings: Mapping[str, FixedEncoding]
+) -> files.Manifest:
+    views = sum(clip.views for clip in clips.searched)
+    return dataclasses.replace(
+        bundle.manifest,
+        bridge=tuple(
+            files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **dataclasses.asdict(encodings[t.name]))
+            for t in bundle.bridge
+        ),
+        quantisation=files.Quantisation(rule, clips.source, views),
+        files=files.checksums(folder),
+    )

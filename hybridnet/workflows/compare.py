@@ -1,0 +1,298 @@
+"""Two back-ends of the spiking half, or one and a recording, on the same clip: where they part, and why."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.errors import ConfigError, ModelError
+from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.simulators.divergence.causes import Cause, classify
+from hybridnet.simulators.divergence.find import (
+    FLOAT_TOLERANCE,
+    Divergence,
+    Side,
+    StreamComparison,
+    find,
+    is_fixed,
+    merged,
+)
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.quantise import quantise_input
+from hybridnet.simulators.registry import spiking_backend
+from hybridnet.support.arrays import Array, read_arrays
+from hybridnet.support.inputs import checked
+from hybridnet.support.progress import Progress, silent
+from hybridnet.video import TranscodePolicy
+from hybridnet.video.frontend import read_clip
+from hybridnet.workflows.simulate import ARRAYS_SUFFIX, DEFAULT_VIEWS, load
+
+SCHEMA = "hybridnet.compare/1"
+
+BATCH_BYTES = 2**28
+"""Of all potentials and spikes of both sides that are held at a time."""
+
+LEAST_BATCH = 2
+"""Windows run in one go at least: a state that is wrongly kept between windows shows in the second one alone."""
+
+Inputs = Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """One side before it has run.
+
+    Attributes:
+        program: What it is supposed to compute.
+        run: From inputs of some windows and the number of the first one to everything recorded of them.
+    """
+
+    name: str
+    program: FloatProgram | FixedProgram
+    run: Callable[[Inputs, int], SpikingResult]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared and found.
+
+    Attributes:
+        source: The clip or arrays.
+        unit: Of u, distances and tolerance: `v` between two fixed-point sides, else `model`.
+        criterion: What counts as equal, in words.
+        tolerance: As asked for.
+        causes: Of each stream's first difference, by stream.
+        first: The stream that parts first, by window, step and depth of the layer; None if all are equal.
+    """
+
+    schema: str
+    command: str
+    source: str
+    bundle: str
+    a: str
+    b: str
+    unit: str
+    criterion: str
+    tolerance: float | None
+    windows: int
+    streams: tuple[StreamComparison, ...]
+    causes: dict[str, tuple[Cause, ...]]
+    first: str | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return self.first is None
+
+
+def compare(
+    source: str | Path | Inputs,
+    bundle: Bundle | str | Path | None = None,
+    *,
+    a: str = "emulator",
+    b: str = "lava",
+    views: int | None = None,
+    tolerance: float | None = None,
+    transcode: TranscodePolicy = "auto",
+    command: str = "hybridnet.workflows.compare.compare",
+    progress: Progress = silent,
+) -> Comparison:
+    """Run two sides on the same windows and find where they part.
+
+    Args:
+        source: Any clip that `hybridnet.simulate` takes; or the model's inputs by name, as arrays or a `.npz` file.
+        bundle: What to run; see `hybridnet.workflows.simulate.load`.
+        a: A back-end of the spiking half by name, or the `.npz` file of a recording; see `recording`.
+        b: The other.
+        views: GOPs sampled over a clip, DEFAULT_VIEWS if None; of arrays all windows are run.
+        tolerance: See `hybridnet.simulators.divergence.find.find`.
+        transcode: When a clip is transcoded before it is read.
+        command: Kept in the result.
+        progress: Told after each batch of windows.
+
+    Raises:
+        HybridNetError: With what to do about it.
+    """
+    if tolerance is not None and not (tolerance >= 0 and math.isfinite(tolerance)):
+        raise ConfigError("tolerance", tolerance, "0 or more")
+    bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+    names = (a, b) if a != b else (f"a: {a}", f"b: {b}")
+    sides = [contender(which, bundle, name) for which, name in zip((a, b), names, strict=True)]
+    inputs = _read(source, bundle, views, transcode, progress)
+    streams, causes = compare_sides(sides[0], sides[1], inputs, tolerance, progress)
+    firsts = [stream.first for stream in streams if stream.first is not None]
+    first = min(firsts, key=lambda d: (d.place.window, d.place.step, d.place.depth), default=None)
+    both_fixed = all(is_fixed(side.program) for side in sides)
+    return Comparison(
+        schema=SCHEMA,
+        command=command,
+        source="arrays" if isinstance(source, Mapping) else _printable(source),
+        bundle=_printable(bundle.path),
+        a=names[0],
+        b=names[1],
+        unit="v" if both_fixed else "model",
+        criterion=criterion(sides[0], sides[1], tolerance),
+        tolerance=tolerance,
+        windows=streams[0].windows,
+        streams=streams,
+        causes=causes,
+        first=first.place.stream if first else None,
+    )
+
+
+def compare_sides(
+    a: Contender, b: Contender, inputs: Inputs, tolerance: float | None = None, progress: Progress = silent
+) -> tuple[tuple[StreamComparison, ...], dict[str, tuple[Cause, ...]]]:
+    """Run both sides batch by batch; the cause of each stream's first difference is sought while its batch is at hand.
+
+    Args:
+        inputs: Per input name, (N, T, C, H, W), float32, in model units.
+    """
+    windows = len(next(iter(inputs.values())))
+    size = min(windows, max(LEAST_BATCH, BATCH_BYTES // _window_bytes(a.program)))
+    parts: list[tuple[StreamComparison, ...]] = []
+    causes: dict[str, tuple[Cause, ...]] = {}
+    for start in range(0, windows, size):
+        progress("comparing", start, windows)
+        batch = {name: values[start : start + size] for name, values in inputs.items()}
+        left, right = (Side(side.name, side.program, side.run(batch, start)) for side in (a, b))
+        parts.append(find(left, right, tolerance, start))
+        for found in parts[-1]:
+            if found.first is not None and found.stream not in causes:
+                causes[found.stream] = classify(left, right, found.first, start)
+    progress("comparing", windows, windows)
+    return merged(parts), causes
+
+
+def contender(which: str, bundle: Bundle, name: str) -> Contender:
+    """A back-end by its name in the registry, or a recording by its file."""
+    if Path(which).suffix == ARRAYS_SUFFIX:
+        return recording(Path(which), bundle, name)
+    backend = spiking_backend(which, bundle)
+    program = bundle.fixed if backend.fixed_point else bundle.program
+    return Contender(name, program, lambda inputs, _: backend.run(inputs, record_potentials=True))
+
+
+def recording(path: Path, bundle: Bundle, name: str) -> Contender:
+    """A foreign run, from a chip for example, of the same windows in the same order.
+
+    Args:
+        path: A `.npz` file that holds for each layer `<layer>.u` and `<layer>.o`, (N, T, C, H, W): potentials before
+            any reset, integers v (fixed point) or floats in model units, and spikes as booleans or 0 and 1.
+
+    Raises:
+        ModelError: If an array is missing, or does not hold what it should.
+    """
+    arrays = read_arrays(path)
+    layers = [layer.name for layer in bundle.program.layers()]
+    potentials = {layer: _recorded(arrays, f"{layer}.u", path) for layer in layers}
+    spikes = {layer: _recorded(arrays, f"{layer}.o", path) for layer in layers}
+    kinds = {values.dtype.kind for values in potentials.values()}
+    if kinds not in ({"i"}, {"f"}):
+        raise ModelError(
+            "potentials are of mixed types", where=path, remedy="Record all as integers v, or all as floats"
+        )
+    for layer, values in spikes.items():
+        if not np.isin(values, (0, 1)).all():
+            raise ModelError(f"{layer}.o holds other values than 0 and 1", where=path)
+    program = bundle.fixed if kinds == {"i"} else bundle.program
+
+    def run(inputs: Inputs, start: int) -> SpikingResult:
+        count = len(next(iter(inputs.values())))
+        part = slice(start, start + count)
+        for layer, values in potentials.items():
+            if len(values) < start + count:
+                what = f"{layer}.u holds {len(values)} windows, {start + count} or more are compared"
+                raise ModelError(what, where=path, remedy="Compare on the windows that were recorded")
+        return SpikingResult(
+            inputs=_fed(inputs, program),
+            spikes={layer: values[part].astype(bool) for layer, values in spikes.items()},
+            readouts={},
+            latency_ms=np.zeros(count),
+            overflows={},
+            clipped_inputs={},
+            potentials={layer: values[part] for layer, values in potentials.items()},
+        )
+
+    return Contender(name, program, run)
+
+
+def criterion(a: Contender, b: Contender, tolerance: float | None) -> str:
+    """What counts as equal, in words."""
+    fixed = (is_fixed(a.program), is_fixed(b.program))
+    if tolerance is not None:
+        return f"the same spikes, and |Δu| ≤ {tolerance:g} " + ("units of v" if all(fixed) else "in model units")
+    if all(fixed):
+        return "the same bits: spikes and potentials"
+    if any(fixed):
+        return "the same spikes; potentials of integers and floats differ (--tolerance compares them too)"
+    return f"the same spikes, and |Δu| ≤ {FLOAT_TOLERANCE:g} of the layer's threshold"
+
+
+def to_json(comparison: Comparison) -> str:
+    """As JSON; a number that is not finite becomes its name."""
+    content = asdict(comparison) | {"equal": comparison.equal}
+    return json.dumps(_finite(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def first_of(comparison: Comparison) -> Divergence | None:
+    """The first difference of all streams."""
+    return next((stream.first for stream in comparison.streams if stream.stream == comparison.first), None)
+
+
+def _read(
+    source: str | Path | Inputs, bundle: Bundle, views: int | None, transcode: TranscodePolicy, progress: Progress
+) -> Inputs:
+    """The model's inputs that spiking streams take, (N, T, C, H, W) each."""
+    inputs: Inputs
+    if isinstance(source, Mapping) or Path(source).suffix == ARRAYS_SUFFIX:
+        if views is not None:
+            raise ConfigError("views", views, "none with arrays, of which all are compared")
+        given = source if isinstance(source, Mapping) else read_arrays(Path(source))
+        where = "arrays" if isinstance(source, Mapping) else source
+        inputs = checked(given, bundle.manifest.model.inputs, where)
+    else:
+        count = DEFAULT_VIEWS if views is None else views
+        clip = read_clip(source, bundle.preprocess, count, transcode=transcode, progress=progress)
+        inputs = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
+    taken = [stream.input_name for stream in bundle.program.streams]
+    return {name: inputs[name] for name in taken}
+
+
+def _fed(inputs: Inputs, program: FloatProgram | FixedProgram) -> dict[str, Array]:
+    """What a recorded side should have been fed: messages in fixed point, else the inputs."""
+    if not is_fixed(program):
+        return {stream.name: inputs[stream.input_name] for stream in program.streams}
+    first: dict[str, Any] = {stream.name: stream.layers[0] for stream in program.streams}
+    return {s.name: quantise_input(inputs[s.input_name], first[s.name])[0] for s in program.streams}
+
+
+def _recorded(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
+    if name not in arrays:
+        raise ModelError(f"lacks {name}", where=path, remedy="Record u and o of every layer, (N, T, C, H, W) each")
+    return arrays[name]
+
+
+def _window_bytes(program: FloatProgram | FixedProgram) -> int:
+    """Of one window of two sides: potentials in 4 to 8 bytes, spikes in 1."""
+    neurons = sum(math.prod(layer.geometry.output_shape) for layer in [*program.layers()])
+    return 2 * 9 * program.steps * neurons
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _printable(path: object) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,201 @@
+"""How a model is split: every layer with its half, the reason, its size, and what crosses the bridge."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from torch import Tensor, nn
+
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.onnx.export import export_ann
+from hybridnet.deploy.onnx.program import write_onnx_program
+from hybridnet.deploy.onnx.whole import write_whole
+from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.model.network import example_inputs
+from hybridnet.partition.describe import Half
+from hybridnet.partition.splitter import Partition, partition
+from hybridnet.program.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
+from hybridnet.support.files import temporary_folder
+from hybridnet.support.inputs import checked_tensors
+from hybridnet.workflows.export import ann_examples, output_names
+from hybridnet.workflows.foreign import check_module, load_model
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One input, layer, operation, or tensor that crosses.
+
+    Attributes:
+        name: Module path, or the name that tracing gave an operation.
+        kind: Module class or operation; of what crosses, its kind.
+        why: What put it into its half.
+        shape: Of what it gives for one view; None for what is no tensor.
+        parameters: Trained numbers that it holds.
+        layer: Whether it is more than an operation between modules.
+        bytes_fixed: Of what crosses, per view, with the spiking half in fixed point; else 0.
+        bytes_float: The same with the spiking half in float.
+    """
+
+    name: str
+    kind: str
+    half: Half
+    why: str
+    shape: tuple[int, ...] | None
+    parameters: int = 0
+    layer: bool = True
+    bytes_fixed: int = 0
+    bytes_float: int = 0
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """A model's split.
+
+    Attributes:
+        model: Name of the model.
+        steps: T, steps of a window.
+    """
+
+    model: str
+    steps: int
+    rows: tuple[SplitRow, ...]
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Trained numbers of each half."""
+        return {half: sum(row.parameters for row in self.rows if row.half == half) for half in ("snn", "ann")}
+
+    @property
+    def crossing(self) -> tuple[int, int]:
+        """Bytes that cross per view, in fixed point and in float."""
+        return sum(row.bytes_fixed for row in self.rows), sum(row.bytes_float for row in self.rows)
+
+
+class OpenedModule:
+    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be."""
+
+    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> None:
+        self._model, self._inputs, self._name = model, inputs, name
+        self._split = partition(model, inputs)
+
+    def report(self) -> SplitReport:
+        """How it is split."""
+        return SplitReport(self._name, self._split.program.steps, tuple(_rows(self._model, self._split)))
+
+    def tag(self, path: Path) -> None:
+        """Write it as one ONNX graph, the half in the name of every node."""
+        split = self._split
+        with temporary_folder() as folder:
+            program, ann = folder / "program.onnx", folder / "ann.onnx"
+            write_onnx_program(program, split.program)
+            export_ann(split, ann_examples(split, self._inputs), ann, outputs=output_names(split, self._inputs))
+            write_whole(path, program, ann, split.bridge)
+
+
+class OpenedBundle:
+    """A bundle whose model is not ours: its ANN half is known as ONNX alone."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def report(self) -> SplitReport:
+        """How it is split; the ANN half as nodes of its graph."""
+        bundle = self._bundle
+        return SplitReport(bundle.manifest.model.name, bundle.program.steps, tuple(_bundle_rows(bundle)))
+
+    def tag(self, path: Path) -> None:
+        """Write it as one ONNX graph, the half in the name of every node."""
+        write_whole(path, self._bundle.onnx_float_path, self._bundle.ann_path, self._bundle.bridge)
+
+
+def open_model(path: Path, factory: str | None = None, inputs: Path | None = None) -> OpenedModule | OpenedBundle:
+    """A checkpoint, a bundle, or with a factory a state dict; see `hybridnet.workflows.foreign.load_model`.
+
+    Raises:
+        HybridNetError: If it cannot be read, or the model cannot be split.
+    """
+    if factory is not None:
+        model, examples = load_model(factory, path, inputs)
+        check_module(model)
+        return OpenedModule(model, checked_tensors(examples, None, "example inputs"), factory)
+    if path.is_dir():
+        bundle = read_bundle(path)
+        if bundle.manifest.model.config is None:
+            return OpenedBundle(bundle)
+        path = bundle.checkpoint_path
+    own = load_checkpoint(path).model
+    return OpenedModule(own, example_inputs(own.config), own.config.name)
+
+
+def to_json(report: SplitReport) -> str:
+    """The report and its totals as JSON, ending in a newline."""
+    fixed, in_float = report.crossing
+    totals = {"parameters": report.parameters, "bytes_fixed": fixed, "bytes_float": in_float}
+    return json.dumps(dataclasses.asdict(report) | {"totals": totals}, indent=1) + "\n"
+
+
+def _rows(model: nn.Module, split: Partition) -> Iterator[SplitRow]:
+    crossing = {tensor.name: tensor for tensor in split.bridge}
+    modules, parameters = dict(model.named_modules()), dict(model.named_parameters())
+    counted: set[str] = set()
+    for node in split.nodes:
+        own = 0
+        if node.half in ("snn", "ann") and node.name not in counted:
+            counted.add(node.name)
+            if node.name in parameters:
+                own = parameters[node.name].numel()
+            elif node.name in modules:
+                own = sum(parameter.numel() for parameter in modules[node.name].parameters())
+        layer = node.half != "ann" or node.name in modules or own > 0
+        fixed, in_float = _bytes(crossing[node.name], split.program.steps) if node.half == "bridge" else (0, 0)
+        yield SplitRow(node.name, node.kind, node.half, node.why, node.shape, own, layer, fixed, in_float)
+
+
+def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
+    for name, shape in bundle.manifest.model.inputs.items():
+        yield SplitRow(name, "input", "input", "an input of the model", shape)
+    for stream in bundle.program.streams:
+        for layer in stream.layers:
+            reads = f"reads {'the input ' + stream.input_name if layer.input_kind == 'analog' else 'spikes'}"
+            size = layer.weight.size + layer.bias.size
+            why = f"spiking layer that {reads}"
+            yield SplitRow(layer.name, "ConvLIF", "snn", why, layer.geometry.output_shape, size)
+            for tensor in bundle.bridge:
+                if tensor.layer == layer.name:
+                    fixed, in_float = _bytes(tensor, bundle.program.steps)
+                    yield SplitRow(
+                        tensor.name,
+                        tensor.kind,
+                        "bridge",
+                        "read by the ANN half",
+                        tensor.shape,
+                        0,
+                        True,
+                        fixed,
+                        in_float,
+                    )
+    yield from _onnx_rows(onnx.load(str(bundle.ann_path)).graph)
+
+
+def _onnx_rows(graph: onnx.GraphProto) -> Iterator[SplitRow]:
+    sizes = {t.name: math.prod(t.dims) for t in graph.initializer if t.dims and t.data_type == onnx.TensorProto.FLOAT}
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
+    for node in graph.node:
+        size = sum(sizes.pop(name, 0) for name in node.input)
+        shape = tuple(dim.dim_value for dim in shapes.get(node.output[0], ()))[1:] or None
+        yield SplitRow(node.name, node.op_type, "ann", "not of the spiking half", shape, size, size > 0)
+
+
+def _bytes(tensor: BridgeTensor, steps: int) -> tuple[int, int]:
+    """Per view, in fixed point and in float; spikes and their counts take the same in both."""
+    events = event_bits(tensor.kind, steps)
+    fixed, in_float = (events or bits for bits in (POTENTIAL_BITS, FLOAT_BITS))
+    return math.ceil(tensor.elements * fixed / 8), math.ceil(tensor.elements * in_float / 8)

@@ -1,0 +1,313 @@
+"""Measuring the parity chain: the model, its two halves, the exported ANN half, and the spiking half in integers.
+
+model → cut model                     exact; ≤ 1e-4 with neurons of another library, which are rewritten
+ANN half in torch → ONNX Runtime      ≤ 1e-4 on every output
+model's neurons → spiking program     ≤ 1e-10 in float64, spikes equal
+emulator → integer loop, → ONNX,      equal bits, all layers and steps
+  → Lava
+float → fixed point                   reported, per layer: fed by the float run (teacher-forced) and end to end
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hybridnet.calibration.fidelity import FidelityMeter
+from hybridnet.calibration.views import Calibration
+from hybridnet.errors import ModelError, PartitionError
+from hybridnet.model.neuron import LIFState
+from hybridnet.model.stm import SpikingStack, read
+from hybridnet.partition.neurons import rest
+from hybridnet.partition.splitter import Partition
+from hybridnet.program.bridge import fixed_encodings
+from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.program.outputs import LOGITS, named_outputs
+from hybridnet.report.record.parity import Check, ParityReport, not_run, reported, within
+from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.emulator.integer_loop import messages, run_stream
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.lava.backend import LavaBackend
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
+from hybridnet.support.arrays import Array
+from hybridnet.support.progress import Progress, silent
+from hybridnet.support.statistics import sqnr_db
+
+REWRITTEN_TOLERANCE = 1e-4
+"""Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
+are rewritten, and float32 rounds otherwise. A cut through neurons of ours is exact."""
+
+ONNX_TOLERANCE = 1e-4
+"""Largest difference allowed between the ANN half in torch and in ONNX Runtime, on every output."""
+
+FLOAT64_TOLERANCE = 1e-10
+"""Largest difference allowed between the model's neurons and the spiking program, both in float64, on potentials."""
+
+MAX_VIEWS = 16
+"""Views that the chain is measured on, spread over the calibration views; checks of single neurons take the one of them
+with the most spikes."""
+
+
+TORCH_VIEWS = 4
+"""Of these, views that the model and its ANN half run on in torch too, which takes the most time."""
+
+
+@dataclass(eq=False)
+class _Outputs:
+    """What the model returned on each view, by name.
+
+    Attributes:
+        whole: The model in torch.
+        cut: Both halves in torch.
+        onnx: The spiking half in torch, the ANN half in ONNX Runtime; of the same views as those two.
+        exported: The same of all views.
+        fixed: The spiking half in fixed point, the ANN half in ONNX Runtime, of all views.
+    """
+
+    whole: list[dict[str, Array]] = field(default_factory=list)
+    cut: list[dict[str, Array]] = field(default_factory=list)
+    onnx: list[dict[str, Array]] = field(default_factory=list)
+    exported: list[dict[str, Array]] = field(default_factory=list)
+    fixed: list[dict[str, Array]] = field(default_factory=list)
+
+
+@torch.no_grad()
+def measure_parity(
+    model: nn.Module,
+    split: Partition,
+    fixed: FixedProgram,
+    ann: Path,
+    spiking: Path,
+    calibration: Calibration,
+    *,
+    output: str = LOGITS,
+    nets: Mapping[str, Path] | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """Run the chain, view by view, so that one view is in memory at a time.
+
+    Args:
+        ann: The exported ANN half.
+        spiking: The exported spiking half, in fixed point, as ONNX.
+        output: Name of the output, if the model returns a single tensor.
+        nets: The netx file of each stream, to run Lava on one view too; None to leave Lava out.
+        progress: Told after each view.
+
+    Raises:
+        PartitionError: If the cut model does not equal the whole one to the last bit though all its neurons are ours:
+            then the cut itself is wrong.
+        ModelError: If an output is not finite.
+    """
+    views = _spread(range(calibration.views), MAX_VIEWS)
+    in_torch = _spread(views, TORCH_VIEWS)
+    onnx, bridge = OnnxRuntimeBackend(ann), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
+    meter, outputs, spikes = FidelityMeter(fixed), _Outputs(), Counter[int]()
+    for done, n in enumerate(views):
+        progress("measuring parity", done, len(views))
+        view = calibration.view(n)
+        inputs = _arrays(view)
+        states = trace(split, view)
+        spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
+        crossing = {t.name: read(states[t.layer], t.kind) for t in split.bridge}
+        run = meter.add(states, inputs)
+        crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
+
+        fed = view | crossing
+        outputs.exported.append(onnx.run(_arrays(fed)))
+        outputs.fixed.append(onnx.run(inputs | crossed.values))
+        if n in in_torch:
+            rest(model)
+            outputs.whole.append(_arrays(named_outputs(model(**view), output)))
+            outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
+            outputs.onnx.append(outputs.exported[-1])
+        returned = (*outputs.exported[-1].values(), *(outputs.whole[-1].values() if n in in_torch else ()))
+        if not all(np.isfinite(values).all() for values in returned):
+            raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
+    progress("measuring parity", len(views), len(views))
+    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
+    single = (*_program(split, busiest), *_bits(fixed, _arrays(busiest), spiking, nets))
+    return ParityReport(
+        views=len(views),
+        source=calibration.source,
+        checks=(*_halves(outputs, split.exact), *single, *_top1(outputs)),
+        layers=meter.rows(),
+        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
+        clipped_inputs=dict(meter.clipped_inputs),
+    )
+
+
+@torch.no_grad()
+def trace(split: Partition, view: Mapping[str, Tensor]) -> dict[str, LIFState]:
+    """Potentials u and spikes o of every layer and step of the model's own spiking modules, (1, T, C, H, W) each."""
+    return {
+        layer.name: state
+        for stream in split.program.streams
+        for layer, state in zip(stream.layers, split.stacks[stream.name].trace(view[stream.input_name]), strict=True)
+    }
+
+
+@torch.no_grad()
+def remeasure_parity(
+    old: ParityReport,
+    program: FloatProgram,
+    fixed: FixedProgram,
+    bridge: Bridge,
+    ann: Path,
+    spiking: Path,
+    calibration: Calibration,
+    *,
+    nets: Mapping[str, Path] | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """The chain of a bundle whose spiking half got other integers; what does not depend on them is taken over.
+
+    Args:
+        old: Of the bundle before.
+        program: The spiking half in float.
+        fixed: The same in its new integers.
+        bridge: How it crosses.
+        ann: The exported ANN half.
+        spiking: The exported spiking half, in fixed point, as ONNX.
+        calibration: What to measure on, at most MAX_VIEWS of it.
+        nets: As in `measure_parity`.
+        progress: Told after each view.
+    """
+    views = _spread(range(calibration.views), MAX_VIEWS)
+    onnx, meter, outputs, spikes = OnnxRuntimeBackend(ann), FidelityMeter(fixed), _Outputs(), Counter[int]()
+    for done, n in enumerate(views):
+        progress("measuring parity", done, len(views))
+        view = calibration.view(n)
+        inputs = _arrays(view)
+        states = trace_program(program, view)
+        spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
+        crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
+        run = meter.add(states, inputs)
+        crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
+        outputs.exported.append(onnx.run(inputs | crossing))
+        outputs.fixed.append(onnx.run(inputs | crossed.values))
+    progress("measuring parity", len(views), len(views))
+    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
+    kept = ("split", "ann_onnx", "program_potentials", "program_spikes")
+    return ParityReport(
+        views=len(views),
+        source=calibration.source,
+        checks=(
+            *(old.check(name) for name in kept),
+            *_bits(fixed, _arrays(busiest), spiking, nets),
+            *_top1(outputs),
+        ),
+        layers=meter.rows(),
+        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
+        clipped_inputs=dict(meter.clipped_inputs),
+    )
+
+
+def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
+    """The cut, and the ANN half on the float potentials that really crossed it."""
+    views = len(outputs.cut)
+    cut = _max_abs(outputs.cut, outputs.whole)
+    if exact and cut != 0:  # true of NaN too
+        raise PartitionError(f"the cut model differs from the whole one by {cut:g}", where="split")
+    yield within("split", "model → cut model", cut, 0.0 if exact else REWRITTEN_TOLERANCE, views)
+    onnx = _max_abs(outputs.onnx, outputs.cut)
+    yield within("ann_onnx", "ANN half, torch → ONNX Runtime", onnx, ONNX_TOLERANCE, views)
+
+
+def _program(split: Partition, view: Mapping[str, Tensor]) -> Iterator[Check]:
+    """The model's neurons against the program extracted from them, both in float64."""
+    what = "model's neurons → spiking program, float64"
+    if not split.exact:
+        why = "neurons of another library have no float64 twin here; the cut compares them in float32"
+        yield not_run("program_potentials", f"{what}: u", why, unit="max abs")
+        yield not_run("program_spikes", f"{what}: spikes", why, unit="differing")
+        return
+    program = TorchBackend(split.program, torch.float64).run(_arrays(view), record_potentials=True)
+    error, differing = 0.0, 0
+    for stream in split.program.streams:
+        states = _in_float64(split.stacks[stream.name]).trace(view[stream.input_name].double())
+        for layer, state in zip(stream.layers, states, strict=True):
+            error = max(error, float(np.abs(program.potentials[layer.name] - state.u.numpy()).max()))
+            differing += int(np.count_nonzero(program.spikes[layer.name] != (state.o.numpy() > 0)))
+    yield within("program_potentials", f"{what}: u", error, FLOAT64_TOLERANCE, 1)
+    yield within("program_spikes", f"{what}: spikes", differing, 0, 1, unit="differing")
+
+
+def _in_float64(stack: SpikingStack) -> SpikingStack:
+    """A copy that computes in float64 with the very leak and threshold that the model has in float32."""
+    twin = copy.deepcopy(stack).double()
+    for layer, own in zip(twin.layers, stack.layers, strict=True):
+        layer.leak_logit.copy_(torch.logit(own.leak.double()))
+        layer.log_threshold.copy_(own.threshold.double().log())
+    return twin
+
+
+def _bits(
+    fixed: FixedProgram, inputs: Mapping[str, Array], spiking: Path, nets: Mapping[str, Path] | None
+) -> Iterator[Check]:
+    """The emulator against three others that compute the same integers."""
+    emulator = Emulator(fixed).run(inputs, record_potentials=True)
+    differing = 0
+    for stream in fixed.streams:
+        x = messages(inputs[stream.input_name][0], stream.layers[0])
+        differing += int(np.count_nonzero(x != emulator.inputs[stream.name][0]))
+        for name, (v, o) in run_stream(stream, x).items():
+            differing += int(np.count_nonzero(v != emulator.potentials[name][0]))
+            differing += int(np.count_nonzero(o != emulator.spikes[name][0]))
+    unit = "differing"
+    yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
+    what = "emulator → spiking half in ONNX Runtime: v[T], spikes"
+    yield within(
+        "emulator_onnx", what, _differing(OnnxSpikingBackend(spiking, fixed).run(inputs), emulator), 0, 1, unit=unit
+    )
+    what = "emulator → Lava, fixed point: v[T] and spikes"
+    if nets is None:
+        yield not_run("emulator_lava", what, "asked for by --parity lava, as it takes seconds to minutes", unit=unit)
+    else:
+        yield within("emulator_lava", what, _differing(LavaBackend(nets).run(inputs), emulator), 0, 1, unit=unit)
+
+
+def _differing(run: SpikingResult, reference: SpikingResult) -> int:
+    """How many numbers differ: read-outs, and spikes of every layer and step."""
+    pairs = [(run.readouts[name], values) for name, values in reference.readouts.items()]
+    pairs += [(run.spikes[name], values) for name, values in reference.spikes.items()]
+    return sum(int(np.count_nonzero(one != other)) for one, other in pairs)
+
+
+def _top1(outputs: _Outputs) -> Iterator[Check]:
+    what = "spiking half, float → fixed point: views with the same top-1"
+    if LOGITS not in outputs.fixed[0]:
+        yield not_run("top1", what, "the model is no classifier with labels", unit="share")
+        return
+    fixed, in_float = _stacked(LOGITS, outputs.fixed, outputs.exported)
+    yield reported("top1", what, float((fixed.argmax(1) == in_float.argmax(1)).mean()), len(fixed), unit="share")
+
+
+def _spread(views: Sequence[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    return [views[int(place)] for place in np.unique(np.linspace(0, len(views) - 1, most).round())]
+
+
+def _max_abs(some: list[dict[str, Array]], others: list[dict[str, Array]]) -> float:
+    """Largest difference over all views and outputs; NaN if there is one."""
+    differences = [
+        np.abs(one[name] - other[name]).max() for one, other in zip(some, others, strict=True) for name in one
+    ]
+    return float(np.max(differences))
+
+
+def _stacked(name: str, *runs: list[dict[str, Array]]) -> tuple[Array, ...]:
+    return tuple(np.concatenate([view[name] for view in run]) for run in runs)
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -1,0 +1,288 @@
+"""Run a bundle on a clip and record everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.errors import ConfigError
+from hybridnet.program.outputs import LOGITS
+from hybridnet.report.counting.onnx import count_graph
+from hybridnet.report.pricing.price import load_prices
+from hybridnet.report.pricing.profile import DEFAULT_PROFILE
+from hybridnet.report.record.data import ArraysRow, RunRecord, VideoRow
+from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.lava.options import LavaOptions
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+from hybridnet.simulators.onnxruntime.session import Provider, Runtime
+from hybridnet.simulators.registry import ann_backend, spiking_backend
+from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.support.ahead import ahead
+from hybridnet.support.arrays import Array, read_arrays
+from hybridnet.support.inputs import checked
+from hybridnet.support.progress import Progress, silent
+from hybridnet.video import TranscodePolicy
+from hybridnet.video.frontend import ClipInputs, read_clip
+from hybridnet.workflows.record import build_record
+
+DEFAULT_BUNDLE = Path("hybridnet-bundle")
+"""Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
+
+Source = str | Path | Mapping[str, Array]
+"""A video, or the model's inputs by name: in a `.npz` file, or as arrays."""
+
+ARRAYS_SUFFIX = ".npz"
+"""A source with this suffix holds the model's inputs; any other is a video."""
+
+SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
+
+
+DEFAULT_VIEWS = 8
+"""GOPs sampled per clip, as the paper does."""
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of `Simulator.run`, all of which may be left out."""
+
+    views: int | None
+    transcode: TranscodePolicy
+    profile: str
+    ann_profile: str | None
+    top_k: int
+    parity: bool
+    command: str
+    progress: Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A run: its record, and the arrays behind it."""
+
+    record: RunRecord
+    run: HybridRun
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """A clip and the outputs of its N views, by name, (N, …) each."""
+
+    video: VideoRow
+    outputs: Mapping[str, Array]
+
+    @property
+    def index(self) -> int:
+        """The class with the largest mean of logits over the views, as in the paper; only for a classifier."""
+        return int(self.outputs[LOGITS].mean(axis=0).argmax())
+
+
+def load(path: str | Path | None = None) -> Bundle:
+    """Read a bundle: `path`, else ./hybridnet-bundle if there is one, else the small trained model that ships.
+
+    Raises:
+        BundleError: If it is missing, foreign or damaged.
+    """
+    if path is not None:
+        return read_bundle(Path(path))
+    if DEFAULT_BUNDLE.exists():
+        return read_bundle(DEFAULT_BUNDLE)
+    return read_bundle(shipped_bundle_path())
+
+
+def shipped_bundle_path() -> Path:
+    """The small trained model that ships, exported."""
+    return _asset(SHIPPED_BUNDLE)
+
+
+def shipped_checkpoint() -> Path:
+    """The small trained model that ships."""
+    return _asset(SHIPPED_CHECKPOINT)
+
+
+def _asset(name: str) -> Path:
+    return Path(str(resources.files("hybridnet.assets") / name))
+
+
+class Simulator:
+    """A bundle on a pair of back-ends, loaded once for any number of clips.
+
+    Args:
+        bundle: What to run; see `load`.
+        snn: Back-end of the spiking half: emulator, lava, onnxruntime, onnxruntime-float, torch.
+        ann: Back-end of the ANN half: onnxruntime, onnxruntime-int8, torch.
+        provider: Where ONNX Runtime runs: cpu, cuda.
+        lava: Options of the lava back-end, if that is the spiking one.
+        threads: Of ONNX Runtime, torch and the emulator within an operator; torch's are those of the whole process. As
+            many as each finds good if None.
+
+    Raises:
+        HybridNetError: If the bundle or a back-end cannot be had.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | str | Path | None = None,
+        *,
+        snn: str = "emulator",
+        ann: str = "onnxruntime",
+        provider: Provider = "cpu",
+        threads: int | None = None,
+        lava: LavaOptions | None = None,
+    ) -> None:
+        runtime = Runtime(provider, threads)
+        if provider != "cpu" and not any(name.startswith("onnxruntime") for name in (snn, ann)):
+            raise ConfigError("provider", provider, "cpu, as neither half runs in ONNX Runtime")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+        self._names = (snn, ann)
+        self._snn = spiking_backend(snn, self.bundle, runtime, lava)
+        self._ann = ann_backend(ann, self.bundle, runtime)
+        self._runtime = runtime
+        self._reference = TorchBackend(self.bundle.program)
+        self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
+        runs = self._ann.path if isinstance(self._ann, OnnxRuntimeBackend) else self.bundle.ann_path
+        self._graph = count_graph(runs)
+
+    def run(
+        self,
+        source: Source,
+        *,
+        views: int | None = None,
+        transcode: TranscodePolicy = "auto",
+        profile: str = DEFAULT_PROFILE,
+        ann_profile: str | None = None,
+        top_k: int = 5,
+        parity: bool = True,
+        command: str = "hybridnet.simulate",
+        progress: Progress = silent,
+    ) -> Simulation:
+        """Run a clip, or arrays, through both halves and count, time and price every partition.
+
+        Args:
+            source: Any MPEG-4 or H.264 file; or the model's inputs by name, (N, …) each, as arrays or as a `.npz` file.
+            views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all of them if it has fewer. Of arrays all
+                N views are run.
+            transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
+            profile: Energy profile, by name or path.
+            ann_profile: Another one of the ANN half; the record says that technologies are mixed.
+            top_k: Classes listed in the record.
+            parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
+                when this run is the float one.
+            command: Kept in the record.
+            progress: Told how far the work is.
+
+        Raises:
+            HybridNetError: With what to do about it.
+        """
+        if not top_k > 0:
+            raise ConfigError("top_k", top_k, "greater than 0")
+        prices = load_prices(profile, ann_profile)
+        read = self._read(source, views, transcode, progress)
+        run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
+        compared = parity and self._snn.name != self._reference.name
+        record = build_record(
+            command=command,
+            runtime=self._runtime,
+            video=read.video,
+            arrays=read.arrays,
+            bundle=self.bundle,
+            backends=self._names,
+            program=self.bundle.fixed if self._snn.fixed_point else self.bundle.program,
+            run=run,
+            frontend_ms=read.view_ms,
+            open_ms=read.open_ms,
+            graph=self._graph,
+            reference=run_hybrid(self._reference, self._bridge, self._ann, read.inputs) if compared else None,
+            top_k=top_k,
+            prices=prices,
+        )
+        return Simulation(record, run)
+
+    def classify(
+        self, videos: Iterable[str | Path], *, views: int = DEFAULT_VIEWS, transcode: TranscodePolicy = "auto"
+    ) -> Iterator[Classified]:
+        """Run many clips as fast as they go: no record, no parity, the ANN half on all views of a clip at once.
+
+        While a clip is in the ANN half, the next one is in the spiking half, and the one after it is read.
+
+        Args:
+            videos: As `run`'s sources.
+            views: GOPs sampled uniformly over a clip; all of them if it has fewer.
+            transcode: See `hybridnet.video.open_clip`.
+
+        Raises:
+            HybridNetError: At the place of a clip that cannot be read, with what to do about it.
+        """
+        clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
+        with closing(clips), closing(ahead(clips)) as read:
+            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [_arrays(clip)])
+            with closing(spiking), closing(ahead(spiking)) as results:
+                for clip, inputs, result in results:
+                    crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
+                    yield Classified(clip.video, self._ann.run(inputs | crossing.values))
+
+    def _read(
+        self,
+        source: Source,
+        views: int | None,
+        transcode: TranscodePolicy,
+        progress: Progress,
+    ) -> _Read:
+        if not isinstance(source, Mapping) and Path(source).suffix != ARRAYS_SUFFIX:
+            clip = read_clip(
+                source,
+                self.bundle.preprocess,
+                DEFAULT_VIEWS if views is None else views,
+                transcode=transcode,
+                progress=progress,
+            )
+            return _Read(_arrays(clip), clip.video, None, clip.view_ms, clip.open_ms)
+        if views is not None:
+            raise ConfigError("views", views, "none with arrays, of which all views are run")
+        given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
+        arrays = checked(given, self.bundle.manifest.model.inputs, name)
+        return _Read(arrays, None, ArraysRow(name, len(next(iter(arrays.values())))), None, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """The model's inputs, (N, …) each, and where they came from: a video or arrays."""
+
+    inputs: Mapping[str, Array]
+    video: VideoRow | None
+    arrays: ArraysRow | None
+    view_ms: npt.NDArray[np.float64] | None
+    open_ms: float
+
+
+def _arrays(clip: ClipInputs) -> dict[str, Array]:
+    return {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
+
+
+def simulate(
+    source: Source,
+    bundle: Bundle | str | Path | None = None,
+    *,
+    snn: str = "emulator",
+    ann: str = "onnxruntime",
+    provider: Provider = "cpu",
+    threads: int | None = None,
+    lava: LavaOptions | None = None,
+    **options: Unpack[RunOptions],
+) -> Simulation:
+    """Run one clip, or arrays; arguments as those of `Simulator` and of `Simulator.run`.
+
+    Raises:
+        HybridNetError: With what to do about it.
+    """
+    return Simulator(bundle, snn=snn, ann=ann, provider=provider, threads=threads, lava=lava).run(source, **options)

@@ -1,0 +1,1 @@
+"""Where two back-ends differ first, and why."""

@@ -1,0 +1,265 @@
+"""Why two runs part: which side departs from the program, and what change to the program's step would predict it.
+
+Both sides are held against the program, each step predicted from the recorded one before it. A side that departs is
+compared with one changed step after another (`hypotheses`, `parameter_fit`); a cause is named only if its step predicts
+everything the side recorded of that layer, up to and with the step of the first difference. Else it is *unexplained*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridnet.program.layers import POTENTIAL_MAX, FixedConvLIF
+from hybridnet.simulators.divergence.find import AnyLayer, Divergence, Side, threshold_of
+from hybridnet.simulators.divergence.hypotheses import (
+    CauseClass,
+    Hypothesis,
+    channel_orders,
+    input_changes,
+    layout_changes,
+    orders,
+    rule_changes,
+)
+from hybridnet.simulators.divergence.parameter_fit import parameter_changes
+from hybridnet.simulators.divergence.step_check import Mask, Record, departures, predict
+from hybridnet.simulators.interface import Array
+
+EVIDENCE_PER_PARAMETER = 2
+"""A fitted number must explain at least so many neuron-steps; one alone can be fitted to anything."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why the sides differ.
+
+    Attributes:
+        side: Who departs from the program; empty if neither does.
+        statement: What that side does, or what sets both apart.
+        evidence: What was counted, one sentence each.
+    """
+
+    kind: CauseClass
+    side: str
+    statement: str
+    evidence: tuple[str, ...]
+
+
+def classify(a: Side, b: Side, divergence: Divergence, first_window: int = 0) -> tuple[Cause, ...]:
+    """The cause of a first difference: one per side that departs from its program, else what sets both apart.
+
+    Args:
+        a: One run, with all potentials recorded.
+        b: The other.
+        divergence: What `hybridnet.simulators.divergence.find.find` found in them.
+        first_window: The number of the first window of both runs.
+    """
+    place = divergence.place
+    window = place.window - first_window
+    if place.depth < 0:
+        return (_input_cause(a.result.inputs[place.stream][window], b.result.inputs[place.stream][window], place.step),)
+    records = (_record(a, divergence, window), _record(b, divergence, window))
+    until = place.step + 1
+    off = [departures(record, predict(record)) for record in records]
+    departing = [i for i in (0, 1) if off[i][:until].any()]
+    if departing:
+        names = (a.name, b.name)
+        shift = _shift(records)
+        if shift:
+            return (
+                Cause(
+                    CauseClass.TIMING, b.name, f"records every step {shift}", (f"so compared with {a.name}, all agree",)
+                ),
+            )
+        follows = "" if len(departing) == 2 else _follows(names[1 - departing[0]], records[1 - departing[0]])
+        return tuple(_explain(names[i], records[i], off[i], place.step, follows) for i in departing)
+    return (_neither(records, divergence),)
+
+
+def _record(side: Side, divergence: Divergence, window: int) -> Record:
+    place = divergence.place
+    stream = next(s for s in side.program.streams if s.name == place.stream)
+    layer: AnyLayer = stream.layers[place.depth]
+    result = side.result
+    fed = result.spikes[stream.layers[place.depth - 1].name] if place.depth else result.inputs[place.stream]
+    u, o = result.potentials[layer.name], result.spikes[layer.name]
+    before = (u[window - 1, -1], o[window - 1, -1]) if window else None
+    return Record(layer, fed[window], u[window], o[window], before)
+
+
+def _explain(name: str, record: Record, off: Mask, step: int, follows: str) -> Cause:
+    """The change that predicts the most, the fewer fitted numbers the better."""
+    total = int(off.sum())
+    evidence = [
+        f"{name} departs from the program in {total:,} of {off.size:,} neuron-steps of this layer and window,"
+        f" first at step {int(off.any(axis=(1, 2, 3)).argmax())}",
+        *([follows] if follows else []),
+    ]
+    groups: tuple[Callable[[Record], Iterator[Hypothesis]], ...] = (
+        rule_changes,
+        input_changes,
+        layout_changes,
+        parameter_changes,
+    )
+    for group in groups:
+        fitting = []
+        for hypothesis in group(record):
+            rest = departures(record, hypothesis.predict(record))
+            explained = total - int(rest.sum())
+            if not rest[: step + 1].any() and explained >= EVIDENCE_PER_PARAMETER * hypothesis.parameters:
+                fitting.append((hypothesis.parameters, int(rest.sum()), hypothesis))
+        if fitting:
+            return _named(name, record, off, step, fitting, evidence)
+    return Cause(
+        CauseClass.UNEXPLAINED,
+        name,
+        "departs from the program in a way that no known cause predicts",
+        (*evidence, _largest(record, off, step)),
+    )
+
+
+def _named(
+    name: str, record: Record, off: Mask, step: int, fitting: list[tuple[int, int, Hypothesis]], evidence: list[str]
+) -> Cause:
+    """The best of the changes that predict all up to the step; what it leaves over and what fits as well is said."""
+    parameters, rest, best = min(fitting, key=lambda fit: fit[:2])
+    total = int(off.sum())
+    evidence.append(
+        f"this predicts {total - rest:,} of these {total:,}, and every neuron of the layer up to step {step}"
+    )
+    if rest:
+        evidence.append(f"{rest:,} neuron-steps after step {step} have another cause")
+    if parameters:
+        evidence.append(f"fitted: {parameters} number{'s' if parameters > 1 else ''}")
+    same = [h for p, r, h in fitting if (p, r) == (parameters, rest) and h is not best]
+    if same:
+        evidence.append("so does: " + ", or ".join(h.statement for h in same))
+    kinds = list(dict.fromkeys([best.kind, *(h.kind for h in same)]))
+    if len(kinds) > 1:
+        either = " or ".join(kinds)
+        statement = f"departs by {either}: the record does not tell them apart"
+        return Cause(CauseClass.UNEXPLAINED, name, statement, tuple(evidence))
+    return Cause(best.kind, name, best.statement, (*evidence, *_details(best.kind, record, off, step)))
+
+
+def _details(kind: CauseClass, record: Record, off: Mask, step: int) -> list[str]:
+    """What is typical of a class, counted on the departing neurons of the step."""
+    there, vth = off[step], threshold_of(record.layer)
+    count = int(there.sum())
+    delta = (record.exact_u[step] - predict(record).u[step])[there]
+    if kind is CauseClass.TIE:
+        return [f"u = vth exactly in {int((record.exact_u[step][there] == vth).sum())} of {count} departing neurons"]
+    if kind is CauseClass.SATURATION:
+        beyond = int((np.abs(predict(record).exact[step][there]) > POTENTIAL_MAX).sum())
+        return [f"the exact potential is beyond ±{POTENTIAL_MAX} in {beyond} of {count} departing neurons"]
+    if kind is CauseClass.RESET:
+        spiked = record.o[step - 1][there] if step else np.zeros(count, bool)
+        exact = int((np.abs(np.abs(delta) - vth) <= record.allowed).sum())
+        return [
+            f"{int(spiked.sum())} of {count} departing neurons spiked one step before,"
+            f" {int(record.o[step][there].sum())} spike at this step; |Δu| = vth exactly in {exact}"
+        ]
+    if kind is CauseClass.ROUNDING:
+        return [f"|Δu| ≤ {int(np.abs(delta).max())} unit of v in all {count} departing neurons"]
+    return []
+
+
+def _shift(records: tuple[Record, Record]) -> str:
+    """Whether b holds what a holds, but one step later or earlier; empty if not."""
+    a, b = (record.exact_u for record in records)
+    if len(a) < 3 or records[0].fixed_point != records[1].fixed_point:
+        return ""  # two steps may agree by chance
+    allowed = records[0].allowed + records[1].allowed
+    if (np.abs(a[1:] - a[:-1]) <= allowed).all():
+        return ""  # nothing moves: a shift could not be seen
+    for how, left, right in (("one step late", a[:-1], b[1:]), ("one step early", a[1:], b[:-1])):
+        if (np.abs(left - right) <= allowed).all():
+            return how
+    return ""
+
+
+def _neither(records: tuple[Record, Record], divergence: Divergence) -> Cause:
+    """Both follow their programs: these differ, or floats were added in another order, or one side is quantised."""
+    first, second = records
+    step = divergence.place.step
+    at = (step, divergence.place.channel, divergence.place.y, divergence.place.x)
+    if first.fixed_point != second.fixed_point:
+        return Cause(
+            CauseClass.QUANTISATION,
+            "",
+            "both sides follow their own program; integers stand for floats",
+            _quantisation(first, second, at) if first.fixed_point else _quantisation(second, first, at),
+        )
+    changed = _other_parameters(first.layer, second.layer)
+    if changed is not None:
+        return Cause(changed[0], "", f"the two programs differ: {changed[1]}", ())
+    if first.fixed_point:
+        return Cause(CauseClass.UNEXPLAINED, "", "both sides follow the program, yet differ", ())
+    evidence = (
+        f"both sides follow the program: within {first.allowed:.3g} and {second.allowed:.3g} per step, the rounding of"
+        " their float types",
+        f"|Δu| = {abs(divergence.a.u - divergence.b.u):.3g}",
+    )
+    if divergence.a.o != divergence.b.o:
+        return Cause(CauseClass.TIE, "", "float rounding puts u on either side of vth", evidence)
+    return Cause(CauseClass.ROUNDING, "", "floats are rounded differently", evidence)
+
+
+def _quantisation(fixed: Record, in_float: Record, at: tuple[int, int, int, int]) -> tuple[str, ...]:
+    """Δu = u_fixed − u_float at one neuron, split into what came with the step before and what this step adds."""
+    assert isinstance(fixed.layer, FixedConvLIF)  # noqa: S101 - narrows the type; the caller knows
+    scale = fixed.layer.potential_scale
+    step, c, y, x = at
+    delta = fixed.exact_u[:, c, y, x] / scale - in_float.exact_u[:, c, y, x]
+    kept = delta[step - 1] if step else 0.0
+    if step and in_float.layer.reset == "hard" and in_float.o[step - 1, c, y, x]:
+        kept = 0.0
+    carried = in_float.layer.leak * kept if not isinstance(in_float.layer, FixedConvLIF) else 0.0
+    current = fixed.current[at] / scale - in_float.current[at]
+    rest = delta[step] - carried - current
+    return (
+        f"u_fixed − u_float = {delta[step]:+.4g} in model units: {carried:+.4g} left from the step before,"
+        f" {current:+.4g} by weights, bias and input, {rest:+.4g} by decay, threshold and truncation",
+        f"one unit of v is {1 / scale:.3g}; vth is {threshold_of(fixed.layer) / scale:.6g} in fixed point,"
+        f" {threshold_of(in_float.layer):.6g} in float",
+    )
+
+
+def _other_parameters(a: AnyLayer, b: AnyLayer) -> tuple[CauseClass, str] | None:
+    for kind, name in ((CauseClass.WEIGHT, "weight"), (CauseClass.BIAS, "bias")):
+        left, right = getattr(a, name), getattr(b, name)
+        places = np.argwhere(left != right)
+        if len(places):
+            p = tuple(int(i) for i in places[0])
+            return kind, f"{name}{list(p)} is {left[p]:.6g} and {right[p]:.6g}; {len(places)} such numbers differ"
+    kinds = {"decay": CauseClass.LEAK, "leak": CauseClass.LEAK, "threshold": CauseClass.THRESHOLD}
+    kinds |= {"input_shift": CauseClass.WEIGHT, "message_max": CauseClass.INPUT}
+    for name, kind in kinds.items():
+        if getattr(a, name, None) != getattr(b, name, None):
+            return kind, f"{name} is {getattr(a, name)} and {getattr(b, name)}"
+    if a.reset != b.reset:
+        return CauseClass.RESET, f"reset is {a.reset} and {b.reset}"
+    return None
+
+
+def _input_cause(a: Array, b: Array, step: int) -> Cause:
+    """What was fed differs; whether one is the other in another order."""
+    for how, maps in [*orders(a), *channel_orders(a)]:
+        if np.array_equal(maps, b):
+            return Cause(CauseClass.LAYOUT, "", f"b's input is a's {how}", (f"all {a.size:,} values agree then",))
+    evidence = (f"{int((a != b).sum()):,} of {a.size:,} input values differ, first at step {step}",)
+    if len(a) > 1 and np.array_equal(a[:-1], b[1:]):
+        return Cause(CauseClass.TIMING, "", "b's input is a's, one step later", evidence)
+    return Cause(CauseClass.INPUT, "", "the sides were not fed the same", evidence)
+
+
+def _follows(name: str, record: Record) -> str:
+    within = f", within float rounding of {record.allowed:.3g}" if record.allowed else ", bit for bit"
+    return f"{name} follows the program{within}"
+
+
+def _largest(record: Record, off: Mask, step: int) -> str:
+    delta = np.abs(record.exact_u[step] - predict(record).u[step])[off[step]]
+    return f"|Δu| is up to {delta.max():.7g} in {delta.size} departing neurons of this step" if delta.size else ""

@@ -1,0 +1,202 @@
+"""What could make a run depart from its program: one change at a time, each of which predicts the whole run.
+
+Nothing here is judged by how it looks: `hybridnet.simulators.divergence.causes` accepts a hypothesis only if it
+predicts what was recorded. The traps are those that Lava, lava-dl and the chip are known for, and those of
+array layouts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from hybridnet.program.layers import POTENTIAL_MAX
+from hybridnet.simulators.divergence.find import AnyLayer
+from hybridnet.simulators.divergence.step_check import (
+    PROGRAM,
+    Prediction,
+    Record,
+    ResetRule,
+    Rule,
+    convolve,
+    current_of,
+    predict,
+)
+from hybridnet.simulators.interface import Array
+
+PERMUTED_CHANNELS = 4
+"""Up to so many input channels all orders are tried; with more the reversed one alone."""
+
+
+class CauseClass(StrEnum):
+    """Why two runs differ."""
+
+    ROUNDING = "rounding"
+    TIE = "tie at threshold"
+    SATURATION = "saturation"
+    RESET = "reset semantics"
+    LAYOUT = "layout"
+    WEIGHT = "weight difference"
+    BIAS = "bias difference"
+    LEAK = "leak difference"
+    THRESHOLD = "threshold difference"
+    INPUT = "input difference"
+    TIMING = "timing"
+    QUANTISATION = "quantisation"
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """One change to the program's step.
+
+    Attributes:
+        statement: What the side does, to follow its name: "rounds …".
+        parameters: How many numbers were fitted to the record.
+    """
+
+    kind: CauseClass
+    statement: str
+    rule: Rule = PROGRAM
+    layer: AnyLayer | None = None
+    current: Array | None = None
+    parameters: int = 0
+
+    def predict(self, record: Record) -> Prediction:
+        """The run as it would be."""
+        return predict(record, self.rule, layer=self.layer, current=self.current)
+
+
+RESETS: dict[ResetRule, str] = {
+    "soft": "resets softly: vth is subtracted, the potential is not cleared",
+    "hard": "resets hard: the potential is cleared, vth is not subtracted",
+    "none": "does not reset",
+    "soft, before the decay": "subtracts vth before the decay, so that λ·vth is taken away",
+    "soft, one step late": "subtracts vth one step late",
+    "soft, at once": "subtracts vth one step early, at the spike itself",
+    "hard, at once": "clears the potential one step early, at the spike itself, as stock LIF does",
+    "soft, u recorded after it": "records u after the reset instead of before it",
+}
+
+
+def rule_changes(record: Record) -> Iterator[Hypothesis]:
+    """Other arithmetic and other reset semantics; nothing is fitted."""
+    for reset, statement in RESETS.items():
+        if reset != record.layer.reset:
+            yield Hypothesis(CauseClass.RESET, statement, Rule(reset=reset))
+    if record.before is not None:
+        yield Hypothesis(CauseClass.RESET, "keeps the state of the window before", Rule(carried=True))
+    yield Hypothesis(CauseClass.TIE, "spikes at u = vth (compares with ≥, not >)", Rule(at_threshold=True))
+    if not record.fixed_point:
+        return
+    for rounding in ("down", "up", "to nearest", "to nearest, halves up", "to nearest, halves away"):
+        yield Hypothesis(CauseClass.ROUNDING, f"rounds the decay {rounding}, not toward zero", Rule(rounding=rounding))
+    yield Hypothesis(CauseClass.SATURATION, "wraps around at 24 bits, does not saturate", Rule(saturation="wrap"))
+    yield Hypothesis(CauseClass.SATURATION, "does not saturate at 24 bits", Rule(saturation="none"))
+    yield Hypothesis(CauseClass.SATURATION, "saturates at −2²³, not at −(2²³ − 1)", Rule(saturation="down to −2²³"))
+
+
+def input_changes(record: Record) -> Iterator[Hypothesis]:
+    """The right numbers at a wrong time or in a wrong type."""
+    late = np.concatenate([np.zeros_like(record.x[:1]), record.x[:-1]])
+    yield _fed(record, late, CauseClass.TIMING, "takes its input one step late")
+    if record.layer.input_kind == "analog":
+        binary = (record.x != 0).astype(record.x.dtype)
+        yield _fed(record, binary, CauseClass.INPUT, "takes its input as booleans (num_message_bits = 0 in Lava)")
+
+
+def layout_changes(record: Record) -> Iterator[Hypothesis]:
+    """Kernel, input or output map in another order."""
+    layer, w = record.layer, record.layer.weight
+    for how, kernel in _kernels(w):
+        current = convolve(record.x, kernel, layer.bias, layer)
+        # The bias enters unchanged; `current_of` would validate a layer, which a layout does not need.
+        yield _driven(record, current, f"convolves with the kernel {how}")
+    for how, x in [*orders(record.x), *channel_orders(record.x)]:
+        yield _fed(record, x, CauseClass.LAYOUT, f"takes its input {how}")
+    for how, current in orders(record.current):
+        yield Hypothesis(CauseClass.LAYOUT, f"has its output {how}", current=current)
+    yield from _permuted_outputs(record)
+
+
+def _fed(record: Record, x: Array, kind: CauseClass, statement: str) -> Hypothesis:
+    return Hypothesis(kind, statement, current=current_of(x, record.layer))
+
+
+def _driven(record: Record, current: Array, statement: str) -> Hypothesis:
+    scaled = current.astype(np.int64) * 64 if record.fixed_point else current
+    return Hypothesis(CauseClass.LAYOUT, statement, current=scaled)
+
+
+def _kernels(w: Array) -> Iterator[tuple[str, Array]]:
+    """Weights (C_out, C_in, kh, kw) in other orders of the same shape."""
+    flipped = w[:, :, ::-1, ::-1]
+    yield "flipped in both directions (convolution, not correlation)", flipped
+    yield "flipped vertically", w[:, :, ::-1]
+    yield "flipped horizontally", w[..., ::-1]
+    yield "transposed (kh ↔ kw)", w.swapaxes(2, 3).reshape(w.shape)
+    yield "transposed (kh ↔ kw) and flipped in both directions", flipped.swapaxes(2, 3).reshape(w.shape)
+    if w.shape[2] != w.shape[3]:
+        yield "read as if it lay transposed (kh ↔ kw)", w.reshape(*w.shape[:2], *w.shape[:1:-1]).swapaxes(2, 3)
+    if w.shape[0] == w.shape[1] > 1:
+        yield "with input and output channels swapped", w.swapaxes(0, 1)
+
+
+def orders(maps: Array) -> Iterator[tuple[str, Array]]:
+    """Maps (T, C, H, W) in other orders of the same shape."""
+    t, c, h, w = maps.shape
+    yield "flipped vertically", maps[:, :, ::-1]
+    yield "flipped horizontally", maps[..., ::-1]
+    yield "turned by 180°", maps[:, :, ::-1, ::-1]
+    if h == w:
+        yield "transposed (H ↔ W)", maps.swapaxes(2, 3)
+    else:
+        yield "with H and W swapped in memory", maps.swapaxes(2, 3).reshape(maps.shape)
+        yield "read as if it lay as (C, W, H)", maps.reshape(t, c, w, h).swapaxes(2, 3)
+    if c > 1:
+        yield "read as if it lay as (H, W, C)", maps.reshape(t, h, w, c).transpose(0, 3, 1, 2)
+        yield "read as if it lay as (W, H, C)", maps.reshape(t, w, h, c).transpose(0, 3, 2, 1)
+        yield "laid out as (H, W, C)", maps.transpose(0, 2, 3, 1).reshape(maps.shape)
+        yield "laid out as (W, H, C)", maps.transpose(0, 3, 2, 1).reshape(maps.shape)
+    for name, axis, step in (("down", 2, 1), ("up", 2, -1), ("right", 3, 1), ("left", 3, -1)):
+        yield f"shifted {name} by one", _shifted(maps, axis, step)
+
+
+def _shifted(maps: Array, axis: int, step: int) -> Array:
+    moved = np.roll(maps, step, axis)
+    edge = [slice(None)] * 4
+    edge[axis] = slice(0, 1) if step > 0 else slice(-1, None)
+    moved[tuple(edge)] = 0
+    return moved
+
+
+def channel_orders(x: Array) -> Iterator[tuple[str, Array]]:
+    """Maps (T, C, H, W) with their channels in other orders."""
+    channels = range(x.shape[1])
+    if len(channels) > PERMUTED_CHANNELS:
+        yield "with its channels reversed", x[:, ::-1]
+        return
+    for order in itertools.permutations(channels):
+        if order != tuple(channels):
+            yield f"with its channels in the order {list(order)}", x[:, order]
+
+
+def _permuted_outputs(record: Record) -> Iterator[Hypothesis]:
+    """The order in which the recorded channels would follow the program, if there is one: each has one source."""
+    shown = record.exact_u - (predict(record).exact - record.current)  # the current that each step must have had
+    telling = np.abs(record.exact_u) < POTENTIAL_MAX if record.fixed_point else np.isfinite(record.exact_u)
+    t = int((np.abs(record.current) * telling).sum(axis=(1, 2, 3)).argmax())
+    order = []
+    for channel, seen in zip(shown[t], telling[t], strict=True):
+        distances = (np.abs(record.current[t] - channel) * seen).max(axis=(1, 2))
+        if not seen.any() or not distances.min() <= record.allowed:
+            return
+        order.append(int(distances.argmin()))
+    if sorted(order) == list(range(len(order))) and order != sorted(order):
+        yield Hypothesis(
+            CauseClass.LAYOUT, f"has its output channels in the order {order}", current=record.current[:, order]
+        )

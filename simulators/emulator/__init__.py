@@ -1,0 +1,1 @@
+"""The emulator: the integers of the chip, bit for bit, quickly."""

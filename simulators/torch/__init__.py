@@ -1,0 +1,1 @@
+"""The float step of the program, and the ANN half, in PyTorch."""

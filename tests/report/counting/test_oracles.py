@@ -1,0 +1,195 @@
+# mypy: disable-error-code="no-untyped-call,import-untyped,import-not-found"
+"""Synaptic operations against a loop over events, NeuroBench and SpikingJelly; and the same on every back-end."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from helpers.random_programs import geometries
+from helpers.small_model import random_layer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
+from hybridnet.report.counting.program import count_layer, leaks, synapses
+from hybridnet.report.quantities import Ops
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.lava.compat import lava_is_installed
+from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.workflows.simulate import simulate
+
+CASES = [
+    ConvGeometry((3, 16, 16), 16, (3, 3), padding=(1, 1)),
+    ConvGeometry((4, 9, 7), 6, (3, 2), (2, 1), (1, 0)),
+    ConvGeometry((4, 11, 8), 4, (3, 3), (1, 2), (2, 2), (2, 1)),
+    ConvGeometry((6, 8, 10), 9, (2, 3), (1, 1), (0, 1), groups=3),
+]
+
+
+def library(name: str) -> Any:
+    return pytest.importorskip(name, reason=f"{name} is not installed; `make setup` installs it", exc_type=ImportError)
+
+
+def torch_conv(g: ConvGeometry, seed: int = 0) -> nn.Conv2d:
+    torch.manual_seed(seed)
+    return nn.Conv2d(
+        g.input_shape[0], g.out_channels, g.kernel, g.stride, g.padding, g.dilation, g.groups, bias=False
+    ).requires_grad_(False)
+
+
+def counted(g: ConvGeometry, x: Tensor, *, analog: bool) -> Ops:
+    """Ours; x (T, C, H, W)."""
+    layer = random_layer("s.0", g, np.random.default_rng(0), analog=analog)
+    inputs = x.numpy()[None] if analog else x.bool().numpy()[None]
+    return count_layer(layer, inputs, np.zeros((1, len(x), *g.output_shape), bool))
+
+
+def naive(g: ConvGeometry, x: npt.NDArray[Any]) -> int:
+    """For every output, every tap, every input channel of its group: is there an event, and is it inside?"""
+    total, per_group = 0, g.input_shape[0] // g.groups
+    for out in range(g.out_channels):
+        group = out // (g.out_channels // g.groups)
+        for row, column, i, j in itertools.product(*map(range, g.output_shape[1:]), *map(range, g.kernel)):
+            y = row * g.stride[0] - g.padding[0] + i * g.dilation[0]
+            z = column * g.stride[1] - g.padding[1] + j * g.dilation[1]
+            if 0 <= y < g.input_shape[1] and 0 <= z < g.input_shape[2]:
+                total += int(np.count_nonzero(x[:, group * per_group : (group + 1) * per_group, y, z]))
+    return total
+
+
+@settings(deadline=None, max_examples=60)
+@given(geometry=geometries(), seed=st.integers(0, 2**16), rate=st.floats(0, 1))
+def test_operations_equal_a_loop_over_synapses(geometry: ConvGeometry, seed: int, rate: float) -> None:
+    x = np.random.default_rng(seed).random((2, *geometry.input_shape)) < rate
+    ops = counted(geometry, torch.from_numpy(x), analog=False)
+    everything = naive(geometry, np.ones_like(x))
+    assert ops.acs == naive(geometry, x)
+    assert ops.dense_macs == everything == 2 * synapses(geometry)
+    assert ops.activation_bytes == -(-x.size // 8)
+    assert counted(geometry, torch.from_numpy(x * 0.5), analog=True).macs == ops.acs
+
+
+@pytest.mark.parametrize("geometry", CASES)
+@pytest.mark.parametrize("kind", ["spikes", "analog", "sparse analog"])
+def test_a_convolution_counts_as_in_neurobench(geometry: ConvGeometry, kind: str) -> None:
+    layers = library("neurobench.metrics.utils.layers")
+    x = torch.rand(5, *geometry.input_shape, generator=torch.Generator().manual_seed(1))
+    x = {"spikes": (x < 0.1).float(), "analog": x, "sparse analog": x * (x < 0.1)}[kind]
+    effective, spiking = layers.single_layer_MACs(x, torch_conv(geometry))
+    dense, _ = layers.single_layer_MACs(x, torch_conv(geometry), total=True)
+    ops = counted(geometry, x, analog=kind != "spikes")
+    assert bool(spiking) == (kind == "spikes")
+    assert (ops.acs if spiking else ops.macs) == effective
+    assert ops.dense_macs == dense
+
+
+@pytest.mark.parametrize("geometry", CASES)
+def test_a_convolution_counts_as_in_spikingjelly(geometry: ConvGeometry) -> None:
+    assert counted(geometry, binary(geometry), analog=False).acs == jelly(torch_conv(geometry), [binary(geometry)])
+
+
+def binary(g: ConvGeometry) -> Tensor:
+    return (torch.rand(5, *g.input_shape, generator=torch.Generator().manual_seed(2)) < 0.1).float()
+
+
+def jelly(module: nn.Module, inputs: list[Tensor]) -> int:
+    counter = library("spikingjelly.activation_based.op_counter")
+    synops = counter.SynOpCounter()
+    with counter.DispatchCounterMode([synops]), torch.no_grad():
+        module(*inputs)
+    return int(synops.get_total())
+
+
+class Stack(nn.Module):
+    """Two ConvLIF layers with soft reset, as torch modules that the libraries see; x (T, B, C, H, W)."""
+
+    def __init__(self, first: ConvGeometry, second: ConvGeometry) -> None:
+        super().__init__()
+        self.first, self.second = torch_conv(first, 3), torch_conv(second, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: list[Tensor | None] = [None, None]
+        self.spikes: list[Tensor] = []
+        for step in x:
+            for i, conv in enumerate((self.first, self.second)):
+                u = states[i]
+                step = conv(step) + (0 if u is None else 0.8 * u - 0.3 * (u > 0.3))
+                states[i] = step
+                step = (step > 0.3).float()
+                if i == 0:
+                    self.spikes.append(step)
+        return step
+
+
+def test_a_stack_counts_as_in_neurobench_and_spikingjelly() -> None:
+    """MACs of the analog first layer, ACs of the second, over all steps: three tools, one number."""
+    benchmark, hooked = library("neurobench.metrics.workload"), library("neurobench.models")
+    first = ConvGeometry((2, 16, 15), 8, (3, 3), (1, 1), (1, 1))
+    second = ConvGeometry((8, 16, 15), 8, (3, 3), (2, 2), (1, 1))
+    stack = Stack(first, second)
+    x = torch.rand(11, 1, 2, 16, 15, generator=torch.Generator().manual_seed(5)) - 0.5
+    x = x * (x.abs() > 0.2)
+
+    model, metric = hooked.TorchModel(stack), benchmark.SynapticOperations()
+    model.connection_hooks = [library("neurobench.hooks.layer").LayerHook(conv) for conv in (stack.first, stack.second)]
+    predictions = model(x)
+    found = metric(model, predictions, (torch.zeros(1), None))
+    spikes = torch.cat(stack.spikes)
+    ours = counted(first, x[:, 0], analog=True) + counted(second, spikes, analog=False)
+    assert ours.acs == found["Effective_ACs"] > 0
+    assert ours.macs == found["Effective_MACs"] > 0
+    assert ours.dense_macs == found["Dense"]
+    assert ours.acs == jelly(stack, [x])
+
+
+def test_leaks_are_multiplied_only_where_they_leak() -> None:
+    geometry = CASES[0]
+    for leak, leaky in ((0.0, False), (0.5, True), (1.0, False)):
+        layer = ConvLIFLayer(
+            "s.0", geometry, np.zeros(geometry.weight_shape), np.zeros(16), leak, 1.0, "soft", "spike", False
+        )
+        assert leaks(layer) is leaky
+        ops = count_layer(layer, np.zeros((1, 2, 3, 16, 16), bool), np.zeros((1, 2, 16, 16, 16), bool))
+        assert ops.leak_multiplies == (ops.neuron_updates if leaky else 0)
+        assert ops.state_bytes == 2 * 4 * ops.neuron_updates
+
+
+def integers(name: str, geometry: ConvGeometry, seed: int, *, analog: bool) -> tuple[ConvLIFLayer, FixedConvLIF]:
+    """The same layer in float and on the chip: no leak, integers throughout, so that both compute the same."""
+    weight = 2 * np.random.default_rng(seed).integers(-9, 10, geometry.weight_shape)
+    bias, kind = np.zeros(geometry.out_channels), "analog" if analog else "spike"
+    shared = (name, geometry)
+    floats = ConvLIFLayer(*shared, weight.astype(float), bias, 1.0, 40.0, "soft", kind, True)  # type: ignore[arg-type]
+    chip = FixedConvLIF(
+        *shared, weight.astype(np.int32), bias.astype(np.int32), 0, 40, "soft", kind, True, 1.0, 1.0  # type: ignore[arg-type]
+    )  # fmt: skip
+    return floats, chip
+
+
+def test_float_and_integers_count_the_same_where_they_compute_the_same() -> None:
+    first = ConvGeometry((2, 9, 8), 4, (3, 3), (2, 1), (1, 1))
+    second = ConvGeometry(first.output_shape, 6, (3, 3), (1, 1), (1, 1))
+    pairs = [integers("s.0", first, 0, analog=True), integers("s.1", second, 1, analog=False)]
+    floats = Program((Stream("s", "x", tuple(p[0] for p in pairs)),), 5)
+    chip = Program((Stream("s", "x", tuple(p[1] for p in pairs)),), 5)
+    x = {"x": np.random.default_rng(2).integers(-4, 5, (2, 5, 2, 9, 8)).astype(np.float32)}
+    one, other = TorchBackend(floats).run(x), Emulator(chip).run(x)
+    operations = ("macs", "acs", "dense_macs", "neuron_updates", "spikes")
+    for (a, b), name in zip(pairs, ("s.0", "s.1"), strict=True):
+        inputs = [r.inputs["s"] if name == "s.0" else r.spikes["s.0"] for r in (one, other)]
+        left, right = count_layer(a, inputs[0], one.spikes[name]), count_layer(b, inputs[1], other.spikes[name])
+        assert [getattr(left, o) for o in operations] == [getattr(right, o) for o in operations]
+        assert left.spikes > 0
+
+
+@pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")
+def test_emulator_onnx_and_lava_count_the_same_on_a_clip(clip: Any, bundle: Bundle) -> None:
+    records = [simulate(clip, bundle, snn=name, parity=False).record for name in ("emulator", "onnxruntime", "lava")]
+    assert len({tuple(row.ops for row in record.layers) for record in records}) == 1
+    floats = [simulate(clip, bundle, snn=name, parity=False).record for name in ("torch", "onnxruntime-float")]
+    assert [row.ops.dense_macs for row in floats[0].layers] == [row.ops.dense_macs for row in records[0].layers]

@@ -1,0 +1,267 @@
+"""Prices: cited, additive, and the same for a fresh run and a record read back."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers.places import ROOT
+
+from hybridnet.errors import RecordError
+from hybridnet.report.pricing.price import load_prices, reprice
+from hybridnet.report.pricing.profile import TERMS, load_profile, price, profile_names
+from hybridnet.report.quantities import Ops
+from hybridnet.report.record.data import SCHEMA, RunRecord
+from hybridnet.report.record.file import read_records, to_json
+from hybridnet.report.render.prices_page import prices_page
+from hybridnet.report.render.text import count, joules, render_layers, render_text
+
+
+def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
+    profile = load_profile("horowitz45")
+    energy = price(Ops(macs=1000, acs=100, neuron_updates=10, leak_multiplies=10, bytes=4), profile)
+    assert energy is not None
+    reference = {name: term.reference for name, term in energy.terms.items()}
+    assert reference == pytest.approx({"mac": 4600, "ac": 90, "neuron_update": 18, "leak": 37, "bridge_byte": 650})
+    assert energy.reference == pytest.approx(sum(reference.values()))
+    assert energy.low <= energy.reference <= energy.high
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_shipped_number_has_a_source(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.prices
+    assert all(entry.source and entry.grade for entry in profile.prices.values())
+    assert {*profile.prices, *profile.not_priced} == {*TERMS, "frontend"}
+    assert all(profile.not_priced.values())
+
+
+def test_a_number_without_a_source_does_not_load(tmp_path: Path) -> None:
+    import hybridnet.report.pricing.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.pricing.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    content["prices"]["mac"]["source"] = " "
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RecordError, match="source"):
+        load_profile(str(tmp_path / "mine.yaml"))
+    with pytest.raises(RecordError, match="no such energy profile"):
+        load_profile("nowhere")
+
+
+def test_totals_are_sums_and_shares_are_whole(record: RunRecord) -> None:
+    for row in record.partitions:
+        own = [layer for layer in record.layers if layer.partition == row.name]
+        if row.name == "frontend":
+            assert row.ops is None
+            assert row.energy_pj is None
+            continue
+        assert row.ops == sum((layer.ops for layer in own), Ops())
+        assert row.energy_pj is not None
+        assert row.energy_pj.reference == pytest.approx(
+            sum(layer.energy_pj.reference for layer in own if layer.energy_pj)
+        )
+    assert sum(row.share for row in record.partitions if row.share is not None) == pytest.approx(1)
+    assert [row.name for row in record.partitions] == ["frontend", "snn", "bridge", "ann"]
+
+
+def test_record_survives_the_round_trip(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(to_json([record]))
+    assert read_records(tmp_path / "run.json") == [record]
+    (tmp_path / "runs.json").write_text(to_json([record, record]))
+    assert read_records(tmp_path / "runs.json") == [record, record]
+
+
+def test_repricing_with_the_same_profile_changes_nothing(record: RunRecord) -> None:
+    assert reprice(record, load_prices("horowitz45", None)) == record
+
+
+def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> None:
+    import hybridnet.report.pricing.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.pricing.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    content["name"] = "double"
+    for entry in content["prices"].values():
+        entry.update({key: 2 * entry[key] for key in ("low", "reference", "high")})
+    (tmp_path / "double.yaml").write_text(yaml.safe_dump(content))
+    doubled = reprice(record, load_prices(str(tmp_path / "double.yaml"), None))
+    assert doubled.totals.energy_pj.reference == pytest.approx(2 * record.totals.energy_pj.reference)
+    assert doubled.profile.name == "double"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "[]x", '{"schema": "hybridnet.run/99"}', f'{{"schema": "{SCHEMA}"}}', "[3]"]
+)
+def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RecordError, match=r"run\.json"):
+        read_records(tmp_path / "run.json")
+
+
+def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
+    text = render_text(record)
+    for word in ("frontend", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
+        assert word in text
+    layers = render_layers(record)
+    assert all(row.name in layers for row in record.layers)
+
+
+def test_numbers_read_well() -> None:
+    assert [count(n) for n in (0, 999, 405504, 2_000_000)] == ["0", "999", "405.5 k", "2.0 M"]
+    assert [joules(e) for e in (0.5, 1.5e6, 7.34e11)] == ["0.50 pJ", "1.50 µJ", "734.00 mJ"]
+
+
+def test_the_documented_prices_are_the_prices() -> None:
+    page = ROOT / "docs" / "prices.md"
+    assert page.read_text(encoding="utf-8") == prices_page(), "run `make docs`"
+
+
+def test_the_profile_of_the_docs_loads(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "energy.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert set(load_profile(str(tmp_path / "mine.yaml")).prices) == {"mac", "ac"}
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"prices": {"mac": {"source": " "}}}, "source"),
+        ({"prices": {"mac": {"grade": "guessed"}}}, "grade"),
+        ({"prices": {"mac": {"low": 5.0}}}, "ascending"),
+        ({"prices": {"mac": {"high": float("inf")}}}, "a finite number"),
+        ({"prices": {"mac": {"unit": "nJ per MAC"}}}, "unit"),
+        ({"prices": {"banana": {}}}, "also the fields low"),
+        ({"not_priced": {"mac": "twice"}}, "each term once"),
+        ({"not_priced": {"function": " "}}, "reason"),
+        ({"not_priced": {"function": None}}, "function"),
+        ({"not_priced": {"function": "contained in static_w"}}, "with a term that has a price"),
+        ({"not_priced": {"function": "contained: somewhere"}}, "with a term that has a price"),
+        ({"prices": {"mac": {"high": 10**400}}}, "high"),
+        ({"prices": {"mac": {"low": "1e-1"}}}, r"YAML reads 1\.0e-3"),
+    ],
+)
+def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+    import hybridnet.report.pricing.profiles
+
+    content = yaml.safe_load((Path(hybridnet.report.pricing.profiles.__path__[0]) / "horowitz45.yaml").read_text())
+    for part, entries in change.items():
+        for term, value in entries.items():
+            if isinstance(value, dict):
+                content[part].setdefault(term, {}).update(value)
+            elif value is None:
+                del content[part][term]
+            else:
+                content[part][term] = value
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(RecordError, match=match):
+        load_profile(str(tmp_path / "mine.yaml"))
+
+
+def shipped_text(name: str) -> str:
+    import hybridnet.report.pricing.profiles
+
+    return (Path(hybridnet.report.pricing.profiles.__path__[0]) / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("", "a mapping of fields"),
+        ("[" * 5000, "YAML"),
+        (shipped_text("horowitz45").replace("  leak:", "  ac:", 1), "ac is there twice"),
+        (shipped_text("horowitz45-int8").replace("fp32_rows: horowitz45", "fp32_rows: nowhere"), "fp32_rows"),
+    ],
+)
+def test_a_damaged_profile_is_one_error(tmp_path: Path, content: str, match: str) -> None:
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(RecordError, match=match):
+        load_profile(str(tmp_path / "mine.yaml"))
+
+
+def test_what_an_int8_half_computes_in_float_is_priced_as_float(record: RunRecord) -> None:
+    """Half of the ANN half in int8: its sum is that of both profiles, each over its own rows."""
+    ann = [row for row in record.layers if row.partition == "ann"]
+    integers = {row.name for row in ann[::2]}
+    rows = tuple(
+        dataclasses.replace(row, precision="int8") if row.partition == "ann" and row.name in integers else row
+        for row in record.layers
+    )
+    mixed = reprice(dataclasses.replace(record, layers=rows), load_prices("horowitz45", "horowitz45-int8"))
+    expected = 0.0
+    for row in ann:
+        energy = price(row.ops, load_profile("horowitz45-int8" if row.name in integers else "horowitz45"))
+        expected += 0.0 if energy is None else energy.reference
+    found = mixed.partition("ann").energy_pj
+    assert found is not None
+    assert found.reference == pytest.approx(expected)
+    floats = sum(row.ops.macs for row in ann if row.name not in integers)
+    assert any(f"{floats} float32 MACs" in note and "by horowitz45" in note for note in mixed.notes)
+
+
+def test_a_float_half_may_be_priced_as_if_it_were_int8(record: RunRecord) -> None:
+    as_int8 = reprice(record, load_prices("horowitz45-int8", None))
+    energy = as_int8.partition("ann").energy_pj
+    macs = sum(row.ops.macs for row in record.layers if row.partition == "ann")
+    assert energy is not None
+    assert energy.terms["mac"].reference == pytest.approx(0.3 * macs)
+    assert any("what they would cost if they were" in note for note in as_int8.notes)
+
+
+def test_what_is_contained_costs_nothing_beside_it() -> None:
+    energy = price(Ops(bytes=100), load_profile("cpu"))
+    assert energy is not None
+    assert (energy.reference, energy.missing) == (0, ())
+    assert price(Ops(bytes=100), load_profile("loihi2")) is None
+
+
+def test_nothing_priced_is_no_zero(record: RunRecord) -> None:
+    silent = tuple(dataclasses.replace(row, ops=Ops(macs=row.ops.macs, bytes=row.ops.bytes)) for row in record.layers)
+    text = render_text(reprice(dataclasses.replace(record, layers=silent), load_prices("tianjic", None)))
+    assert "Energy no price (–)" in text
+    assert "0.00 pJ" not in text.split("Does spiking pay?")[0]
+
+
+def test_a_priced_again_record_names_both_commands(record: RunRecord) -> None:
+    once = reprice(record, load_prices("loihi2", None), "hybridnet report a.json --profile loihi2")
+    assert once.command == f"{record.command} && hybridnet report a.json --profile loihi2"
+    assert reprice(once, load_prices("cpu", None), "x").command == f"{record.command} && x"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "match"),
+    [
+        (("layers", 0, "ops", "macs"), -5, "negative"),
+        (("layers", 0, "ops", "macs"), 7, "counts of snn"),
+        (("layers", 0, "energy_pj", "reference"), 7.0, "energy of snn"),
+        (("totals", "energy_pj", "reference"), 1.0, "total energy"),
+        (("partitions", 1, "share"), 7.0, "share of snn"),
+        (("layers", 0, "ops", "macs"), 10**400, "no JSON|not JSON"),
+    ],
+)
+def test_a_record_whose_sums_are_not_its_rows_is_refused(
+    record: RunRecord, tmp_path: Path, path: tuple[Any, ...], value: object, match: str
+) -> None:
+    content = json.loads(to_json([record]))
+    *way, last = path
+    place = content
+    for step in way:
+        place = place[step]
+    place[last] = value
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=match):
+        read_records(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_record_with_what_is_no_number_is_refused(record: RunRecord, tmp_path: Path, number: str) -> None:
+    text = to_json([record]).replace(f'"latency_ms": {record.totals.latency_ms}', f'"latency_ms": {number}')
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RecordError, match="is not JSON"):
+        read_records(tmp_path / "run.json")
+
+
+def test_a_record_without_a_partition_is_refused(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(to_json([dataclasses.replace(record, partitions=record.partitions[1:])]))
+    with pytest.raises(RecordError, match="partitions"):
+        read_records(tmp_path / "run.json")

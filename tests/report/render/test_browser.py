@@ -1,0 +1,47 @@
+"""The page in a real browser, headless: light and dark, wide and as narrow as a phone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hybridnet.cli.report import rendered
+from hybridnet.report.record.data import RunRecord
+
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+PAPER = {"light": (255, 255, 255), "dark": (22, 25, 29)}
+
+
+def screenshot(page: Path, width: int, theme: str) -> npt.NDArray[np.uint8]:
+    """(H, W, 3), as a user sees it."""
+    out = page.with_name(f"{theme}-{width}.png")
+    scheme = {"light": 1, "dark": 0}[theme]
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+               f"--blink-settings=preferredColorScheme={scheme}", f"--window-size={width},2400",
+               f"--screenshot={out}", page.as_uri()]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with av.open(str(out)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("theme", PAPER)
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_page_is_readable(record: RunRecord, tmp_path: Path, theme: str, width: int) -> None:
+    page = tmp_path / "run.html"
+    page.write_text(rendered([record], "html"), encoding="utf-8")
+    picture = screenshot(page, width, theme).astype(int)
+    assert picture.shape[1] == width
+    paper = np.array(PAPER[theme])
+    assert (picture[:, :4] == paper).all()
+    assert (picture[:, -4:] == paper).all(), "something is wider than the page"
+    ink = np.abs(picture - paper).max(axis=2) > 100
+    assert 0.01 < ink.mean() < 0.3
+    assert ink[2000:].any(), "the page ends early"

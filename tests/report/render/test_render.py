@@ -1,0 +1,380 @@
+"""Every format says the same, escapes what it is given, and invents no number."""
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hybridnet.cli import main
+from hybridnet.cli.report import FILES, drawn, rendered
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.errors import RecordError
+from hybridnet.evaluation.run import Evaluated, EvaluationRecord
+from hybridnet.evaluation.summary import SCHEMA, Distribution, Summary
+from hybridnet.report.numbers import energy_cell, joules
+from hybridnet.report.pricing.advice import _energy
+from hybridnet.report.pricing.price import load_prices, reprice
+from hybridnet.report.pricing.profile import TERMS, load_profile, price, profile_names
+from hybridnet.report.quantities import NO_ENERGY, Ops
+from hybridnet.report.record.data import LayerRow, RunRecord
+from hybridnet.report.record.file import to_json
+from hybridnet.report.render.accuracy import accuracy_plot, read_evaluations
+from hybridnet.report.render.changes import compare, compare_document
+from hybridnet.report.render.sections import GLOSSARY, run_document
+from hybridnet.report.render.text import render_document
+from hybridnet.workflows.simulate import simulate
+
+HOSTILE = "<script>alert('x')</script> | =1+1 \"&amp; [a](javascript:b) \x1b[31m\nEnergy 0 J"
+VOID = {"meta", "br", "rect", "path", "circle"}
+
+
+class Page(HTMLParser):
+    """Tags must close in order; what loads or runs is remembered."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.links: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action", "xlink:href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def hostile(record: RunRecord) -> RunRecord:
+    """Every string that a stranger can choose."""
+    assert record.video is not None
+    assert record.prediction is not None
+    layers = tuple(dataclasses.replace(row, name=f"={HOSTILE}") for row in record.layers)
+    best = tuple(dataclasses.replace(c, label=HOSTILE) for c in record.prediction.top_k)
+    return dataclasses.replace(
+        record,
+        command=HOSTILE,
+        layers=layers,
+        video=dataclasses.replace(record.video, path=HOSTILE, read_reason=HOSTILE),
+        model=dataclasses.replace(record.model, name=HOSTILE, bundle=HOSTILE),
+        prediction=dataclasses.replace(record.prediction, top_k=best),
+        notes=(HOSTILE,),
+    )
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_format_has_no_number_that_is_none(record: RunRecord, kind: str) -> None:
+    text = rendered([record], kind)
+    assert text.endswith("\n")
+    assert not re.search(r"\b(nan|NaN|inf|Infinity|None)\b", text)
+
+
+def test_a_hostile_record_is_text_in_html(hostile: RunRecord) -> None:
+    page = Page(rendered([hostile], "html"))
+    assert "script" not in page.tags
+    assert "<script>alert('x')</script>" in page.text
+    assert all(link.startswith("#") for link in page.links)
+    assert "Content-Security-Policy" in rendered([hostile], "html")
+
+
+def test_a_page_needs_no_network(record: RunRecord) -> None:
+    text = rendered([record, record], "html")
+    page = Page(text)
+    assert not {"script", "link", "img", "iframe", "object", "embed"} & page.tags
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert "prefers-color-scheme:dark" in text
+    assert "width=device-width" in text
+
+
+def test_a_hostile_record_is_text_in_markdown_and_csv(hostile: RunRecord) -> None:
+    text = rendered([hostile], "markdown")
+    assert not re.search(r"(?<!\\)<", text)
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert tables
+    for lines in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    for cells in csv.reader(io.StringIO(rendered([hostile], "csv"))):
+        assert not any(cell.startswith(("=", "+", "@")) for cell in cells)
+
+
+def test_a_hostile_record_cannot_drive_a_terminal(hostile: RunRecord) -> None:
+    text = rendered([hostile], "text")
+    assert "\x1b" not in text
+    assert not any(line.startswith("Energy 0 J") for line in text.splitlines())
+
+
+def test_csv_sums_to_the_totals(record: RunRecord) -> None:
+    rows = list(csv.DictReader(io.StringIO(rendered([record], "csv"))))
+    assert len(rows) == len(record.layers)
+    for name in ("macs", "acs", "neuron_updates", "bytes"):
+        whole = sum(getattr(row.ops, name) for row in record.partitions if row.ops is not None)
+        assert sum(int(row[name]) for row in rows) == whole
+    energy = sum(float(row["energy_reference_pj"] or 0) for row in rows)
+    assert energy == pytest.approx(record.totals.energy_pj.reference)
+
+
+def test_totals_are_the_sum_of_their_rows_and_terms(record: RunRecord) -> None:
+    total = record.totals.energy_pj
+    for end in ("low", "reference", "high"):
+        rows = sum(getattr(row.energy_pj, end) for row in record.layers if row.energy_pj is not None)
+        assert getattr(total, end) == pytest.approx(rows)
+        assert getattr(total, end) == pytest.approx(sum(getattr(term, end) for term in total.terms.values()))
+    shares = [row.share for row in record.partitions if row.share is not None]
+    assert sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_repricing_equals_a_fresh_run(name: str, record: RunRecord, bundle: Bundle, clip: Path) -> None:
+    fresh = simulate(clip, bundle, profile=name).record
+    again = reprice(record, load_prices(name, None))
+    same = ("layers", "totals", "comparison", "profile", "ann_profile", "notes", "fit")
+    for field in same:
+        one, other = getattr(again, field), getattr(fresh, field)
+        if field == "totals":
+            one, other = one.energy_pj, other.energy_pj
+        assert one == other
+    assert [p.energy_pj for p in again.partitions] == [p.energy_pj for p in fresh.partitions]
+    text = render_document(run_document(again))
+    assert f"profile {name}" in text
+
+
+def test_what_has_no_published_price_gets_none(record: RunRecord) -> None:
+    again = reprice(record, load_prices("loihi2", None))
+    assert set(again.totals.energy_pj.terms) == {"static_w"}
+    assert again.partition("ann").energy_pj is None
+    snn = again.partition("snn").energy_pj
+    assert snn is not None
+    assert {"mac", "ac", "neuron_update"} <= set(snn.missing)
+    assert energy_cell(snn).startswith("≥ ")
+    text = render_document(run_document(again))
+    assert "no published value" in text
+    assert "no price" in text
+
+
+def test_technologies_are_mixed_only_when_asked_for_and_flagged(record: RunRecord) -> None:
+    mixed = reprice(record, load_prices("loihi1", "horowitz45-int8"))
+    assert any("mixes technologies" in note for note in mixed.notes)
+    assert "MIXED TECHNOLOGIES" in render_document(run_document(mixed))
+    assert not any("mixes" in note for note in reprice(mixed, load_prices("horowitz45", None)).notes)
+    assert reprice(mixed, load_prices("horowitz45", None)) == record
+
+
+def test_the_break_even_rate_is_where_both_cost_the_same(record: RunRecord) -> None:
+    profile = load_profile("horowitz45")
+    c = record.comparison
+    assert c is not None
+    assert c.break_even_rate is not None
+    fed = [row.ops for row in record.layers if row.partition == "snn" and row.input == "spike"]
+    ops = sum(fed, Ops())
+    at = dataclasses.replace(ops, acs=round(c.break_even_rate * ops.dense_macs), weight_bytes=0, activation_bytes=0)
+    events, dense = price(at, profile), price(Ops(macs=ops.dense_macs), profile)
+    assert events is not None
+    assert dense is not None
+    assert events.reference == pytest.approx(dense.reference, rel=1e-5)
+    assert c.rate == pytest.approx(ops.acs / ops.dense_macs)
+
+
+def test_the_spiking_half_is_compared_with_what_would_replace_it(record: RunRecord) -> None:
+    c = record.comparison
+    assert c is not None
+    events, dense, skipping = (a.energy_pj.reference for a in c.alternatives if a.energy_pj)
+    own = [row.ops for row in record.layers if row.partition == "snn"]
+    assert dense == pytest.approx(4.6 * sum(o.dense_macs for o in own))
+    assert skipping == pytest.approx(4.6 * sum(o.macs + o.acs for o in own))
+    snn = record.partition("snn").energy_pj
+    assert snn is not None
+    assert events == pytest.approx(snn.reference)
+
+
+def test_every_term_and_mark_is_in_the_glossary(record: RunRecord) -> None:
+    text = render_document(run_document(record))
+    for name in (*GLOSSARY, *record.totals.energy_pj.terms):
+        assert name in text
+    for word in ("counted", "measured on this host", "modelled", "Made by", record.command):
+        assert word in text
+    assert set(record.totals.energy_pj.terms) <= set(TERMS)
+
+
+def test_the_headline_is_four_lines_and_advice(record: RunRecord) -> None:
+    lines = run_document(record).sections[0].lines
+    assert len(lines) == 5
+    assert lines[4].startswith("Advice: ")
+
+
+def test_the_headline_says_what_the_energy_leaves_out(record: RunRecord) -> None:
+    assert (
+        " without memory, functions and static power, modelled with horowitz45"
+        in run_document(record).sections[0].lines[2]
+    )
+    with_memory = reprice(record, load_prices("horowitz45-memory", None))
+    assert " without functions and static power, modelled" in run_document(with_memory).sections[0].lines[2]
+
+
+def test_every_price_is_in_the_report_with_its_source(record: RunRecord) -> None:
+    text = render_document(run_document(record))
+    for price_of in load_profile("horowitz45").prices.values():
+        assert price_of.source in text
+        assert price_of.unit in text
+
+
+def test_one_technology_is_not_mixed(record: RunRecord) -> None:
+    assert "MIXED" not in render_document(run_document(reprice(record, load_prices("gpu", "gpu"))))
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "csv", "html"])
+def test_no_format_holds_control_characters(hostile: RunRecord, kind: str) -> None:
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", rendered([hostile], kind))
+
+
+def test_the_advice_saves_no_more_than_int8_would(record: RunRecord) -> None:
+    """What has no weights stays in float32, and memory is priced on both sides or on none."""
+    for name in ("horowitz45", "horowitz45-memory"):
+        priced = reprice(record, load_prices(name, None))
+        int8 = load_prices(name, "horowitz45-int8" + "-memory" * name.endswith("memory"))
+        rows = tuple(
+            dataclasses.replace(
+                row, precision="int8", ops=dataclasses.replace(row.ops, weight_bytes=row.ops.weight_bytes // 4)
+            )
+            if row.partition == "ann" and row.ops.macs and row.ops.weight_bytes
+            else row
+            for row in priced.layers
+        )
+        saved = (
+            priced.totals.energy_pj.reference
+            - reprice(dataclasses.replace(priced, layers=rows), int8).totals.energy_pj.reference
+        )
+        assert any(f"({joules(saved)}, modelled" in gain.text for gain in _energy(priced))
+
+
+def test_a_run_against_itself(record: RunRecord) -> None:
+    changes = compare(record, record)
+    assert all(change.ratio == 1 for change in changes if change.one)
+    text = drawn([compare_document(record, record, changes)], "text")
+    assert "the same" in text
+    Page(drawn([compare_document(record, record, changes)], "html"))
+
+
+def test_two_runs(record: RunRecord, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = reprice(record, load_prices("horowitz45-int8", None))
+    rows = tuple(_doubled(row) if row.name == "mv.0" else row for row in other.layers)
+    other = reprice(dataclasses.replace(other, layers=rows), load_prices("horowitz45-int8", None))
+    for name, each in (("a", record), ("b", other)):
+        (tmp_path / f"{name}.json").write_text(to_json([each]))
+    names = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+    assert main(["report", *names, "--format", "json"]) == 0
+    changes = {c["quantity"]: c for c in json.loads(capsys.readouterr().out)["changes"]}
+    assert changes["mv.0: macs"]["ratio"] == 2
+    assert not any(name.startswith("mv.1") for name in changes)
+    assert changes["total energy"]["ratio"] < 1
+    assert main(["report", *names]) == 0
+    assert "different profiles" in capsys.readouterr().out
+    assert main(["report", *names, "--profile", "horowitz45"]) == 0
+    assert "different profiles" not in capsys.readouterr().out
+    assert main(["report", *names, names[0]]) == 1
+
+
+def _doubled(row: LayerRow) -> LayerRow:
+    return dataclasses.replace(row, ops=row.ops + row.ops)
+
+
+def test_simulate_writes_every_format(bundle: Bundle, clip: Path, tmp_path: Path) -> None:
+    assert main(["simulate", str(clip), "--bundle", str(bundle.path), "--report", str(tmp_path / "out")]) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == set(FILES.values())
+
+
+def evaluation(path: Path, energy: Distribution | None, top1: float = 0.5, profile: str | None = "horowitz45") -> Path:
+    """As `hybridnet evaluate` writes it."""
+    prices = None if profile is None else load_profile(profile).row
+    summary = Summary(4, top1, 1.0, ((2, 0), (2, 0)), (), energy, None, {})
+    one = Evaluated(f"runs/{path.stem}", "00", "motion 1", "test", 8, ("emulator", "onnxruntime"), prices, summary, ())
+    record = EvaluationRecord(SCHEMA, "hybridnet evaluate", "now", {}, "local", 1, (one,), None)
+    path.write_text(json.dumps(dataclasses.asdict(record)))
+    return path
+
+
+def test_accuracy_against_energy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [
+        evaluation(tmp_path / f"{name}.json", Distribution(e, e / 4, e / 2, e, e * 2, e * 3), top1)
+        for name, e, top1 in (("small", 3e9, 0.6), ("<b>large", 7e11, 0.9))
+    ]
+    assert main(["report", *map(str, files), "--plot", "-o", str(tmp_path / "plot.svg")]) == 0
+    text = (tmp_path / "plot.svg").read_text()
+    page = Page(text)
+    assert page.tags == {"svg", "style", "rect", "path", "text", "circle"}
+    assert "<b>large · motion 1" in page.text
+    assert text.count("<circle") == 2
+    points = [point for path in files for point in read_evaluations(path)]
+    left, right = (float(x) for x in re.findall(r'<circle[^>]*cx="([\d.]+)"', accuracy_plot(points)))
+    low, high = (float(y) for y in re.findall(r'<circle[^>]*cy="([\d.]+)"', accuracy_plot(points)))
+    assert left < right
+    assert low > high
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"schema": "hybridnet.evaluation/0"}', '{"schema": "hybridnet.evaluation/2"}']
+)
+def test_an_evaluation_that_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "e.json").write_text(content)
+    with pytest.raises(RecordError, match=r"e\.json"):
+        read_evaluations(tmp_path / "e.json")
+
+
+def test_an_evaluation_of_a_checkpoint_has_no_energy(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"^[^(]*has no energy of runs/e"):
+        read_evaluations(evaluation(tmp_path / "e.json", None, profile=None))
+
+
+def test_energies_of_two_profiles_are_not_on_one_axis(tmp_path: Path) -> None:
+    energy = Distribution(3e9, 1e9, 2e9, 3e9, 4e9, 5e9)
+    files = [evaluation(tmp_path / f"{name}.json", energy, profile=name) for name in ("horowitz45", "gpu")]
+    with pytest.raises(RecordError, match="several profiles are not on one axis: gpu, horowitz45"):
+        accuracy_plot([point for path in files for point in read_evaluations(path)])
+    assert "modelled with gpu" in accuracy_plot(read_evaluations(files[1]))
+
+
+@pytest.mark.parametrize(
+    ("energy", "top1"),
+    [((5e-324, 1e9, 2e9), 0.5), ((1e9, 2e9, 1e300), 0.5), ((1e9, 2e9, 3e9), 7.0), ((1e9, 2e9, 3e9), -0.5)],
+)
+def test_a_damaged_evaluation_is_no_plot(tmp_path: Path, energy: tuple[float, float, float], top1: float) -> None:
+    low, middle, high = energy
+    with pytest.raises(RecordError, match=r"e\.json"):
+        read_evaluations(evaluation(tmp_path / "e.json", Distribution(middle, low, low, middle, high, high), top1))
+
+
+def test_an_evaluation_of_nothing_is_no_plot(tmp_path: Path) -> None:
+    path = evaluation(tmp_path / "e.json", None)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "evaluated": []}))
+    with pytest.raises(RecordError, match="holds no evaluation"):
+        read_evaluations(path)
+
+
+def test_no_energy_is_nothing() -> None:
+    assert price(Ops(), load_profile("horowitz45")) == NO_ENERGY
+    assert price(Ops(functions=3), load_profile("horowitz45")) is None
+
+
+def test_an_int8_ann_half_priced_as_float_is_flagged(record: RunRecord) -> None:
+    rows = tuple(dataclasses.replace(r, precision="int8") if r.partition == "ann" else r for r in record.layers)
+    integers = dataclasses.replace(record, layers=rows)
+    as_float = reprice(integers, load_prices("horowitz45", None))
+    assert any(note.startswith("energy prices") and "int8 MACs" in note for note in as_float.notes)
+    assert "int8 ANN half" not in run_document(as_float).sections[0].lines[-1]
+    as_int8 = reprice(integers, load_prices("horowitz45-int8", None))
+    assert not any("int8 MACs" in note for note in as_int8.notes)

@@ -1,0 +1,77 @@
+# mypy: disable-error-code="union-attr"
+"""How a model is split, told as rows and as one ONNX graph that computes what the model computes."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from helpers.foreign_model import EVENTS, STEPS, example, gestures, maps
+from helpers.small_model import SMALL, small_checkpoint
+from torch import Tensor, nn
+
+import hybridnet
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.model.network import example_inputs
+from hybridnet.workflows.inspect import OpenedModule, open_model
+
+
+def random_inputs() -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return {name: torch.randn_like(tensor) for name, tensor in example_inputs(SMALL, batch=2).items()}
+
+
+def test_every_parameter_and_every_crossing_bit_is_accounted_for(checkpoint_path: Path, bundle: Bundle) -> None:
+    model = small_checkpoint().model
+    for path in (checkpoint_path, bundle.path):
+        report = open_model(path).report()
+        assert sum(report.parameters.values()) == sum(p.numel() for p in model.parameters())
+        assert report.parameters["snn"] == sum(
+            p.numel() for stack in model.stacks().values() for p in stack.parameters()
+        )
+        elements = 2 * (4 + 6) * 20 * 20
+        assert report.crossing == (elements * 3, elements * 4)
+        assert [row.name for row in report.rows if row.half == "snn"] == [
+            f"stm.{stream}.layers.{n}" for stream in ("mv", "r") for n in (0, 1)
+        ]
+
+
+def test_spikes_and_counts_take_few_bits() -> None:
+    report = OpenedModule(gestures(), example(), "g").report()
+    sizes = {row.name: (row.bytes_fixed, row.bytes_float) for row in report.rows if row.half == "bridge"}
+    assert sizes == {"eyes_0_u": (420, 560), "eyes_0_count": (53, 53), "eyes_1_spikes": (38, 38)}
+    assert report.rows[0].shape == (STEPS, *EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"), [(small_checkpoint().model, random_inputs()), (gestures(), example()), (maps(), example())]
+)
+def test_the_tagged_graph_computes_what_the_model_computes(
+    model: nn.Module, inputs: dict[str, Tensor], tmp_path: Path
+) -> None:
+    OpenedModule(model, inputs, "m").tag(tmp_path / "whole.onnx")
+    expected = model(**inputs)
+    assert_same(tmp_path / "whole.onnx", inputs, expected if isinstance(expected, dict) else {"output": expected})
+
+
+def assert_same(file: Path, inputs: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    graph = onnx.load(str(file)).graph
+    assert {node.name.partition("/")[0] for node in graph.node} == {"snn", "bridge", "ann"}
+    assert len({node.name for node in graph.node}) == len(graph.node)
+    session = onnxruntime.InferenceSession(str(file))
+    got = session.run(list(expected), {name: tensor.numpy() for name, tensor in inputs.items()})
+    for values, tensor in zip(got, expected.values(), strict=True):
+        assert np.abs(values - tensor.detach().numpy()).max() < 1e-5
+
+
+def test_a_foreign_bundle_is_told_by_its_files(tmp_path: Path) -> None:
+    labels = ("a", "b", "c")
+    bundle = hybridnet.export(gestures(), example(), tmp_path / "b", labels=labels)
+    opened = open_model(bundle.path)
+    report = opened.report()
+    assert [row.half for row in report.rows[:7]] == ["input", "input", "snn", "bridge", "bridge", "snn", "bridge"]
+    assert report.parameters["ann"] == sum(p.numel() for m in (gestures().map, gestures().head) for p in m.parameters())
+    opened.tag(tmp_path / "whole.onnx")
+    assert_same(tmp_path / "whole.onnx", example(), {"logits": gestures()(**example())})

@@ -1,0 +1,170 @@
+# mypy: disable-error-code="arg-type,index"
+"""Each link of the parity chain notices what it is there to notice."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from helpers.foreign_model import example, gestures
+from onnx import numpy_helper
+from torch import nn
+
+import hybridnet
+from hybridnet.calibration.fidelity import FidelityMeter
+from hybridnet.calibration.views import Calibration
+from hybridnet.deploy.bundle import Bundle, checksums, read_bundle, write_manifest
+from hybridnet.deploy.onnx.program import write_onnx_program
+from hybridnet.errors import BundleError, ModelError, PartitionError
+from hybridnet.model.neuron import ConvLIF
+from hybridnet.partition.splitter import Partition, partition
+from hybridnet.program.layers import FixedConvLIF, Program, Stream
+from hybridnet.simulators.emulator.integer_loop import messages, run_stream
+from hybridnet.simulators.lava.compat import lava_is_installed
+from hybridnet.support.statistics import spike_agreement, sqnr_db
+from hybridnet.workflows.parity import FLOAT64_TOLERANCE, measure_parity, trace
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    labels = ("a", "b", "c")
+    return hybridnet.export(gestures(), example(), tmp_path_factory.mktemp("parity") / "b", labels=labels)
+
+
+CALIBRATION = Calibration(example(), "a test")
+
+
+def measure(bundle: Bundle, **changed: Any) -> Any:
+    given: dict[str, Any] = {
+        "model": gestures(),
+        "split": partition(gestures(), example()),
+        "fixed": bundle.fixed,
+        "ann": bundle.ann_path,
+        "spiking": bundle.onnx_fixed_path,
+        "calibration": CALIBRATION,
+    }
+    return measure_parity(**(given | changed))
+
+
+def test_an_honest_export_passes(exported: Bundle) -> None:
+    report = measure(exported)
+    assert report.failed == ()
+    assert report == exported.parity.__class__(**{**vars(exported.parity), "source": "a test"})
+    assert report.check("program_potentials").value <= FLOAT64_TOLERANCE
+
+
+def test_another_model_is_noticed_at_the_cut(exported: Bundle) -> None:
+    other = gestures()
+    nn.init.constant_(other.head.bias, 1.0)
+    with pytest.raises(PartitionError, match="differs from the whole one"):
+        measure(exported, model=other)
+
+
+def test_a_changed_graph_is_noticed(exported: Bundle, tmp_path: Path) -> None:
+    model = onnx.load(str(exported.ann_path))
+    (bias,) = (t for t in model.graph.initializer if t.name == "head.bias")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.01), "head.bias"))
+    onnx.save(model, str(tmp_path / "ann.onnx"))
+    report = measure(exported, ann=tmp_path / "ann.onnx")
+    assert report.failed == ("ann_onnx",)
+    assert report.check("ann_onnx").value == pytest.approx(0.01, rel=1e-3)
+
+
+def altered(split: Partition, **fields: object) -> Partition:
+    """The split with its first layer changed in the program alone."""
+    (stream,) = split.program.streams
+    layers = (dataclasses.replace(stream.layers[0], **fields), *stream.layers[1:])
+    program = Program((dataclasses.replace(stream, layers=layers),), split.program.steps)
+    return dataclasses.replace(split, program=program)
+
+
+def test_a_changed_program_is_noticed(exported: Bundle) -> None:
+    split = partition(gestures(), example())
+    leak = split.program.streams[0].layers[0].leak
+    assert measure(exported, split=altered(split, leak=leak + 1e-6)).failed[0] == "program_potentials"
+    assert set(measure(exported, split=altered(split, threshold=0.1)).failed) == {
+        "program_potentials",
+        "program_spikes",
+    }
+
+
+def test_a_wrong_emulator_is_noticed(exported: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def off_by_one(stream: Stream[FixedConvLIF], x: Any) -> dict[str, Any]:
+        return {name: (v + (v == v.max()), o) for name, (v, o) in run_stream(stream, x).items()}
+
+    monkeypatch.setattr("hybridnet.workflows.parity.run_stream", off_by_one)
+    assert measure(exported).failed == ("emulator_loop",)
+
+
+def test_a_changed_spiking_graph_is_noticed(exported: Bundle, tmp_path: Path) -> None:
+    (stream,) = exported.fixed.streams
+    first, *others = stream.layers
+    changed = dataclasses.replace(stream, layers=(dataclasses.replace(first, decay=first.decay + 1), *others))
+    write_onnx_program(tmp_path / "program.onnx", Program((changed,), exported.fixed.steps))
+    assert measure(exported, spiking=tmp_path / "program.onnx").failed == ("emulator_onnx",)
+
+
+@pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")
+def test_lava_is_compared_when_asked(exported: Bundle) -> None:
+    check = measure(exported, nets=exported.net_paths).check("emulator_lava")
+    assert (check.value, check.ok, check.views) == (0, True, 1)
+
+
+def test_what_is_not_finite_is_refused(exported: Bundle) -> None:
+    with torch.no_grad():
+        broken = gestures()
+        broken.head.weight.fill_(3e38)  # finite, and so no rule's business; its sums are not
+    with pytest.raises(ModelError, match="not finite"):
+        measure(exported, model=broken, split=partition(broken, example()))
+
+
+def test_layers_are_compared_alone_and_in_their_chain(exported: Bundle) -> None:
+    """Against the same numbers by another way: the integer loop on the float run's spikes, or on its own."""
+    split = partition(gestures(), example())
+    meter = FidelityMeter(exported.fixed)
+    view = CALIBRATION.view(1)
+    states = trace(split, view)
+    meter.add(states, {name: tensor.numpy() for name, tensor in view.items()})
+    (stream,) = exported.fixed.streams
+    first, second = stream.layers
+    x = messages(view["events"][0].numpy(), first)
+    chain = run_stream(stream, x)
+    alone = run_stream(Stream("s", "x", (second,)), states["eyes.0"].o[0].long().numpy())
+    for row, runs in zip(meter.rows(), ((chain, chain), (alone, chain)), strict=True):
+        state = states[row.layer]
+        scale = next(layer.potential_scale for layer in stream.layers if layer.name == row.layer)
+        for fidelity, run in zip((row.teacher_forced, row.end_to_end), runs, strict=True):
+            v, o = run[row.layer]
+            reference = state.o[0].bool().numpy()
+            assert fidelity.sqnr_db == pytest.approx(sqnr_db(v[-1] / scale, state.u[0, -1].numpy()))
+            assert fidelity.spike_agreement == pytest.approx(spike_agreement(o, reference))
+            assert fidelity.rate_change == pytest.approx(o.mean() - reference.mean())
+    assert meter.rows()[0].spike_rate > 0.05
+
+
+def test_batch_norm_is_folded_exactly_enough(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    model = gestures()
+    model.eyes.layers[0] = ConvLIF(model.eyes.layers[0].geometry, threshold=0.3, batch_norm=True)
+    norm = model.eyes.layers[0].norm
+    nn.init.uniform_(norm.weight, 0.5, 2)
+    nn.init.uniform_(norm.bias, -0.2, 0.2)
+    nn.init.uniform_(norm.running_mean, -0.1, 0.1)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    bundle = hybridnet.export(model, example(), tmp_path / "b")
+    assert bundle.parity.failed == ()
+    assert 0 < (bundle.parity.check("program_potentials").value or 0) <= FLOAT64_TOLERANCE
+
+
+def test_a_damaged_report_is_refused(exported: Bundle, tmp_path: Path) -> None:
+
+    copy = Path(shutil.copytree(exported.path, tmp_path / "copy"))
+    for content in ("{", "[]", '{"views": 3}'):
+        (copy / "parity.json").write_text(content)
+        write_manifest(copy, dataclasses.replace(exported.manifest, files=checksums(copy)))
+        with pytest.raises(BundleError, match=r"parity\.json"):
+            read_bundle(copy)

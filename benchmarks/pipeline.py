@@ -87,7 +87,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
 
     def whole() -> Iterator[int]:
         read = (read_clip(clip, preprocess, VIEWS) for clip in clips)
-        with closing(read), closing(ahead(read)) as ready:
+        with closing(ahead(read)) as ready:
             yield from (predicted(model, clip) for clip in ready)
 
     def one_by_one() -> Iterator[int]:

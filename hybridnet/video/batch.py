@@ -16,9 +16,11 @@ from pathlib import Path
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, HybridNetError, VideoError
+from hybridnet.support.ahead import aside
 from hybridnet.support.files import atomic_file
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video.reader import open_clip
+from hybridnet.video.source import missing
 from hybridnet.video.stream import VIDEO_SUFFIXES
 from hybridnet.video.transcode import transcode
 
@@ -85,7 +87,7 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
         elif source.exists():
             found.append((source, Path(source.name)))
         else:
-            raise VideoError("does not exist", where=source, remedy="Check the path")
+            raise missing(source)
     jobs = [Job(source, (out / relative).with_suffix(OUTPUT_SUFFIX)) for source, relative in found]
     if not jobs:
         raise VideoError(
@@ -247,7 +249,7 @@ def transcode_file(job: Job, preprocess: PreprocessConfig, *, overwrite: bool = 
                 return Result(job, Outcome.KEPT)
             return Result(job, Outcome.FAILED, f"{job.target} is there and cannot be kept: it {flaw}; use --overwrite")
         with atomic_file(job.target) as part:
-            part.write_bytes(transcode(job.source, job.source, preprocess))
+            part.write_bytes(aside(lambda: transcode(job.source, job.source, preprocess)))
             flaw = _flaw(part, preprocess)
             if flaw:
                 raise VideoError(f"its copy {flaw}", where=job.source)

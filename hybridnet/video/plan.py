@@ -169,7 +169,7 @@ def read_gops(
     reader = FrameReader()
     turns = 0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN
     builder = GopBuilder(turns, window, accumulate=accumulate)
-    with closing(_decoded(plan, gops, tally)) as decoded, closing(ahead(decoded)) as groups:
+    with closing(ahead(_decoded(plan, gops, tally))) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
             coded = [reader.read(frame) for frame in frames]

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
+from hybridnet.support.ahead import aside
 from hybridnet.video.accumulate import mv_grid
 from hybridnet.video.coded import block_vectors
 from hybridnet.video.gop import View
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.reader import open_clip
+from hybridnet.video.source import our_errors
 from hybridnet.video.stream import decode, open_stream
 
 SAMPLED_GOPS = 16
@@ -137,6 +139,8 @@ def inspect(path: Path, preprocess: PreprocessConfig, *, transcode: TranscodePol
         opening_s = perf_counter() - started
         accumulated = measure_accumulated(clip.sample(SAMPLED_GOPS), preprocess)
         info = clip.info  # reading may have found that it had to be transcoded after all
+    with our_errors(path):
+        stream = aside(lambda: measure_stream(path))
     return Inspection(
         path=str(path),
         codec=info.codec,
@@ -151,7 +155,7 @@ def inspect(path: Path, preprocess: PreprocessConfig, *, transcode: TranscodePol
         gops=info.gops,
         rotation_degrees=info.rotation,
         opening_s=opening_s,
-        stream=measure_stream(path),
+        stream=stream,
         accumulated=accumulated,
     )
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
+from hybridnet.video.container import VideoContainer, open_container
+from hybridnet.video.source import open_file
 
 Source = Path | bytes
 """A file, or the bytes of one."""
@@ -36,8 +35,6 @@ MAX_SIDE = 8192
 MAX_PIXELS = MAX_SIDE * MAX_SIDE // 4
 """Largest frame in pixels (4096 by 4096): a header may claim any size, and every frame of that size costs memory."""
 
-AV_MAJOR = int(av.__version__.split(".")[0])
-
 REENCODE = "Re-encode it: ffmpeg -i INPUT -c:v mpeg4 -g 12 -bf 0 -sc_threshold 1000000000 -q:v 2 OUTPUT.avi"
 
 TRANSCODE = f'Transcode it on reading (transcode="always"). {REENCODE}'
@@ -50,14 +47,11 @@ EXPORTS_VECTORS = {
 
 _INTRA_ONLY = {"apng", "bmp", "dnxhd", "dvvideo", "ffv1", "gif", "huffyuv", "mjpeg", "png", "prores", "rawvideo"}
 
-# Tags need not be UTF-8; PyAV 19 copes by itself and removed the argument.
-_OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if AV_MAJOR < 19 else {}
-
 
 @contextmanager
 def open_stream(
     source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
-) -> Iterator[tuple[InputContainer, VideoStream]]:
+) -> Iterator[tuple[VideoContainer, VideoStream]]:
     """Open the first video stream, ready to decode with motion vectors.
 
     Args:
@@ -69,42 +63,21 @@ def open_stream(
     Raises:
         VideoError: If the source is missing, is no video, has too large a frame or a codec without motion vectors.
     """
-    if isinstance(source, Path):
-        _check_file(source)
-    # A playlist must not make FFmpeg reach for the network.
-    opened = (
-        open_container(BytesIO(source), path)
-        if isinstance(source, bytes)
-        else open_container(str(source), path, options={"protocol_whitelist": "file"})
-    )
+    if isinstance(source, bytes):
+        opened = open_container(BytesIO(source), path)
+    else:
+        file = open_file(source)
+        if not file.seek(0, SEEK_END):
+            file.close()
+            raise VideoError("is empty", where=path, remedy="Copy or record it again")
+        file.seek(0)
+        opened = open_container(file, path, owned=True)
     with opened as container:
         yield container, prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames)
 
 
-def open_container(
-    file: Any, path: Path, *, container_format: str | None = None, options: dict[str, str] | None = None
-) -> InputContainer:
-    """Open a file, URL or object with `read`.
-
-    Args:
-        file: What to open.
-        path: The user's file, for messages.
-        container_format: FFmpeg's name of the format; recognised from the content if None.
-        options: Options of FFmpeg's demuxer.
-
-    Raises:
-        VideoError: If it cannot be opened.
-    """
-    try:
-        container: InputContainer = av.open(file, "r", container_format, options or {}, **_OPEN_OPTIONS)
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        cause = getattr(error, "strerror", error)
-        raise VideoError(f"cannot be opened as a video ({cause})", where=path, remedy="Check the file") from error
-    return container
-
-
 def prepare(
-    container: InputContainer, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
+    container: VideoContainer, path: object, *, any_codec: bool = False, skip_b_frames: bool = False
 ) -> VideoStream:
     """Ready the first video stream of a container to decode with motion vectors; arguments as `open_stream`'s.
 
@@ -118,7 +91,7 @@ def prepare(
         raise VideoError(
             "holds a codec that FFmpeg does not know", where=path, remedy="Check the file, or re-encode it"
         )
-    _check_stream(container, stream, path, any_codec)
+    _check_stream(stream, path, any_codec)
     # Frame threads race with the export of vectors in H.264 with B-frames. Options set after the first decoded frame
     # would be ignored.
     stream.thread_type = "SLICE"
@@ -129,18 +102,14 @@ def prepare(
     return stream
 
 
-def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def data_packets(container: VideoContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Packets of a stream that hold data.
 
     Raises:
+        VideoError: If the source cannot be read on, or not in time.
         av.FFmpegError: If the container is damaged from here on.
     """
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except IndexError as error:  # PyAV: damage made FFmpeg find a stream that was not there when the file was opened
-        raise av.InvalidDataError(errno.EINVAL, "a stream appears amid the file") from error
+    return (packet for packet in container.demux(stream) if packet.size)
 
 
 @dataclass
@@ -152,7 +121,7 @@ class Tally:
 
 
 def decode(
-    container: InputContainer,
+    container: VideoContainer,
     stream: VideoStream,
     wanted: Callable[[int], bool] | None = None,
     tally: Tally | None = None,
@@ -168,6 +137,10 @@ def decode(
 
     Yields:
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
+
+    Raises:
+        VideoError: If the source cannot be read on, or not in time.
+        MemoryError: If there is too little memory.
     """
     context = stream.codec_context
     # The closing None drains the decoder; an empty packet would do so there and then.
@@ -188,14 +161,18 @@ def decode(
                     tally.bytes += packet.size
             try:
                 frames = context.decode(packet)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
                 yield ordinal, None
                 continue
             # Nothing here may hold on to a frame that the caller has let go of: decoded frames are large.
             frames.reverse()
             while frames:
                 yield _stamped(frames.pop(), ordinal)
-    except av.FFmpegError:  # from demux: the container is damaged from here on
+    except av.FFmpegError as error:  # from demux: the container is damaged from here on
+        if isinstance(error, MemoryError):
+            raise
         yield ordinal + 1, None
 
 
@@ -203,19 +180,8 @@ def _stamped(frame: VideoFrame, ordinal: int) -> tuple[int, VideoFrame]:
     return ordinal if frame.pts is None else frame.pts, frame
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise VideoError("is a folder", where=path, remedy="Name a video file")
-    if not path.is_file():
-        raise VideoError("does not exist", where=path, remedy="Check the path")
-    if not path.stat().st_size:
-        raise VideoError("is empty", where=path, remedy="Copy or record it again")
-
-
-def _check_stream(container: InputContainer, stream: VideoStream, path: Path, any_codec: bool) -> None:
+def _check_stream(stream: VideoStream, path: object, any_codec: bool) -> None:
     codec, width, height = stream.codec_context.name, stream.codec_context.width, stream.codec_context.height
-    if container.format.name == "tty":  # FFmpeg draws text as pictures
-        raise VideoError("is text, not video", where=path, remedy="Name a video file")
     if codec in _INTRA_ONLY:
         raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=REENCODE)
     if codec not in EXPORTS_VECTORS and not any_codec:

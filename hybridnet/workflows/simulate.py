@@ -224,9 +224,9 @@ class Simulator:
             HybridNetError: At the place of a clip that cannot be read, with what to do about it.
         """
         clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
-        with closing(clips), closing(ahead(clips)) as read:
+        with closing(ahead(clips)) as read:
             spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [_arrays(clip)])
-            with closing(spiking), closing(ahead(spiking)) as results:
+            with closing(ahead(spiking)) as results:
                 for clip, inputs, result in results:
                     crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
                     yield Classified(clip.video, self._ann.run(inputs | crossing.values))

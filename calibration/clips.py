@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.files import sha256_file, temporary_folder
 from hybridnet.support.inputs import Shapes, checked
 from hybridnet.support.progress import Progress
+from hybridnet.support.statistics import evenly
 from hybridnet.video.frontend import find_videos, read_clip
 from hybridnet.video.synthetic import MOTIONS
 
@@ -126,7 +126,7 @@ def read_clips(
         raise VideoError("does not exist", where=path, remedy="--clips takes a folder of videos or a .npz file")
     else:
         found = find_videos(path)
-        chosen = [found[math.floor(i * len(found) / min(len(found), most))] for i in range(min(len(found), most))]
+        chosen = [found[i] for i in evenly(len(found), most)]
         clips = _read(chosen, preprocess, labels, views, warnings, progress)
         source = f"{path.resolve().name} ({{usable}} of {len(found)} clips)"  # not where it lies on this machine
     usable = [clip for clip in clips if not _still(clip, spiking, warnings)]
@@ -149,9 +149,9 @@ def read_clips(
 def _of_arrays(path: Path, shapes: Shapes, most: int) -> list[CalibrationClip]:
     arrays = checked(read_arrays(path), shapes, path)
     number = len(next(iter(arrays.values())))
-    chosen = [math.floor(i * number / min(number, most)) for i in range(min(number, most))]
     tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    return [CalibrationClip(f"view {n}", None, {name: x[n : n + 1] for name, x in tensors.items()}, "") for n in chosen]
+    rows = {n: {name: x[n : n + 1] for name, x in tensors.items()} for n in evenly(number, most)}
+    return [CalibrationClip(f"view {n}", None, inputs, "") for n, inputs in rows.items()]
 
 
 def _of_motion_set(

@@ -20,6 +20,7 @@ from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.torch.float_step import trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.statistics import evenly
 
 SEARCH_VIEWS = 16
 """Views that candidates are run on, spread over the clips; ranges are those of all views."""
@@ -58,7 +59,7 @@ def _observe(bundle: Bundle, clip: CalibrationClip) -> Observation:
 def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = SEARCH_VIEWS) -> list[SearchView]:
     """At most so many views with their float states, spread over the clips."""
     places = [(clip, n) for clip in clips for n in range(clip.views)]
-    chosen = [places[int(i)] for i in np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round())]
+    chosen = [places[i] for i in evenly(len(places), most)]
     found = []
     for clip, n in chosen:
         view = {name: tensor[n : n + 1] for name, tensor in clip.inputs.items()}

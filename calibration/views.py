@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from hybridnet.support.arrays import read_arrays
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import Shapes, checked, checked_tensors
 from hybridnet.support.progress import Progress
+from hybridnet.support.statistics import evenly
 from hybridnet.video.frontend import find_videos, read_clip
 from hybridnet.video.synthetic import MOTIONS, make_clip
 
@@ -102,7 +102,7 @@ def make_motion_clips(folder: Path, preprocess: PreprocessConfig, seed: int) -> 
 def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:
     """Views of at most MAX_CALIBRATION_CLIPS clips, spread over the list; how many is told in the source."""
     wanted = min(len(videos), MAX_CALIBRATION_CLIPS)
-    chosen = [videos[math.floor(i * len(videos) / wanted)] for i in range(wanted)]
+    chosen = [videos[i] for i in evenly(len(videos), wanted)]
     clips = []
     for number, video in enumerate(chosen):
         clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).inputs)

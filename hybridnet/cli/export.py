@@ -122,7 +122,7 @@ def describe(bundle: Bundle) -> str:
         bits, size = bundle.encodings[tensor.name].bits, "×".join(map(str, tensor.shape))
         lines.append(
             f"Bridge   {tensor.name}: {tensor.kind.replace('_', ' ')} {size}, {bits} bits,"
-            f" {count(-(-tensor.elements * bits // 8))}B per view"
+            f" {count(tensor.bytes(bits))}B per view"
         )
     scales = manifest.quantisation
     lines += [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
@@ -76,7 +76,7 @@ class CacheOptions:
 
     folder: Path
     split: int = 1
-    views: int = 8
+    views: int = DEFAULT_VIEWS
     workers: int = 2
 
 

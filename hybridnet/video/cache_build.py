@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import CacheError, ConfigError, HybridNetError
 from hybridnet.support.files import atomic_folder, sha256_file
 from hybridnet.support.plain import to_dict
@@ -69,7 +69,7 @@ def build_cache(
     folder: Path,
     preprocess: PreprocessConfig,
     *,
-    views: int = 8,
+    views: int = DEFAULT_VIEWS,
     clips_per_shard: int = 8,
     workers: int = 2,
     progress: Progress = silent,

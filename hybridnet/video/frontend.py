@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.report.record.data import VideoRow
 from hybridnet.support.progress import Progress, silent
@@ -39,7 +39,7 @@ class ClipInputs:
 def read_clip(
     path: str | Path,
     preprocess: PreprocessConfig,
-    views: int = 8,
+    views: int = DEFAULT_VIEWS,
     *,
     transcode: TranscodePolicy = "auto",
     progress: Progress = silent,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError
 from hybridnet.support.figures import new_figure, save_figure
+from hybridnet.support.statistics import evenly
 from hybridnet.video.frames import Gop
 from hybridnet.video.reader import Clip
 
@@ -75,7 +76,7 @@ def draw(gop: Gop, title: str) -> Figure:
     """
     _, height, width = gop.i_frame.shape
     steps = len(gop)
-    shown = np.unique(np.rint(np.linspace(1, steps, min(COLUMNS, steps))).astype(int)).tolist()
+    shown = [1 + step for step in evenly(steps, COLUMNS)]
     panel_w, panel_h = PANEL_IN * width / max(width, height), PANEL_IN * height / max(width, height)
     columns = len(shown) + 1
     size = (LEFT_IN + columns * (panel_w + GAP_IN), TOP_IN + len(ROWS) * (panel_h + GAP_IN) + BOTTOM_IN)

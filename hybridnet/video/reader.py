@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import ConfigError, VideoError
 from hybridnet.support.ahead import aside
 from hybridnet.video.accumulate import Window
@@ -76,7 +76,7 @@ class Clip:
         """GOPs that views can be read from."""
         return len(self._plan.gops)
 
-    def sample(self, views: int = 8) -> Iterator[View]:
+    def sample(self, views: int = DEFAULT_VIEWS) -> Iterator[View]:
         """Read views spread uniformly over the GOPs, in order; all of them if there are fewer.
 
         Raises:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.layers import FixedProgram, FloatProgram
@@ -32,7 +33,7 @@ from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video import TranscodePolicy
 from hybridnet.video.frontend import read_clip
-from hybridnet.workflows.simulate import ARRAYS_SUFFIX, DEFAULT_VIEWS, load
+from hybridnet.workflows.simulate import ARRAYS_SUFFIX, load
 
 SCHEMA = "hybridnet.compare/1"
 

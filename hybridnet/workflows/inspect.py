@@ -198,4 +198,4 @@ def _bytes(tensor: BridgeTensor, steps: int) -> tuple[int, int]:
     """Per view, in fixed point and in float; spikes and their counts take the same in both."""
     events = event_bits(tensor.kind, steps)
     fixed, in_float = (events or bits for bits in (POTENTIAL_BITS, FLOAT_BITS))
-    return math.ceil(tensor.elements * fixed / 8), math.ceil(tensor.elements * in_float / 8)
+    return tensor.bytes(fixed), tensor.bytes(in_float)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
-from hybridnet.support.statistics import sqnr_db
+from hybridnet.support.statistics import evenly, sqnr_db
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
@@ -108,8 +108,8 @@ def measure_parity(
             then the cut itself is wrong.
         ModelError: If an output is not finite.
     """
-    views = _spread(range(calibration.views), MAX_VIEWS)
-    in_torch = _spread(views, TORCH_VIEWS)
+    views = evenly(calibration.views, MAX_VIEWS)
+    in_torch = [views[place] for place in evenly(len(views), TORCH_VIEWS)]
     onnx, bridge = OnnxRuntimeBackend(ann), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     meter, outputs, spikes = FidelityMeter(fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
@@ -182,7 +182,7 @@ def remeasure_parity(
         nets: As in `measure_parity`.
         progress: Told after each view.
     """
-    views = _spread(range(calibration.views), MAX_VIEWS)
+    views = evenly(calibration.views, MAX_VIEWS)
     onnx, meter, outputs, spikes = OnnxRuntimeBackend(ann), FidelityMeter(fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
@@ -290,11 +290,6 @@ def _top1(outputs: _Outputs) -> Iterator[Check]:
         return
     fixed, in_float = _stacked(LOGITS, outputs.fixed, outputs.exported)
     yield reported("top1", what, float((fixed.argmax(1) == in_float.argmax(1)).mean()), len(fixed), unit="share")
-
-
-def _spread(views: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, evenly spread, the first and the last among them."""
-    return [views[int(place)] for place in np.unique(np.linspace(0, len(views) - 1, most).round())]
 
 
 def _max_abs(some: list[dict[str, Array]], others: list[dict[str, Array]]) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.errors import ConfigError
 from hybridnet.program.outputs import LOGITS
@@ -45,10 +46,6 @@ ARRAYS_SUFFIX = ".npz"
 """A source with this suffix holds the model's inputs; any other is a video."""
 
 SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
-
-
-DEFAULT_VIEWS = 8
-"""GOPs sampled per clip, as the paper does."""
 
 
 class RunOptions(TypedDict, total=False):

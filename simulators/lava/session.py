@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from hybridnet.program.layers import POTENTIAL_SHIFT, FixedConvLIF
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.network import FIRST_STEP, Network
 from hybridnet.simulators.lava.probe import AnyLayer, Probe, probe
 from hybridnet.simulators.lava.shared_memory import starting
 from hybridnet.simulators.lava.watch import GiveUp, watched
+from hybridnet.support.arrays import Array
 
 
 def run_request(folder: Path, parent: int, give_up: GiveUp) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import fx
 
 from hybridnet.program.outputs import named_outputs
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session
+from hybridnet.support.arrays import Array
 
 
 class OnnxRuntimeBackend:

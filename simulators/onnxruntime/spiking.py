@@ -10,9 +10,10 @@ import numpy as np
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
-from hybridnet.simulators.interface import Array, SpikingResult
+from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session
 from hybridnet.simulators.views import ViewRun, collect, count_views
+from hybridnet.support.arrays import Array
 
 
 class OnnxSpikingBackend:

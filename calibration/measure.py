@@ -104,7 +104,7 @@ def measure(
             clips.source,
             len(clips.searched),
             len(clips.held_out),
-            sum(clip.views for clip in clips.clips),
+            sum(len(clip.views) for clip in clips.clips),
             labelled,
         ),
         tensors=tuple(_tensors(seen, used.statistics)),

@@ -73,10 +73,10 @@ def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Trans
     preprocess = checkpoint.model.config.preprocess
     with progress_on_stderr() as progress:
         clip = read_clip(args.path, preprocess, DEFAULT_VIEWS, transcode=transcode, progress=progress)
-    found = saliency(checkpoint.model, clip.inputs, label)
+    found = saliency(checkpoint.model, clip.views.tensors(), label)
     which = "predicted" if label is None else "asked for"
     title = f"{args.path.name}:  evidence for {labels[found.label]} ({which}, {found.score:.0%})"
-    save_figure(draw_saliency(clip.inputs, found, title, accumulated=preprocess.accumulate), args.saliency)
+    save_figure(draw_saliency(clip.views.tensors(), found, title, accumulated=preprocess.accumulate), args.saliency)
     shares = ", ".join(f"{name} {found.share(name):.0%}" for name in found.maps)
     sys.stdout.write(f"Evidence   for {labels[found.label]} ({which}, {found.score:.1%}): {shares}\n")
     sys.stdout.write(f"Wrote {args.saliency}\n")

@@ -14,12 +14,12 @@ from torch import Tensor
 from hybridnet.config import PreprocessConfig
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
-from hybridnet.video import ViewTensors, open_clip, prepare_view, to_int8
+from hybridnet.video import ViewArrays, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import LEVELS
 
 
-class Views(Protocol):
+class LabelledViews(Protocol):
     """N labelled views of several clips: `ViewSet` in memory, or `hybridnet.video.cache.CachedViews` on disk."""
 
     @property
@@ -112,9 +112,9 @@ def _views_of(job: tuple[PreprocessConfig, int, int]) -> list[tuple[Tensor, Tens
             return [_small(prepare_view(view, preprocess)) for view in clip.sample(clip.gop_count)]
 
 
-def _small(view: ViewTensors) -> tuple[Tensor, Tensor, Tensor]:
+def _small(view: ViewArrays) -> tuple[Tensor, Tensor, Tensor]:
     return (
-        view.i_frame.half(),
-        to_int8(view.motion_vectors),
-        to_int8(view.residuals),
+        torch.from_numpy(view.i_frame).half(),
+        torch.from_numpy(to_int8(view.motion_vectors)),
+        torch.from_numpy(to_int8(view.residuals)),
     )

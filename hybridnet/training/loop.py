@@ -22,7 +22,7 @@ from hybridnet.support.ahead import ahead
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly
 from hybridnet.training.augment import centre, draw, transform
-from hybridnet.training.data import Views
+from hybridnet.training.data import LabelledViews
 from hybridnet.training.evaluate import CPU, evaluate
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.neurons import keep_in_float32, neuron_layers, spike_rates
@@ -58,8 +58,8 @@ class Trainer:
         self,
         model: HybridNet,
         config: TrainingConfig,
-        training: Views,
-        validation: Views | None,
+        training: LabelledViews,
+        validation: LabelledViews | None,
         *,
         device: torch.device = CPU,
         group: Group = ALONE,
@@ -243,8 +243,8 @@ class Trainer:
 def train(
     model: HybridNet,
     config: TrainingConfig,
-    training: Views,
-    validation: Views | None,
+    training: LabelledViews,
+    validation: LabelledViews | None,
     *,
     state: Mapping[str, Any] | None = None,
     device: torch.device = CPU,

@@ -27,18 +27,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError
 from hybridnet.support.files import sha256_file, write_text
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMA = 1
 """Version of the format; another one is refused."""
@@ -140,6 +141,8 @@ class CachedViews:
     """
 
     def __init__(self, folder: Path, plan: Plan, shards: tuple[Shard, ...]) -> None:
+        import torch
+
         self.classes, self.preprocess = plan.classes, plan.preprocess
         self._folders = [folder / shard.name for shard in shards]
         self._counts = [shard.views for shard in shards]
@@ -163,6 +166,8 @@ class CachedViews:
         Raises:
             CacheError: If an array is missing or has another shape than the manifest says.
         """
+        from torch import from_numpy
+
         if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(self):
             raise IndexError(f"views are numbered 0 to {len(self) - 1}")
         arrays = array_layout(self.preprocess.crop, self.preprocess.steps)
@@ -175,7 +180,7 @@ class CachedViews:
                 np.divide(stored[from_end], np.float32(full), out=batch[name][row])
         batch["i_frame"] -= PIXEL_MEAN
         batch["i_frame"] /= PIXEL_STD
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+        return {name: from_numpy(values) for name, values in batch.items()}
 
     def _mapped(self, number: int) -> dict[str, NDArray[Any]]:
         if number not in self._open:

@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
@@ -46,7 +45,7 @@ from hybridnet.video.cache import (
 )
 from hybridnet.video.datasets import DataSet, Sample
 from hybridnet.video.reader import open_clip
-from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewTensors, prepare_view, to_int8
+from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewArrays, prepare_view, to_int8
 
 CRASHES = {-signal for signal in (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV)}
 """Exit codes of a process that its own code brought down; not of one that was killed, for memory or by hand."""
@@ -221,7 +220,9 @@ def _probe(sample: Sample, job: _Job) -> None:
 
 def _start_worker() -> None:
     """One thread a process, and none that outlives a killed parent."""
-    torch.set_num_threads(1)
+    from torch import set_num_threads
+
+    set_num_threads(1)
     parent = multiprocessing.parent_process()
     if parent is not None:
         watch = parent.join
@@ -281,11 +282,11 @@ def _read_clip(sample: Sample, job: _Job) -> tuple[CachedClip, list[dict[str, ND
     return replace(clip, views=len(found), corrupt_views=corrupt), found
 
 
-def _small(view: ViewTensors) -> dict[str, NDArray[Any]]:
+def _small(view: ViewArrays) -> dict[str, NDArray[Any]]:
     return {
-        "i_frame": ((view.i_frame * PIXEL_STD + PIXEL_MEAN) * 255).round().clamp(0, 255).to(torch.uint8).numpy(),
-        "motion_vectors": to_int8(view.motion_vectors).numpy(),
-        "residuals": to_int8(view.residuals).numpy(),
+        "i_frame": np.rint((view.i_frame * PIXEL_STD + PIXEL_MEAN) * 255).clip(0, 255).astype(np.uint8),
+        "motion_vectors": to_int8(view.motion_vectors),
+        "residuals": to_int8(view.residuals),
     }
 
 

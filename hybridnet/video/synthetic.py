@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError
 from hybridnet.video.transcode import add_gop_stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOTIONS = (
     *("pan_left", "pan_right", "pan_up", "pan_down", "zoom_in", "zoom_out"),
@@ -109,6 +111,9 @@ def render(motion: str, seed: int, *, frames: int, width: int, height: int) -> N
     """Draw the pictures of a clip, RGB, shape (n, H, W, 3); arguments as `make_clip`'s."""
     if motion not in MOTIONS:
         raise ConfigError("motion", motion, ", ".join(MOTIONS))
+    import torch
+    import torch.nn.functional as F
+
     random = np.random.default_rng([MOTIONS.index(motion), seed])
     texture = _texture(random)
     points = _with_objects(_world_points(_camera(motion, frames, random), width, height, random), random)
@@ -122,8 +127,11 @@ def render(motion: str, seed: int, *, frames: int, width: int, height: int) -> N
     return np.ascontiguousarray(lit.clamp_(0, 255).byte().numpy())
 
 
-def _texture(random: np.random.Generator) -> torch.Tensor:
+def _texture(random: np.random.Generator) -> Tensor:
     """Colour noise of several octaves, 0 to 255, shape (1, 3, side, side)."""
+    import torch
+    import torch.nn.functional as F
+
     total = torch.full((1, 3, _WORLD_PX, _WORLD_PX), 128.0)
     for cells, levels in _OCTAVES.items():
         noise = torch.from_numpy(random.standard_normal((1, 3, cells, cells), np.float32))

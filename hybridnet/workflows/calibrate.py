@@ -170,7 +170,7 @@ def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
 def _manifest(
     bundle: Bundle, folder: Path, rule: str, clips: ClipSet, encodings: Mapping[str, FixedEncoding]
 ) -> files.Manifest:
-    views = sum(clip.views for clip in clips.searched)
+    views = sum(len(clip.views) for clip in clips.searched)
     return dataclasses.replace(
         bundle.manifest,
         bridge=tuple(

@@ -27,6 +27,7 @@ from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
 from hybridnet.support.files import atomic_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.views import Views
 from hybridnet.workflows.foreign import check_module, video_preprocess
 from hybridnet.workflows.parity import measure_parity
 
@@ -184,7 +185,7 @@ def export_module(
     """
     _refuse_existing(Path(path), overwrite)
     check_module(module)
-    examples = checked_tensors(example_inputs, None, "example inputs")
+    examples = checked_tensors(example_inputs, None, "example inputs").tensors()
     shapes = shapes_of(examples)
     video = video_preprocess(shapes)
     if preprocess is not None and (video is None or (preprocess.crop, preprocess.steps) != (video.crop, video.steps)):
@@ -193,7 +194,7 @@ def export_module(
 
     def find() -> Calibration:
         if calibration is None:
-            return Calibration(examples, "the example inputs, for want of others")
+            return Calibration(Views.of_tensors(examples), "the example inputs, for want of others")
         if isinstance(calibration, (str, Path)):
             return from_file(Path(calibration), shapes, preprocess, progress)
         return from_tensors(calibration, shapes)
@@ -216,7 +217,7 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
     split = partition(source.model, source.examples)
     outputs = output_names(split, source.examples, source.labels)
     calibration = source.calibrate()
-    fixed = quantise_program(split.program, observe(split, calibration.inputs))
+    fixed = quantise_program(split.program, observe(split, calibration.views.tensors()))
     with atomic_folder(path, overwrite=overwrite) as folder:
         progress("writing the spiking half", 0, 1)
         files.write_spiking_half(folder, split.program, fixed)
@@ -253,7 +254,7 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
                     files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name]))
                     for t in split.bridge
                 ),
-                quantisation=files.Quantisation("maximum-based scales", calibration.source, calibration.views),
+                quantisation=files.Quantisation("maximum-based scales", calibration.source, len(calibration.views)),
                 files=files.checksums(folder),
             ),
         )

@@ -125,7 +125,7 @@ def open_model(path: Path, factory: str | None = None, inputs: Path | None = Non
     if factory is not None:
         model, examples = load_model(factory, path, inputs)
         check_module(model)
-        return OpenedModule(model, checked_tensors(examples, None, "example inputs"), factory)
+        return OpenedModule(model, checked_tensors(examples, None, "example inputs").tensors(), factory)
     if path.is_dir():
         bundle = read_bundle(path)
         if bundle.manifest.model.config is None:

@@ -42,6 +42,7 @@ from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly, sqnr_db
+from hybridnet.support.views import Views
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
@@ -108,14 +109,13 @@ def measure_parity(
             then the cut itself is wrong.
         ModelError: If an output is not finite.
     """
-    views = evenly(calibration.views, MAX_VIEWS)
+    views = evenly(len(calibration.views), MAX_VIEWS)
     in_torch = [views[place] for place in evenly(len(views), TORCH_VIEWS)]
     onnx, bridge = OnnxRuntimeBackend(ann), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     meter, outputs, spikes = FidelityMeter(fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
-        view = calibration.view(n)
-        inputs = _arrays(view)
+        inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
         states = trace(split, view)
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind) for t in split.bridge}
@@ -124,7 +124,7 @@ def measure_parity(
 
         fed = view | crossing
         outputs.exported.append(onnx.run(_arrays(fed)))
-        outputs.fixed.append(onnx.run(inputs | crossed.values))
+        outputs.fixed.append(onnx.run({**inputs, **crossed.values}))
         if n in in_torch:
             rest(model)
             outputs.whole.append(_arrays(named_outputs(model(**view), output)))
@@ -134,8 +134,8 @@ def measure_parity(
         if not all(np.isfinite(values).all() for values in returned):
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
-    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
-    single = (*_program(split, busiest), *_bits(fixed, _arrays(busiest), spiking, nets))
+    busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
+    single = (*_program(split, busiest), *_bits(fixed, busiest.arrays, spiking, nets))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -182,28 +182,27 @@ def remeasure_parity(
         nets: As in `measure_parity`.
         progress: Told after each view.
     """
-    views = evenly(calibration.views, MAX_VIEWS)
+    views = evenly(len(calibration.views), MAX_VIEWS)
     onnx, meter, outputs, spikes = OnnxRuntimeBackend(ann), FidelityMeter(fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
-        view = calibration.view(n)
-        inputs = _arrays(view)
+        inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
         states = trace_program(program, view)
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
         run = meter.add(states, inputs)
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
-        outputs.exported.append(onnx.run(inputs | crossing))
-        outputs.fixed.append(onnx.run(inputs | crossed.values))
+        outputs.exported.append(onnx.run({**inputs, **crossing}))
+        outputs.fixed.append(onnx.run({**inputs, **crossed.values}))
     progress("measuring parity", len(views), len(views))
-    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
+    busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
     kept = ("split", "ann_onnx", "program_potentials", "program_spikes")
     return ParityReport(
         views=len(views),
         source=calibration.source,
         checks=(
             *(old.check(name) for name in kept),
-            *_bits(fixed, _arrays(busiest), spiking, nets),
+            *_bits(fixed, busiest.arrays, spiking, nets),
             *_top1(outputs),
         ),
         layers=meter.rows(),
@@ -223,7 +222,7 @@ def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
     yield within("ann_onnx", "ANN half, torch → ONNX Runtime", onnx, ONNX_TOLERANCE, views)
 
 
-def _program(split: Partition, view: Mapping[str, Tensor]) -> Iterator[Check]:
+def _program(split: Partition, view: Views) -> Iterator[Check]:
     """The model's neurons against the program extracted from them, both in float64."""
     what = "model's neurons → spiking program, float64"
     if not split.exact:
@@ -231,10 +230,10 @@ def _program(split: Partition, view: Mapping[str, Tensor]) -> Iterator[Check]:
         yield not_run("program_potentials", f"{what}: u", why, unit="max abs")
         yield not_run("program_spikes", f"{what}: spikes", why, unit="differing")
         return
-    program = TorchBackend(split.program, torch.float64).run(_arrays(view), record_potentials=True)
+    program = TorchBackend(split.program, torch.float64).run(view.arrays, record_potentials=True)
     error, differing = 0.0, 0
     for stream in split.program.streams:
-        states = _in_float64(split.stacks[stream.name]).trace(view[stream.input_name].double())
+        states = _in_float64(split.stacks[stream.name]).trace(view.tensors()[stream.input_name].double())
         for layer, state in zip(stream.layers, states, strict=True):
             error = max(error, float(np.abs(program.potentials[layer.name] - state.u.numpy()).max()))
             differing += int(np.count_nonzero(program.spikes[layer.name] != (state.o.numpy() > 0)))

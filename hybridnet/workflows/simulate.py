@@ -32,8 +32,9 @@ from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.views import Views
 from hybridnet.video import TranscodePolicy
-from hybridnet.video.frontend import ClipInputs, read_clip
+from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.record import build_record
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
@@ -185,7 +186,7 @@ class Simulator:
             raise ConfigError("top_k", top_k, "greater than 0")
         prices = load_prices(profile, ann_profile)
         read = self._read(source, views, transcode, progress)
-        run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
+        run = run_hybrid(self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
         compared = parity and self._snn.name != self._reference.name
         record = build_record(
             command=command,
@@ -199,7 +200,7 @@ class Simulator:
             frontend_ms=read.view_ms,
             open_ms=read.open_ms,
             graph=self._graph,
-            reference=run_hybrid(self._reference, self._bridge, self._ann, read.inputs) if compared else None,
+            reference=run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None,
             top_k=top_k,
             prices=prices,
         )
@@ -222,7 +223,7 @@ class Simulator:
         """
         clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
         with closing(ahead(clips)) as read:
-            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [_arrays(clip)])
+            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [clip.views.arrays])
             with closing(ahead(spiking)) as results:
                 for clip, inputs, result in results:
                     crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
@@ -243,27 +244,23 @@ class Simulator:
                 transcode=transcode,
                 progress=progress,
             )
-            return _Read(_arrays(clip), clip.video, None, clip.view_ms, clip.open_ms)
+            return _Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms)
         if views is not None:
             raise ConfigError("views", views, "none with arrays, of which all views are run")
         given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
-        arrays = checked(given, self.bundle.manifest.model.inputs, name)
-        return _Read(arrays, None, ArraysRow(name, len(next(iter(arrays.values())))), None, 0.0)
+        found = checked(given, self.bundle.manifest.model.inputs, name)
+        return _Read(found, None, ArraysRow(name, len(found)), None, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """The model's inputs, (N, …) each, and where they came from: a video or arrays."""
+    """The model's inputs, and where they came from: a video or arrays."""
 
-    inputs: Mapping[str, Array]
+    views: Views
     video: VideoRow | None
     arrays: ArraysRow | None
     view_ms: npt.NDArray[np.float64] | None
     open_ms: float
-
-
-def _arrays(clip: ClipInputs) -> dict[str, Array]:
-    return {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
 
 
 def simulate(

@@ -333,7 +333,7 @@ def test_two_ray_workers_one_of_which_is_killed(checkpoint_path: Path, folder: P
 
 def test_cached_views_are_those_of_the_clip(cache: Path) -> None:
     data = find_clips(str(cache), SMALL.preprocess, "train")
-    firsts = [inputs_of(clip, SMALL.preprocess, 8)["residuals"] for clip in data.clips]
+    firsts = [inputs_of(clip, SMALL.preprocess, 8).arrays["residuals"] for clip in data.clips]
     assert all(values.shape == (2, 3, 3, 40, 40) for values in firsts)
     assert len({values.sum().item() for values in firsts}) == len(firsts)
 

@@ -66,7 +66,7 @@ def test_a_batch_is_what_the_reader_gives_but_for_rounding(data: DataSet, built:
     for name in views.sources:
         with open_clip(data.root / name, PREPROCESS) as clip:
             direct += [prepare_view(view, PREPROCESS) for view in clip.sample(2)]
-    expected = stack_views(direct)
+    expected = stack_views(direct).tensors()
     index = torch.tensor([3, 0, 2, 1, 3])
     batch = views.batch(index)
     assert {name: values.dtype for name, values in batch.items()} == dict.fromkeys(batch, torch.float32)

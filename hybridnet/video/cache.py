@@ -41,8 +41,8 @@ from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCHEMA = 1
-"""Version of the format; another one is refused."""
+SCHEMA = 2
+"""Version of the format and of how views are read; another one is refused. 2: colours of transcoded clips are right."""
 
 MANIFEST, SHARD = "manifest.json", "shard.json"
 

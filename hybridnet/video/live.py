@@ -17,11 +17,12 @@ from hybridnet.errors import ConfigError, VideoError
 from hybridnet.support.ahead import ahead, stopped
 from hybridnet.video.coded import CodedFrame, FrameReader
 from hybridnet.video.container import CAMERAS, VideoContainer, open_address, open_container
+from hybridnet.video.fields import may_hold_fields
 from hybridnet.video.gop import GopBuilder, View
-from hybridnet.video.h264 import reference_frames
+from hybridnet.video.h264 import may_code_fields, reference_frames
+from hybridnet.video.orientation import UPRIGHT, orientation_of
 from hybridnet.video.source import Readable, is_address, open_file, our_errors
-from hybridnet.video.stream import decode, prepare
-from hybridnet.video.structure import QUARTER_TURN, rotation_of
+from hybridnet.video.stream import Tally, decode, prepare
 
 POLL_S = 0.05
 """Seconds between two looks at a file that has not grown."""
@@ -81,7 +82,7 @@ class LiveClip:
             yield from self._views_of_frames()
 
     def _views_of_frames(self) -> Generator[View, None, None]:
-        reader, builder, turns = FrameReader(), GopBuilder(accumulate=self._accumulate), 0
+        reader, builder, orientation = FrameReader(), GopBuilder(accumulate=self._accumulate), UPRIGHT
         gop, pending = -1, list[CodedFrame]()
         counts = self.counts
         for _, frame in self._coming:
@@ -95,9 +96,9 @@ class LiveClip:
             if coded.kind == "I":
                 counts.unused_frames += len(pending)
                 gop, pending = gop + 1, [coded]
-                if turns != rotation_of(frame) // QUARTER_TURN:
-                    turns = rotation_of(frame) // QUARTER_TURN
-                    builder = GopBuilder(turns, accumulate=self._accumulate)
+                if orientation != (now := orientation_of(frame, self._where)):
+                    orientation = now
+                    builder = GopBuilder(orientation, accumulate=self._accumulate)
             elif coded.kind == "P" and pending and coded.size == pending[0].size:
                 pending.append(coded)
             else:
@@ -111,6 +112,11 @@ class LiveClip:
                 yield view
                 del view  # its memory is used again
         counts.unused_frames += len(pending)
+
+
+def _interlaced(name: object) -> VideoError:
+    what = "is interlaced, and FFmpeg does not tell vectors of fields from those of frames"
+    return VideoError(what, where=name, remedy="Encode whole frames (progressive), or record and transcode")
 
 
 def open_live(
@@ -141,7 +147,7 @@ def open_live(
     Raises:
         ConfigError: If `source` is no such thing, or there is no such format.
         VideoError: If the source is no video, is silent for too long, its codec exports no motion vectors, or it is
-            H.264 with several reference frames.
+            H.264 with several reference frames or interlaced; while iterating, if a frame shows that it is interlaced.
     """
     where, opened = _opener(source, container_format, options, idle_s, limit_s)
     coming = ahead(_frames(opened, where), limit_s=limit_s + (idle_s if isinstance(where, Path) else 0.0))
@@ -174,15 +180,21 @@ def _opener(
 def _frames(opened: Callable[[], VideoContainer], where: object) -> Generator[_Coming, None, None]:
     """A sign that the source is open, then its frames. Runs in a second thread."""
     with opened() as container:
-        stream = prepare(container, where, skip_b_frames=True)
+        stream = prepare(container, where, skip_b_frames=True, low_delay=True)
         context = stream.codec_context
         references = reference_frames(context.extradata) if context.name == "h264" else 1
         if references != 1:
             count = "an unknown number of" if references is None else references
             remedy = "Encode with one reference frame and no B-frames (x264: ref=1:bframes=0), or record and transcode"
             raise VideoError(f"is H.264 with {count} reference frames", where=where, remedy=remedy)
+        if context.name == "h264" and may_code_fields(context.extradata):
+            raise _interlaced(where)
         yield -1, None
-        yield from decode(container, stream)
+        tally = Tally()
+        for ordinal, frame in decode(container, stream, tally=tally):
+            if frame is not None and (tally.fields or may_hold_fields(context.name, frame)):
+                raise _interlaced(where)
+            yield ordinal, frame
 
 
 class GrowingFile:

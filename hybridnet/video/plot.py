@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.errors import ConfigError
+from hybridnet.errors import ConfigError, VideoError
 from hybridnet.support.figures import new_figure, save_figure
 from hybridnet.support.statistics import evenly
 from hybridnet.video.frames import Gop
@@ -59,13 +59,25 @@ def plot_gop(clip: Clip, gop: int, out: Path) -> None:
         ConfigError: If there is no such GOP or no such format.
         MissingBackendError: If matplotlib is not installed.
     """
-    if not 0 <= gop < clip.gop_count:
-        raise ConfigError("gop", gop, f"0 to {clip.gop_count - 1}")
-    info, pictures = clip.info, clip.gop(gop)
+    pictures = _settled(clip, gop)
+    info = clip.info
     height, width = pictures.i_frame.shape[-2:]
     how = "transcoded" if info.transcoded else "read directly"
     title = f"{info.path.name}:  GOP {gop} (0–{info.gops - 1}),  {info.codec}, {how},  {width}×{height} px"
     save_figure(draw(pictures, title), out)
+
+
+def _settled(clip: Clip, gop: int) -> Gop:
+    """A GOP of the clip as it reads once all of it was looked at, if its packets turn out to lie."""
+    if not 0 <= gop < clip.gop_count:
+        raise ConfigError("gop", gop, f"0 to {clip.gop_count - 1}")
+    before = clip.info.reason
+    try:
+        return clip.gop(gop)
+    except VideoError:
+        if clip.info.reason == before:
+            raise
+    return _settled(clip, gop)
 
 
 def draw(gop: Gop, title: str) -> Figure:

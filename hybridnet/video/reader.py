@@ -16,6 +16,7 @@ from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame
 from hybridnet.video.frames import Gop
 from hybridnet.video.gop import GopBuilder, View
+from hybridnet.video.orientation import UPRIGHT
 from hybridnet.video.plan import NotAsIndexedError, Plan, VideoInfo, plan, read_gops
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.source import our_errors
@@ -167,7 +168,7 @@ class Clip:
         """The protocol's centre crop, where frames have the protocol's size; elsewhere they must be resized first."""
         info, wanted = self.info, self._preprocess
         size = (wanted.frame_height, wanted.frame_width)
-        if not info.transcoded and (info.rotation or (info.height, info.width) != size):
+        if not info.transcoded and (info.orientation != UPRIGHT or (info.height, info.width) != size):
             return None
         return Window((size[0] - wanted.crop) // 2, (size[1] - wanted.crop) // 2, wanted.crop, wanted.crop)
 

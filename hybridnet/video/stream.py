@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import SEEK_END, BytesIO
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 from av.packet import Packet
@@ -16,6 +17,7 @@ from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
 from hybridnet.video.container import VideoContainer, open_container
+from hybridnet.video.fields import is_field_picture
 from hybridnet.video.source import open_file
 
 Source = Path | bytes
@@ -41,16 +43,20 @@ TRANSCODE = f'Transcode it on reading (transcode="always"). {REENCODE}'
 
 EXPORTS_VECTORS = {
     *("mpeg4", "h264", "mpeg1video", "mpeg2video", "h263", "flv"),
-    *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "rv20"),
+    *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "h261", "rv10", "rv20"),
+    *("rv30", "rv40", "snow"),
 }
-"""Codecs whose motion vectors FFmpeg exports. All but H.264 predict P-frames from the one frame before."""
+"""Codecs whose motion vectors FFmpeg exports. All but H.264 and the last line predict P-frames from the one before."""
+
+_LOW_DELAY = {"mpeg1video", "mpeg2video", "mpeg4"}
+"""Where FFmpeg holds a frame back, it gives the last one without its vectors; with these it need not hold any."""
 
 _INTRA_ONLY = {"apng", "bmp", "dnxhd", "dvvideo", "ffv1", "gif", "huffyuv", "mjpeg", "png", "prores", "rawvideo"}
 
 
 @contextmanager
 def open_stream(
-    source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
+    source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False, low_delay: bool = False
 ) -> Iterator[tuple[VideoContainer, VideoStream]]:
     """Open the first video stream, ready to decode with motion vectors.
 
@@ -59,6 +65,8 @@ def open_stream(
         path: The user's file, for messages.
         any_codec: Admit codecs without motion vectors, to transcode them.
         skip_b_frames: Decode only frames that others refer to.
+        low_delay: No B-frames will be decoded, so no frame need wait for another: MPEG-1, 2 and 4 then give the last
+            frame's vectors too.
 
     Raises:
         VideoError: If the source is missing, is no video, has too large a frame or a codec without motion vectors.
@@ -73,11 +81,19 @@ def open_stream(
         file.seek(0)
         opened = open_container(file, path, owned=True)
     with opened as container:
-        yield container, prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames)
+        yield (
+            container,
+            prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames, low_delay=low_delay),
+        )
 
 
 def prepare(
-    container: VideoContainer, path: object, *, any_codec: bool = False, skip_b_frames: bool = False
+    container: VideoContainer,
+    path: object,
+    *,
+    any_codec: bool = False,
+    skip_b_frames: bool = False,
+    low_delay: bool = False,
 ) -> VideoStream:
     """Ready the first video stream of a container to decode with motion vectors; arguments as `open_stream`'s.
 
@@ -98,7 +114,10 @@ def prepare(
     stream.codec_context.thread_count = 1
     if skip_b_frames:
         stream.codec_context.skip_frame = "NONREF"
-    stream.codec_context.options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
+    options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
+    if low_delay and stream.codec_context.name in _LOW_DELAY:
+        options["flags"] = "+low_delay"
+    stream.codec_context.options = options
     return stream
 
 
@@ -114,10 +133,34 @@ def data_packets(container: VideoContainer, stream: VideoStream) -> Iterator[Pac
 
 @dataclass
 class Tally:
-    """What a decoder was given so far: packets, one frame each, and their bytes."""
+    """What a decoder was given so far.
+
+    Attributes:
+        packets: Packets, one frame each.
+        bytes: Their bytes.
+        hidden: Packets whose frames an edit list hides.
+        fields: Packets that hold pictures coded as single fields (MPEG-2).
+    """
 
     packets: int = 0
     bytes: int = 0
+    hidden: int = 0
+    fields: int = 0
+
+    def add(self, codec: str, packet: Packet[VideoStream]) -> None:
+        """Count a packet."""
+        self.packets += 1
+        self.bytes += packet.size
+        self.hidden += packet.is_discard
+        self.fields += is_field_picture(codec, packet)
+
+
+def unhidden(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    """The packet; where an edit list hides its frame, a copy whose frame the decoder gives: others refer to it."""
+    if not packet.is_discard:
+        return packet
+    copy: Packet[Any] = Packet(bytes(packet))
+    return copy
 
 
 def decode(
@@ -155,10 +198,10 @@ def decode(
                 context.flush_buffers()
                 gap = False
             if packet is not None:
-                packet.pts = packet.dts = ordinal
                 if tally is not None:
-                    tally.packets += 1
-                    tally.bytes += packet.size
+                    tally.add(context.name, packet)
+                packet = unhidden(packet)
+                packet.pts = packet.dts = ordinal
             try:
                 frames = context.decode(packet)
             except av.FFmpegError as error:
@@ -182,8 +225,8 @@ def _stamped(frame: VideoFrame, ordinal: int) -> tuple[int, VideoFrame]:
 
 def _check_stream(stream: VideoStream, path: object, any_codec: bool) -> None:
     codec, width, height = stream.codec_context.name, stream.codec_context.width, stream.codec_context.height
-    if codec in _INTRA_ONLY:
-        raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=REENCODE)
+    if codec in _INTRA_ONLY and not any_codec:
+        raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=TRANSCODE)
     if codec not in EXPORTS_VECTORS and not any_codec:
         raise VideoError(f"FFmpeg exports no motion vectors for codec {codec!r}", where=path, remedy=TRANSCODE)
     if not (width and height):

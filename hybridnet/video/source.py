@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import av
 
 from hybridnet.errors import VideoError
-from hybridnet.support.ahead import StoppedError, stopped
+from hybridnet.support.ahead import POLL_S, StoppedError, stopped
 
 TIME_LIMIT_S = 60.0
 """Longest that opening a file, or finding its next packet, may take."""
@@ -51,11 +52,12 @@ class Source:
     def __init__(self, file: Any, where: object, *, owned: bool = False, limit_s: float = TIME_LIMIT_S) -> None:
         self._file, self._where, self._owned, self._limit_s = file, where, owned, limit_s
         self._error: BaseException | None = None
+        self._poll, self._more_at_hand = _poll_of(file), False
         self.restart()
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end, and once something is wrong."""
-        content = self._tried(lambda: self._file.read(size), b"")
+        content = self._tried(lambda: self._read(size), b"")
         if type(content) is bytes and len(content) <= size:
             return content
         returned = f"{len(content)} bytes" if type(content) is bytes else f"a {type(content).__name__}"
@@ -105,6 +107,17 @@ class Source:
         if self._owned:
             self._file.close()
 
+    def _read(self, size: int) -> Any:
+        """What the file's `read` returns; a pipe's is called only when it need not wait, for nothing could end that."""
+        if self._poll is None:
+            return self._file.read(size)
+        while not self._more_at_hand and not self._poll.poll(1000 * POLL_S):
+            if stopped():
+                raise StoppedError
+        content = getattr(self._file, "read1", self._file.read)(size)
+        self._more_at_hand = type(content) is bytes and len(content) == size  # perhaps in a buffer in front of the pipe
+        return content
+
     def _tried(self, call: Callable[[], Any], failed: Any) -> Any:
         if self._error is None and stopped():
             self._error = StoppedError()
@@ -117,6 +130,19 @@ class Source:
         except BaseException as error:
             self._error = error
             return failed
+
+
+def _poll_of(file: object) -> select.poll | None:
+    """What tells whether a pipe, socket or terminal has something to read; None for anything else."""
+    try:
+        descriptor = file.fileno()  # type: ignore[attr-defined] # it may have none
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+    except Exception:  # whatever a foreign object does when it has none; a system may have no poll
+        return None
+    return poll
 
 
 @contextmanager

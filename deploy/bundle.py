@@ -41,6 +41,8 @@ ANN = "ann.onnx"
 CHECKPOINT = "model.pt"
 PARITY, CALIBRATION = "parity.json", "calibration.json"
 ANN_INT8 = "ann.int8.onnx"
+INT8_WEIGHT_BITS = ("hybridnet.weight_bits", "7")
+"""Key and value in the metadata of ANN_INT8: its sums are then the same on every CPU (`hybridnet.deploy.onnx.int8`)."""
 
 MAX_MANIFEST_BYTES = 2**20
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"

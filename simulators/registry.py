@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle import INT8_WEIGHT_BITS, Bundle
 from hybridnet.errors import BackendError, ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
@@ -34,6 +34,13 @@ def _torch_ann(bundle: Bundle, _: Runtime) -> AnnBackend:
 def _int8_ann(bundle: Bundle, runtime: Runtime) -> AnnBackend:
     backend = OnnxRuntimeBackend(bundle.ann_int8_path, runtime)
     backend.name = "onnxruntime-int8"
+    key, bits = INT8_WEIGHT_BITS
+    if backend.session.get_modelmeta().custom_metadata_map.get(key) != bits:
+        raise BackendError(
+            f"does not say that its weights have {bits} bits; sums of more saturate on CPUs without VNNI, in silence",
+            where=backend.path,
+            remedy="Make it anew with `hybridnet calibrate BUNDLE --ann int8 -o DIR`",
+        )
     return backend
 
 

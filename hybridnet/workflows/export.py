@@ -21,6 +21,7 @@ from hybridnet.deploy.onnx.export import OPSET, export_ann
 from hybridnet.errors import ModelError, OutputExistsError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs as example_inputs_of
+from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
@@ -161,7 +162,7 @@ def export_module(
     lava: bool = False,
     progress: Progress = silent,
 ) -> files.Bundle:
-    """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode.
+    """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode, its neurons to rest.
 
     Args:
         module: In float32 on the CPU; returns a tensor (N, …), a flat tuple of tensors or a dict of tensors.
@@ -209,7 +210,10 @@ def export_module(
         calibrate=find,
         write_weights=lambda file: torch.save(module.state_dict(), file),
     )
-    return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+    try:
+        return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+    finally:
+        rest(module)  # it ran on views of ours, whose state would broadcast into the user's next batch
 
 
 def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bool, progress: Progress) -> files.Bundle:

@@ -121,17 +121,15 @@ def _start(args: argparse.Namespace) -> tuple[Path | None, FixedProgram | None]:
 
 
 def _check_output(out: Path, args: argparse.Namespace) -> None:
-    from hybridnet.errors import CheckpointError, ConfigError, OutputExistsError
-    from hybridnet.training.run import CHECKPOINT, LAST
+    from hybridnet.errors import CheckpointError, ConfigError
+    from hybridnet.training.run import LAST, check_folder
 
     if args.resume and args.overwrite:
         raise ConfigError("resume, overwrite", (True, True), "one of the two")
     if args.resume and not (out / LAST).exists():
         raise CheckpointError("nothing to go on with", where=out / LAST, remedy="Leave out --resume to start")
-    if not args.resume and not args.overwrite:
-        for name in (CHECKPOINT, LAST):
-            if (out / name).exists():
-                raise OutputExistsError(out)
+    if not args.resume:
+        check_folder(out, overwrite=args.overwrite)
 
 
 def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> str:

@@ -46,6 +46,9 @@ SCHEMA = 2
 
 MANIFEST, SHARD = "manifest.json", "shard.json"
 
+ARRAYS = {"clip.npy", "i_frame.npy", "label.npy", "motion_vectors.npy", "residuals.npy"}
+"""Files of a shard beside `SHARD`."""
+
 MAX_MANIFEST_BYTES = 1 << 30
 
 T = TypeVar("T")
@@ -258,8 +261,7 @@ def _map(folder: Path, name: str, dtype: type[np.generic], shape: tuple[int, ...
 
 def is_damaged(folder: Path, shard: Shard) -> bool:
     """Whether an array is missing or differs from its checksum."""
-    expected = {"clip.npy", "i_frame.npy", "label.npy", "motion_vectors.npy", "residuals.npy"}
-    if shard.sha256.keys() != expected:
+    if shard.sha256.keys() != ARRAYS:
         return True
     return any(not (folder / n).is_file() or sha256_file(folder / n) != s for n, s in shard.sha256.items())
 

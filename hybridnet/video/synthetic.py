@@ -7,7 +7,6 @@ frame does not tell the class.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError
+from hybridnet.support.files import atomic_file
 from hybridnet.video.transcode import add_gop_stream
 
 if TYPE_CHECKING:
@@ -94,16 +94,11 @@ def make_clip(
     """
     path = Path(path)
     pictures = render(motion, seed, frames=frames, width=width, height=height)
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        with av.open(str(part), "w", options={"fflags": "+bitexact"}) as output:
-            stream = add_gop_stream(output, width, height, gop)
-            for picture in pictures:
-                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            output.mux(stream.encode(None))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(path) as part, av.open(str(part), "w", options={"fflags": "+bitexact"}) as output:
+        stream = add_gop_stream(output, width, height, gop)
+        for picture in pictures:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
     return path
 
 

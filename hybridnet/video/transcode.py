@@ -21,6 +21,9 @@ from hybridnet.video.orientation import UPRIGHT, orientation_of
 from hybridnet.video.stream import Source, decode, open_stream
 from hybridnet.video.structure import kind_of
 
+MARK = "hybridnet transcode"
+"""Comment in every copy, near its beginning."""
+
 QUANTISER = 2
 """MPEG-4 quantiser, 1 to 31: 2 is visually lossless at a third of the size of 1."""
 
@@ -81,6 +84,7 @@ def _copy(source: Source, path: Path, preprocess: PreprocessConfig, *, from_i_fr
     width, height = preprocess.frame_width, preprocess.frame_height
     opened = open_stream(source, path, any_codec=True)
     with opened as (container, stream), av.open(buffer, "w", format="avi") as output:
+        output.metadata["comment"] = MARK
         encoder = add_gop_stream(output, width, height, preprocess.steps + 1)
         count = 0
         for _, frame in decode(container, stream):

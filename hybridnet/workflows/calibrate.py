@@ -21,10 +21,11 @@ from hybridnet.calibration.sequence import Searched, search_program
 from hybridnet.calibration.stages import Bench
 from hybridnet.deploy import bundle as files
 from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
 from hybridnet.program.requantise import requantise_program
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.support.files import atomic_folder, temporary_folder
+from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
 from hybridnet.workflows.export import export_checkpoint
 from hybridnet.workflows.parity import remeasure_parity
@@ -82,14 +83,14 @@ def calibrate(
         out: Folder of the calibrated bundle; written whole or not at all.
         clips: A folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
         options: What is done.
-        overwrite: Replace `out` if it exists.
+        overwrite: Replace `out` if it is a bundle.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
     out = Path(out)
-    with atomic_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
+    with bundle_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
         report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, progress)
     return Calibrated(read_bundle(out), report)
 

@@ -17,15 +17,15 @@ from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy import bundle as files
+from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.onnx.export import OPSET, export_ann
-from hybridnet.errors import ModelError, OutputExistsError
-from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.errors import ModelError
+from hybridnet.model.checkpoint import load_checkpoint, save_tensors
 from hybridnet.model.network import example_inputs as example_inputs_of
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
-from hybridnet.support.files import atomic_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
@@ -118,14 +118,13 @@ def export_checkpoint(
         calibrate: A video, a folder of videos or a `.npz` file of inputs to find the fixed-point scales and measure
             parity on; clips of the motion set if None.
         opset: ONNX opset of the ANN half.
-        overwrite: Replace `path` if it exists.
+        overwrite: Replace `path` if it is a bundle.
         lava: Also compare the emulator with Lava on one view, in every bit.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    _refuse_existing(Path(path), overwrite)
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.model.config
     examples = example_inputs_of(config)
@@ -177,14 +176,13 @@ def export_module(
             reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
         name: Kept in the manifest and in records; the class's name if None.
         opset: ONNX opset of the ANN half.
-        overwrite: Replace `path` if it exists.
+        overwrite: Replace `path` if it is a bundle.
         lava: Also compare the emulator with Lava on one view, in every bit.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    _refuse_existing(Path(path), overwrite)
     check_module(module)
     examples = checked_tensors(example_inputs, None, "example inputs").tensors()
     shapes = shapes_of(examples)
@@ -208,7 +206,7 @@ def export_module(
         preprocess=preprocess,
         config=None,
         calibrate=find,
-        write_weights=lambda file: torch.save(module.state_dict(), file),
+        write_weights=lambda file: save_tensors(file, module.state_dict()),
     )
     try:
         return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
@@ -218,11 +216,12 @@ def export_module(
 
 def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bool, progress: Progress) -> files.Bundle:
     """Cut, quantise, write, measure."""
-    split = partition(source.model, source.examples)
-    outputs = output_names(split, source.examples, source.labels)
-    calibration = source.calibrate()
-    fixed = quantise_program(split.program, observe(split, calibration.views.tensors()))
-    with atomic_folder(path, overwrite=overwrite) as folder:
+    size = sum(tensor.nbytes for tensor in source.model.state_dict().values())
+    with bundle_folder(path, overwrite=overwrite, needed_bytes=2 * size) as folder:  # each weight as torch and as ONNX
+        split = partition(source.model, source.examples)
+        outputs = output_names(split, source.examples, source.labels)
+        calibration = source.calibrate()
+        fixed = quantise_program(split.program, observe(split, calibration.views.tensors()))
         progress("writing the spiking half", 0, 1)
         files.write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
@@ -289,9 +288,3 @@ def ann_examples(split: Partition, examples: Tensors) -> dict[str, Tensor]:
     """An example for the ANN half, of two views: a dimension of 1 would be taken for a constant."""
     own = {name: torch.cat((tensor[:1], tensor[-1:])) for name, tensor in examples.items()}
     return own | {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
-
-
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    """Before any work, not after it."""
-    if path.exists() and not overwrite:
-        raise OutputExistsError(path)

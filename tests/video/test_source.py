@@ -132,7 +132,7 @@ def test_a_playlist_from_the_web_is_refused() -> None:
 
 def test_a_file_whose_next_picture_is_nowhere_ends_in_time(clip: Path, tmp_path: Path) -> None:
     """A header, and then nothing but zeros: a search through all of it would take minutes."""
-    path = shutil.copy(clip, tmp_path / "sparse.avi")
+    path = Path(shutil.copy(clip, tmp_path / "sparse.avi"))
     with path.open("r+b") as file:
         file.truncate(40_000)
         file.truncate(1 << 34)
@@ -162,7 +162,7 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("kind", ["stdin", "address", "file"])
 def test_a_signal_ends_waiting_at_once(clip: Path, tmp_path: Path, kind: str, number: signal.Signals) -> None:
-    sparse = shutil.copy(clip, tmp_path / "sparse.avi")
+    sparse = Path(shutil.copy(clip, tmp_path / "sparse.avi"))
     with sparse.open("r+b") as file:
         file.truncate(40_000)
         file.truncate(1 << 34)

@@ -52,7 +52,7 @@ def test_in_float_the_two_halves_return_what_the_module_returns(exported: Bundle
 
 @pytest.mark.parametrize("library", ["snntorch", "spikingjelly"])
 def test_a_module_whose_neurons_hold_a_state_is_at_rest_after_its_export(library: str, tmp_path: Path) -> None:
-    """It held that of another batch, and ran on views of ours: either would go into the user's next batch, in silence."""
+    """It held the state of another batch, and ran on our views: either would go into the user's next batch."""
     if library == "snntorch":
         neuron = pytest.importorskip("snntorch").Leaky(0.5, init_hidden=True, reset_mechanism="zero")
     else:
@@ -66,7 +66,7 @@ def test_a_module_whose_neurons_hold_a_state_is_at_rest_after_its_export(library
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             spikes = [self.neuron(self.conv(x[:, t])) for t in range(x.shape[1])]
-            return self.head(torch.stack(spikes, 1).sum(1).flatten(1))  # type: ignore[no-any-return]
+            return self.head(torch.stack(spikes, 1).sum(1).flatten(1))
 
     torch.manual_seed(0)
     model, x = Stateful().eval(), 3 * torch.randn(8, 4, 2, 6, 6)

@@ -60,6 +60,7 @@ ablations: $(READY)
 # Damaged files through the reader: each must end in views or in a clean error.
 fuzz: $(READY)
 	.venv/bin/python tests/video/fuzz.py --files 2000
+	.venv/bin/python tests/helpers/file_fuzz.py --files 5000
 
 docs: $(READY)
 	$(BIN)/python docs/make_rules.py

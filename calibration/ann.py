@@ -17,6 +17,7 @@ from hybridnet.program.bridge import FixedEncoding
 from hybridnet.program.layers import FixedProgram
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.support.files import temporary_folder
+from hybridnet.support.sealed import AnyFile, content_of
 from hybridnet.support.statistics import evenly, sqnr_db
 from hybridnet.support.views import Views
 
@@ -70,7 +71,7 @@ def quantise_ann(
     return tuple(rows)
 
 
-OTHERS: dict[str, Callable[[Path, Path], None]] = {"int8 dynamic": write_dynamic, "fp16": write_half}
+OTHERS: dict[str, Callable[[AnyFile, Path], None]] = {"int8 dynamic": write_dynamic, "fp16": write_half}
 """Beside static int8, for comparison; none of them is faster on a CPU without arithmetic of its own for them."""
 
 
@@ -85,7 +86,7 @@ class _AnnTrial:
         self._held_out = [self._feed(clip) for clip in bench.clips.held_out]
         self._reference = [bench.ann.run(feed) for feed in self._held_out]
         self._searched = [bench.ann.run(self._feed(clip)) for clip in bench.clips.searched]
-        self._fp32_bytes = bench.bundle.ann_path.stat().st_size
+        self._fp32_bytes = len(bench.bundle.ann_path.read_bytes())
 
     def worst_db(self, file: Path) -> float:
         """SQNR of the output that suffers most, on views of the search."""
@@ -119,7 +120,7 @@ class _AnnTrial:
                 break
         return tuple(worst_first[:number])
 
-    def written(self, file: Path, variant: str, write: Callable[[Path, Path], None]) -> AnnRow:
+    def written(self, file: Path, variant: str, write: Callable[[AnyFile, Path], None]) -> AnnRow:
         """A variant made by a function from the graph in fp32; why not, if ONNX Runtime does not run it."""
         try:
             write(self._bench.bundle.ann_path, file)
@@ -127,7 +128,7 @@ class _AnnTrial:
         except (BackendError, ValueError) as error:
             return _not_run(variant, str(error).splitlines()[0])
 
-    def row(self, variant: str, file: Path, *, in_float: tuple[str, ...] = (), chosen: bool = False) -> AnnRow:
+    def row(self, variant: str, file: AnyFile, *, in_float: tuple[str, ...] = (), chosen: bool = False) -> AnnRow:
         """One graph on the held-out clips."""
         backend = OnnxRuntimeBackend(file)
         got = [backend.run(feed) for feed in self._held_out]
@@ -135,7 +136,7 @@ class _AnnTrial:
         if self._bench.classifies:
             same = [top1(a) == top1(b) for a, b in zip(got, self._reference, strict=True)]
             agreement = sum(same) / len(same)
-        size = file.stat().st_size
+        size = len(content_of(file))
         sqnr = _sqnr(got, self._reference)
         return AnnRow(variant, size, size / self._fp32_bytes, sqnr, agreement, in_float, chosen)
 

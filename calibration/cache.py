@@ -11,9 +11,10 @@ from pathlib import Path
 from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.observers import Observation
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.errors import CacheError, ConfigError
+from hybridnet.errors import CacheError, ConfigError, one_line
 from hybridnet.support.files import write_text
-from hybridnet.support.plain import from_dict, to_dict
+from hybridnet.support.plain import MAX_JSON_BYTES, from_dict, read_json, to_dict
+from hybridnet.support.sealed import read_file
 
 
 def cached_observation(
@@ -29,9 +30,9 @@ def cached_observation(
     file = folder / f"{_key(bundle, clip)}.json"
     if file.is_file():
         try:
-            return from_dict(Observation, json.loads(file.read_text(encoding="utf-8")))
-        except (ConfigError, ValueError) as error:
-            raise CacheError(f"is damaged ({error})", where=file, remedy="Remove it") from error
+            return from_dict(Observation, read_json(read_file(file, MAX_JSON_BYTES)))
+        except (ConfigError, OSError) as error:
+            raise CacheError(f"is damaged ({one_line(error)})", where=file, remedy="Remove it") from error
     seen = observe()
     write_text(file, json.dumps(asdict(seen)))
     return seen

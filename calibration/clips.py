@@ -11,9 +11,10 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import VideoRow
 from hybridnet.support.arrays import read_arrays
-from hybridnet.support.files import sha256_file, temporary_folder
+from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import Shapes, checked
 from hybridnet.support.progress import Progress
+from hybridnet.support.sealed import sha256_file
 from hybridnet.support.statistics import evenly
 from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip

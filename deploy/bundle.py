@@ -11,28 +11,32 @@
     calibration.json   what calibration found and lost; of a calibrated bundle alone
     ann.int8.onnx      the ANN half in int8; of a bundle calibrated with it alone
 
-Written elsewhere and put in place in one step: it is whole or absent. Every file is checked against its SHA-256 when
-read.
+It is written elsewhere and put in place in one step, so that it is whole or absent. It is read if the manifest lists
+every file, each is what its SHA-256 says, now and later when it is used, and none contradicts another.
 """
 
 from __future__ import annotations
 
-import json
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from hybridnet.config import ModelConfig, PreprocessConfig
+from hybridnet.deploy.bundle_agreement import check_agreement
+from hybridnet.deploy.bundle_files import seal_files
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.deploy.program_file import read_program, write_program
 from hybridnet.errors import BundleError, ConfigError, ModelError
-from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
+from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.program.layers import FixedProgram, FloatProgram
 from hybridnet.report.record.parity import ParityReport, to_json
-from hybridnet.support.files import sha256_file, steady
-from hybridnet.support.plain import from_dict, read_yaml, to_dict
+from hybridnet.support.files import steady
+from hybridnet.support.plain import MAX_YAML_BYTES, from_dict, read_json, read_yaml, to_dict
+from hybridnet.support.sealed import SealedFile, read_file, sha256_file
 
 SCHEMA = "hybridnet.bundle/3"
 MANIFEST = "manifest.yaml"
@@ -45,7 +49,6 @@ ANN_INT8 = "ann.int8.onnx"
 INT8_WEIGHT_BITS = ("hybridnet.weight_bits", "7")
 """Key and value in the metadata of ANN_INT8: its sums are then the same on every CPU (`hybridnet.deploy.onnx.int8`)."""
 
-MAX_MANIFEST_BYTES = 2**20
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
 
 
@@ -119,6 +122,7 @@ class Bundle:
     Attributes:
         path: Its folder.
         parity: What the export lost.
+        files: Every file that the manifest lists, by relative path. Reading one gives what was checked, or an error.
     """
 
     path: Path
@@ -126,43 +130,49 @@ class Bundle:
     program: FloatProgram
     fixed: FixedProgram
     parity: ParityReport
+    files: Mapping[str, SealedFile]
 
     @property
-    def ann_path(self) -> Path:
+    def ann_path(self) -> SealedFile:
         """The ANN half."""
-        return self.path / ANN
+        return self.files[ANN]
 
     @property
-    def ann_int8_path(self) -> Path:
+    def has_int8(self) -> bool:
+        """Whether there is an ANN half in int8."""
+        return ANN_INT8 in self.files
+
+    @property
+    def ann_int8_path(self) -> SealedFile:
         """The ANN half in int8.
 
         Raises:
             BundleError: If the bundle has none.
         """
-        if ANN_INT8 not in self.manifest.files:
+        if not self.has_int8:
             remedy = "Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`"
             raise BundleError("has no ANN half in int8", where=self.path, remedy=remedy)
-        return self.path / ANN_INT8
+        return self.files[ANN_INT8]
 
     @property
-    def onnx_fixed_path(self) -> Path:
+    def onnx_fixed_path(self) -> SealedFile:
         """The spiking half in the chip's integers, as ONNX."""
-        return self.path / ONNX_FIXED
+        return self.files[ONNX_FIXED]
 
     @property
-    def onnx_float_path(self) -> Path:
+    def onnx_float_path(self) -> SealedFile:
         """The spiking half in float32, as ONNX."""
-        return self.path / ONNX_FLOAT
+        return self.files[ONNX_FLOAT]
 
     @property
-    def checkpoint_path(self) -> Path:
+    def checkpoint_path(self) -> SealedFile:
         """The checkpoint that the bundle was made from."""
-        return self.path / CHECKPOINT
+        return self.files[CHECKPOINT]
 
     @property
-    def net_paths(self) -> dict[str, Path]:
+    def net_paths(self) -> dict[str, SealedFile]:
         """The netx file of each stream."""
-        return {stream.name: self.path / net_file(stream.name) for stream in self.program.streams}
+        return {stream.name: self.files[net_file(stream.name)] for stream in self.program.streams}
 
     @property
     def preprocess(self) -> PreprocessConfig:
@@ -216,86 +226,61 @@ def checksums(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): sha256_file(p) for p in files}
 
 
+class _WithoutAliases(yaml.SafeDumper):
+    """Writes what is there twice twice, as `read_yaml` reads no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write manifest.yaml, the last file of a bundle."""
-    text = yaml.safe_dump(to_dict(manifest), sort_keys=False, allow_unicode=True)
+    text = yaml.dump(to_dict(manifest), Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 @steady
 def read_bundle(path: Path) -> Bundle:
-    """Read and check a bundle.
+    """Read and check a bundle: every file of it against the manifest, and all of them against each other.
 
     Raises:
-        BundleError: If the folder or a file is missing, of another schema, or does not match its checksum.
+        BundleError: If the folder or a file is missing, of another schema, unlisted, does not match its checksum, or
+            contradicts another.
     """
     manifest = _read_manifest(path)
-    _check_files(path, manifest.files)
-    program, fixed = read_program(path / PROGRAM)
-    if tuple(stream.name for stream in program.streams) != manifest.streams:
-        raise BundleError("the spiking program has other streams than the manifest", where=path, remedy=_REMEDY)
-    bundle = Bundle(path, manifest, program, fixed, _read_parity(path / PARITY))
-    _check_bridge(bundle)
+    required = {PROGRAM, ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY, *map(net_file, manifest.streams)}
+    if not required <= set(manifest.files):
+        missing = ", ".join(sorted(required - set(manifest.files)))
+        raise BundleError(f"the manifest lacks {missing}", where=path, remedy=_REMEDY)
+    files = seal_files(path, manifest.files, MANIFEST)
+    program, fixed = read_program(files[PROGRAM])
+    bundle = Bundle(path, manifest, program, fixed, _read_parity(files[PARITY]), files)
+    check_agreement(bundle)
     return bundle
 
 
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    if not file.is_file():
-        raise BundleError("no bundle here (manifest.yaml is missing)", where=path, remedy=_REMEDY)
-    if file.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleError(f"is larger than {MAX_MANIFEST_BYTES} bytes", where=file)
     try:
-        content = read_yaml(file.read_bytes())
+        content = read_yaml(read_file(file, MAX_YAML_BYTES))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleError("no bundle here (manifest.yaml is missing)", where=path, remedy=_REMEDY) from error
+    except OSError as error:
+        raise BundleError(f"cannot be read ({error.strerror})", where=file, remedy=_REMEDY) from error
     except ConfigError as error:
-        raise BundleError("is no YAML", where=file, remedy=_REMEDY) from error
+        raise BundleError(f"is no YAML that is read ({error.what})", where=file, remedy=_REMEDY) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
-        raise BundleError(f"has schema {schema!r}, this version reads {SCHEMA!r}", where=file, remedy=_REMEDY)
+        found = reprlib.repr(schema)
+        raise BundleError(f"has schema {found}, this version reads {SCHEMA!r}", where=file, remedy=_REMEDY)
     try:
         return from_dict(Manifest, content)
     except ConfigError as error:
         raise BundleError(f"is damaged ({error})", where=file, remedy=_REMEDY) from error
 
 
-def _read_parity(file: Path) -> ParityReport:
+def _read_parity(file: SealedFile) -> ParityReport:
     try:
-        return from_dict(ParityReport, json.loads(file.read_text(encoding="utf-8")))
-    except (ConfigError, ValueError) as error:
+        return from_dict(ParityReport, read_json(file.read_bytes()))
+    except ConfigError as error:
         raise BundleError(f"is damaged ({error})", where=file, remedy=_REMEDY) from error
-
-
-def _check_bridge(bundle: Bundle) -> None:
-    """The manifest must say of each tensor what follows from the program."""
-    layers = {layer.name: layer for layer in bundle.program.layers()}
-    for tensor in bundle.bridge:
-        layer = layers.get(tensor.layer)
-        if layer is None or tensor.name not in bundle.manifest.ann_inputs:
-            raise BundleError(f"bridge tensor {tensor.name} joins no layer to the ANN half", where=bundle.path)
-        frames = (bundle.program.steps,) if tensor.kind == "spikes" else ()
-        expected = (*frames, *layer.geometry.output_shape)
-        own, whole = bundle.encodings[tensor.name], fixed_encodings((tensor,), bundle.fixed)[tensor.name]
-        encoding = whole.shifted(own.shift, own.bits) if own.shift and tensor.kind == "potential" else whole
-        if tensor.shape != expected or own != encoding:
-            raise BundleError(
-                f"bridge tensor {tensor.name} is {tensor.shape} in the manifest, or differs in scale or bits;"
-                f" its layer gives {expected}, scale {encoding.scale:g}, {encoding.bits} bits",
-                where=bundle.path,
-                remedy=_REMEDY,
-            )
-
-
-def _check_files(path: Path, files: dict[str, str]) -> None:
-    required = {PROGRAM, ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY}
-    if not required <= set(files):
-        raise BundleError(f"the manifest lacks {', '.join(sorted(required - set(files)))}", where=path, remedy=_REMEDY)
-    for name, expected in files.items():
-        file = path / name
-        if not file.resolve().is_relative_to(path.resolve()):
-            raise BundleError(f"the manifest names a file outside the bundle: {name}", where=path)
-        if not file.is_file():
-            raise BundleError("is missing", where=file, remedy="Export the bundle again")
-        if sha256_file(file) != expected:
-            raise BundleError(
-                "does not match its checksum in the manifest", where=file, remedy="Export the bundle again"
-            )

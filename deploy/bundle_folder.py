@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hybridnet.deploy.bundle import MANIFEST, MAX_MANIFEST_BYTES
+from hybridnet.deploy.bundle import MANIFEST
 from hybridnet.errors import ConfigError
 from hybridnet.support.files import atomic_folder
-from hybridnet.support.plain import read_yaml
+from hybridnet.support.plain import MAX_YAML_BYTES, read_yaml
 
 FAMILY = "hybridnet.bundle/"
 """How the schema of every bundle begins, of any version."""
@@ -25,7 +25,7 @@ def no_bundle(folder: Path) -> str:
     if not manifest.is_file():
         return f"is no bundle (it has no {MANIFEST})"
     with manifest.open("rb") as opened:
-        head = opened.read(MAX_MANIFEST_BYTES)
+        head = opened.read(MAX_YAML_BYTES)
     try:
         content = read_yaml(head)
     except ConfigError:

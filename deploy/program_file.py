@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hybridnet.errors import BundleError, HybridNetError
+from hybridnet.errors import BundleError, ModelError, one_line
 from hybridnet.program.layers import (
-    ConvGeometry,
     ConvLIFLayer,
     FixedConvLIF,
     FixedProgram,
@@ -20,9 +18,9 @@ from hybridnet.program.layers import (
     Program,
     Stream,
 )
-
-MAX_BYTES = 2**30
-"""Largest program that is read."""
+from hybridnet.support.arrays import Array, read_arrays
+from hybridnet.support.plain import from_dict, read_json
+from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
 _ARRAYS = ("weight", "bias")
 
@@ -39,32 +37,25 @@ def write_program(path: Path, program: FloatProgram, fixed: FixedProgram) -> Non
     np.savez(path, allow_pickle=False, description=text, **arrays)
 
 
-def read_program(path: Path) -> tuple[FloatProgram, FixedProgram]:
+def read_program(file: AnyFile) -> tuple[FloatProgram, FixedProgram]:
     """Read what `write_program` wrote, without pickle.
 
     Raises:
-        BundleError: If the file is damaged, foreign or larger than MAX_BYTES.
+        BundleError: If the file is damaged or foreign.
     """
     try:
-        _check_size(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            description = json.loads(arrays["description"].tobytes())
-            steps = int(description["steps"])
-            streams = tuple(_stream(s, "float", arrays, ConvLIFLayer) for s in description["float"])
-            fixed = tuple(_stream(s, "fixed", arrays, FixedConvLIF) for s in description["fixed"])
-        return Program(streams, steps), Program(fixed, steps)
-    except BundleError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, HybridNetError) as error:
-        raise BundleError(f"is no spiking program ({error})", where=path, remedy="Export the bundle again") from error
-
-
-def _check_size(path: Path) -> None:
-    """Arrays are stored, not deflated, so what the file declares cannot exceed what it holds."""
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > MAX_BYTES:
-                raise BundleError(f"entry {entry.filename} is compressed or too large", where=path)
+        arrays = read_arrays(file)
+        description = read_json(arrays.pop("description").tobytes())
+        steps = int(description["steps"])
+        streams = tuple(_stream(s, "float", arrays, ConvLIFLayer) for s in description["float"])
+        fixed = tuple(_stream(s, "fixed", arrays, FixedConvLIF) for s in description["fixed"])
+    except ModelError as error:
+        raise BundleError(error.what, where=file, remedy=EXPORT_AGAIN) from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise BundleError(f"is no spiking program ({one_line(error)})", where=file, remedy=EXPORT_AGAIN) from error
+    if len(streams) != len(fixed) or arrays:
+        raise BundleError("its streams differ, or it holds more than them", where=file, remedy=EXPORT_AGAIN)
+    return Program(streams, steps), Program(fixed, steps)
 
 
 def _describe(program: FloatProgram | FixedProgram, form: str, arrays: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,10 +73,9 @@ def _fields(layer: ConvLIFLayer | FixedConvLIF) -> dict[str, Any]:
     return plain | {"geometry": dataclasses.asdict(layer.geometry)}
 
 
-def _stream(data: dict[str, Any], form: str, arrays: Any, kind: Any) -> Stream[Any]:
+def _stream(data: dict[str, Any], form: str, arrays: dict[str, Array], kind: Any) -> Stream[Any]:
     layers = []
     for fields in data["layers"]:
-        geometry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields["geometry"].items()}
-        tensors = {name: arrays[f"{form}/{fields['name']}/{name}"] for name in _ARRAYS}
-        layers.append(kind(**(fields | {"geometry": ConvGeometry(**geometry)} | tensors)))
+        tensors = {name: arrays.pop(f"{form}/{fields['name']}/{name}") for name in _ARRAYS}
+        layers.append(from_dict(kind, {**fields, **tensors}))
     return Stream(data["name"], data["input_name"], tuple(layers))

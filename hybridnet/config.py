@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from hybridnet.errors import ConfigError, HybridNetError
-from hybridnet.support.plain import from_dict, read_yaml
+from hybridnet.support.plain import from_dict, read_yaml, yaml_file
+
+MAX_SIDE, MAX_VIEW = 8192, 2**25
+"""Pixels of a frame's side, and of all frames of a view: 640 MB as five channels of float32."""
 
 MAX_LAYERS = 256
 """Of one kind. Far above any use; a hostile config must not build layers without end."""
@@ -51,6 +54,12 @@ class PreprocessConfig:
         if self.crop > min(self.frame_width, self.frame_height):
             raise ConfigError(
                 "crop", self.crop, f"at most {min(self.frame_width, self.frame_height)}, the frame's side"
+            )
+        if max(self.frame_width, self.frame_height) > MAX_SIDE or self.steps * self.crop**2 > MAX_VIEW:
+            raise ConfigError(
+                "frame_width, frame_height, crop, steps",
+                (self.frame_width, self.frame_height, self.crop, self.steps),
+                f"sides up to {MAX_SIDE} pixels, and steps · crop² up to {MAX_VIEW}",
             )
         if self.frame_width % 2 or self.frame_height % 2:
             raise ConfigError("frame_width, frame_height", (self.frame_width, self.frame_height), "even (4:2:0 video)")
@@ -283,7 +292,7 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError("config", str(path), "a YAML file that exists")
-        text = path.read_bytes()
+        text = yaml_file(path)
     elif str(name_or_path) in config_names():
         text = (resources.files("hybridnet.configs") / f"{name_or_path}.yaml").read_bytes()
     else:
@@ -304,7 +313,7 @@ def load_recipe(name_or_path: str | Path) -> TrainingConfig:
     names = sorted(Path(f.name).stem for f in folder.iterdir())
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} and path.is_file():
-        text = path.read_bytes()
+        text = yaml_file(path)
     elif str(name_or_path) in names:
         text = (folder / f"{name_or_path}.yaml").read_bytes()
     else:

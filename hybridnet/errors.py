@@ -21,6 +21,19 @@ Each carries what was wrong, where, and what to do; the command line prints exac
 
 from __future__ import annotations
 
+import reprlib
+
+_SHOWN = reprlib.Repr()
+"""What was wrong may be anything, of any length; a message is one line."""
+_SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxdict = 10
+_SHOWN.maxstring = _SHOWN.maxother = 160
+
+
+def one_line(error: BaseException) -> str:
+    """What a foreign exception says, as one line that is not long."""
+    text = " ".join(str(error).split())[:200]
+    return text or type(error).__name__
+
 
 class HybridNetError(Exception):
     """Base of all errors a user can correct.
@@ -55,7 +68,7 @@ class ConfigError(HybridNetError, ValueError):
     """A field of a config holds a value it may not hold."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field} = {value!r} is not allowed", remedy=f"Allowed: {allowed}")
+        super().__init__(f"{field} = {_SHOWN.repr(value)} is not allowed", remedy=f"Allowed: {allowed}")
 
 
 class VideoError(HybridNetError, ValueError):

@@ -52,7 +52,7 @@ class Bridge:
             fixed_point: Whether potentials are the chip's integers.
 
         Raises:
-            RangeError: If a tensor has another shape, another type, or does not fit its bits.
+            RangeError: If a tensor has another shape, another type, is not finite, or does not fit its bits.
         """
         values: dict[str, npt.NDArray[np.float32]] = {}
         sizes: dict[str, int] = {}
@@ -63,6 +63,10 @@ class Bridge:
             if raw.shape[1:] != tensor.shape:
                 raise RangeError(f"has shape {raw.shape[1:]}, not {tensor.shape}", where=f"bridge {tensor.name}")
             in_float = tensor.kind == "potential" and not fixed_point
+            if in_float and not np.isfinite(raw).all():
+                raise RangeError(
+                    "holds NaN or infinity", where=f"bridge {tensor.name}", remedy="Export the bundle again"
+                )
             clipped[tensor.name] = 0
             if not in_float and encoding.shift:
                 raw, clipped[tensor.name] = shorten(raw, encoding)

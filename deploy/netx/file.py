@@ -36,7 +36,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hybridnet.deploy.netx.strict_hdf5 import FLOAT, INT32, INTEGER, StrictGroup, bundle_errors
+from hybridnet.deploy.netx.strict_hdf5 import FLOAT, INT32, INTEGER, StrictGroup, bundle_errors, opened
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.layers import (
     DECAY_ONE,
@@ -52,6 +52,7 @@ from hybridnet.program.layers import (
     Stream,
 )
 from hybridnet.support.arrays import Array
+from hybridnet.support.sealed import AnyFile
 
 SCHEMA = "hybridnet.net/2"
 NEURON_TYPES: dict[Reset, str] = {"soft": "STM_SOFT", "hard": "CUBA"}
@@ -105,7 +106,7 @@ def write_net(path: Path, stream: Stream[ConvLIFLayer], fixed: Stream[FixedConvL
             _write_layer(file.create_group(f"layer/{index}"), layer, integers)
 
 
-def read_net(path: Path) -> Streams:
+def read_net(path: AnyFile) -> Streams:
     """Read one stream back, trusting nothing: no links, no foreign storage, and shapes checked before allocation.
 
     Returns:
@@ -114,7 +115,7 @@ def read_net(path: Path) -> Streams:
     Raises:
         BundleError: If the file is missing, damaged, or not what `write_net` writes.
     """
-    with bundle_errors(path), h5py.File(path, "r") as file:
+    with bundle_errors(path), opened(path) as file:
         root = StrictGroup(file, {"layer", "hybridnet"})
         own = root.group("hybridnet", {"schema", "stream", "input_name", "steps"})
         own.expect("schema", SCHEMA)

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from hybridnet.deploy.netx.file import MAX_EXTENT, MAX_LAYERS, MAX_NEURONS, MAX_WEIGHTS
 from hybridnet.deploy.netx.group import ForeignGroup
 from hybridnet.deploy.netx.layers import Conv, CubaNeuron, Dense, ForeignNetwork, InputNeuron, Layer, Shape
+from hybridnet.deploy.netx.strict_hdf5 import opened
 from hybridnet.deploy.netx.weights import store_weights
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.layers import DECAY_ONE, ConvGeometry, IntArray
@@ -73,7 +73,7 @@ def read_foreign_net(path: Path, *, input_shape: Shape | None = None, num_layers
     """
     if num_layers is not None and num_layers < 1:
         raise ConfigError("num_layers", num_layers, "1 or more")
-    with _errors(path), h5py.File(path, "r") as file:
+    with _errors(path), opened(path) as file:
         notes: list[str] = []
         root = ForeignGroup(file, {"layer"}, None, notes)  # stock netx reads nothing else of the root
         count = root.count("layer")

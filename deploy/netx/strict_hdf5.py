@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -12,25 +12,36 @@ import numpy as np
 
 from hybridnet.errors import BundleError
 from hybridnet.support.arrays import Array
+from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile, content_of
 
 INTEGER, INT32, FLOAT = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<f8")
 
 MAX_TEXT = 128
 """Characters of a name."""
 
-REMEDY = "Export the bundle again"
+MAX_BYTES = 2**30
+"""Of a `.net` file."""
 
 
 @contextmanager
-def bundle_errors(path: Path) -> Iterator[None]:
+def bundle_errors(path: AnyFile) -> Iterator[None]:
     """Tell every way in which reading can fail as one BundleError with the file's name."""
     try:
         yield
     except BundleError as error:
-        raise BundleError(error.what, where=f"{path}{error.where}", remedy=REMEDY) from error
+        raise BundleError(error.what, where=f"{path}{error.where}", remedy=EXPORT_AGAIN) from error
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
         # h5py tells a damaged file by any of these; ConfigError, of a value out of range, is a ValueError too.
-        raise BundleError(f"not a usable .net file: {error}", where=path, remedy=REMEDY) from error
+        raise BundleError(f"not a usable .net file: {error}", where=path, remedy=EXPORT_AGAIN) from error
+
+
+def opened(file: AnyFile) -> h5py.File:
+    """HDF5 in memory: what is read is what was read, whatever becomes of the file, and nothing beside it.
+
+    Raises:
+        OSError: If it cannot be read, or is no HDF5.
+    """
+    return h5py.File(io.BytesIO(content_of(file, MAX_BYTES)), "r")
 
 
 class StrictGroup:

@@ -23,8 +23,10 @@ import numpy as np
 import onnx
 
 from hybridnet.deploy.bundle import INT8_WEIGHT_BITS
-from hybridnet.errors import BackendError
+from hybridnet.errors import BackendError, one_line
 from hybridnet.support.files import temporary_folder
+from hybridnet.support.onnx_file import read_model
+from hybridnet.support.sealed import AnyFile, content_of
 
 Feed = Mapping[str, np.ndarray[Any, Any]]
 Method = Literal["minmax", "percentile", "entropy"]
@@ -55,7 +57,7 @@ class AnnQuantiser:
     _ranges: dict[Method, Any] = field(default_factory=dict)
 
     @staticmethod
-    def load(path: Path) -> AnnQuantiser:
+    def load(path: AnyFile) -> AnnQuantiser:
         """Read an ANN half.
 
         Raises:
@@ -64,11 +66,12 @@ class AnnQuantiser:
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         with temporary_folder() as folder, _quiet():
-            ready = folder / "ready.onnx"
+            given, ready = folder / "given.onnx", folder / "ready.onnx"
+            given.write_bytes(content_of(path))
             try:
-                quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+                quant_pre_process(str(given), str(ready), skip_symbolic_shape=True)
             except Exception as error:  # ONNX Runtime's errors share no public base class
-                raise BackendError(f"cannot be prepared for int8 ({error})", where=path) from error
+                raise BackendError(f"cannot be prepared for int8 ({one_line(error)})", where=path) from error
             model = onnx.load(str(ready))
         weights = {tensor.name for tensor in model.graph.initializer}
         nodes = (n.name for n in model.graph.node if n.op_type in WEIGHTED and weights.intersection(n.input))
@@ -123,23 +126,23 @@ class AnnQuantiser:
         onnx.save(quantiser.model.model, str(path))
 
 
-def write_dynamic(source: Path, path: Path) -> None:
+def write_dynamic(source: AnyFile, path: Path) -> None:
     """The graph with int8 weights, and activations quantised as they come; only MatMul and Gemm gain by it."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
         quantize_dynamic(
-            str(source), str(path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
+            read_model(source), str(path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
             reduce_range=True, weight_type=QuantType.QInt8,
         )  # fmt: skip
 
 
-def write_half(source: Path, path: Path) -> None:
+def write_half(source: AnyFile, path: Path) -> None:
     """The graph with weights and arithmetic in float16; inputs and outputs stay float32."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with _quiet():
-        model = convert_float_to_float16(onnx.load(str(source)), keep_io_types=True, disable_shape_infer=True)
+        model = convert_float_to_float16(read_model(source), keep_io_types=True, disable_shape_infer=True)
     onnx.save(model, str(path))
 
 

@@ -13,9 +13,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hybridnet.program.bridge import BridgeTensor
+from hybridnet.support.onnx_file import read_model
+from hybridnet.support.sealed import AnyFile
 
 
-def write_whole(path: Path, program: Path, ann: Path, bridge: tuple[BridgeTensor, ...]) -> None:
+def write_whole(path: Path, program: AnyFile, ann: AnyFile, bridge: tuple[BridgeTensor, ...]) -> None:
     """Join the two graphs at the bridge, drop what feeds nothing, check, and write.
 
     Args:
@@ -24,7 +26,7 @@ def write_whole(path: Path, program: Path, ann: Path, bridge: tuple[BridgeTensor
         ann: The ANN half, by `hybridnet.deploy.onnx.export.export_ann`.
         bridge: What joins them.
     """
-    snn_model, ann_model = onnx.load(str(program)), onnx.load(str(ann))
+    snn_model, ann_model = read_model(program), read_model(ann)
     snn, rest = snn_model.graph, ann_model.graph
     crossing = {tensor.name for tensor in bridge}
     own_inputs = {value.name: value for graph in (snn, rest) for value in graph.input if value.name not in crossing}

@@ -108,10 +108,10 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
 
 def _network(path: Path | None) -> Checkpoint:
     """The network of a checkpoint or of a bundle, or the one that ships."""
-    from hybridnet.deploy.bundle import CHECKPOINT
+    from hybridnet.deploy.bundle import read_bundle
     from hybridnet.model.checkpoint import load_checkpoint
     from hybridnet.workflows.simulate import shipped_checkpoint
 
     if path is None:
         return load_checkpoint(shipped_checkpoint())
-    return load_checkpoint(path / CHECKPOINT if path.is_dir() else path)
+    return load_checkpoint(read_bundle(path).checkpoint_path if path.is_dir() else path)

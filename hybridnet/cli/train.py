@@ -13,6 +13,7 @@ from hybridnet.config import DEFAULT_VIEWS
 if TYPE_CHECKING:
     from hybridnet.config import Experiment
     from hybridnet.program.layers import FixedProgram
+    from hybridnet.support.sealed import AnyFile
     from hybridnet.training.run import TrainingRecord
 
 
@@ -103,7 +104,7 @@ def _experiment(args: argparse.Namespace) -> Experiment:
     return dataclasses.replace(experiment, training=dataclasses.replace(recipe, **chosen))
 
 
-def _start(args: argparse.Namespace) -> tuple[Path | None, FixedProgram | None]:
+def _start(args: argparse.Namespace) -> tuple[AnyFile | None, FixedProgram | None]:
     """The checkpoint that training starts from, and the scales that it computes in; with --qat, those of a bundle."""
     from hybridnet.errors import ConfigError
 

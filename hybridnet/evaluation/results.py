@@ -13,10 +13,14 @@ from typing import Any
 
 from hybridnet.errors import ConfigError, OutputExistsError, RecordError
 from hybridnet.support.files import head_of, write_text
-from hybridnet.support.plain import from_dict
+from hybridnet.support.plain import from_dict, read_json
+from hybridnet.support.sealed import read_file
 
 FAMILY = "hybridnet.evaluation-results/"
 SCHEMA = f"{FAMILY}1"
+
+MAX_BYTES = 2**30
+"""Of a file of results; a million clips of ten classes take a quarter of it."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +100,20 @@ class ResultsFile:
         self._file.flush()
 
     def _read(self, path: Path, head: Mapping[str, Any]) -> None:
-        content = path.read_bytes()
+        try:
+            content = read_file(path, MAX_BYTES)
+        except OSError as error:
+            raise RecordError(f"cannot be read ({error.strerror})", where=path, remedy="Remove it") from error
         whole = content[: content.rfind(b"\n") + 1]
         lines = whole.decode("utf-8", "replace").splitlines()
         try:
-            found = json.loads(lines[0]) if lines else {}
+            found = read_json(lines[0]) if lines else {}
             for line in lines[1:]:
-                result = from_dict(ClipResult, json.loads(line))
+                result = from_dict(ClipResult, read_json(line))
                 self.done.pop(result.clip, None)
                 if not result.failure:
                     self.done[result.clip] = result
-        except (ValueError, ConfigError, RecursionError) as error:
+        except ConfigError as error:
             raise RecordError(f"is damaged ({error})", where=path, remedy="Remove it to evaluate anew") from error
         differing = [name for name in head if not isinstance(found, dict) or found.get(name) != head[name]]
         if differing:

@@ -19,7 +19,7 @@ from hybridnet.evaluation.results import ClipResult
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.numbers import is_unknown
 from hybridnet.report.pricing.profile import DEFAULT_PROFILE
-from hybridnet.support.files import sha256_file
+from hybridnet.support.sealed import sha256_file
 from hybridnet.support.views import Views
 from hybridnet.training.data import LabelledViews
 from hybridnet.training.sources import centred

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,12 @@ import torch
 from torch import Tensor
 
 from hybridnet.config import ModelConfig
-from hybridnet.errors import CheckpointError, HybridNetError
+from hybridnet.errors import CheckpointError, ConfigError, HybridNetError
 from hybridnet.model.network import HybridNet
+from hybridnet.model.torch_file import read_torch
 from hybridnet.support.files import atomic_file
 from hybridnet.support.plain import from_dict, to_dict
+from hybridnet.support.sealed import AnyFile
 
 FORMAT = "hybridnet.checkpoint/1"
 _MADE_BY = "Checkpoints are written by `hybridnet train`; weights of a model of yours need --model MODULE:FACTORY"
@@ -71,7 +72,7 @@ def content_of(
     }
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: AnyFile) -> Checkpoint:
     """Read a checkpoint, never unpickling code.
 
     Raises:
@@ -86,10 +87,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise CheckpointError(f"has {len(labels)} labels for {config.num_classes} classes", where=path)
         with torch.device("meta"):  # shapes without memory: a hostile config cannot ask for more than the file holds
             model = HybridNet(config)
+        types = {name: weights.dtype for name, weights in model.state_dict().items()}
         model.load_state_dict(content["state_dict"], assign=True)
+        if odd := [name for name, weights in model.state_dict().items() if weights.dtype != types[name]]:
+            raise CheckpointError(f"{odd[0]} is not of type {types[odd[0]]}", where=path, remedy="Train anew")
         if broken := [name for name, weights in model.state_dict().items() if not weights.isfinite().all()]:
             raise CheckpointError(f"{broken[0]} holds numbers that are not finite", where=path, remedy="Train anew")
         return Checkpoint(model.eval(), labels, dict(content["metrics"]))
+    except ConfigError as error:
+        raise CheckpointError(f"does not fit its own config ({error})", where=path, remedy=_MADE_BY) from error
     except HybridNetError:
         raise
     except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
@@ -97,18 +103,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"does not fit its own config ({reason[:120]})", where=path, remedy=_MADE_BY) from error
 
 
-def load_content(path: Path) -> dict[str, Any]:
+def load_content(path: AnyFile) -> dict[str, Any]:
     """Everything that a checkpoint file holds, never unpickling code; `load_checkpoint` makes a model of it.
 
     Raises:
         CheckpointError: If the file is missing, is not ours, or is damaged.
     """
-    if not path.is_file():
-        raise CheckpointError("no such file", where=path, remedy="Give the path of a checkpoint. " + _MADE_BY)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError, KeyError, OSError) as error:
-        raise CheckpointError("cannot be read as a checkpoint", where=path, remedy=_MADE_BY) from error
+    content = read_torch(path, _MADE_BY)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"is not a {FORMAT} file", where=path, remedy=_MADE_BY)
     return content

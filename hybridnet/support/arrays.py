@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.errors import ModelError
+from hybridnet.errors import HybridNetError, ModelError, one_line
 from hybridnet.support.files import atomic_file
+from hybridnet.support.sealed import AnyFile, content_of
 
 Array = npt.NDArray[Any]
 
 MAX_BYTES = 2**32
 """Of all arrays of one file together."""
+
+MAX_RATIO, SMALL = 200, 2**26
+"""Between what a file declares, if that is more than SMALL, and its size: bombs are packed to a thousandth."""
 
 NUMBERS = "biuf"
 """Kinds of NumPy types that are read: truth values, integers, floats."""
@@ -26,24 +30,29 @@ NUMBERS = "biuf"
 _REMEDY = "Write it with numpy.savez(FILE, name=array, …)"
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def read_arrays(file: AnyFile) -> dict[str, Array]:
     """Read all arrays of a `.npz` file by name.
 
     Raises:
-        ModelError: If it is missing, damaged, holds anything but numbers, or more than MAX_BYTES.
+        ModelError: If it is missing, damaged, holds anything but numbers, more than MAX_BYTES, or more than MAX_RATIO
+            times its own size.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        content = content_of(file, MAX_BYTES)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
-            if sum(entry.file_size for entry in entries) > MAX_BYTES:
-                raise ModelError(f"holds more than {MAX_BYTES} bytes", where=path, remedy="Give fewer views at a time")
+            declared, names = sum(entry.file_size for entry in entries), {entry.filename for entry in entries}
+            if declared > min(MAX_BYTES, max(SMALL, MAX_RATIO * len(content))):
+                raise ModelError(f"holds {declared} bytes, too many", where=file, remedy="Give fewer views at a time")
+            if len(names) < len(entries):
+                raise ValueError("a name is there twice")
             return {entry.filename.removesuffix(".npy"): _read(archive, entry) for entry in entries}
     except FileNotFoundError as error:
-        raise ModelError("no such file", where=path, remedy=_REMEDY) from error
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"is no .npz file of numbers ({error})", where=path, remedy=_REMEDY) from error
+        raise ModelError("no such file", where=file, remedy=_REMEDY) from error
+    except HybridNetError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy's header tell a damaged file by any exception
+        raise ModelError(f"is no .npz file of numbers ({one_line(error)})", where=file, remedy=_REMEDY) from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -59,7 +68,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
         shape, column_major, dtype = header(file)
         if dtype.kind not in NUMBERS:
             raise ValueError(f"{entry.filename} holds {dtype}")
-        if file.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
+        if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
             raise ValueError(f"{entry.filename} does not hold the {shape} numbers that it declares")
-        array: Array = np.frombuffer(bytearray(file.read()), dtype)
-    return array.reshape(shape, order="F" if column_major else "C")
+        content = bytearray(file.read())
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import functools
-import hashlib
 import os
 import secrets
 import shutil
@@ -208,12 +207,6 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_file(path, wait=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _real(path: Path) -> Path:

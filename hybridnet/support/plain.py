@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 
 from hybridnet.errors import ConfigError
+from hybridnet.support.sealed import read_file
 
 Config = TypeVar("Config")
 
@@ -42,30 +46,120 @@ def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
     return cls(**values)
 
 
+MAX_YAML_BYTES, MAX_YAML_EVENTS, MAX_YAML_DEPTH = 2**20, 10_000, 32
+MAX_JSON_BYTES = 2**26
+INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})", re.ASCII)
+"""No number of ours needs more than 64 bits; YAML's octal, hexadecimal and sexagesimal numbers are taken for slips."""
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without tags, and without a key that is there twice, of which one would win in silence."""
+    """YAML without tags, aliases and merges, within limits, and no key twice, of which one would win."""
+
+    def __init__(self, content: str | bytes) -> None:
+        self._events = self._depth = 0
+        super().__init__(content)
+
+    def get_event(self) -> yaml.Event:
+        event: yaml.Event = super().get_event()  # type: ignore[no-untyped-call]
+        self._events += 1
+        self._depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        if self._events > MAX_YAML_EVENTS or self._depth > MAX_YAML_DEPTH:
+            raise yaml.YAMLError(f"more than {MAX_YAML_EVENTS} entries or {MAX_YAML_DEPTH} levels")
+        return event
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if not INT.fullmatch(node.value):
+            problem = f"{node.value[:30]!r} is no decimal integer of at most 19 digits"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return int(node.value)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        if ":" in node.value or len(node.value) > 64:
+            problem = f"{node.value[:30]!r} is no decimal number"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return float(super().construct_yaml_float(node))
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [key.value for key, _ in node.value]
-    if twice := {key for key in keys if isinstance(key, str) and keys.count(key) > 1}:
-        raise yaml.MarkedYAMLError(problem=f"{', '.join(sorted(twice))} is there twice", problem_mark=node.start_mark)
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value == "<<" or not isinstance(key, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem="a key is no plain text", problem_mark=key.start_mark)
+        if key.value in seen:
+            raise yaml.MarkedYAMLError(problem=f"{key.value[:80]} is there twice", problem_mark=key.start_mark)
+        seen.add(key.value)
     return loader.construct_mapping(node, deep=True)
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)
+
+
+def yaml_file(path: Path) -> bytes:
+    """The content of a file that `read_yaml` may read.
+
+    Raises:
+        ConfigError: If it cannot be read, or is too large.
+    """
+    try:
+        return read_file(path, MAX_YAML_BYTES)
+    except OSError as error:
+        raise ConfigError("file", str(path), f"a YAML file that can be read ({error.strerror})") from error
 
 
 def read_yaml(content: str | bytes) -> object:
     """Plain data of a YAML text.
 
     Raises:
-        ConfigError: If it is none, or a key is there twice.
+        ConfigError: If it is none, is larger or deeper than any file of ours, or a key is there twice.
     """
     try:
+        if len(content) > MAX_YAML_BYTES:
+            raise ValueError(f"larger than {MAX_YAML_BYTES} bytes")
         return yaml.load(content, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError("file", " ".join(str(error).split())[:200], "YAML, each key once") from error
+
+
+def read_json(content: str | bytes, limit: int = MAX_JSON_BYTES) -> Any:
+    """Plain data of a JSON text: finite numbers, integers of at most 64 bits, each key once.
+
+    Raises:
+        ConfigError: If it is none, or larger than `limit` bytes.
+    """
+    try:
+        if len(content) > limit:
+            raise ValueError(f"larger than {limit} bytes")
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        return json.loads(
+            text, parse_float=_finite, parse_constant=_finite, parse_int=_counted, object_pairs_hook=_once
+        )
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("file", str(error)[:200], "JSON of finite numbers, each key once") from error
+
+
+def _finite(text: str) -> float:
+    """No file of ours holds NaN or infinities, which JSON does not know either."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:30]} is not finite")
+    return value
+
+
+def _counted(text: str) -> int:
+    if not INT.fullmatch(text) or not -(1 << 63) <= int(text) < 1 << 63:
+        raise ValueError(f"{text[:30]} has more than 64 bits")
+    return int(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _convert(hint: Any, value: object, where: str) -> object:
@@ -84,6 +178,8 @@ def _convert(hint: Any, value: object, where: str) -> object:
         return float(value)
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(where, value, "a finite number")
+    if isinstance(origin, type) and origin not in (tuple, dict) and isinstance(value, origin):  # an array of NumPy's
+        return value
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     allowed = ", ".join(map(str, get_args(hint))) if origin is Literal else getattr(hint, "__name__", str(hint))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hybridnet.errors import CheckpointError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
+from hybridnet.support.sealed import AnyFile
 
 CLASSIFIER = "head."
 """What belongs to the classes, by the beginning of its name."""
 
 
-def start_from(model: HybridNet, labels: tuple[str, ...], path: Path) -> None:
+def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> None:
     """Take the weights of a checkpoint; those of the classifier only if it has the same labels, in any order.
 
     Leaks and thresholds are weights too. Inputs may have been scaled otherwise, as long as shapes agree.

@@ -25,9 +25,10 @@ from hybridnet.errors import OutputExistsError
 from hybridnet.model.checkpoint import FORMAT, content_of, save_content
 from hybridnet.model.network import HybridNet
 from hybridnet.program.layers import FixedProgram
-from hybridnet.support.files import head_of, locked, sha256_file, write_text
+from hybridnet.support.files import head_of, locked, write_text
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.sealed import AnyFile, sha256_file
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.log import BOARD, LOG, EpochLog
@@ -84,7 +85,7 @@ def run_training(
     out: Path,
     splits: Splits,
     *,
-    init: Path | None = None,
+    init: AnyFile | None = None,
     scales: FixedProgram | None = None,
     resume: bool = False,
     device: torch.device = CPU,
@@ -174,7 +175,7 @@ def run_training(
 
 
 def _initial_model(
-    experiment: Experiment, classes: tuple[str, ...], init: Path | None, scales: FixedProgram | None
+    experiment: Experiment, classes: tuple[str, ...], init: AnyFile | None, scales: FixedProgram | None
 ) -> HybridNet:
     """The network before its first step: seeded weights or those of `init`, in float or in the chip's integers."""
     torch.manual_seed(experiment.training.seed)

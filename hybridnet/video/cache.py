@@ -34,8 +34,9 @@ from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError
-from hybridnet.support.files import sha256_file, write_text
-from hybridnet.support.plain import from_dict, to_dict
+from hybridnet.support.files import write_text
+from hybridnet.support.plain import from_dict, read_json, to_dict
+from hybridnet.support.sealed import read_file, sha256_file
 from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
 
 if TYPE_CHECKING:
@@ -279,9 +280,7 @@ def read_checked(path: Path, kind: type[T]) -> T:
     if not path.is_file():
         raise CacheError("is no cache", where=path.parent, remedy="Make one with `hybridnet cache`")
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ValueError("too large")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(read_file(path, MAX_MANIFEST_BYTES), MAX_MANIFEST_BYTES)
         text = json.dumps({"content": data["content"]}, sort_keys=True)
         if hashlib.sha256(text.encode()).hexdigest() != data["sha256"]:
             raise ValueError("checksum differs")
@@ -289,7 +288,7 @@ def read_checked(path: Path, kind: type[T]) -> T:
         if version != SCHEMA:
             raise CacheError(f"has version {version}; this one reads {SCHEMA}", where=path, remedy=remedy)
         return from_dict(kind, data["content"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, CacheError):
             raise
         raise CacheError(f"is damaged ({error})", where=path, remedy=remedy) from error

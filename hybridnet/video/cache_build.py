@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import CacheError, ConfigError, HybridNetError
-from hybridnet.support.files import atomic_folder, discard_unfinished, locked, sha256_file
+from hybridnet.support.files import atomic_folder, discard_unfinished, locked
 from hybridnet.support.plain import to_dict
 from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.sealed import sha256_file
 from hybridnet.video.cache import (
     ARRAYS,
     MANIFEST,

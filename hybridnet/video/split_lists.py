@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hybridnet.errors import DataSetError
+from hybridnet.errors import ConfigError, DataSetError
+from hybridnet.support import plain
+from hybridnet.support.sealed import read_file
 
 MAX_LIST_BYTES = 128 << 20
 """Largest list that is read; the longest official one (Something-Something-v2, train) has a third of it."""
@@ -24,10 +25,12 @@ def find_list(root: Path, names: list[str]) -> Path:
 
 def read_text(path: Path) -> str:
     """A list as UTF-8 text, at most MAX_LIST_BYTES long."""
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise DataSetError(f"is larger than {MAX_LIST_BYTES >> 20} MiB", where=path, remedy="That is no official list")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_file(path, MAX_LIST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise DataSetError(
+            f"cannot be read ({error.strerror})", where=path, remedy="Is it the official list?"
+        ) from error
     except UnicodeDecodeError as error:
         raise DataSetError(f"is no UTF-8 text ({error.reason} at byte {error.start})", where=path) from error
 
@@ -35,8 +38,8 @@ def read_text(path: Path) -> str:
 def read_json(path: Path) -> Any:
     """A list that is JSON."""
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return plain.read_json(read_text(path))
+    except ConfigError as error:
         raise DataSetError(f"is no JSON ({error})", where=path) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,7 +134,7 @@ def _calibrate(
     bench = Bench(bundle, clips, progress)
     encodings = search_bits(bench, fixed, whole) if options.search_bridge else whole
     for name in (files.ANN, files.CHECKPOINT):
-        shutil.copyfile(bundle.path / name, folder / name)
+        (folder / name).write_bytes(bundle.files[name].read_bytes())
     files.write_spiking_half(folder, bundle.program, fixed)
     nets = {stream.name: folder / files.net_file(stream.name) for stream in fixed.streams}
     int8 = folder / files.ANN_INT8 if options.ann_int8 else None
@@ -162,7 +161,7 @@ def _calibrate(
 
 def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
     """Of a bundle that was calibrated before: what it has and is not asked for again."""
-    if files.ANN_INT8 in bundle.manifest.files and not options.ann_int8:
+    if bundle.has_int8 and not options.ann_int8:
         yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
     if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed) and not options.search_bridge:
         yield "the bits of the bundle's bridge are not kept; --search-bridge finds them again"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import pickle
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.errors import ModelError
+from hybridnet.errors import CheckpointError, ModelError, one_line
+from hybridnet.model.torch_file import read_torch
 from hybridnet.support.arrays import read_arrays
 from hybridnet.support.inputs import Shapes
+from hybridnet.support.sealed import read_file
+
+MAX_LABELS_BYTES = 2**20
 
 LISTED_KEYS = 3
 """Of a state dict that does not fit, how many keys of each kind an error lists."""
@@ -47,9 +50,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ModelError: If the file cannot be read, or a line is empty.
     """
     try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+        labels = tuple(line.strip() for line in read_file(path, MAX_LABELS_BYTES).decode("utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot be read as text ({error})", where=path, remedy="Write one label a line") from error
+        raise ModelError(
+            f"cannot be read as text ({one_line(error)})", where=path, remedy="Write one label a line"
+        ) from error
     if not labels or "" in labels:
         raise ModelError("has no labels, or an empty line", where=path, remedy="Write one label a line")
     return labels
@@ -92,14 +97,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Raises:
         ModelError: If the file is missing, is no state dict, or does not fit the model.
     """
-    if not path.is_file():
-        raise ModelError("no such file", where=path, remedy="Give what torch.save(model.state_dict(), FILE) wrote")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError, KeyError, OSError) as error:
-        raise ModelError(
-            "cannot be read as a state dict", where=path, remedy="Write it with torch.save(model.state_dict(), FILE)"
-        ) from error
+        state = read_torch(path, "Write it with torch.save(model.state_dict(), FILE)")
+    except CheckpointError as error:
+        raise ModelError(error.what, where=path, remedy=error.remedy) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         remedy = "Save model.state_dict() alone; a checkpoint of `hybridnet train` is exported without --model"
         raise ModelError("holds more or other things than a state dict", where=path, remedy=remedy)

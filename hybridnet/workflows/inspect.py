@@ -23,6 +23,7 @@ from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import checked_tensors
+from hybridnet.support.onnx_file import read_model
 from hybridnet.workflows.export import ann_examples, output_names
 from hybridnet.workflows.foreign import check_module, load_model
 
@@ -130,8 +131,9 @@ def open_model(path: Path, factory: str | None = None, inputs: Path | None = Non
         bundle = read_bundle(path)
         if bundle.manifest.model.config is None:
             return OpenedBundle(bundle)
-        path = bundle.checkpoint_path
-    own = load_checkpoint(path).model
+        own = load_checkpoint(bundle.checkpoint_path).model
+    else:
+        own = load_checkpoint(path).model
     return OpenedModule(own, example_inputs(own.config), own.config.name)
 
 
@@ -182,7 +184,7 @@ def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
                         fixed,
                         in_float,
                     )
-    yield from _onnx_rows(onnx.load(str(bundle.ann_path)).graph)
+    yield from _onnx_rows(read_model(bundle.ann_path).graph)
 
 
 def _onnx_rows(graph: onnx.GraphProto) -> Iterator[SplitRow]:

@@ -18,6 +18,7 @@ from hybridnet.simulators.lava.supervise import run_worker
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.support.arrays import Array
 from hybridnet.support.files import temporary_folder
+from hybridnet.support.sealed import AnyFile, content_of
 
 TIMEOUT_S = 3600.0
 
@@ -47,7 +48,7 @@ class LavaBackend:
 
     def __init__(
         self,
-        net_files: Mapping[str, Path],
+        net_files: Mapping[str, AnyFile],
         *,
         fixed_point: bool = True,
         conv: ConvModel | None = None,
@@ -58,8 +59,8 @@ class LavaBackend:
             raise missing_lava("lava-nc or lava-dl is missing")
         self.fixed_point = fixed_point
         self._timeout_s = timeout_s
-        self._nets = [path.resolve() for path in net_files.values()]
-        programs = [read_net(path) for path in self._nets]
+        programs = [read_net(file) for file in net_files.values()]
+        self._nets = [*net_files.values()]
         self._streams: list[Stream[ConvLIFLayer] | Stream[FixedConvLIF]] = [
             fixed if fixed_point else in_float for in_float, fixed, _ in programs
         ]
@@ -84,10 +85,13 @@ class LavaBackend:
         """
         fed, clipped = self._messages(inputs)
         with temporary_folder() as folder:
+            nets = {f"{index}.net": file for index, file in enumerate(self._nets)}
+            for name, file in nets.items():  # the very bytes that were checked
+                (folder / name).write_bytes(content_of(file))
             request = {
                 "network": self._network,
                 "record_potentials": record_potentials,
-                "nets": [str(path) for path in self._nets],
+                "nets": [*nets],
             }
             (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
             for index, stream in enumerate(self._streams):

@@ -32,7 +32,7 @@ def run_request(folder: Path, give_up: GiveUp) -> None:
     reports = []
     for stream, net in enumerate(request["nets"]):
         frames = np.load(folder / f"{stream}.input.npy", allow_pickle=False)
-        network = Network(Path(net), **request["network"])
+        network = Network(folder / net, **request["network"])
         with watched(network, give_up):
             recorders, latency_ms = run_stream(network, frames, record_potentials=request["record_potentials"])
         network.stop()  # unwatched: it takes the same last messages off Lava's processes as the watcher would

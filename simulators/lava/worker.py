@@ -3,7 +3,8 @@
 FOLDER holds, written by `LavaBackend` and removed by it:
 
     request.json                {"network": options of `Network`, "record_potentials": bool,
-                                 "nets": [path of stream 0's .net, …]}
+                                 "nets": [name of stream 0's .net here, …]}
+    <s>.net                     what stream s runs
     <s>.input.npy               (N, T, C, H, W) of stream s: int32 messages in fixed point, else float
     <s>.<l>.spikes.npy          written here: bool (N, T, C, H, W) of layer l
     <s>.<l>.readout.npy         of read-out layers: u[T], (N, C, H, W)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import fx
 
+from hybridnet.errors import BackendError
 from hybridnet.program.outputs import named_outputs
-from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session
+from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session, run_session
 from hybridnet.support.arrays import Array
+from hybridnet.support.sealed import AnyFile
 
 
 class OnnxRuntimeBackend:
@@ -27,7 +28,7 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, runtime: Runtime = ANY_CPU) -> None:
+    def __init__(self, path: AnyFile, runtime: Runtime = ANY_CPU) -> None:
         self.path = path
         self.session = open_session(path, runtime)
         self.input_names = [node.name for node in self.session.get_inputs()]
@@ -35,8 +36,8 @@ class OnnxRuntimeBackend:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `AnnBackend.run`."""
-        values = self.session.run(self.output_names, {name: inputs[name] for name in self.input_names})
-        return dict(zip(self.output_names, values, strict=True))
+        feed = {name: inputs[name] for name in self.input_names}
+        return _checked(run_session(self.session, self.output_names, feed, self.path), feed)
 
 
 class TorchAnnBackend:
@@ -51,4 +52,15 @@ class TorchAnnBackend:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `AnnBackend.run`."""
         result = self.module(*(torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self.input_names))
-        return {name: tensor.numpy() for name, tensor in named_outputs(result).items()}
+        return _checked({name: tensor.numpy() for name, tensor in named_outputs(result).items()}, inputs)
+
+
+def _checked(outputs: dict[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Results of N views, all of them finite."""
+    views = len(next(iter(inputs.values())))
+    for name, values in outputs.items():
+        if values.shape[:1] != (views,):
+            raise BackendError(f"output {name} is {values.shape} for {views} views", remedy="Export the model again")
+        if not np.isfinite(values).all():
+            raise BackendError(f"output {name} holds NaN or infinity", remedy="Look at the model's weights and inputs")
+    return outputs

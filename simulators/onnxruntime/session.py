@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import onnxruntime
 
-from hybridnet.errors import BackendError, ConfigError, MissingBackendError
+from hybridnet.errors import BackendError, ConfigError, HybridNetError, MissingBackendError, one_line
+from hybridnet.support.arrays import Array
+from hybridnet.support.sealed import AnyFile, content_of
 
 Provider = Literal["cpu", "cuda"]
 
@@ -35,12 +37,15 @@ class Runtime:
             raise ConfigError("threads", self.threads, "greater than 0")
 
 
+FATAL = 4
+"""Severity of what ONNX Runtime may write to stderr itself; errors are exceptions too."""
+
 ANY_CPU = Runtime()
 """All cores of the CPU."""
 
 
-def open_session(path: Path, runtime: Runtime = ANY_CPU) -> Any:
-    """Load a graph into an `onnxruntime.InferenceSession`.
+def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
+    """Load a graph into an `onnxruntime.InferenceSession`, which says what is wrong by exceptions alone.
 
     Raises:
         MissingBackendError: If this onnxruntime was built without the provider.
@@ -54,12 +59,17 @@ def open_session(path: Path, runtime: Runtime = ANY_CPU) -> Any:
             remedy=f"`pip uninstall onnxruntime && pip install {PACKAGES[runtime.provider]}`, or use --provider cpu",
         )
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = FATAL
     options.intra_op_num_threads = runtime.threads or 0
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(runtime.provider))
+        onnxruntime.set_default_logger_severity(FATAL)
+        session = onnxruntime.InferenceSession(content_of(path), options, providers=_providers(runtime.provider))
+    except HybridNetError:
+        raise
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise BackendError(f"ONNX Runtime cannot load it ({error})", where=path, remedy="Export again") from error
+        raise BackendError(
+            f"ONNX Runtime cannot load it ({one_line(error)})", where=path, remedy="Export again"
+        ) from error
     got = session.get_providers()
     if got[:1] != [wanted]:
         raise BackendError(
@@ -68,6 +78,18 @@ def open_session(path: Path, runtime: Runtime = ANY_CPU) -> Any:
             remedy="Install the CUDA and cuDNN versions that it asks for, or use --provider cpu",
         )
     return session
+
+
+def run_session(session: Any, names: Sequence[str], feed: Mapping[str, Any], where: object) -> dict[str, Array]:
+    """Run a graph; its outputs by name.
+
+    Raises:
+        BackendError: If ONNX Runtime fails.
+    """
+    try:
+        return dict(zip(names, session.run([*names], {**feed}), strict=True))
+    except Exception as error:  # as above
+        raise BackendError(f"ONNX Runtime fails ({one_line(error)})", where=where, remedy="Export again") from error
 
 
 def _providers(provider: Provider) -> list[Any]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session
+from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session, run_session
 from hybridnet.simulators.views import ViewRun, collect, count_views
 from hybridnet.support.arrays import Array
+from hybridnet.support.sealed import AnyFile
 
 
 class OnnxSpikingBackend:
@@ -33,12 +33,12 @@ class OnnxSpikingBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, program: FloatProgram | FixedProgram, runtime: Runtime = ANY_CPU) -> None:
+    def __init__(self, path: AnyFile, program: FloatProgram | FixedProgram, runtime: Runtime = ANY_CPU) -> None:
         self.program = program
         self.fixed_point = all(isinstance(layer, FixedConvLIF) for layer in program.layers())
         if not self.fixed_point:
             self.name = "onnxruntime-float"
-        self.session = open_session(path, runtime)
+        self._path, self.session = path, open_session(path, runtime)
         found = {node.name for node in self.session.get_outputs()}
         if not set(self._outputs(record=True)) <= found or {node.name for node in self.session.get_inputs()} != {
             stream.input_name for stream in program.streams
@@ -69,7 +69,7 @@ class OnnxSpikingBackend:
         names = self._outputs(record=record)
         fed = {s.input_name: inputs[s.input_name][n : n + 1] for s in self.program.streams}
         started = time.perf_counter()
-        found = dict(zip(names, self.session.run(names, fed), strict=True))
+        found = run_session(self.session, names, fed, self._path)
         run = ViewRun(latency_ms=(time.perf_counter() - started) * 1e3)
         for stream in self.program.streams:
             if self.fixed_point:

@@ -15,7 +15,7 @@ from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.errors import CheckpointError, ConfigError
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.support.files import sha256_file
+from hybridnet.support.sealed import sha256_file
 from hybridnet.training.pretrained import start_from
 from hybridnet.training.run import CHECKPOINT, LAST, RECORD, run_training
 from hybridnet.training.sources import Splits

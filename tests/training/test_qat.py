@@ -25,7 +25,7 @@ from hybridnet.program.requantise import requantise_program
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.support.arrays import write_arrays
-from hybridnet.support.files import sha256_file
+from hybridnet.support.sealed import sha256_file
 from hybridnet.training.qat import compute_in_integers, scales_sha256
 from hybridnet.training.run import run_training
 from hybridnet.training.sources import Splits

@@ -3,8 +3,9 @@
     python tests/video/fuzz.py --files 2000
 
 Seed files (MPEG-4, H.264, MPEG-2, and formats without motion vectors) are damaged by a fixed random generator and read
-in worker processes. A crash, a hang, an error that is no `HybridNetError`, memory beyond a bound or a file left behind is
-a break: the damaged file is kept, the worker's words are printed and the exit code is 1. File n of seed s is always the same.
+in worker processes. A crash, a hang, an error that is no `HybridNetError`, memory beyond a bound or a file left behind
+is a break: the damaged file is kept, the worker's words are printed and the exit code is 1. File n of seed s is always
+the same.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ import torch
 from hybridnet.cli import main
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError, ConfigError, OutputExistsError
-from hybridnet.support.files import locked, sha256_file
+from hybridnet.support.files import locked
+from hybridnet.support.sealed import sha256_file
 from hybridnet.video import make_clip, open_clip, prepare_view, stack_views
 from hybridnet.video.cache import CachedViews, open_cache, read_manifest, verify
 from hybridnet.video.cache_build import build_cache

@@ -38,7 +38,7 @@ def test_the_manifest_tells_what_was_exported(exported: Bundle) -> None:
         "eyes_0_count": ("spike_count", (4, 5, 7), 3),
         "eyes_1_spikes": ("spikes", (STEPS, 2, 5, 6), 1),
     }
-    weights = torch.load(exported.checkpoint_path, weights_only=True)
+    weights = torch.load(str(exported.checkpoint_path), weights_only=True)
     assert {name: t.shape for name, t in weights.items()} == {n: t.shape for n, t in gestures().state_dict().items()}
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.errors import BundleError
 from hybridnet.report.counting.operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
 from hybridnet.report.counting.shapes import BYTES, GraphView, view_graph
 from hybridnet.report.quantities import Ops, Precision
+from hybridnet.support.sealed import AnyFile
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -70,7 +70,7 @@ class GraphCount:
         return f"counted {len(self.nodes)} of {total} computing nodes ({listed}); not counted: {without}"
 
 
-def count_graph(path: Path) -> GraphCount:
+def count_graph(path: AnyFile) -> GraphCount:
     """Count one view (batch of 1) through an ONNX model.
 
     Raises:
@@ -90,7 +90,7 @@ def count_graph(path: Path) -> GraphCount:
     return GraphCount(tuple(nodes), dict(sorted(uncounted.items())))
 
 
-def _work(node: NodeProto, view: GraphView, path: Path) -> Work | None:
+def _work(node: NodeProto, view: GraphView, path: AnyFile) -> Work | None:
     """None for what no closed form is known for, or no shape."""
     counter = MAC_OPERATORS.get(node.op_type) or OTHER_OPERATORS.get(node.op_type)
     if counter is None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.report.quantities import Precision
+from hybridnet.support.onnx_file import errors_in, of_one_view, read_model, tensors_of
+from hybridnet.support.sealed import AnyFile
 
 if TYPE_CHECKING:
     import onnx
@@ -21,9 +22,6 @@ Shape = tuple[int, ...]
 
 INT64 = 7
 """`TensorProto.INT64` of the ONNX format."""
-
-SHAPE_BYTES = 4096
-"""Constants up to this size may be shapes, which inference reads."""
 
 BYTES: Mapping[Precision, int] = {"fp32": 4, "int8": 1}
 """Of one value."""
@@ -48,14 +46,16 @@ class GraphView:
     opset: int
 
 
-def view_graph(path: Path) -> GraphView:
-    """Read an ONNX file and set its free batch dimension to 1."""
-    import onnx
+def view_graph(path: AnyFile) -> GraphView:
+    """Read an ONNX file and set its free batch dimension to 1.
 
-    model = onnx.load(str(path))
+    Raises:
+        BundleError: If it is not what `hybridnet.support.onnx_file` reads.
+    """
+    model = read_model(path)
     quantised = [_as_float(node) for node in model.graph.node]
-    _batch_of_one(model)
-    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    with errors_in(path):
+        model = of_one_view(model)
     constants, sizes = _constants(model.graph), _sizes(model.graph)
     kept = [i for i, node in enumerate(model.graph.node) if not set(node.output) <= constants | sizes]
     nodes = [model.graph.node[i] for i in kept]
@@ -66,7 +66,13 @@ def view_graph(path: Path) -> GraphView:
         for i, node in zip(kept, nodes, strict=True)
     ]
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    return GraphView(tuple(nodes), _shapes(model), constants, tuple(precisions), opset)
+    return GraphView(
+        tuple(nodes),
+        {name: shape for name, (_, shape) in tensors_of(model).items()},
+        constants,
+        tuple(precisions),
+        opset,
+    )
 
 
 def _every_third(inputs: Sequence[str]) -> list[str]:
@@ -121,19 +127,6 @@ def _is_dequantised(node: onnx.NodeProto, dequantised: set[str], constants: froz
     return bool(varying) and {*varying, *fixed} <= dequantised
 
 
-def _batch_of_one(model: onnx.ModelProto) -> None:
-    """Set the free batch dimension to 1, and forget the shapes that were inferred for others."""
-    for value in model.graph.input:
-        if value.type.tensor_type.shape.dim:
-            value.type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > SHAPE_BYTES:
-            tensor.ClearField("raw_data")  # weights: inference needs their shape alone, and would copy them twice
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-
-
 def _constants(graph: onnx.GraphProto) -> frozenset[str]:
     """What depends on no input."""
     constants = {tensor.name for tensor in graph.initializer} | {""}
@@ -151,13 +144,3 @@ def _sizes(graph: onnx.GraphProto) -> frozenset[str]:
         if node.op_type in ("Shape", "Size") or (set(node.input) <= sizes and set(node.output) <= integers):
             sizes.update(node.output)
     return frozenset(sizes)
-
-
-def _shapes(model: onnx.ModelProto) -> Mapping[str, Shape]:
-    graph = model.graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        tensor = value.type.tensor_type
-        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
-            shapes[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
-    return shapes

@@ -18,14 +18,18 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from hybridnet.errors import RecordError
+from hybridnet.errors import RecordError, one_line
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import joules, share
 from hybridnet.report.pricing.profile import Profile, load_profile, profile_names
+from hybridnet.support.sealed import read_file
 
 COLUMNS = ("method", "ann_tflops", "spike_gops", "energy_j")
 PAPER = "das-biswas-2025-table1"
 """The table that ships: Table 1 of arXiv 2503.13724."""
+
+MAX_BYTES = 2**24
+"""Of a table."""
 
 REMEDY = f"Its columns are {', '.join(COLUMNS)}; lines that begin with # are comments; {PAPER} ships as an example"
 
@@ -122,9 +126,9 @@ def read_table(name_or_path: str) -> tuple[TableRow, ...]:
         text = shipped.read_text(encoding="utf-8")
     else:
         try:
-            text = Path(name_or_path).read_text(encoding="utf-8-sig")  # spreadsheets begin a file with a mark
+            text = read_file(Path(name_or_path), MAX_BYTES).decode("utf-8-sig")  # spreadsheets begin a file with a mark
         except (OSError, UnicodeDecodeError) as error:
-            raise RecordError(f"cannot be read ({error})", where=name_or_path, remedy=REMEDY) from error
+            raise RecordError(f"cannot be read ({one_line(error)})", where=name_or_path, remedy=REMEDY) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
         head, *cells = csv.reader(io.StringIO("\n".join(lines)), strict=True)

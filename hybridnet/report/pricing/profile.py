@@ -17,7 +17,7 @@ from pathlib import Path
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.report.quantities import Energy, Ops, Price, Span
 from hybridnet.report.record.data import ProfileRow
-from hybridnet.support.plain import from_dict, read_yaml
+from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
 DEFAULT_PROFILE = "horowitz45"
 INT8_PROFILE = "horowitz45-int8"
@@ -131,7 +131,10 @@ def load_profile(name_or_path: str) -> Profile:
             where=name_or_path,
             remedy=f"Profiles: {', '.join(profile_names())}, or the path of a YAML file",
         )
-    return _parsed(Path(name_or_path).read_bytes(), name_or_path)
+    try:
+        return _parsed(yaml_file(Path(name_or_path)), name_or_path)
+    except ConfigError as error:
+        raise RecordError(error.what, where=name_or_path) from error
 
 
 @cache

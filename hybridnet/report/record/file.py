@@ -11,7 +11,9 @@ from typing import Any
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PARTITIONS, SCHEMA, RunRecord
+from hybridnet.support import plain
 from hybridnet.support.plain import from_dict
+from hybridnet.support.sealed import read_file
 
 
 def to_json(records: list[RunRecord]) -> str:
@@ -27,11 +29,10 @@ def read_json(path: Path, schema: str, remedy: str) -> list[dict[str, Any]]:
         RecordError: If the file is missing, is no JSON, or holds anything else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        content: Any = json.loads(text, parse_float=_finite, parse_constant=_finite, parse_int=_counted)
+        content = plain.read_json(read_file(path, plain.MAX_JSON_BYTES))
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=path, remedy=remedy) from error
-    except (ValueError, RecursionError) as error:
+    except ConfigError as error:
         raise RecordError("is not JSON", where=path, remedy=remedy) from error
     items = content if isinstance(content, list) else [content]
     for item in items or [None]:
@@ -39,21 +40,6 @@ def read_json(path: Path, schema: str, remedy: str) -> list[dict[str, Any]]:
         if found != schema:
             raise RecordError(f"has schema {found!r}, this version reads {schema!r}", where=path, remedy=remedy)
     return items
-
-
-def _finite(text: str) -> float:
-    """No record of ours holds NaN or infinities, which JSON does not know either."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _counted(text: str) -> int:
-    """No count needs more than 64 bits."""
-    if len(text) > 19 or not -(1 << 63) <= int(text) < 1 << 63:
-        raise ValueError(text)
-    return int(text)
 
 
 def read_records(path: Path) -> list[RunRecord]:

@@ -40,6 +40,7 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import Runtime, open_session
 from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.support.sealed import AnyFile
 from hybridnet.workflows.simulate import Simulator, simulate
 
 Array = npt.NDArray[Any]
@@ -234,7 +235,7 @@ def graph_of(program: FloatProgram | FixedProgram, folder: Path) -> onnx.GraphPr
 
 
 def test_the_file_is_valid_and_carries_all_shapes(bundle: Bundle) -> None:
-    programs: tuple[tuple[Path, FixedProgram | FloatProgram], ...] = (
+    programs: tuple[tuple[AnyFile, FixedProgram | FloatProgram], ...] = (
         (bundle.onnx_fixed_path, bundle.fixed),
         (bundle.onnx_float_path, bundle.program),
     )

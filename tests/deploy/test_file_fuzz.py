@@ -1,0 +1,32 @@
+"""A sample of the fuzz of bundles, records, profiles and checkpoints; `make fuzz` and the slow part run the whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hybridnet.deploy.bundle import Bundle
+
+
+def fuzz(checkpoint: Path, bundle: Bundle, files: int, first: int, timeout_s: float) -> str:
+    command = [sys.executable, str(Path(__file__).with_name("file_fuzz.py"))]
+    command += ["--files", str(files), "--first", str(first)]
+    command += ["--checkpoint", str(checkpoint), "--bundle", str(bundle.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_changed_files_end_in_one_line_or_hold_what_they_say(checkpoint_path: Path, bundle: Bundle) -> None:
+    out = fuzz(checkpoint_path, bundle, 40, 100_000, 900)
+    assert "accepted" in out
+    assert "refused" in out
+
+
+@pytest.mark.slow
+def test_five_thousand_changed_files_do(checkpoint_path: Path, bundle: Bundle) -> None:
+    out = fuzz(checkpoint_path, bundle, 5000, 0, 4 * 3600)
+    for kind in ("bundle", "record", "profile", "checkpoint"):
+        assert f"{kind:12} accepted" in out
+        assert f"{kind:12} refused" in out

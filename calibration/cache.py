@@ -11,10 +11,11 @@ from pathlib import Path
 from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.observers import Observation
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.errors import CacheError, ConfigError, one_line
+from hybridnet.errors import CacheError, ConfigError
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import MAX_JSON_BYTES, from_dict, read_json, to_dict
 from hybridnet.support.sealed import read_file
+from hybridnet.support.text import said
 
 
 def cached_observation(
@@ -32,7 +33,7 @@ def cached_observation(
         try:
             return from_dict(Observation, read_json(read_file(file, MAX_JSON_BYTES)))
         except (ConfigError, OSError) as error:
-            raise CacheError(f"is damaged ({one_line(error)})", where=file, remedy="Remove it") from error
+            raise CacheError(f"is damaged ({said(error)})", where=file, remedy="Remove it") from error
     seen = observe()
     write_text(file, json.dumps(asdict(seen)))
     return seen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridnet.calibration.statistics import BINS, edges
-from hybridnet.support.figures import new_figure, save_figure
+from hybridnet.support.figures import label, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def _sqnr(report: CalibrationReport) -> Figure:
     axes = figure.add_subplot()
     _bars(axes, report.layers, {name: [NO_LOSS_DB if v is None else v for v in row] for name, row in kinds.items()})
     axes.set_ylabel("SQNR of u[T], dB")
-    axes.set_title(f"{report.model}: float → fixed point, {report.clips.held_out} held-out clips", fontsize=9)
+    axes.set_title(label(report.model) + f": float → fixed point, {report.clips.held_out} held-out clips", fontsize=9)
     return figure
 
 
@@ -61,7 +61,7 @@ def _rates(report: CalibrationReport) -> Figure:
     _bars(axes, report.layers, kinds)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_ylabel("change of the spike rate, % of it")
-    axes.set_title(f"{report.model}: spikes in fixed point against float, end to end", fontsize=9)
+    axes.set_title(label(report.model) + ": spikes in fixed point against float, end to end", fontsize=9)
     return figure
 
 
@@ -73,7 +73,7 @@ def _bars(axes: Any, layers: Sequence[LayerCalibration], kinds: dict[str, list[f
     places, width = np.arange(len(layers)), 0.8 / len(kinds)
     for number, (name, values) in enumerate(kinds.items()):
         axes.bar(places + (number - (len(kinds) - 1) / 2) * width, values, width, label=name)
-    axes.set_xticks(places, [row.layer for row in layers], fontsize=8)
+    axes.set_xticks(places, [label(row.layer) for row in layers], fontsize=8)
     axes.tick_params(axis="y", labelsize=8)
     axes.legend(fontsize=7)
 
@@ -99,7 +99,7 @@ def _potentials(report: CalibrationReport) -> Figure:
         axes.set_xscale("log", base=2)
         axes.set_xlim(edges()[first], edges()[last + 1])
         axes.set_ylim(0, 1.1 * highest or 1)
-        axes.set_title(row.layer, fontsize=9)
+        axes.set_title(label(row.layer), fontsize=9)
         axes.set_xlabel("|u|, model units", fontsize=8)
         axes.tick_params(labelsize=7)
         if number == 1:

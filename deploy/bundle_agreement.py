@@ -150,9 +150,6 @@ def _differs(bundle: Bundle, what: str) -> BundleError:
 def _graph(file: AnyFile, side: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> BundleError:
     """One line on the first tensor that is not as it should be."""
     name = next((n for n in (*wanted, *found) if found.get(n) != wanted.get(n)), "order")
-    texts = [
-        "none" if t is None else f"{Type(t[0]).name.lower()} {t[1]}"
-        for t in (found.get(name), wanted.get(name))
-    ]
+    texts = ["none" if t is None else f"{Type(t[0]).name.lower()} {t[1]}" for t in (found.get(name), wanted.get(name))]
     what = f"its {side} are not those of the manifest: {name} is {texts[0]} and should be {texts[1]}"
     return BundleError(what, where=file, remedy=EXPORT_AGAIN)

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from hybridnet.errors import BundleError, one_line
+from hybridnet.errors import BundleError
 from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile, sha256_file
+from hybridnet.support.text import said
 
 MAX_FILES = 1000
 
@@ -55,7 +56,7 @@ def _sealed(file: Path, sha256: str) -> SealedFile:
     except FileNotFoundError as error:
         raise BundleError("is missing", where=file, remedy=EXPORT_AGAIN) from error
     except OSError as error:
-        reason = error.strerror or one_line(error)
+        reason = error.strerror or said(error)
         raise BundleError(f"cannot be read ({reason})", where=file, remedy=EXPORT_AGAIN) from error
     if found != sha256:
         raise BundleError("does not match its checksum in the manifest", where=file, remedy=EXPORT_AGAIN)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.errors import BundleError, ModelError, one_line
+from hybridnet.errors import BundleError, ModelError
 from hybridnet.program.layers import (
     ConvLIFLayer,
     FixedConvLIF,
@@ -21,6 +21,7 @@ from hybridnet.program.layers import (
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.plain import from_dict, read_json
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
+from hybridnet.support.text import said
 
 _ARRAYS = ("weight", "bias")
 
@@ -52,7 +53,7 @@ def read_program(file: AnyFile) -> tuple[FloatProgram, FixedProgram]:
     except ModelError as error:
         raise BundleError(error.what, where=file, remedy=EXPORT_AGAIN) from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        raise BundleError(f"is no spiking program ({one_line(error)})", where=file, remedy=EXPORT_AGAIN) from error
+        raise BundleError(f"is no spiking program ({said(error)})", where=file, remedy=EXPORT_AGAIN) from error
     if len(streams) != len(fixed) or arrays:
         raise BundleError("its streams differ, or it holds more than them", where=file, remedy=EXPORT_AGAIN)
     return Program(streams, steps), Program(fixed, steps)

@@ -1,6 +1,7 @@
 """The errors of hybridnet.
 
     HybridNetError
+    ├── ArgumentError (ValueError)        an argument of a command is another kind of file than it takes
     ├── ConfigError (ValueError)          a field of a config holds a value it may not hold
     ├── VideoError (ValueError)           a video cannot be read as compressed video
     ├── DataSetError (ValueError)         a data set is incomplete, or a list of it is damaged
@@ -12,7 +13,7 @@
     ├── PartitionError (ValueError)       a model breaks a placement rule
     ├── RangeError (ArithmeticError)      a number does not fit the chip's registers
     ├── TrainingError (ArithmeticError)   training diverged
-    ├── BackendError (RuntimeError)       a back-end failed
+    ├── BackendError (RuntimeError)       a back-end failed, or does not import
     │   └── MissingBackendError           a back-end is not installed
     └── OutputExistsError (FileExistsError)
 
@@ -27,12 +28,6 @@ _SHOWN = reprlib.Repr()
 """What was wrong may be anything, of any length; a message is one line."""
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxdict = 10
 _SHOWN.maxstring = _SHOWN.maxother = 160
-
-
-def one_line(error: BaseException) -> str:
-    """What a foreign exception says, as one line that is not long."""
-    text = " ".join(str(error).split())[:200]
-    return text or type(error).__name__
 
 
 class HybridNetError(Exception):
@@ -62,6 +57,10 @@ def _rebuilt(kind: type[HybridNetError], args: tuple[object, ...], values: dict[
     error.args = args
     error.__dict__.update(values)
     return error
+
+
+class ArgumentError(HybridNetError, ValueError):
+    """An argument of a command is another kind of file than the command takes."""
 
 
 class ConfigError(HybridNetError, ValueError):

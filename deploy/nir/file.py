@@ -39,9 +39,10 @@ import numpy as np
 from hybridnet.deploy.netx.file import MAX_STEPS
 from hybridnet.deploy.nir.check import check_nir_file
 from hybridnet.deploy.nir.graph import read_streams
-from hybridnet.errors import BundleError, ConfigError, MissingBackendError
+from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program
 from hybridnet.support.files import atomic_file
+from hybridnet.support.optional import optional
 
 DT = 1e-4
 """Time step in seconds that is written; only ratios to it matter."""
@@ -178,12 +179,6 @@ def import_nir() -> ModuleType:
     """The package `nir`.
 
     Raises:
-        MissingBackendError: If it is not installed.
+        BackendError: If it does not import; a `MissingBackendError` if it is not installed.
     """
-    try:
-        import nir
-    except ImportError as error:
-        raise MissingBackendError(
-            "the package nir is not installed", remedy="`pip install 'hybridnet[nir]'`"
-        ) from error
-    return nir
+    return optional("nir")

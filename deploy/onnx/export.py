@@ -15,8 +15,10 @@ import onnx
 import torch
 from torch import Tensor
 
+from hybridnet.errors import ModelError
 from hybridnet.partition.splitter import Partition
 from hybridnet.program.outputs import LOGITS
+from hybridnet.support.foreign import foreign_code
 
 OPSET = 18
 """Writes attention as MatMul and Softmax, which all runtimes have and which are counted; 23 would keep one node."""
@@ -35,27 +37,36 @@ def export_ann(
     Args:
         outputs: Names of what it returns, in order.
         inputs: One example tensor per ANN input by name; batch of at least 2, so that no dimension is taken for 1.
+
+    Raises:
+        ModelError: If torch or ONNX cannot express it.
     """
+    remedy = "Use operations that torch.onnx.export(dynamo=True) knows, of any number of views"
+    with foreign_code(ModelError, "the ANN half cannot be written as ONNX", where="ANN half", remedy=remedy), _quiet():
+        model = _exported(partition, inputs, outputs, opset)
+    onnx.save(model, str(path))
+
+
+def _exported(partition: Partition, inputs: dict[str, Tensor], outputs: tuple[str, ...], opset: int) -> onnx.ModelProto:
     batch = torch.export.Dim("batch", min=1)
     names = partition.ann_inputs
-    with _quiet():
-        program = torch.onnx.export(
-            partition.ann,
-            tuple(inputs[name] for name in names),
-            dynamo=True,
-            opset_version=opset,
-            input_names=list(names),
-            output_names=list(outputs),
-            dynamic_shapes=tuple({0: batch} for _ in names),
-            external_data=False,
-            verbose=False,
-        )
+    program = torch.onnx.export(
+        partition.ann,
+        tuple(inputs[name] for name in names),
+        dynamo=True,
+        opset_version=opset,
+        input_names=list(names),
+        output_names=list(outputs),
+        dynamic_shapes=tuple({0: batch} for _ in names),
+        external_data=False,
+        verbose=False,
+    )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     model = onnx.shape_inference.infer_shapes(program.model_proto, strict_mode=True, data_prop=True)
     _name_by_module(model)
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+    return model
 
 
 def _name_by_module(model: onnx.ModelProto) -> None:
@@ -79,12 +90,13 @@ def _name_by_module(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints progress to stdout and warns of its own deprecations; results alone belong on stdout."""
+    """The exporter prints progress and its own tracebacks to stdout and stderr, and warns of its own deprecations."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        unseen = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(unseen), contextlib.redirect_stderr(unseen):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -23,10 +23,11 @@ import numpy as np
 import onnx
 
 from hybridnet.deploy.bundle import INT8_WEIGHT_BITS
-from hybridnet.errors import BackendError, one_line
+from hybridnet.errors import BackendError
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.onnx_file import read_model
 from hybridnet.support.sealed import AnyFile, content_of
+from hybridnet.support.text import said
 
 Feed = Mapping[str, np.ndarray[Any, Any]]
 Method = Literal["minmax", "percentile", "entropy"]
@@ -71,7 +72,7 @@ class AnnQuantiser:
             try:
                 quant_pre_process(str(given), str(ready), skip_symbolic_shape=True)
             except Exception as error:  # ONNX Runtime's errors share no public base class
-                raise BackendError(f"cannot be prepared for int8 ({one_line(error)})", where=path) from error
+                raise BackendError(f"cannot be prepared for int8 ({said(error)})", where=path) from error
             model = onnx.load(str(ready))
         weights = {tensor.name for tensor in model.graph.initializer}
         nodes = (n.name for n in model.graph.node if n.op_type in WEIGHTED and weights.intersection(n.input))

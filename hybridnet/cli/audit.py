@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hybridnet.cli import arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("table", nargs="?", default="das-biswas-2025-table1", metavar="TABLE.csv",
+                        type=arguments.TABLE,
                         help="columns method, ann_tflops, spike_gops, energy_j"
                              " (default: Table 1 of arXiv 2503.13724, which ships)")  # fmt: skip
-    parser.add_argument("--profile", default="horowitz45", metavar="NAME_OR_YAML", help="prices (default: horowitz45)")
+    parser.add_argument("--profile", type=arguments.PROFILE, default="horowitz45", metavar="NAME_OR_YAML",
+                        help="prices (default: horowitz45)")  # fmt: skip
     parser.add_argument("--format", default="text", choices=["html", "markdown", "text"], help="default: text")
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write here instead of stdout")
+    parser.add_argument("-o", "--out", type=arguments.OUT_TEXT, metavar="FILE", help="write here instead of stdout")
     parser.add_argument("--fail-on", choices=["audit"], help="exit 3 if a row does not reproduce")
 
 

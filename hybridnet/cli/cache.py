@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
+from hybridnet.cli import arguments
 from hybridnet.config import DEFAULT_VIEWS
 
 SHOWN = 5
@@ -20,11 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ucf101, hmdb51, kinetics, ssv2, folder, folder:block=N (N neighbouring numbers stay in one split),"
         " motion or motion:WIDTHxHEIGHT (made on demand)",
     )
-    parser.add_argument("root", type=Path, metavar="ROOT", help="the data set's folder")
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", required=True, help="where to build, or to continue")
+    parser.add_argument("root", type=arguments.DATA_ROOT, metavar="ROOT", help="the data set's folder")
+    parser.add_argument(
+        "-o", "--out", type=arguments.OUT_FOLDER, metavar="DIR", required=True, help="where to build, or to continue"
+    )
     parser.add_argument("--split", type=int, default=1, metavar="N", help="number of the split (default: 1)")
     parser.add_argument(
-        "--config", default="base", metavar="NAME_OR_YAML", help="model whose preprocessing to apply (default: base)"
+        "--config",
+        type=arguments.CONFIG,
+        default="base",
+        metavar="NAME_OR_YAML",
+        help="model whose preprocessing to apply (default: base)",
     )
     parser.add_argument(
         "--views", type=int, default=DEFAULT_VIEWS, metavar="N", help="most views of a clip (default: %(default)s)"
@@ -34,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build or continue, then say what is there and what is not."""
-    from hybridnet.cli.console import progress_on_stderr
+    from hybridnet.cli.console import progress_on_stderr, tell
     from hybridnet.config import load_experiment
     from hybridnet.video.cache_build import build_cache
     from hybridnet.video.datasets import load_dataset
@@ -59,5 +64,5 @@ def run(args: argparse.Namespace) -> int:
             lines += ["  …"] if len(entries) > SHOWN else []
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
     lines.append(f"Wrote {args.out} ({size / 1e6:.1f} MB); manifest.json lists every clip")
-    sys.stdout.write("\n".join(lines) + "\n")
+    tell(lines)
     return 0

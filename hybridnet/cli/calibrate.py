@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+
+from hybridnet.cli import arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", type=Path, metavar="CKPT_OR_BUNDLE", help="a bundle, or a checkpoint of ours")
-    parser.add_argument("-o", "--out", type=Path, default=Path("hybridnet-bundle"), metavar="DIR",
+    parser.add_argument(
+        "source", type=arguments.MODEL, metavar="CKPT_OR_BUNDLE", help="a bundle, or a checkpoint of ours"
+    )
+    parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the calibrated bundle (default: hybridnet-bundle)")  # fmt: skip
-    parser.add_argument("--clips", type=Path, metavar="DIR_OR_NPZ",
+    parser.add_argument("--clips", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ",
                         help="videos, best in folders named as the classes, or arrays by input name (default: clips of"
                              " the motion set)")  # fmt: skip
     parser.add_argument("--most-clips", type=int, default=32, metavar="N",
@@ -20,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=4, metavar="N", help="GOPs read of each clip (default: 4)")
     parser.add_argument("--ann", choices=["fp32", "int8"], default="fp32",
                         help="int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`")  # fmt: skip
-    parser.add_argument("--scales", type=Path, metavar="BUNDLE",
+    parser.add_argument("--scales", type=arguments.BUNDLE, metavar="BUNDLE",
                         help="keep the scales of this bundle, in which train --qat worked; no search")  # fmt: skip
     parser.add_argument("--search-bridge", action="store_true",
                         help="find the fewest bits per bridge tensor that keep top-1")  # fmt: skip
@@ -30,10 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-sqnr", type=float, metavar="DB",
                         help="exit 3 if u[T] of a layer that is read out has less, end to end")  # fmt: skip
     parser.add_argument("--parity", choices=["lava"], help="also compare the emulator with Lava on one view")
-    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what was observed of each clip, and go on")
+    parser.add_argument(
+        "--plot", type=arguments.OUT_FOLDER, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs"
+    )
+    parser.add_argument(
+        "--cache", type=arguments.OUT_FOLDER, metavar="DIR", help="keep what was observed of each clip, and go on"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too; - for stdout")
+    parser.add_argument(
+        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the report as JSON too; - for stdout"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.calibration.measure import Limits
     from hybridnet.calibration.render import render_calibration
     from hybridnet.calibration.report import to_json
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, tell
     from hybridnet.support.files import write_text
     from hybridnet.workflows.calibrate import Options, calibrate
 
@@ -65,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
             args.source, args.out, clips=args.clips, options=options, overwrite=args.overwrite, progress=progress
         )
     if str(args.json) == "-":
-        sys.stdout.write(to_json(done.report))
+        put(to_json(done.report))
     else:
-        sys.stdout.write(render_calibration(done.report))
-        sys.stdout.write(f"\nWrote    {done.bundle.path}/\n")
+        put(render_calibration(done.report))
+        tell(["", f"Wrote    {done.bundle.path}/"])
         if args.json is not None:
             write_text(args.json, to_json(done.report))
     for warning in done.report.warnings:

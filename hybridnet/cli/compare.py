@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hybridnet.cli import arguments
 
 if TYPE_CHECKING:
     from hybridnet.simulators.divergence.find import Reading, StreamComparison
@@ -17,13 +17,18 @@ STEPS_SHOWN = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("source", metavar="VIDEO_OR_NPZ", help="a clip, or a .npz file of the model's inputs by name")
-    parser.add_argument("--a", default="emulator", metavar="NAME_OR_NPZ",
+    parser.add_argument(
+        "source",
+        type=arguments.VIDEO_OR_ARRAYS,
+        metavar="VIDEO_OR_NPZ",
+        help="a clip, or a .npz file of the model's inputs by name",
+    )
+    parser.add_argument("--a", type=arguments.RECORDING, default="emulator", metavar="NAME_OR_NPZ",
                         help="back-end of the spiking half, or a .npz recording (default: emulator)")  # fmt: skip
-    parser.add_argument("--b", default="lava", metavar="NAME_OR_NPZ",
+    parser.add_argument("--b", type=arguments.RECORDING, default="lava", metavar="NAME_OR_NPZ",
                         help="the other one; a recording holds <layer>.u and <layer>.o, (N, T, C, H, W)"
                              " (default: lava)")  # fmt: skip
-    parser.add_argument("--bundle", type=Path, metavar="DIR",
+    parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled from a clip (default: 8)")
     parser.add_argument("--tolerance", type=float, metavar="X",
@@ -32,12 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " point and float only spikes are compared)")  # fmt: skip
     parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
                         help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found; - for stdout, instead of text")
+    parser.add_argument(
+        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write what was found; - for stdout, instead of text"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare, tell where the sides part and why; exit 3 if they do."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, tell
     from hybridnet.support.files import write_text
     from hybridnet.workflows.compare import compare, to_json
 
@@ -54,17 +61,19 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     if str(args.json) == "-":
-        sys.stdout.write(to_json(found))
+        put(to_json(found))
     else:
-        sys.stdout.write(render(found))
+        put(render(found))
         if args.json is not None:
             write_text(args.json, to_json(found))
-            sys.stdout.write(f"Wrote {args.json}\n")
+            tell([f"Wrote {args.json}"])
     return 0 if found.equal else EXIT_CHECK_FAILED
 
 
 def render(found: Comparison) -> str:
     """A comparison as aligned text."""
+    from hybridnet.support.text import lines_of
+
     lines = [
         f"Compared   {found.a} with {found.b}, {found.windows} windows of {found.source}",
         f"Equal if   {found.criterion}",
@@ -73,7 +82,7 @@ def render(found: Comparison) -> str:
         lines += ["", *_stream(found, stream)]
     if found.first is not None:
         lines += ["", "Neurons that differ per layer and step, in all windows", *_table(found)]
-    return "\n".join(lines) + "\n"
+    return lines_of(lines)
 
 
 def _stream(found: Comparison, stream: StreamComparison) -> list[str]:

@@ -1,22 +1,87 @@
-"""Progress on stderr: bars on a terminal, a line per stage elsewhere."""
+"""What a command prints: results on stdout, progress and diagnostics on stderr, all of it as text and not as commands.
+
+While a command runs, whatever else writes to stdout, a library or a user's module, writes to stderr.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from hybridnet.support.files import write_text
 from hybridnet.support.progress import Progress
+from hybridnet.support.text import lines_of, visible
 
 EXIT_CHECK_FAILED = 3
 """Exit code of a command whose work is done, and of which a requested check failed."""
 
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+_results: TextIO | None = None
+"""Where results go while a command runs."""
+
+
+class StdoutError(Exception):
+    """Results cannot be written to stdout; the cause is an `OSError`."""
+
+
+def put(text: str) -> None:
+    """Write a result to stdout: text that is to be read as it is, such as JSON, or that a renderer made.
+
+    Raises:
+        StdoutError: If it cannot be written.
+    """
+    _write(_results or sys.stdout, text)
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Write lines to stdout; what they tell of files and exceptions is shown as text.
+
+    Raises:
+        StdoutError: If they cannot be written.
+    """
+    put(lines_of(lines))
+
+
+def say(line: str) -> None:
+    """One line of diagnostics; if stderr cannot be written, there is nobody to tell."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(visible(line) + "\n")
+        sys.stderr.flush()
+
+
+def write_out(text: str, out: Path | None) -> None:
+    """A result: into a file, or on stdout."""
+    if out is None:
+        put(text)
+    else:
+        write_text(out, text)
+
+
+@contextlib.contextmanager
+def results_apart() -> Iterator[None]:
+    """Keep stdout for results while the block runs; for all else it is stderr, in child processes too."""
+    global _results
+    if _results is not None:  # a command that runs another
+        yield
+        return
+    stdout = sys.stdout
+    _results, restore = _split(stdout)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, _results = stdout, None
+        restore()
+
 
 @contextlib.contextmanager
 def progress_on_stderr() -> Iterator[Progress]:
-    """A `Progress` that draws on stderr while the block runs."""
+    """A `Progress` that draws on stderr while the block runs: bars on a terminal, a line per stage elsewhere."""
     if not sys.stderr.isatty():
         yield _lines()
         return
@@ -24,30 +89,72 @@ def progress_on_stderr() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
         tasks: dict[str, TaskID] = {}
 
         def draw(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(visible(what), total=total)
             bars.update(tasks[what], completed=done, total=total)
 
         yield draw
 
 
-def write_out(text: str, out: Path | None) -> None:
-    """A result: into a file, or on stdout."""
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        write_text(out, text)
+def open_closed_streams() -> None:
+    """Give each standard stream that was closed before Python began (`>&-`) a place, which no other file then gets.
+
+    What is then written to stdout fails as it does on a full disk; what is written to stderr is lost.
+    """
+    for number in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == STDERR else os.O_RDONLY)  # takes the lowest free number
+    for name, number in (("stdout", STDOUT), ("stderr", STDERR)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", closefd=False, errors="backslashreplace"))  # noqa: SIM115
 
 
-def say(line: str) -> None:
-    """One line of diagnostics."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+def flush_stdout() -> None:
+    """Write what waits for stdout, or drop it: Python would complain again when it ends.
+
+    Raises:
+        StdoutError: If it cannot be written.
+    """
+    try:
+        _write(sys.stdout, "")
+    except StdoutError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        raise StdoutError from error
+
+
+def _split(stdout: TextIO) -> tuple[TextIO, Callable[[], None]]:
+    """Where results go from now on, and what undoes it; the stdout of the operating system becomes stderr."""
+    try:
+        is_real = stdout.fileno() == STDOUT
+    except (OSError, ValueError):  # an object that a program put in its place
+        is_real = False
+    if not is_real:
+        return stdout, lambda: None
+    results = open(os.dup(STDOUT), "w", encoding=stdout.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115
+    os.dup2(STDERR, STDOUT)
+
+    def restore() -> None:
+        os.dup2(results.fileno(), STDOUT)
+        with contextlib.suppress(OSError):  # told already
+            results.close()
+
+    return results, restore
 
 
 def _lines() -> Progress:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
+
+from hybridnet.cli import arguments
 
 CLIP_MOTION, CLIP_SEED, CLIP_FRAMES = "zoom_in", 4_000_000, 96
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("video", nargs="?", type=Path, metavar="VIDEO", help="a clip (default: one is made)")
+    parser.add_argument("video", nargs="?", type=arguments.VIDEO, metavar="VIDEO", help="a clip (default: one is made)")
     parser.add_argument(
-        "-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where to write (default: demo)"
+        "-o",
+        "--out",
+        type=arguments.OUT_FOLDER,
+        default=Path("demo"),
+        metavar="DIR",
+        help="where to write (default: demo)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Type what a user would type, showing each command; exit 1 if Lava and the emulator differ in a single number."""
-    from hybridnet.cli.console import say
+    from hybridnet.cli.console import say, tell
+    from hybridnet.config import load_experiment
     from hybridnet.report.record.file import read_records
+    from hybridnet.video import open_clip
     from hybridnet.video.synthetic import make_clip
     from hybridnet.workflows.simulate import shipped_checkpoint
 
+    if args.video is not None:
+        with open_clip(args.video, load_experiment("tiny").model.preprocess):
+            pass  # refused before any work
     args.out.mkdir(parents=True, exist_ok=True)
     video = args.video or args.out / "clip.avi"
     if not video.exists() and args.video is None:
@@ -40,18 +51,21 @@ def run(args: argparse.Namespace) -> int:
         return code
     emulator, lava = (read_records(record)[0] for record in records.values())
     same = emulator.prediction == lava.prediction and [r.ops for r in emulator.layers] == [r.ops for r in lava.layers]
-    sys.stdout.write(
-        f"Emulator and Lava: logits, spikes and operation counts {'are identical' if same else 'DIFFER'}.\n"
-        f"Next: hybridnet report {records['emulator']}   (every layer)\n"
+    verdict = "are identical" if same else "DIFFER"
+    tell(
+        [
+            f"Emulator and Lava: logits, spikes and operation counts {verdict}.",
+            f"Next: hybridnet report {records['emulator']}   (every layer)",
+        ]
     )
     return 0 if same else 1
 
 
 def _typed(command: list[str]) -> int:
     from hybridnet.cli import main
+    from hybridnet.cli.console import tell
 
-    sys.stdout.write(f"$ hybridnet {shlex.join(command)}\n")
-    sys.stdout.flush()
+    tell([f"$ hybridnet {shlex.join(command)}"])
     code = main(command)
-    sys.stdout.write("\n")
+    tell([""])
     return code

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hybridnet.cli import arguments
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle import Bundle
@@ -14,17 +15,19 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("checkpoint", type=Path, metavar="CKPT",
+    parser.add_argument("checkpoint", type=arguments.CHECKPOINT, metavar="CKPT",
                         help="written by `hybridnet train`; with --model, a state dict")  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, default=Path("hybridnet-bundle"), metavar="DIR",
+    parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the bundle (default: hybridnet-bundle)")  # fmt: skip
     parser.add_argument("--model", metavar="MODULE:FACTORY",
                         help="export a model of yours: import MODULE from this folder or PYTHONPATH and call FACTORY(),"
                              " which runs your code")  # fmt: skip
-    parser.add_argument("--inputs", type=Path, metavar="FILE.npz",
+    parser.add_argument("--inputs", type=arguments.ARRAYS, metavar="FILE.npz",
                         help="with --model: example inputs by name (default: the model's example_inputs)")  # fmt: skip
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="with --model: names of the classes, one a line")
-    parser.add_argument("--calibrate", type=Path, metavar="VIDEO_OR_DIR_OR_NPZ",
+    parser.add_argument(
+        "--labels", type=arguments.LABELS, metavar="FILE", help="with --model: names of the classes, one a line"
+    )
+    parser.add_argument("--calibrate", type=arguments.VIDEOS_OR_ARRAYS, metavar="VIDEO_OR_DIR_OR_NPZ",
                         help="clips or arrays to find the fixed-point scales and measure parity on (default: clips of"
                              " the motion set; with --model, the example inputs)")  # fmt: skip
     parser.add_argument("--opset", type=int, default=18, choices=range(18, 21), metavar="N",
@@ -33,16 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parity", choices=["lava"], help="also compare the emulator with Lava on one view; takes longer"
     )
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
-    parser.add_argument("--nir", type=Path, metavar="FILE",
+    parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams each has its"
                              " own file, FILE with the stream's name before the suffix")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the parity report as JSON too; - for stdout")
+    parser.add_argument(
+        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the parity report as JSON too; - for stdout"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say
     from hybridnet.deploy.nir.file import import_nir, write_nir
     from hybridnet.report.record.parity import to_json
     from hybridnet.support.files import write_text
@@ -52,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
     if str(args.json) == "-":
-        sys.stdout.write(to_json(bundle.parity))
+        put(to_json(bundle.parity))
     else:
         if args.json is not None:
             write_text(args.json, to_json(bundle.parity))
-        sys.stdout.write(describe(bundle))
+        put(describe(bundle))
     if args.nir is not None:
         for file, losses in write_nir(args.nir, bundle.program).items():
             for loss in losses:
@@ -89,12 +94,13 @@ def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
     from hybridnet.workflows.export import export_module
     from hybridnet.workflows.foreign import load_model, read_labels
 
+    labels = None if args.labels is None else read_labels(args.labels)
     model, inputs = load_model(args.model, args.checkpoint, args.inputs)
     return export_module(
         model,
         inputs,
         args.out,
-        labels=None if args.labels is None else read_labels(args.labels),
+        labels=labels,
         calibration=args.calibrate,
         name=args.model,
         opset=args.opset,
@@ -109,6 +115,7 @@ def describe(bundle: Bundle) -> str:
     from hybridnet.report.counting.onnx import count_graph
     from hybridnet.report.render.parity import render_parity
     from hybridnet.report.render.text import count
+    from hybridnet.support.text import lines_of
 
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     ann_macs = graph.macs
@@ -132,9 +139,10 @@ def describe(bundle: Bundle) -> str:
         f"ANN      {len(graph.nodes)} counted ONNX nodes, {count(ann_macs)}MAC per view, opset {manifest.opset}",
         f"Scales   {scales.rule}, {scales.views} views of {scales.calibrated_on}",
         "",
-        render_parity(bundle.parity),
+        *render_parity(bundle.parity).splitlines(),
+        "",
         f"Wrote    {bundle.path}/",
         f"Next:    hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}",
         f"         hybridnet calibrate {bundle.path} -o {bundle.path} --overwrite   (finer scales: less is lost)",
     ]
-    return "\n".join(lines) + "\n"
+    return lines_of(lines)

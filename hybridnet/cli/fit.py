@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hybridnet.cli import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE",
+    parser.add_argument("bundle", nargs="?", type=arguments.BUNDLE, metavar="BUNDLE",
                         help="default: ./hybridnet-bundle, else the model that ships")  # fmt: skip
     parser.add_argument("--chip", default="loihi2", metavar="NAME", help="default: loihi2")
     parser.add_argument("--chips", type=int, default=1, metavar="N", help="how many there are (default: 1)")
     parser.add_argument("--format", default="text", choices=["html", "json", "markdown", "text"], help="default: text")
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write here instead of stdout")
+    parser.add_argument("-o", "--out", type=arguments.OUT_TEXT, metavar="FILE", help="write here instead of stdout")
     parser.add_argument("--fail-on", choices=["fit"], help="exit 3 if a rule keeps the spiking half off the chips")
 
 

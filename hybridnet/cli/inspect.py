@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
 from pathlib import Path
 
-from hybridnet.cli import inspect_model, inspect_video
+from hybridnet.cli import arguments, inspect_model, inspect_video
+from hybridnet.support.kinds import Kind, kind_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="a video, a checkpoint or the folder of a bundle")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers; - for stdout, instead of text")
+    parser.add_argument(
+        "path", type=arguments.VIDEO_OR_MODEL, metavar="PATH", help="a video, a checkpoint or the folder of a bundle"
+    )
+    parser.add_argument(
+        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the numbers; - for stdout, instead of text"
+    )
     inspect_model.add_arguments(parser)
     inspect_video.add_arguments(parser)
 
@@ -30,10 +34,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def is_model(path: Path) -> bool:
-    """Whether it is a folder, or a zip file as torch writes them; everything else is left to the video reader."""
-    if path.is_dir():
-        return True
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return path.suffix == ".pt"  # missing or damaged: the error then speaks of checkpoints
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("data.pkl") for name in archive.namelist())
+    """Whether it is a folder or a checkpoint, if damaged by its name; everything else is left to the video reader."""
+    kind = kind_of(path)
+    return kind in arguments.MODEL.kinds or (kind is Kind.UNKNOWN and path.suffix == ".pt")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hybridnet.cli import arguments
 
 if TYPE_CHECKING:
     from hybridnet.workflows.inspect import SplitReport, SplitRow
@@ -18,15 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("of a model")
     group.add_argument("--model", metavar="MODULE:FACTORY", help="PATH is a state dict of a model of yours; see export")
-    group.add_argument("--inputs", type=Path, metavar="FILE.npz", help="with --model: example inputs by name")
+    group.add_argument(
+        "--inputs", type=arguments.ARRAYS, metavar="FILE.npz", help="with --model: example inputs by name"
+    )
     group.add_argument("--all", action="store_const", const=True, help="list the operations between layers too")
-    group.add_argument("--tag", type=Path, metavar="OUT.onnx",
+    group.add_argument("--tag", type=arguments.OUT_ONNX, metavar="OUT.onnx",
                        help="write the whole model as ONNX, with the half in each node's name, to look at")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Split, tell, and write the tagged graph if asked."""
-    from hybridnet.cli.console import say
+    from hybridnet.cli.console import put, say, tell
     from hybridnet.errors import ConfigError
     from hybridnet.support.files import atomic_file, write_text
     from hybridnet.workflows.inspect import open_model, to_json
@@ -36,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
     opened = open_model(args.path, args.model, args.inputs)
     report = opened.report()
     if str(args.json) == "-":
-        sys.stdout.write(to_json(report))
+        put(to_json(report))
     else:
-        sys.stdout.write(render(report, everything=bool(args.all)))
+        put(render(report, everything=bool(args.all)))
         if args.json is not None:
             write_text(args.json, to_json(report))
-            sys.stdout.write(f"Wrote {args.json}\n")
+            tell([f"Wrote {args.json}"])
     if args.tag is not None:
         with atomic_file(args.tag) as temporary:
             opened.tag(temporary)
@@ -52,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def render(report: SplitReport, *, everything: bool = False) -> str:
     """The table of layers, and the totals of each half and of the bridge."""
     from hybridnet.report.render.text import count, table
+    from hybridnet.support.text import lines_of
 
     shown = [row for row in report.rows if everything or row.layer]
     hidden = len(report.rows) - len(shown)
@@ -60,11 +63,15 @@ def render(report: SplitReport, *, everything: bool = False) -> str:
     halves = {half: sum(row.half == half and row.layer for row in report.rows) for half in ("snn", "ann")}
     totals = ", ".join(f"{half} {n} layers, {report.parameters[half]:,} parameters" for half, n in halves.items())
     more = f"; {hidden} operations between layers are not listed (--all)" if hidden else ""
-    return (
-        f"Model    {report.model}, {report.steps} steps a view\n\n"
-        f"{table(heading, [_cells(row) for row in shown], left=5)}\n\n"
-        f"Total    {totals}{more}\n"
-        f"Bridge   {count(fixed)}B per view in fixed point, {count(in_float)}B in float\n"
+    return lines_of(
+        [
+            f"Model    {report.model}, {report.steps} steps a view",
+            "",
+            *table(heading, [_cells(row) for row in shown], left=5).splitlines(),
+            "",
+            f"Total    {totals}{more}",
+            f"Bridge   {count(fixed)}B per view in fixed point, {count(in_float)}B in float",
+        ]
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.cli import arguments
 from hybridnet.config import DEFAULT_VIEWS
 
 if TYPE_CHECKING:
@@ -20,13 +21,17 @@ OPTIONS = ("saliency", "trajectory", "network", "label", "beside")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("of a video as a network sees it")
-    group.add_argument("--saliency", type=Path, metavar="OUT.png",
+    group.add_argument("--saliency", type=arguments.OUT_PICTURE, metavar="OUT.png",
                        help="draw what the network attends to in each modality")  # fmt: skip
-    group.add_argument("--trajectory", type=Path, metavar="OUT.png",
+    group.add_argument("--trajectory", type=arguments.OUT_PICTURE, metavar="OUT.png",
                        help="draw where it puts the frames: t-SNE in the RGB and in the compressed domain")  # fmt: skip
-    group.add_argument("--network", type=Path, metavar="CKPT_OR_BUNDLE", help="default: the model that ships")
+    group.add_argument(
+        "--network", type=arguments.MODEL, metavar="CKPT_OR_BUNDLE", help="default: the model that ships"
+    )
     group.add_argument("--label", metavar="CLASS", help="with --saliency: evidence for it (default: the predicted one)")
-    group.add_argument("--beside", type=Path, nargs="+", metavar="VIDEO", help="with --trajectory: more clips")
+    group.add_argument(
+        "--beside", type=arguments.VIDEO, nargs="+", metavar="VIDEO", help="with --trajectory: more clips"
+    )
 
 
 def wanted(args: argparse.Namespace) -> bool:
@@ -47,18 +52,14 @@ def wanted(args: argparse.Namespace) -> bool:
     return asked
 
 
-def run(args: argparse.Namespace, transcode: TranscodePolicy) -> None:
-    """Draw what is asked for."""
+def run(args: argparse.Namespace, transcode: TranscodePolicy) -> list[str]:
+    """Draw what is asked for; lines that tell what was found and written."""
     checkpoint = _network(args.network)
-    if args.saliency is not None:
-        _saliency(args, checkpoint, transcode)
-    if args.trajectory is not None:
-        _trajectory(args, checkpoint, transcode)
+    lines = [] if args.saliency is None else _saliency(args, checkpoint, transcode)
+    return lines if args.trajectory is None else [*lines, *_trajectory(args, checkpoint, transcode)]
 
 
-def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> None:
-    import sys
-
+def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> list[str]:
     from hybridnet.cli.console import progress_on_stderr
     from hybridnet.errors import ConfigError
     from hybridnet.explain.saliency import saliency
@@ -78,13 +79,10 @@ def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Trans
     title = f"{args.path.name}:  evidence for {labels[found.label]} ({which}, {found.score:.0%})"
     save_figure(draw_saliency(clip.views.tensors(), found, title, accumulated=preprocess.accumulate), args.saliency)
     shares = ", ".join(f"{name} {found.share(name):.0%}" for name in found.maps)
-    sys.stdout.write(f"Evidence   for {labels[found.label]} ({which}, {found.score:.1%}): {shares}\n")
-    sys.stdout.write(f"Wrote {args.saliency}\n")
+    return [f"Evidence   for {labels[found.label]} ({which}, {found.score:.1%}): {shares}", f"Wrote {args.saliency}"]
 
 
-def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> None:
-    import sys
-
+def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> list[str]:
     from hybridnet.cli.console import progress_on_stderr
     from hybridnet.explain.trajectory import trajectory
     from hybridnet.explain.trajectory_plot import draw_trajectory
@@ -103,7 +101,7 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
     title = f"{len(frames.clip)} P-frames of {len(paths)} clip{'s' * (len(paths) > 1)} in the features of"
     title += f" {args.network.name if args.network else 'the model that ships'}"
     save_figure(draw_trajectory(frames, [path.name for path in paths], title), args.trajectory)
-    sys.stdout.write(f"Wrote {args.trajectory}\n")
+    return [f"Wrote {args.trajectory}"]
 
 
 def _network(path: Path | None) -> Checkpoint:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridnet.cli import inspect_network
+from hybridnet.cli import arguments, inspect_network
 
 if TYPE_CHECKING:
     from hybridnet.config import PreprocessConfig
@@ -28,10 +26,14 @@ OPTIONS = ("config", "transcode", "plot", "gop", *inspect_network.OPTIONS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("of a video")
-    group.add_argument("--config", metavar="NAME_OR_YAML", help="frame size, GOP and clip (default: tiny)")
+    group.add_argument(
+        "--config", type=arguments.CONFIG, metavar="NAME_OR_YAML", help="frame size, GOP and clip (default: tiny)"
+    )
     group.add_argument("--transcode", choices=["auto", "never", "always"],
                        help="when to transcode; `always` admits every codec (default: auto)")  # fmt: skip
-    group.add_argument("--plot", type=Path, metavar="OUT.png", help="draw one GOP as the reader delivers it")
+    group.add_argument(
+        "--plot", type=arguments.OUT_PICTURE, metavar="OUT.png", help="draw one GOP as the reader delivers it"
+    )
     group.add_argument("--gop", type=int, metavar="N", help="the GOP to draw, from 0 (default: the middle one)")
     inspect_network.add_arguments(parser)
 
@@ -41,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
+    from hybridnet.cli.console import put, say, tell
     from hybridnet.config import load_experiment
     from hybridnet.support.files import write_text
     from hybridnet.video.statistics import inspect
@@ -49,29 +52,31 @@ def run(args: argparse.Namespace) -> int:
     transcode: TranscodePolicy = args.transcode or "auto"
     as_seen = inspect_network.wanted(args)
     inspection = inspect(args.path, preprocess, transcode=transcode)
-    as_json = json.dumps(dataclasses.asdict(inspection), indent=1, allow_nan=False) + "\n"
-    if str(args.json) == "-":
-        sys.stdout.write(as_json)
-    else:
-        sys.stdout.write(render(inspection, preprocess))
-        if args.json is not None:
-            write_text(args.json, as_json)
-            sys.stdout.write(f"Wrote {args.json}\n")
+    seen = inspect_network.run(args, transcode) if as_seen else []  # nothing is printed if a picture cannot be had
     if args.plot is not None:
-        from hybridnet.cli.console import say
         from hybridnet.video.plot import plot_gop
         from hybridnet.video.reader import open_clip
 
         with open_clip(args.path, preprocess, transcode=transcode) as clip:
             plot_gop(clip, clip.gop_count // 2 if args.gop is None else args.gop, args.plot)
+    as_json = json.dumps(dataclasses.asdict(inspection), indent=1, allow_nan=False) + "\n"
+    if str(args.json) == "-":
+        put(as_json)
+    else:
+        put(render(inspection, preprocess))
+        if args.json is not None:
+            write_text(args.json, as_json)
+            tell([f"Wrote {args.json}"])
+    if args.plot is not None:
         say(f"hybridnet: wrote {args.plot}")
-    if as_seen:
-        inspect_network.run(args, transcode)
+    tell(seen)
     return 0
 
 
 def render(inspection: Inspection, preprocess: PreprocessConfig) -> str:
     """An inspection as aligned text."""
+    from hybridnet.support.text import lines_of
+
     i, s, a = inspection, inspection.stream, inspection.accumulated
     rate = "" if s.frames_per_s is None else f" at {s.frames_per_s:.4g} frames/s"
     view = f"{i.gops} GOPs of I+{i.steps}P"
@@ -106,7 +111,7 @@ def render(inspection: Inspection, preprocess: PreprocessConfig) -> str:
     upright = ["mirrors views"] * i.mirrored + [f"turns views by {i.rotation_degrees}°"] * bool(i.rotation_degrees)
     if upright:
         rows.insert(3, ("Rotation", f"the reader {' and '.join(upright)} to stand upright"))
-    return "".join(f"{name:<11}{text}".rstrip() + "\n" for name, text in rows)
+    return lines_of(f"{name:<11}{text}".rstrip() for name, text in rows)
 
 
 def _lengths(lengths: Lengths | None) -> str:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.cli import arguments
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,13 +26,14 @@ FILES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("records", nargs="+", type=Path, metavar="RUN.json",
+    parser.add_argument("records", nargs="+", type=arguments.RECORDS, metavar="RUN.json",
                         help="written by `hybridnet simulate --json`; two are compared;"
                              " with --plot, evaluation.json of several `hybridnet evaluate`")  # fmt: skip
     parser.add_argument("--format", default="text", choices=sorted(FILES), help="default: text")
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write here instead of stdout")
-    parser.add_argument("--profile", metavar="NAME_OR_YAML", help="price the recorded counts again with this profile")
-    parser.add_argument("--ann-profile", metavar="NAME_OR_YAML",
+    parser.add_argument("-o", "--out", type=arguments.OUT_TEXT, metavar="FILE", help="write here instead of stdout")
+    parser.add_argument("--profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
+                        help="price the recorded counts again with this profile")  # fmt: skip
+    parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
                         help="with --profile: another one for the ANN half; the report says so")  # fmt: skip
     parser.add_argument("--plot", action="store_true", help="accuracy against energy of evaluations, as SVG")
 

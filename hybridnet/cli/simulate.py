@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hybridnet.cli import arguments
 
 if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("sources", nargs="+", metavar="VIDEO_OR_NPZ",
+    parser.add_argument("sources", nargs="+", type=arguments.VIDEO_OR_ARRAYS, metavar="VIDEO_OR_NPZ",
                         help="MPEG-4 or H.264 files, or .npz files of the model's inputs by name, (N, …)")  # fmt: skip
-    parser.add_argument("--bundle", type=Path, metavar="DIR",
+    parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     parser.add_argument("--snn", default="emulator",
                         choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
@@ -35,16 +36,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes listed (default: 5)")
     parser.add_argument(
-        "--profile", default="horowitz45", metavar="NAME_OR_YAML", help="energy profile (default: horowitz45)"
+        "--profile",
+        type=arguments.PROFILE,
+        default="horowitz45",
+        metavar="NAME_OR_YAML",
+        help="energy profile (default: horowitz45)",
     )
-    parser.add_argument("--ann-profile", metavar="NAME_OR_YAML",
+    parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
                         help="another profile for the ANN half; the report says so")  # fmt: skip
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the run record; - for stdout, instead of text")
     parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write record.json, report.txt, .md, .csv and .html into this folder"
+        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the run record; - for stdout, instead of text"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write what the model returns for each view")
+    parser.add_argument(
+        "--report",
+        type=arguments.OUT_FOLDER,
+        metavar="DIR",
+        help="write record.json, report.txt, .md, .csv and .html into this folder",
+    )
+    parser.add_argument(
+        "--output", type=arguments.OUT_ARRAYS, metavar="FILE.npz", help="write what the model returns for each view"
+    )
     parser.add_argument("--fail-on", choices=["fit", "parity"],
                         help="exit 3 if the class differs from that of the float model, or if the spiking half is too"
                              " large for one Loihi 2 by our estimate")  # fmt: skip
@@ -52,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate each source, print its report, write the records."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, tell
     from hybridnet.errors import ConfigError
     from hybridnet.report.record.file import to_json
     from hybridnet.report.render.text import render_text
@@ -93,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             )
         records.append(result.record)
         if str(args.json) != "-":
-            sys.stdout.write(render_text(result.record) + "\n")
+            put(render_text(result.record) + "\n")
         if args.output is not None:
             write_arrays(args.output, result.run.outputs)
             say(f"hybridnet: wrote {args.output}")
@@ -101,10 +113,10 @@ def run(args: argparse.Namespace) -> int:
         write_report(args.report, records)
         say(f"hybridnet: wrote {args.report}")
     if str(args.json) == "-":
-        sys.stdout.write(to_json(records))
+        put(to_json(records))
     elif args.json is not None:
         write_text(args.json, to_json(records))
-        sys.stdout.write(f"Wrote {args.json}\nNext: hybridnet report {args.json}\n")
+        tell([f"Wrote {args.json}", f"Next: hybridnet report {args.json}"])
     if args.fail_on == "parity":
         different = [r.source for r in records if r.parity is None or not r.parity.top1_agrees]
         if different:

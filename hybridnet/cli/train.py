@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.cli import arguments
 from hybridnet.config import DEFAULT_VIEWS
 
 if TYPE_CHECKING:
@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--config", default="tiny", metavar="NAME_OR_YAML",
+    parser.add_argument("--config", type=arguments.CONFIG, default="tiny", metavar="NAME_OR_YAML",
                         help="model size and recipe (default: tiny)")  # fmt: skip
     parser.add_argument(
-        "--recipe", metavar="NAME_OR_YAML", help="paper, small-data, or a file; instead of the config's"
+        "--recipe",
+        type=arguments.RECIPE,
+        metavar="NAME_OR_YAML",
+        help="paper, small-data, or a file; instead of the config's",
     )
-    parser.add_argument("--init", type=Path, metavar="CKPT",
+    parser.add_argument("--init", type=arguments.CHECKPOINT, metavar="CKPT",
                         help="start from its weights, those of the classifier if it has the same labels")  # fmt: skip
-    parser.add_argument("--data", default="motion",
+    parser.add_argument("--data", type=arguments.DATA, default="motion",
                         help="motion, the synthetic set (default); a cache; a folder of class folders; or SPEC@ROOT"
                         " with a SPEC of `hybridnet cache`")  # fmt: skip
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)")
+    parser.add_argument(
+        "-o", "--out", type=arguments.OUT_FOLDER, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)"
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--seed", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where to compute (default: cpu)")
@@ -41,14 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qat", choices=["fixed-point"],
                         help="fine-tune in the chip's integers, in the scales and from the weights of"
                              " --bundle")  # fmt: skip
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="with --qat: a calibrated bundle of this model")
+    parser.add_argument(
+        "--bundle", type=arguments.BUNDLE, metavar="DIR", help="with --qat: a calibrated bundle of this model"
+    )
     parser.add_argument("--resume", action="store_true", help="go on after an interruption, with the same result")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, then print accuracy and paths; with `torchrun`, in each process."""
-    from hybridnet.cli.console import progress_on_stderr, say
+    from hybridnet.cli.console import progress_on_stderr, say, tell
     from hybridnet.support.progress import silent
     from hybridnet.training.group import process_group
     from hybridnet.training.log import as_line
@@ -73,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress if tells else silent,
         )
 
-        def tell(report: EpochReport) -> None:
+        def tell_epoch(report: EpochReport) -> None:
             if tells:
                 say(f"hybridnet: {as_line(report)}")
 
@@ -88,10 +95,10 @@ def run(args: argparse.Namespace) -> int:
             group=group,
             command=args.typed,
             progress=progress if tells else silent,
-            on_epoch=tell,
+            on_epoch=tell_epoch,
         )
     if tells:
-        sys.stdout.write(_summary(record, out, args.bundle))
+        tell(_summary(record, out, args.bundle))
     return 0
 
 
@@ -107,11 +114,14 @@ def _experiment(args: argparse.Namespace) -> Experiment:
 def _start(args: argparse.Namespace) -> tuple[AnyFile | None, FixedProgram | None]:
     """The checkpoint that training starts from, and the scales that it computes in; with --qat, those of a bundle."""
     from hybridnet.errors import ConfigError
+    from hybridnet.model.checkpoint import load_checkpoint
 
     if (args.qat is None) != (args.bundle is None):
         given = "--qat alone" if args.bundle is None else "--bundle alone"
         raise ConfigError("qat, bundle", given, "both or neither")
     if args.bundle is None:
+        if args.init is not None:
+            load_checkpoint(args.init)  # refused before any work
         return args.init, None
     if args.init is not None:
         raise ConfigError("init", str(args.init), "nothing with --bundle, which has weights of its own")
@@ -133,7 +143,7 @@ def _check_output(out: Path, args: argparse.Namespace) -> None:
         check_folder(out, overwrite=args.overwrite)
 
 
-def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> str:
+def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> list[str]:
     from hybridnet.training.run import CHECKPOINT, RECORD
 
     size = f"{record.parameters:,} parameters, {record.seconds / 60:.1f} min"
@@ -146,10 +156,9 @@ def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> str:
     following = f"hybridnet export {out / CHECKPOINT}"
     if scales is not None:  # export would choose other integers
         following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips DIR -o BUNDLE"
-    lines = [
+    return [
         first,
         *record.notes,
         f"Wrote {out / CHECKPOINT} and {out / RECORD}",
         f"Next: {following}",
     ]
-    return "\n".join(lines) + "\n"

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from pathlib import Path
+
+from hybridnet.cli import arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("sources", nargs="+", type=Path, metavar="SRC", help="videos, or folders whose tree is kept")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the copies")
     parser.add_argument(
-        "--config", default="tiny", metavar="NAME_OR_YAML", help="frame size and length of a GOP (default: tiny)"
+        "sources", nargs="+", type=arguments.BATCH, metavar="SRC", help="videos, or folders whose tree is kept"
+    )
+    parser.add_argument(
+        "-o", "--out", type=arguments.OUT_FOLDER, required=True, metavar="DIR", help="folder for the copies"
+    )
+    parser.add_argument(
+        "--config",
+        type=arguments.CONFIG,
+        default="tiny",
+        metavar="NAME_OR_YAML",
+        help="frame size and length of a GOP (default: tiny)",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N",
                         help="processes (default: one for each CPU core)")  # fmt: skip
@@ -22,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Transcode every file; tell what was written, kept and what failed and why."""
-    from hybridnet.cli.console import progress_on_stderr, say
+    from hybridnet.cli.console import progress_on_stderr, say, tell
     from hybridnet.config import load_experiment
     from hybridnet.video.batch import Outcome, plan, transcode_files
 
@@ -33,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
     with progress_on_stderr() as progress:
         results = transcode_files(jobs, preprocess, workers=args.workers, overwrite=args.overwrite, progress=progress)
     of = {outcome: [result for result in results if result.outcome is outcome] for outcome in Outcome}
-    sys.stdout.write(f"Wrote {len(of[Outcome.WRITTEN])} of {len(results)} files to {args.out}\n")
+    lines = [f"Wrote {len(of[Outcome.WRITTEN])} of {len(results)} files to {args.out}"]
     if of[Outcome.KEPT]:
-        sys.stdout.write(f"Kept {len(of[Outcome.KEPT])} that were complete already (--overwrite makes them again)\n")
+        lines.append(f"Kept {len(of[Outcome.KEPT])} that were complete already (--overwrite makes them again)")
     if of[Outcome.FAILED]:
-        lines = "".join(f"  {result.job.source}: {result.reason}\n" for result in of[Outcome.FAILED])
-        sys.stdout.write(f"Failed {len(of[Outcome.FAILED])}:\n{lines}")
+        lines.append(f"Failed {len(of[Outcome.FAILED])}:")
+        lines += [f"  {result.job.source}: {result.reason}" for result in of[Outcome.FAILED]]
+    tell(lines)
     return 1 if of[Outcome.FAILED] else 0

@@ -12,10 +12,11 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from hybridnet.errors import ConfigError, MissingBackendError
+from hybridnet.errors import ConfigError
 from hybridnet.evaluation.clips import Clip
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.evaluation.spread import ClipRunner
+from hybridnet.support.optional import optional
 from hybridnet.support.processes import DeadWorkerError
 
 
@@ -70,15 +71,11 @@ def cluster(workers: int) -> Iterator[None]:
         workers: How many there will be, one CPU each.
 
     Raises:
-        MissingBackendError: If Ray is not installed.
+        BackendError: If Ray does not import; a `MissingBackendError` if it is not installed.
         ConfigError: If the cluster has fewer CPUs than workers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    try:
-        import ray
-    except ImportError as error:
-        remedy = "Install it with: pip install 'hybridnet[ray]', or leave out --engine ray"
-        raise MissingBackendError("ray is not installed, which spreads clips over a cluster", remedy=remedy) from error
+    ray = optional("ray")
     joined = bool(os.environ.get("RAY_ADDRESS"))
     options: dict[str, Any] = {} if joined else {"num_cpus": workers, "include_dashboard": False}
     ray.init(log_to_driver=False, **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.support.figures import new_figure, save_figure
+from hybridnet.support.figures import label, new_figure, save_figure
 
 NUMBERED = 30
 """Up to this many classes the cells hold their counts, and every class its name."""
@@ -32,12 +32,12 @@ def plot_confusion(confusion: Sequence[Sequence[int]], labels: Sequence[str], ti
     figure = new_figure(side + 0.8, side, layout="constrained")
     axes = figure.add_subplot()
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(title, fontsize=9)
+    axes.set_title(label(title), fontsize=9)
     axes.set_xlabel("predicted", fontsize=8)
     axes.set_ylabel("true", fontsize=8)
     step = 1 if few else -(-len(labels) // 50)
     places = range(0, len(labels), step)
-    names = [labels[i] for i in places]
+    names = [label(labels[i]) for i in places]
     axes.set_xticks(places, names, rotation=90, fontsize=7 if few else 5)
     axes.set_yticks(places, names, fontsize=7 if few else 5)
     if few:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybridnet.explain.saliency import Saliency
-from hybridnet.support.figures import new_figure
+from hybridnet.support.figures import label, new_figure
 from hybridnet.support.statistics import evenly
 from hybridnet.video.plot import residual_colours, vector_colours
 from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD
@@ -53,7 +53,7 @@ def draw_saliency(inputs: Mapping[str, Tensor], found: Saliency, title: str, *, 
     shown = evenly(count, ROWS)
     top = 0.75
     figure = new_figure(2 * len(modalities) * PANEL_IN + 0.7, len(shown) * PANEL_IN + top, layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(label(title), fontsize=9)
     grid = figure.subplots(len(shown), 2 * len(modalities), squeeze=False)
     names = NAMES if accumulated else NAMES | ONE_STEP_NAMES
     brightest = _reach(np.concatenate([found.maps[m].numpy().ravel() for m in modalities]))

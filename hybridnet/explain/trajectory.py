@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hybridnet.errors import ConfigError, MissingBackendError, VideoError
+from hybridnet.errors import ConfigError, VideoError
 from hybridnet.model.network import HybridNet
+from hybridnet.support.optional import optional
 from hybridnet.video.gop import View
 from hybridnet.video.views import prepare_view
 
@@ -91,21 +92,17 @@ def layout(features: NDArray[np.float32]) -> NDArray[np.float64]:
 
     Raises:
         VideoError: If there are fewer than FEWEST_FRAMES, or all are the same.
-        MissingBackendError: If scikit-learn is not installed.
+        BackendError: If scikit-learn does not import; a `MissingBackendError` if it is not installed.
     """
     if len(features) < FEWEST_FRAMES:
         raise VideoError(f"{len(features)} P-frames are too few for a trajectory", remedy="Give longer or more clips")
-    try:
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        remedy = "Install it with: pip install 'hybridnet[plot]'"
-        raise MissingBackendError("scikit-learn is not installed, which lays out features", remedy=remedy) from error
+    manifold = optional("sklearn.manifold")
     centred = features.astype(np.float64) - features.mean(axis=0)
     spread = centred.std()
     if spread == 0:
         raise VideoError("all P-frames have the same features", remedy="Give clips in which something moves")
     # Still scenes give equal features, on which the tree of the faster method overflows the stack.
-    method = TSNE(perplexity=min(PERPLEXITY, len(features) // 3), init="pca", method="exact", random_state=0)
+    method = manifold.TSNE(perplexity=min(PERPLEXITY, len(features) // 3), init="pca", method="exact", random_state=0)
     return np.asarray(method.fit_transform(centred / spread))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.explain.trajectory import Trajectory, layout
-from hybridnet.support.figures import new_figure
+from hybridnet.support.figures import label, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def draw_trajectory(frames: Trajectory, names: Sequence[str], title: str) -> Fig
         MissingBackendError: If matplotlib or scikit-learn is not installed.
     """
     figure = new_figure(9.0, 4.9, layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(label(title), fontsize=9)
     for axes, (space, name) in zip(figure.subplots(1, 2), SPACES.items(), strict=True):
         _space(axes, layout(getattr(frames, space)), frames, names)
         axes.set_title(name, fontsize=8)
@@ -47,7 +47,7 @@ def _space(axes: Axes, places: NDArray[np.float64], frames: Trajectory, names: S
     for clip, name in enumerate(names):
         colour = colours(clip % colours.N)
         own = frames.clip == clip
-        axes.scatter(places[own, 0], places[own, 1], s=9, color=colour, linewidths=0, label=name)
+        axes.scatter(places[own, 0], places[own, 1], s=9, color=colour, linewidths=0, label=label(name))
         for gop in np.unique(frames.gop[own]):
             path = places[own & (frames.gop == gop)]
             axes.plot(path[:, 0], path[:, 1], color=colour, linewidth=0.6, alpha=0.6)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from hybridnet.errors import CheckpointError, HybridNetError, one_line
+from hybridnet.errors import CheckpointError, HybridNetError
 from hybridnet.support.sealed import AnyFile, content_of
+from hybridnet.support.text import said
 
 MAX_BYTES = 2**33
 """Of a file: a model of two billion parameters."""
@@ -47,7 +48,7 @@ def read_torch(file: AnyFile, remedy: str) -> object:
     except HybridNetError as error:
         raise CheckpointError(error.what, where=file, remedy=remedy) from error
     except Exception as error:  # zipfile, pickle and torch tell a damaged file by any exception
-        reason = getattr(error, "strerror", None) or one_line(error)
+        reason = getattr(error, "strerror", None) or said(error)
         raise CheckpointError(
             f"cannot be read as a file of torch.save ({reason})", where=file, remedy=remedy
         ) from error

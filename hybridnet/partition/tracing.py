@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from hybridnet.partition.frames import WINDOWS
 from hybridnet.partition.neurons import is_foreign_leaf, is_foreign_neuron, is_spiking, returns_tuple, state_attributes
+from hybridnet.support.text import said
 
 
 def state_after(output: Any, name: str) -> Any:
@@ -40,8 +41,11 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> fx.GraphModule:
         module = fx.GraphModule(model, graph)
         _refuse_hidden_changes(module)
         graph.eliminate_dead_code()
-    except Exception as error:  # the model's own code runs here, on stand-ins for tensors: it may raise anything
-        raise UntraceableError(str(error).strip() or type(error).__name__) from error
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the model's own code runs here, on stand-ins for tensors: it may raise anything
+        raise UntraceableError(said(error)) from error
     finally:
         tracer.restore()
         for name in set(vars(model)) - attributes:

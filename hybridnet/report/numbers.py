@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from hybridnet.report.quantities import Energy, Span
+from hybridnet.support.text import visible
 
 NONE = "–"
 """Stands where there is no number."""
@@ -67,11 +68,6 @@ def is_unknown(energy: Energy) -> bool:
     return bool(energy.missing) and not energy.terms
 
 
-def printable(text: str) -> str:
-    """Without line breaks and control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
-
-
 def markup(text: str) -> str:
     """Any text as text in HTML or SVG, which know no control characters."""
-    return escape(printable(text))
+    return escape(visible(text))

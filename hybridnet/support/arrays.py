@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.errors import HybridNetError, ModelError, one_line
+from hybridnet.errors import HybridNetError, ModelError
 from hybridnet.support.files import atomic_file
 from hybridnet.support.sealed import AnyFile, content_of
+from hybridnet.support.text import said
 
 Array = npt.NDArray[Any]
 
@@ -52,7 +53,7 @@ def read_arrays(file: AnyFile) -> dict[str, Array]:
     except HybridNetError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy's header tell a damaged file by any exception
-        raise ModelError(f"is no .npz file of numbers ({one_line(error)})", where=file, remedy=_REMEDY) from error
+        raise ModelError(f"is no .npz file of numbers ({said(error)})", where=file, remedy=_REMEDY) from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

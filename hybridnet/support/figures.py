@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridnet.errors import ConfigError, MissingBackendError, OutputExistsError
+from hybridnet.errors import ConfigError, OutputExistsError
 from hybridnet.support.files import atomic_file, head_of
+from hybridnet.support.optional import PACKAGES, importing
+from hybridnet.support.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,14 +25,11 @@ def new_figure(width_in: float, height_in: float, **options: Any) -> Figure:
     """An empty figure; `options` are those of `matplotlib.figure.Figure`.
 
     Raises:
-        MissingBackendError: If matplotlib is not installed.
+        BackendError: If matplotlib does not import; a `MissingBackendError` if it is not installed.
     """
-    try:
+    with importing(PACKAGES["matplotlib"]):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        remedy = "Install it with: pip install 'hybridnet[plot]'"
-        raise MissingBackendError("matplotlib is not installed, which draws figures", remedy=remedy) from error
     figure = Figure(figsize=(width_in, height_in), **options)
     FigureCanvasAgg(figure)
     return figure
@@ -46,7 +46,8 @@ def save_figure(figure: Figure, out: Path) -> None:
     if kind not in figure.canvas.get_supported_filetypes():
         raise ConfigError("plot", str(out), "names that end in .png, .pdf or .svg")
     check_picture(out)
-    with atomic_file(out) as part:
+    with atomic_file(out) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name may have characters that no font here has
         figure.savefig(part, format=kind, dpi=DPI, metadata={MARKED[kind]: MARK} if kind in MARKED else None)
 
 
@@ -58,3 +59,8 @@ def check_picture(out: Path) -> None:
     """
     if out.suffix[1:].lower() in MARKED and out.is_file() and (head := head_of(out)) and MARK.encode() not in head:
         raise OutputExistsError(out, "is not one of our figures, and is not replaced", "Choose another name")
+
+
+def label(text: str) -> str:
+    """Text from outside as matplotlib draws it character by character: no control characters, and no formulas."""
+    return visible(text).replace("$", r"\$")

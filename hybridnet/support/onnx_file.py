@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from hybridnet.errors import BundleError, HybridNetError, one_line
+from hybridnet.errors import BundleError, HybridNetError
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile, content_of
+from hybridnet.support.text import said
 
 if TYPE_CHECKING:
     import onnx
@@ -88,7 +89,7 @@ def errors_in(file: AnyFile) -> Iterator[None]:
         where = file if error.where in ("", str(file)) else f"{file}: {error.where}"
         raise BundleError(error.what, where=where, remedy=EXPORT_AGAIN) from error
     except Exception as error:  # protobuf's errors depend on its version, and inference has several
-        raise BundleError(f"is no usable ONNX file ({one_line(error)})", where=file, remedy=EXPORT_AGAIN) from error
+        raise BundleError(f"is no usable ONNX file ({said(error)})", where=file, remedy=EXPORT_AGAIN) from error
 
 
 def of_one_view(model: onnx.ModelProto) -> onnx.ModelProto:

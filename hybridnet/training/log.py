@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.errors import BackendError
 from hybridnet.support.files import write_text
+from hybridnet.support.optional import PACKAGES, importing
 from hybridnet.training.reports import EpochReport
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 LOG, BOARD = "log.jsonl", "tensorboard"
-
-NO_BOARD = "no TensorBoard files: tensorboard is not installed (extra `tensorboard`)"
 
 
 class EpochLog:
@@ -32,11 +31,13 @@ class EpochLog:
     def __init__(self, folder: Path, done: Sequence[EpochReport] = ()) -> None:
         self._folder, self._reports = folder, list(done)
         self._board: SummaryWriter | None = None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
+        self.notes: tuple[str, ...] = ()
         """What is not written, and why."""
-        return () if importlib.util.find_spec("tensorboard") is not None else (NO_BOARD,)
+        try:
+            with importing(PACKAGES["tensorboard"]):
+                import torch.utils.tensorboard  # noqa: F401
+        except BackendError as error:
+            self.notes = (f"no TensorBoard files: {error}",)
 
     def write(self, report: EpochReport) -> None:
         """One more epoch; the file is whole at any time."""

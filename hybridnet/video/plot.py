@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError, VideoError
-from hybridnet.support.figures import new_figure, save_figure
+from hybridnet.support.figures import label, new_figure, save_figure
 from hybridnet.support.statistics import evenly
 from hybridnet.video.frames import Gop
 from hybridnet.video.reader import Clip
@@ -93,7 +93,7 @@ def draw(gop: Gop, title: str) -> Figure:
     columns = len(shown) + 1
     size = (LEFT_IN + columns * (panel_w + GAP_IN), TOP_IN + len(ROWS) * (panel_h + GAP_IN) + BOTTOM_IN)
     figure = new_figure(*size)
-    figure.text(LEFT_IN / size[0], 1 - 0.12 / size[1], title, va="top", fontsize=9)
+    figure.text(LEFT_IN / size[0], 1 - 0.12 / size[1], label(title), va="top", fontsize=9)
 
     def panel(row: int, column: int) -> Axes:
         left, top = LEFT_IN + column * (panel_w + GAP_IN), TOP_IN + row * (panel_h + GAP_IN)
@@ -123,9 +123,9 @@ def draw(gop: Gop, title: str) -> Figure:
     _ramp(panel(2, 0), grey)
     _wheel(panel(3, 0), accumulated_px, panel_w / panel_h, "Π", "")
     _ramp(panel(4, 0), accumulated_grey)
-    for row, label in enumerate(ROWS):
+    for row, name in enumerate(ROWS):
         y = 1 - (TOP_IN + row * (panel_h + GAP_IN) + panel_h / 2) / size[1]
-        figure.text(0.3 / size[0], y, label, rotation=90, ha="center", va="center", fontsize=8, linespacing=1.3)
+        figure.text(0.3 / size[0], y, name, rotation=90, ha="center", va="center", fontsize=8, linespacing=1.3)
     return figure
 
 

@@ -22,6 +22,7 @@ from hybridnet.deploy import bundle as files
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
+from hybridnet.program.layers import FixedProgram
 from hybridnet.program.requantise import requantise_program
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.support.files import temporary_folder
@@ -89,8 +90,9 @@ def calibrate(
         HybridNetError: With what to do about it.
     """
     out = Path(out)
+    scales = None if options.scales is None else read_bundle(options.scales).fixed  # refused before any work
     with bundle_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
-        report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, progress)
+        report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, scales, progress)
     return Calibrated(read_bundle(out), report)
 
 
@@ -107,7 +109,12 @@ def _bundle_of(source: str | Path | Bundle, progress: Progress) -> Iterator[Bund
 
 
 def _calibrate(
-    bundle: Bundle, folder: Path, path: Path | None, options: Options, progress: Progress
+    bundle: Bundle,
+    folder: Path,
+    path: Path | None,
+    options: Options,
+    scales: FixedProgram | None,
+    progress: Progress,
 ) -> CalibrationReport:
     """Write all files of the calibrated bundle into an empty folder."""
     model = bundle.manifest.model
@@ -124,10 +131,10 @@ def _calibrate(
     clips = dataclasses.replace(clips, warnings=(*clips.warnings, *_not_kept(bundle, options)))
     seen = observe_clips(bundle, clips.searched, options.cache, progress)
     searching = search_views(bundle, clips.searched)
-    if options.scales is None:
+    if scales is None:
         searched = search_program(bundle.program, seen, searching, run_layer, progress=progress)
     else:
-        integers = requantise_program(bundle.program, read_bundle(options.scales).fixed)
+        integers = requantise_program(bundle.program, scales)
         searched = Searched(integers, {layer.name: () for layer in integers.layers()})
     fixed, maximum = searched.program, quantise_program(bundle.program, seen)
     whole = fixed_encodings(bundle.bridge, fixed)

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.errors import CheckpointError, ModelError, one_line
+from hybridnet.errors import CheckpointError, ModelError
 from hybridnet.model.torch_file import read_torch
 from hybridnet.support.arrays import read_arrays
+from hybridnet.support.foreign import foreign_code
 from hybridnet.support.inputs import Shapes
 from hybridnet.support.sealed import read_file
+from hybridnet.support.text import said
 
 MAX_LABELS_BYTES = 2**20
 
@@ -36,11 +38,12 @@ def load_model(factory: str, weights: Path, inputs: Path | None) -> tuple[nn.Mod
     Raises:
         ModelError: Whatever is wrong with any of them.
     """
-    model = build_model(factory)
-    load_weights(model, weights)
-    if inputs is None:
-        return model.eval(), declared_inputs(model)
-    return model.eval(), {name: torch.from_numpy(values) for name, values in read_arrays(inputs).items()}
+    with foreign_code(ModelError, "fails", where=factory, remedy="--debug shows the traceback"):
+        model = build_model(factory)
+        load_weights(model, weights)
+        if inputs is None:
+            return model.eval(), declared_inputs(model)
+        return model.eval(), {name: torch.from_numpy(values) for name, values in read_arrays(inputs).items()}
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -53,7 +56,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         labels = tuple(line.strip() for line in read_file(path, MAX_LABELS_BYTES).decode("utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"cannot be read as text ({one_line(error)})", where=path, remedy="Write one label a line"
+            f"cannot be read as text ({said(error)})", where=path, remedy="Write one label a line"
         ) from error
     if not labels or "" in labels:
         raise ModelError("has no labels, or an empty line", where=path, remedy="Write one label a line")
@@ -74,18 +77,12 @@ def build_model(factory: str) -> nn.Module:
     module_name, _, attribute = factory.partition(":")
     if not module_name or not attribute:
         raise ModelError("names no model", where=repr(factory), remedy="Write it as package.module:factory")
-    with _current_folder_first():
-        try:
-            build: Any = importlib.import_module(module_name)
-            for part in attribute.split("."):
-                build = getattr(build, part)
-            model = build()
-        except Exception as error:  # whatever the user's code raises
-            raise ModelError(
-                f"cannot be built ({type(error).__name__}: {error})",
-                where=factory,
-                remedy="Run in the folder that holds the module, or set PYTHONPATH; --debug shows the traceback",
-            ) from error
+    remedy = "Run in the folder that holds the module, or set PYTHONPATH; --debug shows the traceback"
+    with _current_folder_first(), foreign_code(ModelError, "cannot be built", where=factory, remedy=remedy):
+        build: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            build = getattr(build, part)
+        model = build()
     if not isinstance(model, nn.Module):
         raise ModelError(f"returns a {type(model).__name__}", where=factory, remedy="Return a torch.nn.Module")
     return model

@@ -40,6 +40,7 @@ from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
+from hybridnet.support.foreign import foreign_code
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly, sqnr_db
 from hybridnet.support.views import Views
@@ -127,7 +128,7 @@ def measure_parity(
         outputs.fixed.append(onnx.run({**inputs, **crossed.values}))
         if n in in_torch:
             rest(model)
-            outputs.whole.append(_arrays(named_outputs(model(**view), output)))
+            outputs.whole.append(_arrays(named_outputs(_returned(model, view), output)))
             outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
             outputs.onnx.append(outputs.exported[-1])
         returned = (*outputs.exported[-1].values(), *(outputs.whole[-1].values() if n in in_torch else ()))
@@ -301,6 +302,11 @@ def _max_abs(some: list[dict[str, Array]], others: list[dict[str, Array]]) -> fl
 
 def _stacked(name: str, *runs: list[dict[str, Array]]) -> tuple[Array, ...]:
     return tuple(np.concatenate([view[name] for view in run]) for run in runs)
+
+
+def _returned(model: nn.Module, view: Mapping[str, Tensor]) -> object:
+    with foreign_code(ModelError, "cannot be run", where=type(model).__name__, remedy="--debug shows the traceback"):
+        return model(**view)
 
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:

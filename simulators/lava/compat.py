@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from hybridnet.errors import MissingBackendError
+from hybridnet.support.optional import Package, importing, is_there
 
 INSTALL_COMMAND = (
     'pip install "hybridnet[lava]" && pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0'
@@ -30,9 +30,12 @@ VAR_MODEL = "lava.magma.compiler.var_model"
 OBJECT_DETECTION = "lava.lib.dl.slayer.object_detection"
 
 
+LAVA = Package("Lava", "simulates the spiking half", INSTALL_COMMAND)
+
+
 def lava_is_installed() -> bool:
     """Whether lava-nc and lava-dl are there; imports neither."""
-    return all(importlib.util.find_spec(name) for name in ("lava", "lava.magma", "lava.lib", "lava.lib.dl"))
+    return all(map(is_there, ("lava", "lava.magma", "lava.lib", "lava.lib.dl")))
 
 
 def missing_lava(what: str) -> MissingBackendError:
@@ -48,15 +51,13 @@ def import_lava() -> None:
     prefer `hybridnet.simulators.lava.backend.LavaBackend`, which runs Lava in a subprocess.
 
     Raises:
-        MissingBackendError: If Lava, or a library that it needs, is not installed.
+        BackendError: If Lava is there but does not import; a `MissingBackendError` if it, or a library that it needs,
+            is not installed.
     """
-    try:
-        with _hashable_var_model(), _no_object_detection():
-            _scalars_from_arrays(importlib.import_module("lava.lib.dl.netx.hdf5"))
-            _widen_conv_arithmetic(importlib.import_module("lava.proc.conv.utils"))
-            _reshape_by_position(importlib.import_module("lava.magma.core.process.ports.ports"))
-    except ModuleNotFoundError as error:
-        raise missing_lava(f"{error.name} is missing") from error
+    with importing(LAVA), _hashable_var_model(), _no_object_detection():
+        _scalars_from_arrays(importlib.import_module("lava.lib.dl.netx.hdf5"))
+        _widen_conv_arithmetic(importlib.import_module("lava.proc.conv.utils"))
+        _reshape_by_position(importlib.import_module("lava.magma.core.process.ports.ports"))
 
 
 @contextmanager

@@ -26,8 +26,10 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from hybridnet.simulators.lava.compat import LAVA
 from hybridnet.simulators.lava.failure import Failure, failure_of
 from hybridnet.support.linux import follow
+from hybridnet.support.optional import importing
 
 _giving_up = threading.Lock()
 
@@ -36,7 +38,8 @@ def main(folder: Path) -> None:
     """Run a request; a failure to import Lava is one like any other."""
     _end_forks_with_this_process()
     try:
-        from hybridnet.simulators.lava.session import run_request
+        with importing(LAVA):
+            from hybridnet.simulators.lava.session import run_request
 
         run_request(folder, partial(give_up, folder))
     except BaseException as error:  # also KeyboardInterrupt: leaving Lava's processes behind would make the exit hang

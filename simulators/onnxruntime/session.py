@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import onnxruntime
 
-from hybridnet.errors import BackendError, ConfigError, HybridNetError, MissingBackendError, one_line
+from hybridnet.errors import BackendError, ConfigError, MissingBackendError
 from hybridnet.support.arrays import Array
+from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
 
 Provider = Literal["cpu", "cuda"]
@@ -61,15 +62,9 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     options.intra_op_num_threads = runtime.threads or 0
-    try:
-        onnxruntime.set_default_logger_severity(FATAL)
+    onnxruntime.set_default_logger_severity(FATAL)
+    with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
         session = onnxruntime.InferenceSession(content_of(path), options, providers=_providers(runtime.provider))
-    except HybridNetError:
-        raise
-    except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise BackendError(
-            f"ONNX Runtime cannot load it ({one_line(error)})", where=path, remedy="Export again"
-        ) from error
     got = session.get_providers()
     if got[:1] != [wanted]:
         raise BackendError(
@@ -86,10 +81,8 @@ def run_session(session: Any, names: Sequence[str], feed: Mapping[str, Any], whe
     Raises:
         BackendError: If ONNX Runtime fails.
     """
-    try:
+    with foreign_code(BackendError, "ONNX Runtime cannot run it", where=where, remedy="Export again"):
         return dict(zip(names, session.run([*names], {**feed}), strict=True))
-    except Exception as error:  # as above
-        raise BackendError(f"ONNX Runtime fails ({one_line(error)})", where=where, remedy="Export again") from error
 
 
 def _providers(provider: Provider) -> list[Any]:

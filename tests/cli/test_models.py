@@ -139,8 +139,8 @@ def garbage(path: Path) -> None:
         (other_shape, "head.bias is (7,), the model's (3,)"),
         (wrapped, "state_dict() alone"),
         (code, "cannot be read"),
-        (garbage, "cannot be read"),
-        (lambda path: None, "no such file"),
+        (garbage, "is text. Give export a checkpoint"),
+        (lambda path: None, "does not exist"),
     ],
 )
 def test_wrong_weights_are_one_line(
@@ -175,9 +175,9 @@ def too_few(path: Path) -> None:
     [
         (no_pickle, "no .npz file of numbers"),
         (lying_header, "no .npz file of numbers"),
-        (text, "no .npz file of numbers"),
+        (text, "is text. Give --inputs an .npz file"),
         (too_few, "context"),
-        (lambda path: None, "no such file"),
+        (lambda path: None, "does not exist"),
     ],
 )
 def test_wrong_arrays_are_one_line(

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from hybridnet.errors import RecordError, one_line
+from hybridnet.errors import RecordError
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import joules, share
 from hybridnet.report.pricing.profile import Profile, load_profile, profile_names
 from hybridnet.support.sealed import read_file
+from hybridnet.support.text import said
 
 COLUMNS = ("method", "ann_tflops", "spike_gops", "energy_j")
 PAPER = "das-biswas-2025-table1"
@@ -128,7 +129,7 @@ def read_table(name_or_path: str) -> tuple[TableRow, ...]:
         try:
             text = read_file(Path(name_or_path), MAX_BYTES).decode("utf-8-sig")  # spreadsheets begin a file with a mark
         except (OSError, UnicodeDecodeError) as error:
-            raise RecordError(f"cannot be read ({one_line(error)})", where=name_or_path, remedy=REMEDY) from error
+            raise RecordError(f"cannot be read ({said(error)})", where=name_or_path, remedy=REMEDY) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     try:
         head, *cells = csv.reader(io.StringIO("\n".join(lines)), strict=True)

@@ -7,9 +7,9 @@ import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 
-from hybridnet.report.numbers import printable
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import RunRecord
+from hybridnet.support.text import visible
 
 LAYER_COLUMNS = ("run", "partition", "layer", "kind", "input", "shape", "width", "synapses")
 OPS_COLUMNS = tuple(field.name for field in dataclasses.fields(Ops))
@@ -40,5 +40,5 @@ def to_csv(rows: Iterable[Iterable[object]]) -> str:
 def _safe(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
-    text = printable(cell)
+    text = visible(cell)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import printable
+from hybridnet.support.text import visible
 
 
 def render_markdown(document: Document) -> str:
@@ -37,4 +37,4 @@ def _table(table: Table) -> str:
 
 def escape(text: str) -> str:
     """What Markdown or the HTML in it would take for markup, as it stands; one line."""
-    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(" ".join(text.split())))
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", visible(text))

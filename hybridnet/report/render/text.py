@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import count, decibels, joules, printable, span
+from hybridnet.report.numbers import count, decibels, joules, span
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.render import sections, sections_energy, sections_run
+from hybridnet.support.text import visible
 
 __all__ = ["count", "decibels", "joules", "render_document", "render_layers", "render_text", "span", "table"]
 
@@ -39,18 +40,17 @@ def _section(part: Section) -> str:
     title = part.title + (f" ({part.basis})" if part.basis else "")
     bullets = [f"  - {line}" for line in part.lines] if part.title == "Notes" else list(part.lines)
     drawn = [] if part.table is None else [_table(part.table)]
-    words = [printable(line) for line in (title, *bullets)]
-    return "\n".join(line for line in (*words, *drawn, *map(printable, part.notes)) if line)
+    words = map(visible, (title, *bullets))
+    return "\n".join(line for line in (*words, *drawn, *map(visible, part.notes)) if line)
 
 
 def _table(data: Table) -> str:
-    rows = [[printable(cell) for cell in row] for row in data.rows]
-    return table(data.heading, rows, data.left) if rows else "none"
+    return table(data.heading, data.rows, data.left) if data.rows else "none"
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
     """Columns padded to their widest cell; the first `left` columns flush left, the others right."""
-    lines = [tuple(heading), *(tuple(row) for row in rows)]
+    lines = [tuple(map(visible, line)) for line in (heading, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
     drawn = [
         "  ".join(

@@ -1,0 +1,147 @@
+"""What a path among the arguments of a command must lead to, checked before any work and before heavy imports.
+
+A command declares it as the argument's `type`. What is certainly of another kind is refused here; what nobody knows is
+left to the command's own reader, and a name that is no path (`--profile loihi2`) to whoever knows the names.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridnet.errors import ArgumentError
+from hybridnet.support.kinds import Kind, kind_of
+
+STDOUT = "-"
+
+_FOLDERS = frozenset({Kind.FOLDER, Kind.BUNDLE, Kind.CACHE})
+_TEXTS = frozenset({Kind.TEXT, Kind.JSON, Kind.RECORD, Kind.EVALUATION})
+
+
+@dataclass(frozen=True)
+class Takes:
+    """An argument that is read.
+
+    Attributes:
+        what: What it takes, as an error says.
+        kinds: What that may be.
+        named: Whether it may be a name too, so that what does not exist is left to the command.
+    """
+
+    what: str
+    kinds: frozenset[Kind]
+    named: bool = False
+
+    def __call__(self, text: str) -> Path | str:
+        """What argparse makes of the argument."""
+        return text if self.named else Path(text)
+
+    def check(self, path: Path, name: str) -> None:
+        """Refuse a path of another kind.
+
+        Raises:
+            ArgumentError: With what it is, and what `name` takes.
+        """
+        kind = kind_of(path)
+        if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
+            raise ArgumentError(kind.value, where=path, remedy=f"Give {name} {self.what}")
+
+
+@dataclass(frozen=True)
+class Writes:
+    """An argument that is written.
+
+    Attributes:
+        replaces: What may be there already and be replaced; folders alone if it is a folder. When else replaced, and by
+            whom, is for the command to know.
+    """
+
+    replaces: frozenset[Kind]
+
+    def __call__(self, text: str) -> Path:
+        """What argparse makes of the argument."""
+        return Path(text)
+
+    def check(self, path: Path, name: str) -> None:
+        """Refuse to replace what is of another kind, and to write below what is no folder.
+
+        Raises:
+            ArgumentError: With what is there.
+        """
+        kind = kind_of(path)
+        folder = self.replaces <= _FOLDERS
+        wanted = f"Give {name} the name of a {'folder' if folder else 'file'}"
+        if kind is not Kind.NOTHING and kind not in self.replaces:
+            what = kind.value if folder or kind in _FOLDERS else f"{kind.value}, which {name} does not replace"
+            raise ArgumentError(what, where=path, remedy=f"{wanted} that is new")
+        above = next((parent for parent in path.parents if parent.exists()), None)
+        if kind is Kind.NOTHING and above is not None and not above.is_dir():
+            raise ArgumentError("is no folder", where=above, remedy=wanted)
+
+
+def _takes(what: str, *kinds: Kind, named: bool = False) -> Takes:
+    return Takes(what, frozenset(kinds), named)
+
+
+_TORCH = (Kind.CHECKPOINT, Kind.WEIGHTS)
+
+CHECKPOINT = _takes("a checkpoint (.pt)", *_TORCH)
+BUNDLE = _takes("the folder of a bundle", Kind.BUNDLE, Kind.FOLDER)
+MODEL = _takes("a checkpoint (.pt) or the folder of a bundle", *_TORCH, Kind.BUNDLE, Kind.FOLDER)
+VIDEO = _takes("a video", Kind.VIDEO)
+VIDEO_OR_MODEL = _takes("a video, a checkpoint (.pt) or a bundle", *_TORCH, Kind.VIDEO, Kind.BUNDLE, Kind.FOLDER)
+VIDEO_OR_ARRAYS = _takes("a video or an .npz file of arrays", Kind.VIDEO, Kind.ARRAYS)
+VIDEOS_OR_ARRAYS = _takes("a video, a folder of videos or an .npz file of arrays", Kind.VIDEO, Kind.FOLDER, Kind.ARRAYS)
+BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))
+"""One that cannot be read does not stop the others."""
+ARRAYS = _takes("an .npz file of arrays", Kind.ARRAYS)
+RECORDING = _takes("the name of a back-end, or an .npz recording", Kind.ARRAYS, named=True)
+RECORDS = _takes("run records (.json)", Kind.RECORD, Kind.EVALUATION)
+LABELS = _takes("a text file with one label a line", Kind.TEXT)
+TABLE = _takes("the name of a table, or a .csv file", Kind.TEXT, named=True)
+PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE, Kind.TEXT, named=True)
+CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, named=True)
+RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, named=True)
+DATA = _takes("a cache, a folder of class folders, SPEC@ROOT or motion", Kind.CACHE, Kind.FOLDER, named=True)
+DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUNDLE, named=True)
+"""What does not exist is made for the motion set, and refused for others."""
+
+OUT_FOLDER = Writes(_FOLDERS)
+OUT_TEXT = Writes(_TEXTS | {Kind.EMPTY})
+OUT_ARRAYS = Writes(frozenset({Kind.ARRAYS, Kind.EMPTY}))
+OUT_PICTURE = Writes(frozenset({Kind.PICTURE, Kind.TEXT, Kind.EMPTY}))
+OUT_HDF5 = Writes(frozenset({Kind.HDF5, Kind.EMPTY}))
+OUT_ONNX = Writes(frozenset({Kind.UNKNOWN, Kind.EMPTY}))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose own errors show what was typed as text."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Show the usage and what was wrong; exit with 2."""
+        from hybridnet.support.text import visible
+
+        super().error(visible(message))
+
+
+def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Takes | Writes]]:
+    """The arguments of a command that are paths, and what they must lead to."""
+    for action in parser._actions:
+        if isinstance(action.type, Takes | Writes):
+            yield action, action.type
+
+
+def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Check what was given for each of them.
+
+    Raises:
+        ArgumentError: If it is of another kind than the command takes.
+    """
+    for action, role in paths(parser):
+        given = getattr(args, action.dest)
+        name = action.option_strings[-1] if action.option_strings else str(args.command)
+        for value in given if isinstance(given, list) else [given]:
+            if value is not None and not (isinstance(role, Writes) and str(value) == STDOUT):
+                role.check(Path(value), name)

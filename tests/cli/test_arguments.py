@@ -1,0 +1,206 @@
+"""Every path among the arguments of every command, given all that it does not take: one line, and nothing done."""
+
+import argparse
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.foreign_model import gestures
+
+from hybridnet.cli import COMMANDS, build_parser, main
+from hybridnet.cli.arguments import BATCH, Takes, Writes, paths
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.report.record.data import RunRecord
+from hybridnet.report.record.file import to_json
+from hybridnet.support.kinds import Kind, kind_of
+from hybridnet.support.text import visible
+
+HOSTILE = "a\x1b[31m\nhybridnet: done\u202e\u200b.avi"
+"""Would colour the terminal, forge a line, turn what follows around and hide a character."""
+
+BASE = {
+    "export": ["CKPT", "-o", "new"],
+    "calibrate": ["BUNDLE", "-o", "new"],
+    "simulate": ["VIDEO", "--bundle", "BUNDLE"],
+    "compare": ["VIDEO", "--bundle", "BUNDLE"],
+    "report": ["RECORD"],
+    "fit": ["BUNDLE"],
+    "audit": [],
+    "cache": ["folder", "FOLDER", "-o", "new"],
+    "train": ["-o", "new"],
+    "evaluate": ["BUNDLE", "--data", "FOLDER", "-o", "new"],
+    "demo": ["VIDEO", "-o", "new"],
+    "inspect": ["VIDEO"],
+    "transcode": ["FOLDER", "-o", "new"],
+    "doctor": [],
+}
+"""Arguments of each command with which it would begin."""
+
+NEEDS = {
+    ("export", "--inputs"): ["--model", "foreign_model:gestures"],
+    ("export", "--labels"): ["--model", "foreign_model:gestures"],
+    ("inspect", "--inputs"): ["--model", "foreign_model:gestures"],
+    ("inspect", "--beside"): ["--trajectory", "new.png"],
+    ("inspect", "--network"): ["--saliency", "new.png"],
+    ("report", "--ann-profile"): ["--profile", "horowitz45"],
+    ("train", "--bundle"): ["--qat", "fixed-point"],
+}
+"""Options without which another one is refused for their absence."""
+
+
+def arguments() -> dict[str, tuple[str, argparse.Action]]:
+    parser = build_parser()
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return {
+        f"{name} {action.option_strings[-1] if action.option_strings else action.metavar}": (name, action)
+        for name, sub in commands.choices.items()
+        for action, _ in paths(sub)
+    }
+
+
+ARGUMENTS = arguments()
+
+
+@pytest.fixture(scope="module")
+def given(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint_path: Path, bundle: Bundle, clip: Path, record: RunRecord
+) -> dict[str, Path]:
+    """Something of every kind, by name."""
+    root = tmp_path_factory.mktemp("given")
+    made = {name: root / file for name, file in {
+        "MISSING": "missing.avi", "FOLDER": "folder", "EMPTY": "empty.json", "VIDEO": "clip.avi", "CKPT": "small.pt",
+        "BUNDLE": "bundle", "RECORD": "run.json", "PROFILE": "profile.yaml", "TEXT": "notes.txt", "JUNK": "junk.bin",
+        "HOSTILE": HOSTILE, "HOSTILE MISSING": f"no{HOSTILE}", "BELOW A FILE": "clip.avi/x", "PIPE": "pipe",
+        "WEIGHTS": "weights.pt",
+    }.items()}  # fmt: skip
+    made["FOLDER"].mkdir()
+    (made["FOLDER"] / "notes.txt").write_text("nothing to see")
+    made["EMPTY"].touch()
+    shutil.copy(clip, made["VIDEO"])
+    shutil.copy(checkpoint_path, made["CKPT"])
+    shutil.copytree(bundle.path, made["BUNDLE"])
+    made["RECORD"].write_text(to_json([record]))
+    made["PROFILE"].write_text("name: mine\nprices: {}\n")
+    made["TEXT"].write_text("not what you think\n" * 20)
+    made["JUNK"].write_bytes(bytes(range(256)) * 8)
+    made["HOSTILE"].write_text("text\n")
+    os.mkfifo(made["PIPE"])
+    torch.save(gestures().state_dict(), made["WEIGHTS"])
+    return made
+
+
+def test_kinds_are_told_by_content(given: dict[str, Path]) -> None:
+    expected = {
+        "MISSING": Kind.NOTHING, "FOLDER": Kind.FOLDER, "EMPTY": Kind.EMPTY, "VIDEO": Kind.VIDEO,
+        "CKPT": Kind.CHECKPOINT, "BUNDLE": Kind.BUNDLE, "RECORD": Kind.RECORD, "PROFILE": Kind.PROFILE,
+        "TEXT": Kind.TEXT, "JUNK": Kind.UNKNOWN, "HOSTILE": Kind.TEXT, "BELOW A FILE": Kind.NOTHING,
+        "PIPE": Kind.SPECIAL, "WEIGHTS": Kind.WEIGHTS,
+    }  # fmt: skip
+    assert {name: kind_of(given[name]) for name in expected} == expected
+
+
+def test_the_commands_declare_every_path() -> None:
+    """An argument that is called a file or a folder has a type of `hybridnet.cli.arguments`."""
+    parser = build_parser()
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    assert set(commands.choices) == set(COMMANDS) == set(BASE)
+    words = (
+        "FILE",
+        "DIR",
+        "VIDEO",
+        "CKPT",
+        "BUNDLE",
+        "YAML",
+        "NPZ",
+        "PNG",
+        "ONNX",
+        "JSON",
+        "CSV",
+        "PATH",
+        "ROOT",
+        "SRC",
+    )
+    for name, sub in commands.choices.items():
+        for action in sub._actions:
+            is_path = any(word in str(action.metavar).upper() for word in words)
+            assert action.type is not Path
+            assert not is_path or isinstance(action.type, Takes | Writes), f"{name} {action.metavar}"
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_what_an_argument_does_not_take_is_one_line(
+    argument: str,
+    given: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command, action = ARGUMENTS[argument]
+    monkeypatch.chdir(tmp_path)
+    before = listing(next(iter(given.values())).parent)
+    for name, path in given.items():
+        if not is_wrong(action.type, kind_of(path), path):
+            continue
+        code = main([command, *with_value(command, action, path, given)])
+        captured = capsys.readouterr()
+        case = f"{argument} {name}: {captured.err!r}"
+        assert code == 1, case
+        lines = [line for line in captured.err.split("\n") if not line.endswith(" …")]  # progress
+        assert len(lines) == 2, case
+        assert lines[0].startswith("hybridnet: error: "), case
+        assert lines[1] == "", case
+        assert lines[0].isprintable(), case
+        assert visible(path.name) in lines[0] or visible(str(path.parent)) in lines[0], case
+        assert captured.out == "", case
+        assert list(tmp_path.iterdir()) == [], case
+    assert listing(next(iter(given.values())).parent) == before
+
+
+def is_wrong(role: object, kind: Kind, path: Path) -> bool:
+    """Whether an argument does not take what is at `path`."""
+    if isinstance(role, Writes):
+        return kind not in role.replaces and (kind is not Kind.NOTHING or path.parent.is_file())
+    assert isinstance(role, Takes)
+    if kind is Kind.UNKNOWN:
+        return role is not BATCH  # nobody knows it, and the command finds out
+    return kind not in role.kinds and role.what[:5] != "the folder of a data"
+
+
+def with_value(command: str, action: argparse.Action, path: Path, given: dict[str, Path]) -> list[str]:
+    """The command's arguments with one replaced or added."""
+    base = [str(given.get(word, word)) for word in BASE[command]]
+    if not action.option_strings:
+        place = 1 if command == "cache" else 0
+        return [*base[:place], str(path), *base[place + 1 :]]
+    option = action.option_strings[-1]
+    extra = NEEDS.get((command, option), [])
+    if "--model" in extra:
+        base[0] = str(given["WEIGHTS"])
+    for name in action.option_strings:
+        if name in base:
+            at = base.index(name)
+            base = base[:at] + base[at + 2 :]
+    return [*base, *extra, option, str(path)]
+
+
+def listing(folder: Path) -> dict[Path, int]:
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("write", [lambda p: p.touch(), lambda p: p.write_text("{}")], ids=["empty", "json"])
+def test_an_output_replaces_its_own_kind(
+    write: Callable[[Path], object], given: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "out.json")
+    assert main(["fit", str(given["BUNDLE"]), "--format", "json", "-o", str(tmp_path / "out.json")]) == 0
+    assert kind_of(tmp_path / "out.json") is Kind.JSON
+
+
+def test_usage_errors_show_what_was_typed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "x", "--no\x1b[31m\u202e"])
+    assert stop.value.code == 2
+    assert "\\x1b[31m\\u202e" in capsys.readouterr().err

@@ -1,0 +1,182 @@
+"""How commands end: one line and an exit code, whatever is raised, wherever it comes from, and whoever listens."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from helpers.foreign_model import gestures
+
+from hybridnet.cli import main
+from hybridnet.cli.console import StdoutError
+from hybridnet.cli.endings import Ended
+from hybridnet.errors import BackendError, ModelError
+from hybridnet.simulators.lava.compat import import_lava, lava_is_installed
+from hybridnet.support.optional import PACKAGES, optional
+
+REPOSITORY = Path(__file__).parents[2]
+RUN = [sys.executable, "-c", "import sys; from hybridnet.cli import main; sys.exit(main())"]
+
+ENDINGS = {
+    "ours": (ModelError("bad \x1b[31m\nhybridnet: fine"), 1, r"error: bad \x1b[31m\nhybridnet: fine"),
+    "memory": (MemoryError(), 1, "error: memory ran out"),
+    "ffmpeg's memory": (av.error.MemoryError(12, "Cannot allocate memory"), 1, "error: memory ran out"),
+    "recursion": (RecursionError(), 1, "error: something that was read is nested too deeply"),
+    "import": (ImportError("libx.so: cannot open"), 1, "error: a package does not import: ImportError: libx.so"),
+    "disk": (OSError(28, "No space left on device", "a\nb"), 1, "error: OSError: [Errno 28] No space left"),
+    "a pipe that is not stdout": (BrokenPipeError(32, "Broken pipe"), 1, "error: BrokenPipeError: [Errno 32]"),
+    "exit 0": (SystemExit(0), 1, "error: something was run that should not end hybridnet: it called sys.exit(0)"),
+    "unforeseen": (KeyError("layer\u202e"), 70, r"error: not foreseen: KeyError: 'layer\u202e'. --debug shows where"),
+    "interrupt": (KeyboardInterrupt(), 130, "interrupted"),
+    "SIGTERM": (Ended(15), 143, "terminated"),
+    "SIGHUP": (Ended(1), 129, "hung up"),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_an_exception_is_one_line_and_an_exit_code(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error, code, line = ENDINGS[name]
+
+    def run(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("hybridnet.cli.doctor.run", run)
+    assert main(["doctor"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"hybridnet: {line}")
+    assert captured.err.count("\n") == 1
+    assert captured.err[:-1].isprintable()
+    if code == 70:
+        with pytest.raises(type(error)):
+            main(["doctor", "--debug"])
+
+
+def test_a_reader_of_stdout_that_went_away_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: object) -> int:
+        raise StdoutError from BrokenPipeError()
+
+    monkeypatch.setattr("hybridnet.cli.doctor.run", run)
+    assert main(["doctor"]) == 141
+    assert capsys.readouterr() == ("", "")
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    words = ["bash", "-c", command, *RUN]
+    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "out", "err"),
+    [
+        ('"$0" "$@" audit >&-', 1, "", "hybridnet: error: the result cannot be written to stdout"),
+        ('"$0" "$@" --help >/dev/full', 1, "", "hybridnet: error: the result cannot be written to stdout"),
+        ('"$0" "$@" report nowhere 2>&-', 1, "", ""),
+        ('"$0" "$@" audit 2>/dev/full | tail -n 1', 0, "tianjic", ""),
+        ('( sleep 0.2; "$0" "$@" audit; echo $? >&2 ) | true', 0, "", "141"),
+    ],
+    ids=["closed stdout", "full stdout", "closed stderr", "full stderr", "broken pipe"],
+)
+def test_streams_that_are_closed_or_full(command: str, code: int, out: str, err: str) -> None:
+    done = shell(command)
+    assert done.returncode == code
+    assert done.stdout.startswith(out)
+    assert done.stderr.startswith(err)
+    assert done.stderr.count("\n") == bool(err)
+
+
+MODULES = {
+    "exits at import": ("import sys; sys.exit(7)", "it called sys.exit(7)"),
+    "exits as if done": ("def make():\n    raise SystemExit(0)", "it called sys.exit(0)"),
+    "forges a line": (
+        "def make():\n    raise ValueError('a\\nhybridnet: done \\x1b[2J')", r"ValueError: a hybridnet: done \x1b"),
+    "raises what cannot be told": (
+        "class E(Exception):\n    def __str__(self):\n        raise E\ndef make():\n    raise E",
+        "cannot be built (E)",
+    ),
+    "makes no module": ("def make():\n    return 3", "returns a int"),
+    "is no Python": ("def make(", "SyntaxError"),
+    "has no factory": ("", "has no attribute 'make'"),
+    "exits in forward": (
+        "from torch import nn, zeros\nclass Make(nn.Module):\n    example_inputs = {'x': zeros(1, 2, 3, 4, 4)}\n"
+        "    def forward(self, x):\n        raise SystemExit(0)\nmake = Make", "it called sys.exit(0)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_of_a_user_that_fails(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = MODULES[name]
+    module = f"users_{name.replace(' ', '_')}"
+    (tmp_path / f"{module}.py").write_text("print('noise')\n" + code)
+    torch.save({}, tmp_path / "weights.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert main(["export", "weights.pt", "--model", f"{module}:make", "-o", "b", "--json", "-"]) == 1
+    captured = capsys.readouterr()
+    errors = captured.err.removeprefix("noise\n")
+    assert errors.startswith("hybridnet: error: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+    assert captured.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{module}.py", "weights.pt"]
+
+
+@pytest.mark.slow
+def test_what_a_module_of_a_user_prints_does_not_reach_stdout(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(
+        "import os, foreign_model\nprint('noise')\nos.system('echo more noise')\n"
+        "def make():\n    model = foreign_model.gestures()\n    model.example_inputs = foreign_model.example()\n"
+        "    model.register_forward_pre_hook(lambda *_: print('noise at work'))\n    return model\n"
+    )
+    torch.save(gestures().state_dict(), tmp_path / "weights.pt")
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"}
+    words = [*RUN, "inspect", "weights.pt", "--model", "noisy:make", "--json", "-"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["model"] == "noisy:make"
+    assert "noise" in done.stderr
+    assert "more noise" in done.stderr
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All optional packages are there and raise on import."""
+    for module in (*PACKAGES, "lava"):
+        (tmp_path / module).mkdir()
+        (tmp_path / module / "__init__.py").write_text("raise RuntimeError('of an older NumPy\\n\\x1b[2J')")
+        for loaded in [name for name in sys.modules if name.partition(".")[0] == module]:
+            monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_package_that_does_not_import_is_one_line() -> None:
+    for module in PACKAGES:
+        with pytest.raises(BackendError, match=r"is there but does not import: RuntimeError: of an older NumPy"):
+            optional(module)
+    assert lava_is_installed()
+    with pytest.raises(BackendError, match=r"Lava is there but does not import: RuntimeError: of an older NumPy"):
+        import_lava.__wrapped__()
+
+
+@pytest.mark.usefixtures("broken")
+def test_doctor_tells_of_packages_that_do_not_import(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hybridnet.simulators.registry.SPIKING", {})
+    monkeypatch.setattr("hybridnet.simulators.registry.ANN", {})
+    assert main(["doctor"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    for package in PACKAGES.values():
+        assert any(line.startswith(f"{package.name:16} {package.name} is there but does not import") for line in lines)
+    assert all(line.isprintable() for line in lines)

@@ -181,8 +181,10 @@ class ModelConfig:
             raise ConfigError("heads", self.heads, f"divisors of mixer_width {self.mixer_width}, for the class token")
         if self.rrdb_blocks < 0 or self.patch_overlap < 0:
             raise ConfigError("rrdb_blocks, patch_overlap", (self.rrdb_blocks, self.patch_overlap), "0 or more")
-        if max(self.depth, self.rrdb_blocks, len(self.stm.channels)) > MAX_LAYERS:
-            raise ConfigError("depth, rrdb_blocks, stm.channels", MAX_LAYERS + 1, f"at most {MAX_LAYERS} layers")
+        counts = {"depth": self.depth, "rrdb_blocks": self.rrdb_blocks, "stm.channels": len(self.stm.channels)}
+        for name, layers in counts.items():
+            if layers > MAX_LAYERS:
+                raise ConfigError(name, layers, f"at most {MAX_LAYERS} layers")
         if not 0 <= self.dropout < 1:
             raise ConfigError("dropout", self.dropout, "0 to 1, 1 excluded")
         for stride in (self.stm.strides[0], _product(self.stm.strides)):

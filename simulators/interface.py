@@ -28,7 +28,7 @@ class SpikingResult:
             Views run one after the other, so that the sum is the time of the run; a back-end that takes views together
             would give each an equal share, and would have to say so.
         overflows: Per layer, how often a potential saturated at 24 bits; always 0 in float.
-        clipped_inputs: Per stream, how many input values did not fit the int8 message and were clipped.
+        clipped_inputs: Per stream, how many input values did not fit their message and were clipped.
         potentials: Per layer, u (or v) of every step, (N, T, C, H, W); only when asked for by `record_potentials`.
     """
 

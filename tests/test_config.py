@@ -72,3 +72,17 @@ def test_a_wrong_file_is_refused(content: str, tmp_path: Path) -> None:
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(ConfigError):
         load_experiment(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"depth": 300}, "depth = 300 is not allowed. Allowed: at most 256 layers"),
+        ({"rrdb_blocks": 1000}, "rrdb_blocks = 1000 is not allowed"),
+        ({"stm": {"channels": [8] * 258, "strides": [1] * 258}}, "stm.channels = 258 is not allowed"),
+    ],
+)
+def test_too_many_layers_are_told_as_they_were_typed(data: object, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_dict(ModelConfig, data)
+    assert told in str(caught.value)

@@ -105,7 +105,7 @@ def as_text(record: EvaluationRecord) -> str:
         views = f"{each.views} views, centre crop; {' + '.join(each.backends)}"
         parts.append([f"{each.model} on {each.data}, {each.split}: {views}", *_numbers(each.summary)])
         parts.append(_classes(each.summary))
-        parts.append([f"* {note}" for note in each.notes])
+        parts.append([f"* {note.text}" for note in each.notes])
     if record.mean is not None:
         m, n = record.mean, len(record.evaluated)
         mean = f"top-1 {m.top1:.1%} ± {m.top1_std:.1%}, top-5 {m.top5:.1%} ± {m.top5_std:.1%}"

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.training.log import as_line
     from hybridnet.training.reports import EpochReport
     from hybridnet.training.run import run_training
-    from hybridnet.training.sources import CacheOptions, open_splits
+    from hybridnet.training.sources import MOTION, CacheOptions, open_splits
 
     experiment = _experiment(args)
     init, scales = _start(args)
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             on_epoch=tell_epoch,
         )
     if tells:
-        tell(_summary(record, out, args.bundle))
+        tell(_summary(record, out, args.bundle, made=args.data == MOTION))
     return 0
 
 
@@ -143,7 +143,7 @@ def _check_output(out: Path, args: argparse.Namespace) -> None:
         check_folder(out, overwrite=args.overwrite)
 
 
-def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> list[str]:
+def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bool) -> list[str]:
     from hybridnet.training.run import CHECKPOINT, RECORD
 
     size = f"{record.parameters:,} parameters, {record.seconds / 60:.1f} min"
@@ -151,7 +151,7 @@ def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> list[str
         first = f"Not tested, as the data have no test split ({size})"
     else:
         clips = sum(map(sum, record.test.confusion))
-        unseen = " of unseen seeds" if record.data.startswith("motion") else ", never used for a choice"
+        unseen = " of unseen seeds" if made else ", never used for a choice"
         first = f"Accuracy on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
     following = f"hybridnet export {out / CHECKPOINT}"
     if scales is not None:  # export would choose other integers

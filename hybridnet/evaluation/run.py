@@ -27,9 +27,11 @@ from hybridnet.evaluation.plot import plot_confusion
 from hybridnet.evaluation.results import ClipResult, ResultsFile, check_results
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
 from hybridnet.evaluation.spread import ClipRunner, evaluate_on, here
-from hybridnet.evaluation.summary import FAMILY, SCHEMA, Spread, Summary, spread_of, summarise
+from hybridnet.evaluation.summary import Spread, Summary, spread_of, summarise
 from hybridnet.report.pricing.profile import load_profile
-from hybridnet.report.record.data import ProfileRow
+from hybridnet.report.record.data import Note, NoteKind
+from hybridnet.report.record.prices import ProfileRow
+from hybridnet.report.render.accuracy import FAMILY, SCHEMA
 from hybridnet.support.figures import check_picture
 from hybridnet.support.files import check_writable, head_of, locked, write_text
 from hybridnet.support.processes import LocalWorker
@@ -65,7 +67,7 @@ class Evaluated:
     backends: tuple[str, ...]
     profile: ProfileRow | None
     summary: Summary
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _evaluate(
         backends=(spec.snn, spec.ann) if spec.is_bundle else ("torch",),
         profile=load_profile(spec.profile).row if spec.is_bundle else None,
         summary=summary,
-        notes=_notes(spec, summary, before, len(clips.clips)),
+        notes=tuple(_notes(spec, summary, before, len(clips.clips))),
     )
 
 
@@ -218,20 +220,19 @@ def _engine(
         yield here(clips, runner, views)
 
 
-def _notes(spec: RunnerSpec, summary: Summary, before: int, clips: int) -> tuple[str, ...]:
-    notes = []
+def _notes(spec: RunnerSpec, summary: Summary, before: int, clips: int) -> Iterator[Note]:
     if not spec.is_bundle:
-        notes.append(
-            "energy: none, a checkpoint runs in torch and nothing is counted; export it and evaluate the bundle"
-        )
+        text = "energy: none, a checkpoint runs in torch and nothing is counted; export it and evaluate the bundle"
     else:
-        notes.append(f"energy: modelled with profile {spec.profile}, not measured; operations are counted")
+        text = f"energy: modelled with profile {spec.profile}, not measured; operations are counted"
+    yield Note(NoteKind.PRICES, text)
     if summary.clips_per_second is None:
-        notes.append("throughput: none, all clips had been evaluated before")
+        yield Note(NoteKind.THROUGHPUT, "throughput: none, all clips had been evaluated before")
     elif before:
-        notes.append(f"throughput: of the {clips - before} clips of this call; {before} had been evaluated before")
+        text = f"throughput: of the {clips - before} clips of this call; {before} had been evaluated before"
+        yield Note(NoteKind.THROUGHPUT, text)
     if summary.failures:
-        notes.append(f"accuracy: of the clips that could be read; {len(summary.failures)} could not")
+        text = f"accuracy: of the clips that could be read; {len(summary.failures)} could not"
+        yield Note(NoteKind.ACCURACY, text)
     if len(summary.classes) <= 5:
-        notes.append(f"top-5: always right, as there are {len(summary.classes)} classes")
-    return tuple(notes)
+        yield Note(NoteKind.ACCURACY, f"top-5: always right, as there are {len(summary.classes)} classes")

@@ -1,4 +1,4 @@
-"""What the results of all clips come to; schema `hybridnet.evaluation/2`. Unknown is None, with a note."""
+"""What the results of all clips come to. Unknown is None, with a note."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybridnet.evaluation.results import ClipResult
-
-FAMILY = "hybridnet.evaluation/"
-SCHEMA = f"{FAMILY}2"
 
 TOP = 5
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hybridnet.errors import ConfigError
-
 Precision = Literal["fp32", "int8"]
 """What a layer computes in; the chip's integers are of 8-bit weights."""
 
@@ -72,29 +70,6 @@ class Span:
 
     def __add__(self, other: Span) -> Span:
         return Span(self.low + other.low, self.reference + other.reference, self.high + other.high)
-
-
-GRADES = ("measured", "simulated", "datasheet", "secondary", "derived")
-
-
-@dataclass(frozen=True)
-class Price:
-    """What one operation costs: the range over its sources, and who says so."""
-
-    low: float
-    reference: float
-    high: float
-    unit: str
-    source: str
-    grade: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.reference <= self.high < float("inf"):
-            raise ConfigError("low, reference, high", (self.low, self.reference, self.high), "ascending, 0 or more")
-        if not self.source.strip():
-            raise ConfigError("source", self.source, "a citation: a number with no source is not printed")
-        if self.grade not in GRADES:
-            raise ConfigError("grade", self.grade, ", ".join(GRADES))
 
 
 @dataclass(frozen=True)

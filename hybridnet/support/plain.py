@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 import math
 import re
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -172,8 +174,12 @@ def _convert(hint: Any, value: object, where: str) -> object:
         return {key: _convert(get_args(hint)[1], v, f"{where}.{key}") for key, v in value.items()}
     if origin is Literal and value in get_args(hint):
         return value
-    if origin in (types.UnionType, typing.Union):  # only ever `X | None`; that of a Literal is the older kind
-        return None if value is None else _convert(get_args(hint)[0], value, where)
+    if origin in (types.UnionType, typing.Union):  # of a Literal it is the older kind
+        kinds = [kind for kind in get_args(hint) if kind is not types.NoneType]
+        none = value is None and len(kinds) < len(get_args(hint))
+        return None if none else _convert(_meant(kinds, value), value, where)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint(_convert(Literal[tuple(member.value for member in hint)], value, where))
     if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 1023:
         return float(value)
     if hint is float and isinstance(value, float) and not math.isfinite(value):
@@ -186,6 +192,12 @@ def _convert(hint: Any, value: object, where: str) -> object:
     if hint is float and isinstance(value, str):
         allowed += "; YAML reads 1.0e-3 as a number, 1e-3 as text"
     raise ConfigError(where, value, allowed)
+
+
+def _meant(kinds: Sequence[Any], value: object) -> Any:
+    """The one of several dataclasses that has most of a mapping's keys as fields, or the only kind that there is."""
+    keys = set(value) if isinstance(value, dict) else set()
+    return max(kinds, key=lambda kind: len(keys & set(getattr(kind, "__dataclass_fields__", ()))))
 
 
 def _plain(value: object) -> object:

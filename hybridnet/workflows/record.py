@@ -6,7 +6,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,7 @@ import numpy.typing as npt
 from hybridnet.deploy.bundle import CHECKPOINT, Bundle
 from hybridnet.deploy.chip.fit import fit, layer_plans
 from hybridnet.deploy.chip.profile import load_chip
-from hybridnet.program.bridge import BridgeKind
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
+from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.counting.program import count_layer, events, synapses, word_sizes
@@ -25,7 +25,6 @@ from hybridnet.report.quantities import Ops, Precision, Span
 from hybridnet.report.record.data import (
     SCHEMA,
     ArraysRow,
-    ChipTime,
     ClassScore,
     FitRow,
     LayerRow,
@@ -36,20 +35,15 @@ from hybridnet.report.record.data import (
     RunRecord,
     VideoRow,
 )
-from hybridnet.report.record.latency import chip_time, summarise, timing
+from hybridnet.report.record.latency import ChipTime, chip_time, summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import Runtime
 from hybridnet.support.statistics import spike_agreement, sqnr_db
+from hybridnet.support.views import Views
+from hybridnet.workflows.notes import run_notes, source_notes
 
 VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lava-dl")
-
-
-CROSSING: dict[BridgeKind, str] = {"potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
-"""How reports call what crosses the bridge."""
-
-ENTERING = "x[t] ≠ 0"
-"""And what goes into the spiking half."""
 
 CHIP = "loihi2"
 """Whose estimates a record holds."""
@@ -58,73 +52,77 @@ STATIC = "static power"
 """Name of the row that stands for the time of the chips."""
 
 
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A bundle on a pair of back-ends.
+
+    Attributes:
+        backends: Names of the spiking and the ANN back-end.
+        program: What the spiking back-end runs, float or fixed.
+        graph: The counted graph of the ANN half.
+        runtime: Where and with how many threads.
+    """
+
+    bundle: Bundle
+    backends: tuple[str, str]
+    program: FloatProgram | FixedProgram
+    graph: GraphCount
+    runtime: Runtime
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What was read: the rows of a video, or of arrays; the other of the two is None.
+
+    Attributes:
+        views: The model's inputs.
+        view_ms: Host time of reading each view, (N,); None of arrays.
+        open_ms: Host time of opening the clip, transcoding included.
+    """
+
+    views: Views
+    video: VideoRow | None
+    arrays: ArraysRow | None
+    view_ms: npt.NDArray[np.float64] | None
+    open_ms: float
+
+
 def build_record(
-    *,
-    command: str,
-    runtime: Runtime,
-    video: VideoRow | None,
-    arrays: ArraysRow | None,
-    bundle: Bundle,
-    backends: tuple[str, str],
-    program: FloatProgram | FixedProgram,
-    run: HybridRun,
-    frontend_ms: npt.NDArray[np.float64] | None,
-    open_ms: float,
-    graph: GraphCount,
-    reference: HybridRun | None,
-    top_k: int,
-    prices: Prices,
+    setup: Setup, read: Read, run: HybridRun, reference: HybridRun | None, prices: Prices, *, command: str, top_k: int
 ) -> RunRecord:
-    """Assemble the record of one video, or of one set of arrays; the other of the two is None.
+    """Assemble the record of one video, or of one set of arrays.
 
     Args:
-        backends: Names of the spiking and the ANN back-end.
-        program: What the spiking back-end ran, float or fixed.
-        frontend_ms: Host time of reading each view, (N,); None if nothing was read.
-        open_ms: Host time of opening the clip, transcoding included.
         reference: The same views through the float spiking half; None if not compared.
         top_k: How many classes to list.
     """
-    views = len(run.ann_ms)
-    on_chip, fitted = chip_estimates(bundle)
+    views, manifest = len(run.ann_ms), setup.bundle.manifest
+    on_chip, fitted = chip_estimates(setup.bundle)
     counted = (
-        *snn_rows(program, run.spiking),
+        *snn_rows(setup.program, run.spiking),
         static_row(on_chip, fitted, views),
-        *input_rows(program, run.spiking),
-        *bridge_rows(bundle, run),
-        *ann_rows(graph, views),
+        *input_rows(setup.program, run.spiking),
+        *bridge_rows(setup.bundle, run),
+        *ann_rows(setup.graph, views),
     )
     layers = price_layers(counted, prices)
-    measured = {"frontend": frontend_ms, "snn": run.spiking.latency_ms, "bridge": run.bridge_ms, "ann": run.ann_ms}
-    names = {"frontend": "none" if video is None else "pyav", "snn": backends[0], "bridge": "host", "ann": backends[1]}
-    rows = tuple(
-        PartitionRow(
-            name=name,
-            backend=names[name],
-            basis=("not counted" if video else "not run") if name == "frontend" else "counted",
-            ops=None,
-            latency_ms=None if times is None else summarise(times, open_ms if name == "frontend" else 0.0),
-            energy_pj=None,
-            share=None,
-        )
-        for name, times in measured.items()
-    )
+    rows = tuple(partition_rows(setup, read, run))
     partitions, totals = price_partitions(rows, layers, prices)
-    clipped = run.crossing.clipped.items()
     return RunRecord(
         schema=SCHEMA,
         command=command,
+        repriced_by=None,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        environment=environment() | run_settings(runtime),
-        video=video,
-        arrays=arrays,
-        model=ModelRow(bundle.manifest.model.name, bundle.manifest.files[CHECKPOINT], str(bundle.path)),
-        prediction=None if bundle.manifest.labels is None else predict(run.logits, bundle.manifest.labels, top_k),
+        environment=environment() | run_settings(setup.runtime),
+        video=read.video,
+        arrays=read.arrays,
+        model=ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(setup.bundle.path)),
+        prediction=None if manifest.labels is None else predict(run.logits, manifest.labels, top_k),
         partitions=partitions,
         layers=layers,
         totals=totals,
         comparison=compare_spiking(layers, views, prices.profile),
-        timing=timing(partitions, on_chip),
+        timing=timing({row.name: row.latency_ms for row in partitions}, on_chip),
         fit=fitted,
         parity=None if reference is None else compare(run, reference),
         overflows=dict(run.spiking.overflows),
@@ -132,13 +130,22 @@ def build_record(
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=(
-            *source_notes(video),
-            *run_notes(bundle, run.spiking, graph),
-            *(() if reference is not None else ("parity: not compared (--no-parity, or this is the float model)",)),
-            *(f"bridge {n}: {k} potentials did not fit their bits and were clipped" for n, k in clipped if k),
+            *source_notes(read.video),
+            *run_notes(setup.bundle, setup.graph, run, compared=reference is not None),
             *pricing_notes(prices, layers),
         ),
     )
+
+
+def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
+    """The four partitions with their times; what they cost is the sum of their layers'."""
+    snn, ann = setup.backends
+    frontend = ("none", "not run") if read.video is None else ("pyav", "not counted")
+    read_ms = None if read.view_ms is None else summarise(read.view_ms, read.open_ms)
+    yield PartitionRow("frontend", *frontend, None, read_ms, None, None)
+    yield PartitionRow("snn", snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
+    yield PartitionRow("bridge", "host", "counted", None, summarise(run.bridge_ms), None, None)
+    yield PartitionRow("ann", ann, "counted", None, summarise(run.ann_ms), None, None)
 
 
 def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:
@@ -176,15 +183,15 @@ def input_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> I
         message = word_sizes(stream.layers[0]).message
         ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
         name = f"{stream.input_name} → {stream.name}"
-        yield LayerRow("bridge", name, ENTERING, "analog", stream.input_shape, None, ops, None, None, None)
+        yield LayerRow("bridge", name, "message", "analog", stream.input_shape, None, ops, None, None, None)
 
 
 def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
     """One row per tensor that crossed."""
     for tensor in bundle.bridge:
         ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        source = "analog" if tensor.kind == "potential" else "spike"
-        yield LayerRow("bridge", tensor.name, CROSSING[tensor.kind], source, tensor.shape, None, ops, None, None, None)
+        carried: InputKind = "analog" if tensor.kind == "potential" else "spike"
+        yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
 
 
 def ann_rows(graph: GraphCount, views: int) -> Iterable[LayerRow]:
@@ -220,37 +227,6 @@ def compare(run: HybridRun, reference: HybridRun) -> Parity:
 
 def _same_best_class(run: HybridRun, reference: HybridRun) -> bool:
     return bool(run.logits.mean(axis=0).argmax() == reference.logits.mean(axis=0).argmax())
-
-
-def source_notes(video: VideoRow | None) -> tuple[str, ...]:
-    """What a reader must know of the frontend."""
-    if video is None:
-        return ("frontend: not run, the inputs came as arrays; a prediction is the mean over all their views",)
-    corrupt = (f"video: {video.corrupt_frames} corrupt frames",) if video.corrupt_frames else ()
-    return (
-        f"frontend: {video.decoded_frames} frames, {video.decoded_bits} bits were decoded; the operations of decoding"
-        " are not counted, only its host time, whose total includes opening the clip and transcoding",
-        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
-        f" residual {video.saturated_residual:.2%}",
-        *corrupt,
-    )
-
-
-def run_notes(bundle: Bundle, result: SpikingResult, graph: GraphCount) -> tuple[str, ...]:
-    """What a reader must know to read the numbers right."""
-    notes = [
-        "snn: MACs are non-zero analog inputs times synapses, ACs are spikes times synapses (borders exact)",
-        f"ann: {graph.coverage}; MACs with padding",
-    ]
-    if bundle.manifest.labels is None:
-        notes.append("prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns")
-    for name, number in result.overflows.items():
-        if number:
-            notes.append(f"{name}: {number} potentials saturated at 24 bits")
-    for name, number in result.clipped_inputs.items():
-        if number:
-            notes.append(f"{name}: {number} inputs did not fit the int8 message and were clipped")
-    return tuple(notes)
 
 
 def environment() -> dict[str, str]:

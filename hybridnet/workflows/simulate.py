@@ -9,8 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from hybridnet.config import DEFAULT_VIEWS
@@ -32,10 +30,9 @@ from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
-from hybridnet.support.views import Views
 from hybridnet.video import TranscodePolicy
 from hybridnet.video.frontend import read_clip
-from hybridnet.workflows.record import build_record
+from hybridnet.workflows.record import Read, Setup, build_record
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
@@ -142,14 +139,13 @@ class Simulator:
         if threads is not None:
             torch.set_num_threads(threads)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-        self._names = (snn, ann)
         self._snn = spiking_backend(snn, self.bundle, runtime, lava)
         self._ann = ann_backend(ann, self.bundle, runtime)
-        self._runtime = runtime
         self._reference = TorchBackend(self.bundle.program)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
         runs = self._ann.path if isinstance(self._ann, OnnxRuntimeBackend) else self.bundle.ann_path
-        self._graph = count_graph(runs)
+        program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
+        self._setup = Setup(self.bundle, (snn, ann), program, count_graph(runs), runtime)
 
     def run(
         self,
@@ -188,22 +184,8 @@ class Simulator:
         read = self._read(source, views, transcode, progress)
         run = run_hybrid(self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
         compared = parity and self._snn.name != self._reference.name
-        record = build_record(
-            command=command,
-            runtime=self._runtime,
-            video=read.video,
-            arrays=read.arrays,
-            bundle=self.bundle,
-            backends=self._names,
-            program=self.bundle.fixed if self._snn.fixed_point else self.bundle.program,
-            run=run,
-            frontend_ms=read.view_ms,
-            open_ms=read.open_ms,
-            graph=self._graph,
-            reference=run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None,
-            top_k=top_k,
-            prices=prices,
-        )
+        reference = run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None
+        record = build_record(self._setup, read, run, reference, prices, command=command, top_k=top_k)
         return Simulation(record, run)
 
     def classify(
@@ -235,7 +217,7 @@ class Simulator:
         views: int | None,
         transcode: TranscodePolicy,
         progress: Progress,
-    ) -> _Read:
+    ) -> Read:
         if not isinstance(source, Mapping) and Path(source).suffix != ARRAYS_SUFFIX:
             clip = read_clip(
                 source,
@@ -244,23 +226,12 @@ class Simulator:
                 transcode=transcode,
                 progress=progress,
             )
-            return _Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms)
+            return Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms)
         if views is not None:
             raise ConfigError("views", views, "none with arrays, of which all views are run")
         given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
         found = checked(given, self.bundle.manifest.model.inputs, name)
-        return _Read(found, None, ArraysRow(name, len(found)), None, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """The model's inputs, and where they came from: a video or arrays."""
-
-    views: Views
-    video: VideoRow | None
-    arrays: ArraysRow | None
-    view_ms: npt.NDArray[np.float64] | None
-    open_ms: float
+        return Read(found, None, ArraysRow(name, len(found)), None, 0.0)
 
 
 def simulate(

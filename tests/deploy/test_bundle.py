@@ -58,7 +58,7 @@ def test_parity_is_measured(bundle: Bundle) -> None:
     assert 0 < (parity.check("ann_onnx").value or 0) <= ONNX_TOLERANCE
     assert parity.check("emulator_loop").ok is True
     assert parity.check("emulator_lava").value is None
-    assert "not run" in parity.check("emulator_lava").note
+    assert "asked for by --parity lava" in parity.check("emulator_lava").note
     assert [layer.layer for layer in parity.layers] == ["mv.0", "mv.1", "r.0", "r.1"]
     assert json.loads((bundle.path / "parity.json").read_text()) == json.loads(to_json(parity))
 

@@ -45,7 +45,7 @@ def test_a_graph_that_cannot_be_run(tmp_path: Path, capfd: Any) -> None:
     opset = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), str(tmp_path / "x.onnx"))
     session = open_session(tmp_path / "x.onnx")
-    assert run_session(session, ["y"], {"x": np.ones((1, 3, tmp_path), np.float32)})["y"].tolist() == [[3, 3]]
+    assert run_session(session, ["y"], {"x": np.ones((1, 3), np.float32)}, tmp_path)["y"].tolist() == [[3, 3]]
     with pytest.raises(BackendError, match=r"x\.onnx: ONNX Runtime cannot run it"):
-        run_session(session, tmp_path / "x.onnx", ["y"], {"x": np.ones((1, 4), np.float32)})
+        run_session(session, ["y"], {"x": np.ones((1, 4), np.float32)}, tmp_path / "x.onnx")
     assert capfd.readouterr() == ("", "")

@@ -80,7 +80,7 @@ def test_a_checkpoint_on_video_and_on_its_cache(
     assert summary["top5"] == 1
     assert [sum(row) for row in summary["confusion"]] == [3, 3, 3]
     assert summary["energy_pj"] is None
-    assert any(note.startswith("energy: none") for note in video["evaluated"][0]["notes"])
+    assert any(note["text"].startswith("energy: none") for note in video["evaluated"][0]["notes"])
     assert f"top-1 {summary['top1']:.1%}" in text
     assert (tmp_path / "video" / CONFUSION).read_bytes().startswith(b"\x89PNG")
     assert cached["evaluated"][0]["views"] == 2
@@ -207,7 +207,9 @@ def test_an_interrupted_evaluation_goes_on(checkpoint_path: Path, folder: Path, 
     again = (tmp_path / "cut" / RESULTS).read_text()
     assert again.startswith(kept)
     assert lines(tmp_path / "cut" / RESULTS) == lines(tmp_path / "whole" / RESULTS)
-    assert any("5 clips of this call; 4" in note for note in record["evaluated"][0]["notes"])
+    assert {"kind": "throughput", "text": "throughput: of the 5 clips of this call; 4 had been evaluated before"} in (
+        record["evaluated"][0]["notes"]
+    )
     record = evaluated(checkpoint_path, folder, tmp_path / "cut", "--split-name", "train")
     assert (tmp_path / "cut" / RESULTS).read_text() == again  # nothing was left to do
     assert record["evaluated"][0]["summary"]["clips_per_second"] is None

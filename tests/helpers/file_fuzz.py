@@ -38,6 +38,7 @@ from hybridnet.model.checkpoint import load_checkpoint, save_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.report.pricing.profile import load_profile, profile_names
 from hybridnet.report.record.file import read_records, to_json
+from hybridnet.report.record.prices import NotPriced
 from hybridnet.report.render.text import render_text
 from hybridnet.workflows.export import export
 from hybridnet.workflows.simulate import Simulator, simulate
@@ -70,6 +71,8 @@ def run_record(path: Path) -> None:
 def run_profile(path: Path) -> None:
     """Prices are finite, in order, and have sources."""
     for price in load_profile(str(path)).prices.values():
+        if isinstance(price, NotPriced):
+            continue
         assert 0 <= price.low <= price.reference <= price.high < float("inf")
         assert price.source
 

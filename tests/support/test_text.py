@@ -12,7 +12,7 @@ import pytest
 
 from hybridnet.cli import main
 from hybridnet.cli.report import FILES, rendered
-from hybridnet.report.record.data import RunRecord
+from hybridnet.report.record.data import Note, NoteKind, RunRecord
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.support.figures import label, new_figure, save_figure
 from hybridnet.support.text import lines_of, told, visible
@@ -38,7 +38,9 @@ def hostile(record: RunRecord) -> RunRecord:
     """A record whose every name is hostile."""
     video = dataclasses.replace(record.video, path=HOSTILE)  # type: ignore[type-var]
     layers = tuple(dataclasses.replace(row, name=f"{row.name}{HOSTILE}") for row in record.layers)
-    return dataclasses.replace(record, video=video, layers=layers, notes=(HOSTILE,), command=HOSTILE)
+    return dataclasses.replace(
+        record, video=video, layers=layers, notes=(Note(NoteKind.SOURCE, HOSTILE),), command=HOSTILE
+    )
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -47,7 +49,7 @@ def test_a_report_in_any_format(kind: str, hostile: RunRecord, tmp_path: Path) -
     assert all(line.isprintable() for line in text.split("\n"))
     if kind == "json":
         (tmp_path / "run.json").write_text(text)
-        assert read_records(tmp_path / "run.json")[0].notes == (HOSTILE,)
+        assert read_records(tmp_path / "run.json")[0].notes[0].text == HOSTILE
     else:
         assert "x1b" in text
     if kind == "csv":

@@ -89,7 +89,7 @@ def test_a_run_on_arrays_is_counted_and_priced(exported: Bundle, tmp_path: Path)
     assert record.prediction.top_k[0].label in LABELS
     frontend, snn, bridge, ann = record.partitions
     assert (frontend.latency_ms, frontend.ops, frontend.energy_pj) == (None, None, None)
-    assert any("frontend" in note for note in record.notes)
+    assert any("frontend" in note.text for note in record.notes)
     for row in (snn, bridge, ann):
         assert row.energy_pj.reference > 0
     per_view = {"eyes_0_u": 140 * 24 // 8, "eyes_0_count": -(-140 * 3 // 8), "eyes_1_spikes": -(-STEPS * 60 // 8)}
@@ -113,7 +113,7 @@ def test_what_has_no_labels_has_no_prediction(tmp_path: Path) -> None:
     result = hybridnet.simulate(arrays(), bundle)
     assert result.record.prediction is None
     assert result.record.parity.top1_agrees is None
-    assert any("no labels" in note for note in result.record.notes)
+    assert any("no labels" in note.text for note in result.record.notes)
     assert result.run.outputs["maps"].shape == (4, 3, 5, 7)
     with torch.no_grad():
         expected = maps()(**example())

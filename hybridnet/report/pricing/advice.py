@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from hybridnet.report.numbers import joules, share
-from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, load_profile, price
+from hybridnet.report.pricing.profile import INT8_MEMORY_PROFILE, INT8_PROFILE, Profile, load_profile, price
 from hybridnet.report.record.data import LayerRow, RunRecord
 
 WORTH = 0.05
@@ -30,15 +30,15 @@ def advice(record: RunRecord) -> str:
 def _energy(record: RunRecord) -> Iterator[Gain]:
     total = record.totals.energy_pj.reference
     ann = [row for row in record.layers if row.partition == "ann"]
-    technology = (record.ann_profile or record.profile).technology
-    if total and "45 nm" in technology and not any(row.precision == "int8" for row in ann):
-        name = INT8_PROFILE + "-memory" * ("memory_byte" in record.totals.energy_pj.terms)
-        saved_pj = sum(_saved_pj(row, load_profile(name)) for row in ann)
+    int8 = load_profile(INT8_MEMORY_PROFILE if "memory_byte" in record.totals.energy_pj.terms else INT8_PROFILE)
+    alike = record.profile_of("ann").technology == int8.technology
+    if total and alike and not any(row.precision == "int8" for row in ann):
+        saved_pj = sum(_saved_pj(row, int8) for row in ann)
         yield Gain(
             saved_pj / total,
             f"an int8 ANN half would save {share(saved_pj / total, 0)} of the energy ({joules(saved_pj)}, modelled at"
             " 45 nm; accuracy not measured here): hybridnet simulate --ann onnxruntime-int8"
-            f" --ann-profile {name}, on a bundle of hybridnet calibrate --ann int8",
+            f" --ann-profile {int8.name}, on a bundle of hybridnet calibrate --ann int8",
         )
     c = record.comparison
     if c is not None and total and len(c.alternatives) > 1:

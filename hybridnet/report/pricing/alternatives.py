@@ -49,13 +49,14 @@ def break_even(ops: Ops, profile: Profile) -> float | None:
     Returns:
         None if no spikes feed a layer, or the profile lacks a price that decides.
     """
-    if not ops.dense_macs or not {"mac", "ac", "neuron_update"} <= set(profile.prices):
+    prices = profile.priced
+    if not ops.dense_macs or not {"mac", "ac", "neuron_update"} <= set(prices):
         return None
     membranes = price(Ops(neuron_updates=ops.neuron_updates, leak_multiplies=ops.leak_multiplies), profile)
     if membranes is None:
         return None
-    dense = ops.dense_macs * profile.prices["mac"].reference
-    one = ops.dense_macs * profile.prices["ac"].reference
+    dense = ops.dense_macs * prices["mac"].reference
+    one = ops.dense_macs * prices["ac"].reference
     return max(0.0, (dense - membranes.reference) / one) if one else None
 
 

@@ -149,7 +149,7 @@ def audit(rows: Sequence[TableRow], profile: Profile) -> tuple[Verdict, ...]:
     Raises:
         RecordError: If the profile has no price for a MAC or an accumulate.
     """
-    prices = profile.prices
+    prices = profile.priced
     if "mac" not in prices or "ac" not in prices:
         raise RecordError("has no price for MACs and ACs", where=profile.name, remedy="Use horowitz45, as the paper")
     mac, ac = prices["mac"].reference, prices["ac"].reference
@@ -223,7 +223,7 @@ def audit_document(name: str, verdicts: Sequence[Verdict], profile: Profile) -> 
         for v in verdicts
     )
     heading = ("method", "TFLOPs", "spike GOPs", "derived J", "interval J", "printed J", "off", "verdict")
-    mac, ac = profile.prices["mac"], profile.prices["ac"]
+    mac, ac = profile.priced["mac"], profile.priced["ac"]
     sections = [
         Section(
             "", lines=(f"{good} of {len(verdicts)} rows of {name} reproduce within the rounding of their inputs.",)
@@ -250,7 +250,7 @@ def _elsewhere(v: Verdict, mac: float) -> Section:
     gops, ann = (v.row.spikes or ZERO).value, v.row.tflops.value * mac
     rows = []
     for name in profile_names():
-        ac = load_profile(name).prices.get("ac")
+        ac = load_profile(name).priced.get("ac")
         if ac is not None:
             term = gops * 1e9 * ac.reference
             total = term + ann * 1e12

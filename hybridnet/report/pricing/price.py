@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Collection, Iterator
 
 from hybridnet.report.pricing.alternatives import compare_spiking
-from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, is_contained, load_profile, price, unpriced
+from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, left_out, load_profile, price, unpriced
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
-from hybridnet.report.record.data import LayerRow, PartitionRow, RunRecord, Totals
+from hybridnet.report.record.data import LayerRow, Note, NoteKind, PartitionRow, RunRecord, Totals
+from hybridnet.report.record.prices import NoPrice, NotPriced
 
 PRICED = ("snn", "bridge", "ann")
 
@@ -77,19 +78,18 @@ def price_partitions(
     return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total)
 
 
-def reprice(record: RunRecord, prices: Prices, command: str = "") -> RunRecord:
+def reprice(record: RunRecord, prices: Prices, command: str | None = None) -> RunRecord:
     """The record priced by other profiles, from its recorded counts alone.
 
     Args:
-        command: What asks for it; the record then names both, the run's and this one.
+        command: What asks for it, kept in the record beside the command of the run.
     """
     layers = price_layers(record.layers, prices)
     partitions, totals = price_partitions(record.partitions, layers, prices)
-    kept = tuple(note for note in record.notes if not note.startswith(PRICING_NOTES))
-    made = record.command.partition(THEN)[0]
+    kept = tuple(note for note in record.notes if note.kind is not NoteKind.PRICES)
     return dataclasses.replace(
         record,
-        command=f"{made}{THEN}{command}" if command else record.command,
+        repriced_by=command or record.repriced_by,
         layers=layers,
         partitions=partitions,
         totals=totals,
@@ -100,52 +100,49 @@ def reprice(record: RunRecord, prices: Prices, command: str = "") -> RunRecord:
     )
 
 
-THEN = " && "
-"""Between the command of a run and the one that priced it again."""
+def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[Note, ...]:
+    """One note per term that a profile leaves out, and per mismatch of what ran and what is priced."""
+    return tuple(Note(NoteKind.PRICES, f"energy {text}") for text in _pricing(prices, layers))
 
-PRICING_NOTES = ("energy excludes ", "energy mixes ", "energy prices ")
 
-
-def pricing_notes(prices: Prices, layers: tuple[LayerRow, ...]) -> tuple[str, ...]:
-    """One line per term that a profile leaves out, and per mismatch of what ran and what is priced."""
+def _pricing(prices: Prices, layers: tuple[LayerRow, ...]) -> Iterator[str]:
     profile, ann = prices.profile, prices.ann
-    where = "" if ann is None else " outside the ANN half"
-    notes = [_left_out(term, why, where) for term, why in profile.not_priced.items()]
+    rest = left_out(profile)
+    yield from (_left_out(term, why, "" if ann is None else " outside the ANN half") for term, why in rest.items())
     if ann is not None:
-        notes += [
-            _left_out(term, why, " in the ANN half")
-            for term, why in ann.not_priced.items()
-            if profile.not_priced.get(term) != why
-        ]
+        own = {term: why for term, why in left_out(ann).items() if rest.get(term) != why}
+        yield from (_left_out(term, why, " in the ANN half") for term, why in own.items())
         if ann.technology != profile.technology:
-            notes.append(
-                f"energy mixes technologies: the ANN half in {ann.technology}, the rest in {profile.technology};"
+            yield (
+                f"mixes technologies: the ANN half in {ann.technology}, the rest in {profile.technology};"
                 " a ratio of the two says nothing of either"
             )
-    return (*notes, *_widths(ann or profile, layers))
+        elif ann.arithmetic != profile.arithmetic:
+            yield f"mixes arithmetics: the ANN half is priced in {ann.arithmetic}, the rest in {profile.arithmetic}"
+    yield from _widths(ann or profile, layers)
 
 
 def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
     """Of an ANN half: MACs that are priced in another width than they were computed in, and by what if not by it."""
     rows = [row for row in layers if row.partition == "ann"]
     integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
-    if integers and "INT8" not in profile.technology:
+    if "mac" not in profile.priced:
+        return
+    if integers and profile.arithmetic != "int8":
         yield (
-            f"energy prices {integers} int8 MACs of the ANN half as those of {profile.name};"
+            f"prices {integers} int8 MACs of the ANN half as those of {profile.name};"
             f" --profile {profile.name} --ann-profile {INT8_PROFILE} prices them as int8"
         )
     elif floats and integers and profile.fp32_rows is not None:
-        yield f"energy prices {floats} float32 MACs of the ANN half, and its other float32, by {profile.fp32_rows.name}"
-    elif floats and "INT8" in profile.technology:
-        yield f"energy prices {floats} float32 MACs of the ANN half as int8: what they would cost if they were"
+        yield f"prices {floats} float32 MACs of the ANN half, and its other float32, by {profile.fp32_rows.name}"
+    elif floats and profile.arithmetic == "int8":
+        yield f"prices {floats} float32 MACs of the ANN half as int8: what they would cost if they were"
 
 
-def _left_out(term: str, why: str, where: str) -> str:
-    return (
-        f"energy prices {term}{where} elsewhere: {why}"
-        if is_contained(why)
-        else f"energy excludes {term}{where}: {why}"
-    )
+def _left_out(term: str, why: NotPriced, where: str) -> str:
+    if why.kind is NoPrice.CONTAINED:
+        return f"prices {term}{where} elsewhere: {why.text}"
+    return f"excludes {term}{where}: {why.text}"
 
 
 def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:

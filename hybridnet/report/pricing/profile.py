@@ -2,7 +2,8 @@
 
     E = Σ MAC·e_mac + AC·e_ac + updates·e_update + leaks·e_leak + element operations·e_op + bytes·e_byte + P_static·t
 
-Every term of TERMS is priced by a profile with its source, or left out by it with a reason; there is no third way.
+Every term of TERMS is priced by a profile with its source, or is not priced, with the reason. A term that a profile
+does not mention is not priced.
 """
 
 from __future__ import annotations
@@ -15,21 +16,29 @@ from importlib import resources
 from pathlib import Path
 
 from hybridnet.errors import ConfigError, RecordError
-from hybridnet.report.quantities import Energy, Ops, Price, Span
-from hybridnet.report.record.data import ProfileRow
+from hybridnet.report.quantities import Energy, Ops, Span
+from hybridnet.report.record.prices import Arithmetic, NoPrice, NotPriced, Price, ProfileRow, Unit
 from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
 DEFAULT_PROFILE = "horowitz45"
-INT8_PROFILE = "horowitz45-int8"
+INT8_PROFILE, INT8_MEMORY_PROFILE = "horowitz45-int8", "horowitz45-int8-memory"
 
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the energy: its unit, what it multiplies, and a line for the glossary."""
+    """A term of the energy.
 
-    unit: str
+    Attributes:
+        unit: Of its price.
+        amount: What the price multiplies.
+        meaning: A line for the glossary.
+        beside: How a headline names it where it is left out; an energy without any other term is a lower bound.
+    """
+
+    unit: Unit
     amount: Callable[[Ops], float]
     meaning: str
+    beside: str = ""
 
 
 TERMS: dict[str, Term] = {
@@ -38,20 +47,24 @@ TERMS: dict[str, Term] = {
     "neuron_update": Term("pJ", lambda o: o.neuron_updates, "additions of a membrane update, every neuron, every step"),
     "leak": Term("pJ", lambda o: o.leak_multiplies, "multiplications by the leak λ, every neuron, every step"),
     "element_op": Term("pJ", lambda o: o.element_ops, "additions and multiplications of norms, activations, pooling"),
-    "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions"),
-    "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved"),
+    "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved", "memory"),
+    "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions", "functions"),
     "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross: messages in, potentials and spikes out"),
     "static_w": Term(
-        "W", lambda o: 1e6 * o.chip_us, "static power over the modelled on-chip time; the range is that of the power"
+        "W",
+        lambda o: 1e6 * o.chip_us,
+        "static power over the modelled on-chip time; the range is that of the power",
+        "static power",
     ),
 }
-"""By the name of the price; W × µs × 10⁶ are pJ."""
+"""By the name of the price; W × µs × 10⁶ are pJ. A new term is an entry here, a count in `Ops`, and a price in each
+profile that has one."""
 
-BESIDE = {"memory_byte": "memory", "function": "functions", "static_w": "static power"}
-"""Terms that a headline names when they are left out; an energy without any other of its terms is a lower bound."""
-
-NEVER_COUNTED = "frontend"
-"""Decoding has no operations to price; every profile says so."""
+DECODING = NotPriced(
+    NoPrice.UNCOUNTED,
+    reason="bitstream parsing, decoding, motion-vector accumulation, resizing: no published price per operation",
+)
+"""Why no profile prices the frontend."""
 
 
 @dataclass(frozen=True)
@@ -59,53 +72,36 @@ class _ProfileFile:
     name: str
     description: str
     technology: str
-    prices: dict[str, Price]
-    not_priced: dict[str, str]
+    arithmetic: Arithmetic
+    prices: dict[str, Price | NotPriced]
     fp32_rows: str | None = None
 
     def __post_init__(self) -> None:
-        wanted, named = {*TERMS, NEVER_COUNTED}, [*self.prices, *self.not_priced]
-        if unknown := set(named) - wanted:
-            raise ConfigError("prices, not_priced", sorted(unknown), f"the terms {', '.join(TERMS)}, {NEVER_COUNTED}")
-        if missing := wanted - set(named):
-            raise ConfigError("not_priced", sorted(missing), "a reason for every term that has no price")
-        if twice := set(self.prices) & set(self.not_priced):
-            raise ConfigError("prices, not_priced", sorted(twice), "each term once")
-        if NEVER_COUNTED in self.prices:
-            raise ConfigError("prices", NEVER_COUNTED, "terms that are counted")
-        for term, price_of in self.prices.items():
-            if not price_of.unit.startswith(f"{TERMS[term].unit} "):
-                raise ConfigError(f"{term}.unit", price_of.unit, f"`{TERMS[term].unit} per …`")
-        for term, reason in self.not_priced.items():
-            if not reason.strip():
-                raise ConfigError(f"not_priced.{term}", reason, "the reason")
-            if is_contained(reason) and container(reason) not in self.prices:
-                raise ConfigError(f"not_priced.{term}", reason, "`contained in TERM …` with a term that has a price")
+        for term, entry in self.prices.items():
+            if term not in TERMS:
+                raise ConfigError(f"prices.{term}", term, f"the terms {', '.join(TERMS)}")
+            if isinstance(entry, Price) and entry.unit != TERMS[term].unit:
+                raise ConfigError(f"prices.{term}.unit", entry.unit, TERMS[term].unit)
+            within = entry.contained_in if isinstance(entry, NotPriced) else None
+            if within is not None and not isinstance(self.prices.get(within), Price):
+                raise ConfigError(f"prices.{term}.contained_in", within, "a term that has a price")
 
 
 @dataclass(frozen=True)
-class Profile:
-    """An energy profile and the checksum of the file that it came from.
+class Profile(ProfileRow):
+    """An energy profile as it was read from its file.
 
     Attributes:
-        technology: Of all its numbers, such as "45 nm CMOS".
-        prices: By term.
-        not_priced: Reason by term.
         fp32_rows: Prices what computes in float32 in a half that computes in integers too.
     """
 
-    name: str
     description: str
-    technology: str
-    prices: dict[str, Price]
-    not_priced: dict[str, str]
-    sha256: str
     fp32_rows: Profile | None = None
 
     @property
     def row(self) -> ProfileRow:
         """What a record keeps of it."""
-        return ProfileRow(self.name, self.sha256, self.technology, self.prices, self.not_priced)
+        return ProfileRow(self.name, self.sha256, self.technology, self.arithmetic, self.prices)
 
 
 def profile_names() -> list[str]:
@@ -146,15 +142,16 @@ def _parsed(content: bytes, where: str) -> Profile:
     try:
         p = from_dict(_ProfileFile, read_yaml(content))
     except ConfigError as error:
-        raise RecordError(f"is no energy profile ({error})", where=where) from error
+        remedy = "docs/energy.md shows the form of a profile of your own"
+        raise RecordError(f"is no energy profile ({error})", where=where, remedy=remedy) from error
     if p.fp32_rows is not None and p.fp32_rows not in profile_names():
         raise RecordError(f"has fp32_rows {p.fp32_rows!r}, no shipped profile", where=where)
     fp32_rows = None if p.fp32_rows is None else _shipped(p.fp32_rows)
     sha256 = hashlib.sha256(content).hexdigest()
-    return Profile(p.name, p.description, p.technology, p.prices, p.not_priced, sha256, fp32_rows)
+    return Profile(p.name, sha256, p.technology, p.arithmetic, p.prices, p.description, fp32_rows)
 
 
-def price(ops: Ops, profile: Profile) -> Energy | None:
+def price(ops: Ops, profile: ProfileRow) -> Energy | None:
     """The energy in pJ, term by term with its range; None if nothing that was counted has a price.
 
     What only has terms that others contain costs nothing beside these.
@@ -163,29 +160,20 @@ def price(ops: Ops, profile: Profile) -> Energy | None:
     terms = {
         name: Span(amount * p.low, amount * p.reference, amount * p.high)
         for name, amount in amounts.items()
-        if (p := profile.prices.get(name)) is not None
+        if isinstance(p := profile.entry(name), Price)
     }
-    if not terms and any(not is_contained(profile.not_priced[name]) for name in amounts):
+    if not terms and any(profile.lacks(name) for name in amounts):
         return None
     total = sum(terms.values(), Span(0.0, 0.0, 0.0))
     return Energy(total.low, total.reference, total.high, terms, unpriced(ops, profile))
 
 
-def unpriced(ops: Ops, profile: Profile) -> tuple[str, ...]:
-    """Terms that were counted, have no price, and are not contained in another's."""
-    return tuple(
-        name
-        for name, reason in sorted(profile.not_priced.items())
-        if name in TERMS and name not in BESIDE and TERMS[name].amount(ops) and not is_contained(reason)
-    )
+def unpriced(ops: Ops, profile: ProfileRow) -> tuple[str, ...]:
+    """Terms that were counted, are in no price, and are not named beside a headline, in alphabetical order."""
+    return tuple(sorted(n for n, term in TERMS.items() if not term.beside and term.amount(ops) and profile.lacks(n)))
 
 
-def is_contained(reason: str) -> bool:
-    """Whether a term has no price because that of another one contains it."""
-    return reason.startswith("contained")
-
-
-def container(reason: str) -> str:
-    """The term that contains it, of `contained in TERM …`; empty if none is named."""
-    words = reason.replace(":", " ").replace(",", " ").split()
-    return words[2] if words[:2] == ["contained", "in"] and len(words) > 2 else ""
+def left_out(profile: ProfileRow) -> dict[str, NotPriced]:
+    """Every term without a price and why, in the order of the profile; then what it does not mention, and decoding."""
+    entries = {**profile.prices, **{term: profile.entry(term) for term in TERMS}, "frontend": DECODING}
+    return {term: entry for term, entry in entries.items() if isinstance(entry, NotPriced)}

@@ -1,31 +1,44 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/3`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/4`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
-None, with the reason in `notes`; never 0.
+None, with the reason in `notes` or beside it; never 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
 
-from hybridnet.report.quantities import Energy, Ops, Precision, Price, Span
+from hybridnet.report.quantities import Energy, Ops, Precision, Span
+from hybridnet.report.record.latency import Latency, Timing
+from hybridnet.report.record.prices import ProfileRow
 
-SCHEMA = "hybridnet.run/3"
+SCHEMA = "hybridnet.run/4"
 
 PARTITIONS = ("frontend", "snn", "bridge", "ann")
 """Of every record, in this order."""
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Host time in ms: percentiles over views after warm-up, the total, and each view."""
+class NoteKind(StrEnum):
+    """What a note is about."""
 
-    p50: float
-    p90: float
-    p99: float
-    total: float
-    views: tuple[float, ...]
-    basis: str = "measured on this host"
+    SOURCE = "source"
+    COUNTS = "counts"
+    RANGES = "ranges"
+    PREDICTION = "prediction"
+    PARITY = "parity"
+    PRICES = "prices"
+    ACCURACY = "accuracy"
+    THROUGHPUT = "throughput"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader must know beside the numbers."""
+
+    kind: NoteKind
+    text: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,9 @@ class LayerRow:
     """One layer of a half.
 
     Attributes:
+        kind: `ConvLIF`, the ANN node's operator, the chip whose time it is, or what crosses
+            the bridge: `message` into the spiking half; `potential`, `spikes` or `spike_count` out of it.
+        input: What arrives; `time` of a row that stands for time on the chip.
         shape: (C, H, W) of its neurons, or the ANN node's output without the batch.
         precision: What it computes in; None of a tensor that crosses.
         synapses: Existing ones, borders exact; None outside the spiking half.
@@ -42,7 +58,7 @@ class LayerRow:
     partition: str
     name: str
     kind: str
-    input: str
+    input: Literal["analog", "spike", "time"]
     shape: tuple[int, ...]
     precision: Precision | None
     ops: Ops
@@ -186,53 +202,6 @@ class SpikingComparison:
 
 
 @dataclass(frozen=True)
-class ChipTime:
-    """Modelled on-chip time of the spiking half.
-
-    Attributes:
-        steps: Per view: T, and one for each layer that the last frame passes.
-        step_us: Of one step, with its range.
-        view_ms: Of one view.
-        source: Of the step time.
-    """
-
-    steps: int
-    step_us: Span
-    view_ms: Span
-    source: str
-    basis: str = "modelled"
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """All views through the partitions, one after another, and overlapped.
-
-    Attributes:
-        sequential_ms: One view after the other.
-        pipelined_ms: Each partition on hardware of its own; it takes a view as soon as both are free.
-        first_view_ms: From the start to the first result: the critical path.
-        views_per_second: Of the pipelined run, once it is full.
-        bottleneck: The partition that decides this.
-    """
-
-    sequential_ms: float
-    pipelined_ms: float
-    first_view_ms: float
-    views_per_second: float
-    bottleneck: str
-    basis: str
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What follows from the measured parts; None where there is nothing to follow from."""
-
-    chip: ChipTime | None
-    pipeline: Pipeline
-    pipeline_with_chip: Pipeline | None
-
-
-@dataclass(frozen=True)
 class FitRow:
     """Whether the spiking half fits a chip, by the mapper's estimate.
 
@@ -250,27 +219,12 @@ class FitRow:
 
 
 @dataclass(frozen=True)
-class ProfileRow:
-    """Which prices were used.
-
-    Attributes:
-        sha256: Of its file.
-        prices: By term, each with its range, source and grade.
-        not_priced: Reason by term.
-    """
-
-    name: str
-    sha256: str
-    technology: str
-    prices: dict[str, Price]
-    not_priced: dict[str, str]
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """One `hybridnet simulate` of one video, or of one set of arrays; the other of the two is None.
 
     Attributes:
+        command: What made the run.
+        repriced_by: The command that put other prices on it later; None if none did.
         prediction: None if the model is no classifier with labels.
         comparison: None if the spiking half has no layers.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
@@ -278,6 +232,7 @@ class RunRecord:
 
     schema: str
     command: str
+    repriced_by: str | None
     created: str
     environment: dict[str, str]
     video: VideoRow | None
@@ -295,7 +250,7 @@ class RunRecord:
     clipped_inputs: dict[str, int]
     profile: ProfileRow
     ann_profile: ProfileRow | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def source(self) -> str:

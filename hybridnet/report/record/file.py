@@ -49,7 +49,7 @@ def read_records(path: Path) -> list[RunRecord]:
         RecordError: If the file is missing, is no JSON, is no record of this schema, or its sums are not those of its
             rows.
     """
-    remedy = "Write one with `hybridnet simulate VIDEO --json FILE`"
+    remedy = "Run it again: `hybridnet simulate VIDEO --json FILE` writes a record of this version"
     items = read_json(path, SCHEMA, remedy)
     try:
         records = [from_dict(RunRecord, item) for item in items]

@@ -2,15 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.report.quantities import Span
-from hybridnet.report.record.data import ChipTime, Latency, PartitionRow, Pipeline, Timing
 
 HOST, WITH_CHIP = "simulated from the times measured on this host", "simulated; the spiking half at modelled chip time"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Host time in ms: percentiles over views after warm-up, the total, and each view."""
+
+    p50: float
+    p90: float
+    p99: float
+    total: float
+    views: tuple[float, ...]
+    basis: str = "measured on this host"
+
+
+@dataclass(frozen=True)
+class ChipTime:
+    """Modelled on-chip time of the spiking half.
+
+    Attributes:
+        steps: Per view: T, and one for each layer that the last frame passes.
+        step_us: Of one step, with its range.
+        view_ms: Of one view.
+        source: Of the step time.
+    """
+
+    steps: int
+    step_us: Span
+    view_ms: Span
+    source: str
+    basis: str = "modelled"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """All views through the partitions, one after another, and overlapped.
+
+    Attributes:
+        sequential_ms: One view after the other.
+        pipelined_ms: Each partition on hardware of its own; it takes a view as soon as both are free.
+        first_view_ms: From the start to the first result: the critical path.
+        views_per_second: Of the pipelined run, once it is full.
+        bottleneck: The partition that decides this.
+    """
+
+    sequential_ms: float
+    pipelined_ms: float
+    first_view_ms: float
+    views_per_second: float
+    bottleneck: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What follows from the measured parts; None where there is nothing to follow from."""
+
+    chip: ChipTime | None
+    pipeline: Pipeline
+    pipeline_with_chip: Pipeline | None
 
 
 def summarise(latency_ms: npt.NDArray[np.float64], once_ms: float = 0.0) -> Latency:
@@ -30,9 +89,9 @@ def chip_time(steps: int, layers: int, step_us: Span, source: str) -> ChipTime:
     return ChipTime(whole, step_us, view, source)
 
 
-def timing(partitions: Sequence[PartitionRow], chip: ChipTime | None) -> Timing:
-    """Pipelines of the measured parts, and of these with the spiking half on the chip."""
-    measured = {row.name: row.latency_ms.views for row in partitions if row.latency_ms is not None}
+def timing(partitions: Mapping[str, Latency | None], chip: ChipTime | None) -> Timing:
+    """Pipelines of the measured partitions, by name, and of these with the spiking half on the chip."""
+    measured = {name: latency.views for name, latency in partitions.items() if latency is not None}
     on_chip = None
     if chip is not None and "snn" in measured:
         views = (chip.view_ms.reference,) * len(measured["snn"])

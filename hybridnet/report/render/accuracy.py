@@ -11,8 +11,9 @@ from hybridnet.errors import RecordError
 from hybridnet.report.record.file import read_json
 from hybridnet.report.render.svg import scatter
 
-SCHEMA = "hybridnet.evaluation/2"
-"""Of evaluation.json, which `hybridnet evaluate` writes."""
+FAMILY = "hybridnet.evaluation/"
+SCHEMA = f"{FAMILY}3"
+"""Of evaluation.json, which `hybridnet evaluate` writes: `hybridnet.evaluation.run.EvaluationRecord`."""
 
 REMEDY = "Write one with `hybridnet evaluate BUNDLE --data DATA`"
 

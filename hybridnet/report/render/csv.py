@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import RunRecord
+from hybridnet.report.render.sections_run import kind_text
 from hybridnet.support.text import visible
 
 LAYER_COLUMNS = ("run", "partition", "layer", "kind", "input", "shape", "width", "synapses")
@@ -24,7 +25,7 @@ def render_csv(records: Sequence[RunRecord]) -> str:
             e = r.energy_pj
             energy = (None,) * 4 if e is None else (e.low, e.reference, e.high, " ".join(e.missing))
             shape = "x".join(map(str, r.shape))
-            head = (record.source, r.partition, r.name, r.kind, r.input, shape, r.precision, r.synapses)
+            head = (record.source, r.partition, r.name, kind_text(r), r.input, shape, r.precision, r.synapses)
             basis = "modelled" if r.ops.chip_us else "counted; energy modelled"
             rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, basis))
     return to_csv(rows)

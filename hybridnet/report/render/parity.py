@@ -28,7 +28,7 @@ def render_parity(report: ParityReport) -> str:
 
 def _check(check: Check) -> tuple[str, ...]:
     if check.value is None:
-        return (check.what, check.note.partition(":")[0], "–", "", "–")
+        return (check.what, "not run", "–", "", "–")
     value = f"{check.value:.1%}" if check.unit == "share" else f"{check.value:.2g}"
     allowed = "reported" if check.tolerance is None else f"{check.tolerance:g}"
     return (check.what, value, allowed, {True: "ok", False: "FAILED", None: ""}[check.ok], f"{check.views}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridnet.report.pricing.profile import TERMS, Profile, load_profile, profile_names
+from hybridnet.report.pricing.profile import TERMS, Profile, left_out, load_profile, profile_names
 from hybridnet.report.render.markdown import escape
 
 HEAD = """# Prices
@@ -20,20 +20,21 @@ def prices_page() -> str:
 
 def _profile(p: Profile) -> str:
     rows = [
-        f"| {term} | {price.low:g} | {price.reference:g} | {price.high:g} | {price.unit} | {price.grade} |"
+        f"| {term} | {price.low:g} | {price.reference:g} | {price.high:g} | {price.full_unit} | {price.grade} |"
         f" {escape(price.source)} |"
         for term in TERMS
-        if (price := p.prices.get(term)) is not None
+        if (price := p.priced.get(term)) is not None
     ]
-    left_out = [f"- {term}: {escape(reason)}" for term, reason in p.not_priced.items()]
+    missing = [f"- {term}: {escape(why.text)}" for term, why in left_out(p).items()]
     return "\n".join(
         (
             f"## {p.name}\n\n{escape(p.description)}\n",
+            f"Technology: {escape(p.technology)}. Arithmetic: {p.arithmetic}.\n",
             "| price | low | reference | high | unit | grade | source |",
             "|---|--:|--:|--:|---|---|---|",
             *rows,
             "\nNot priced:\n",
-            *left_out,
+            *missing,
             "",
         )
     )

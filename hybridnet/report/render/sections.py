@@ -7,9 +7,10 @@ from hybridnet.report.numbers import NONE, count, energy_cell, range_text, shape
 from hybridnet.report.pricing.advice import advice
 from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
-from hybridnet.report.record.data import Latency, PartitionRow, RunRecord, VideoRow
+from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
+from hybridnet.report.record.latency import Latency
 from hybridnet.report.render.sections_energy import energy_terms, prices, profiles_text, spiking, without
-from hybridnet.report.render.sections_run import bridge, fit, latency, parity
+from hybridnet.report.render.sections_run import bridge, fit, kind_text, latency, parity
 
 
 def run_document(record: RunRecord) -> Document:
@@ -28,7 +29,7 @@ def run_document(record: RunRecord) -> Document:
         layers(record),
         notes(record),
         glossary(record),
-        Section("Made by", lines=(record.command, f"{record.created}, {_versions(record)}")),
+        Section("Made by", lines=(_commands(record), f"{record.created}, {_versions(record)}")),
     )
     return Document(f"hybridnet: {record.model.name} on {record.source}", sections)
 
@@ -91,7 +92,7 @@ def layers(record: RunRecord) -> Section:
         (
             r.partition,
             r.name,
-            r.kind,
+            kind_text(r),
             r.input,
             shape_text(r.shape),
             r.precision or NONE,
@@ -111,7 +112,7 @@ def layers(record: RunRecord) -> Section:
 
 def notes(record: RunRecord) -> Section:
     """What a reader must know."""
-    return Section("Notes", lines=record.notes)
+    return Section("Notes", lines=tuple(note.text for note in record.notes))
 
 
 GLOSSARY = {
@@ -173,6 +174,10 @@ def _fit_line(record: RunRecord) -> str:
         return "not mapped to a chip"
     chips = f"{f.chips} chip{'s' * (f.chips != 1)}"
     return f"spiking half {f.cores} cores of {f.cores_per_chip}, {chips} of {f.chip} ({f.basis})"
+
+
+def _commands(record: RunRecord) -> str:
+    return " && ".join(filter(None, (record.command, record.repriced_by)))
 
 
 def _versions(record: RunRecord) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hybridnet.report.document import Bar, Section, Table
 from hybridnet.report.numbers import NONE, joules, range_text, share
-from hybridnet.report.pricing.profile import BESIDE, TERMS, is_contained
+from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Span
-from hybridnet.report.record.data import PartitionRow, RunRecord
+from hybridnet.report.record.data import NoteKind, PartitionRow, RunRecord
 
 PAYING_BAND = (
     "Published bands: spiking pays below 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE"
@@ -25,7 +25,7 @@ def energy_terms(record: RunRecord) -> Section:
         rows.append((name, TERMS[name].meaning if name in TERMS else "", ", ".join(owners), *cells))
         bars.append(Bar(name, term.low, term.reference, term.high, joules(term.reference)))
     table = Table(("term", "what", "in", "energy*", "range", "share"), tuple(rows), left=3)
-    left_out = tuple(note for note in record.notes if note.startswith("energy "))
+    left_out = tuple(note.text for note in record.notes if note.kind is NoteKind.PRICES)
     return Section("Energy by term", f"modelled with {profiles_text(record)}", (), table, tuple(bars), left_out)
 
 
@@ -33,22 +33,25 @@ def prices(record: RunRecord) -> Section:
     """What one operation costs, and who says so."""
     rows = []
     for profile in (record.profile, *(() if record.ann_profile is None else (record.ann_profile,))):
-        for term, price in profile.prices.items():
+        for term, price in profile.priced.items():
             numbers = tuple(f"{value:g}" for value in (price.low, price.reference, price.high))
-            rows.append((profile.name, term, price.unit, price.grade, price.source, *numbers))
+            rows.append((profile.name, term, price.full_unit, price.grade, price.source, *numbers))
     heading = ("profile", "term", "unit", "grade", "source", "low", "reference", "high")
     return Section("Prices", "published numbers, not of this run", table=Table(heading, tuple(rows), 5, long=True))
 
 
 def without(record: RunRecord) -> str:
-    """The terms of BESIDE that were counted and that the energy leaves out, to stand beside it."""
-    words = [word for term, word in BESIDE.items() if any(_leaves_out(record, row, term) for row in record.partitions)]
+    """The terms that were counted and that the energy leaves out, as far as they are named beside it."""
+    words = [
+        term.beside
+        for name, term in TERMS.items()
+        if term.beside and any(_leaves_out(record, row, name) for row in record.partitions)
+    ]
     return f" without {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}" if words else ""
 
 
 def _leaves_out(record: RunRecord, row: PartitionRow, term: str) -> bool:
-    reason = record.profile_of(row.name).not_priced.get(term)
-    return row.ops is not None and reason is not None and not is_contained(reason) and TERMS[term].amount(row.ops) > 0
+    return row.ops is not None and TERMS[term].amount(row.ops) > 0 and record.profile_of(row.name).lacks(term)
 
 
 def spiking(record: RunRecord) -> Section:
@@ -102,9 +105,11 @@ def _reference(energy: Span | None) -> str:
 
 
 def profiles_text(record: RunRecord) -> str:
-    """The profile, or both, with a flag if they are of different technologies."""
+    """The profile, or both, with a flag if they are of different technologies or arithmetics."""
     ann = record.ann_profile
     if ann is None:
         return record.profile.name
-    flag = ", MIXED TECHNOLOGIES" if ann.technology != record.profile.technology else ""
+    if ann.technology != record.profile.technology:
+        return f"{record.profile.name} (ANN half: {ann.name}, MIXED TECHNOLOGIES)"
+    flag = ", MIXED ARITHMETICS" if ann.arithmetic != record.profile.arithmetic else ""
     return f"{record.profile.name} (ANN half: {ann.name}{flag})"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from hybridnet.report.document import Bar, Section, Table
 from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text
-from hybridnet.report.record.data import Parity, Pipeline, RunRecord
+from hybridnet.report.record.data import LayerRow, Parity, RunRecord
+from hybridnet.report.record.latency import Pipeline
+
+CROSSING = {"message": "x[t] ≠ 0", "potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
+"""How reports write what crosses the bridge."""
+
+
+def kind_text(row: LayerRow) -> str:
+    """What a layer is, or what crosses."""
+    return CROSSING.get(row.kind, row.kind) if row.partition == "bridge" else row.kind
 
 
 def latency(record: RunRecord) -> Section:
@@ -49,7 +58,7 @@ def bridge(record: RunRecord) -> Section:
     rows = tuple(
         (
             r.name,
-            r.kind,
+            kind_text(r),
             shape_text(r.shape),
             f"{count(r.ops.bytes)}B",
             energy_cell(r.energy_pj),

@@ -11,12 +11,14 @@ from helpers.places import ROOT
 
 from hybridnet.errors import RecordError
 from hybridnet.report.pricing.price import load_prices, reprice
-from hybridnet.report.pricing.profile import TERMS, load_profile, price, profile_names
-from hybridnet.report.quantities import Ops
+from hybridnet.report.pricing.profile import TERMS, Term, left_out, load_profile, price, profile_names
+from hybridnet.report.quantities import Ops, Span
 from hybridnet.report.record.data import SCHEMA, RunRecord
 from hybridnet.report.record.file import read_records, to_json
+from hybridnet.report.record.prices import NoPrice
 from hybridnet.report.render.prices_page import prices_page
-from hybridnet.report.render.text import count, joules, render_layers, render_text
+from hybridnet.report.render.sections import run_document
+from hybridnet.report.render.text import count, joules, render_document, render_layers, render_text
 
 
 def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
@@ -32,10 +34,11 @@ def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
 @pytest.mark.parametrize("name", profile_names())
 def test_every_shipped_number_has_a_source(name: str) -> None:
     profile = load_profile(name)
-    assert profile.prices
-    assert all(entry.source and entry.grade for entry in profile.prices.values())
-    assert {*profile.prices, *profile.not_priced} == {*TERMS, "frontend"}
-    assert all(profile.not_priced.values())
+    assert profile.priced
+    assert all(entry.source and entry.grade for entry in profile.priced.values())
+    assert {*profile.priced, *left_out(profile)} == {*TERMS, "frontend"}
+    assert all(why.text for why in left_out(profile).values())
+    assert NoPrice.UNMENTIONED not in {why.kind for why in left_out(profile).values()}
 
 
 def test_a_number_without_a_source_does_not_load(tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> Non
     content = yaml.safe_load((Path(hybridnet.report.pricing.profiles.__path__[0]) / "horowitz45.yaml").read_text())
     content["name"] = "double"
     for entry in content["prices"].values():
-        entry.update({key: 2 * entry[key] for key in ("low", "reference", "high")})
+        entry.update({key: 2 * entry[key] for key in ("low", "reference", "high") if key in entry})
     (tmp_path / "double.yaml").write_text(yaml.safe_dump(content))
     doubled = reprice(record, load_prices(str(tmp_path / "double.yaml"), None))
     assert doubled.totals.energy_pj.reference == pytest.approx(2 * record.totals.energy_pj.reference)
@@ -120,7 +123,7 @@ def test_the_documented_prices_are_the_prices() -> None:
 def test_the_profile_of_the_docs_loads(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "energy.md").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
-    assert set(load_profile(str(tmp_path / "mine.yaml")).prices) == {"mac", "ac"}
+    assert set(load_profile(str(tmp_path / "mine.yaml")).priced) == {"mac", "ac"}
 
 
 @pytest.mark.parametrize(
@@ -130,13 +133,19 @@ def test_the_profile_of_the_docs_loads(tmp_path: Path) -> None:
         ({"prices": {"mac": {"grade": "guessed"}}}, "grade"),
         ({"prices": {"mac": {"low": 5.0}}}, "ascending"),
         ({"prices": {"mac": {"high": float("inf")}}}, "a finite number"),
-        ({"prices": {"mac": {"unit": "nJ per MAC"}}}, "unit"),
+        ({"prices": {"mac": {"unit": "nJ"}}}, "Allowed: pJ, W"),
+        ({"prices": {"mac": {"unit": "W"}}}, r"prices\.mac\.unit = 'W' is not allowed\. Allowed: pJ"),
         ({"prices": {"banana": {}}}, "also the fields low"),
-        ({"not_priced": {"mac": "twice"}}, "each term once"),
-        ({"not_priced": {"function": " "}}, "reason"),
-        ({"not_priced": {"function": None}}, "function"),
-        ({"not_priced": {"function": "contained in static_w"}}, "with a term that has a price"),
-        ({"not_priced": {"function": "contained: somewhere"}}, "with a term that has a price"),
+        ({"prices": {"banana": {"kind": "unpublished", "reason": "no"}}}, "the terms mac, ac"),
+        ({"prices": {"mac": {"kind": "unpublished"}}}, r"prices\.mac"),
+        ({"prices": {"function": {"reason": " "}}}, "the reason why"),
+        ({"prices": {"function": {"kind": "forgotten"}}}, "Allowed: contained, unpublished, left_out"),
+        ({"prices": {"function": {"kind": "contained"}}}, "a term with kind `contained`"),
+        ({"prices": {"function": {"contained_in": "mac"}}}, "a term with kind `contained`"),
+        ({"prices": {"function": {"kind": "contained", "contained_in": "static_w"}}}, "contained_in"),
+        ({"prices": {"function": 3}}, r"prices\.function"),
+        ({"arithmetic": "fp8"}, "Allowed: fp32, int8, device"),
+        ({"not_priced": {"mac": "as it was written"}}, r"not_priced = .*docs/energy\.md"),
         ({"prices": {"mac": {"high": 10**400}}}, "high"),
         ({"prices": {"mac": {"low": "1e-1"}}}, r"YAML reads 1\.0e-3"),
     ],
@@ -146,13 +155,16 @@ def test_a_profile_of_ones_own_is_checked(tmp_path: Path, change: dict[str, Any]
 
     content = yaml.safe_load((Path(hybridnet.report.pricing.profiles.__path__[0]) / "horowitz45.yaml").read_text())
     for part, entries in change.items():
+        if not isinstance(entries, dict):
+            content[part] = entries
+            continue
         for term, value in entries.items():
             if isinstance(value, dict):
                 content[part].setdefault(term, {}).update(value)
             elif value is None:
                 del content[part][term]
             else:
-                content[part][term] = value
+                content.setdefault(part, {})[term] = value
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(RecordError, match=match):
         load_profile(str(tmp_path / "mine.yaml"))
@@ -196,7 +208,7 @@ def test_what_an_int8_half_computes_in_float_is_priced_as_float(record: RunRecor
     assert found is not None
     assert found.reference == pytest.approx(expected)
     floats = sum(row.ops.macs for row in ann if row.name not in integers)
-    assert any(f"{floats} float32 MACs" in note and "by horowitz45" in note for note in mixed.notes)
+    assert any(f"{floats} float32 MACs" in note.text and "by horowitz45" in note.text for note in mixed.notes)
 
 
 def test_a_float_half_may_be_priced_as_if_it_were_int8(record: RunRecord) -> None:
@@ -205,7 +217,7 @@ def test_a_float_half_may_be_priced_as_if_it_were_int8(record: RunRecord) -> Non
     macs = sum(row.ops.macs for row in record.layers if row.partition == "ann")
     assert energy is not None
     assert energy.terms["mac"].reference == pytest.approx(0.3 * macs)
-    assert any("what they would cost if they were" in note for note in as_int8.notes)
+    assert any("what they would cost if they were" in note.text for note in as_int8.notes)
 
 
 def test_what_is_contained_costs_nothing_beside_it() -> None:
@@ -213,6 +225,54 @@ def test_what_is_contained_costs_nothing_beside_it() -> None:
     assert energy is not None
     assert (energy.reference, energy.missing) == (0, ())
     assert price(Ops(bytes=100), load_profile("loihi2")) is None
+
+
+@pytest.mark.parametrize("beside", ["", "spikes"])
+def test_a_new_term_is_one_entry_one_count_and_one_line_per_profile_that_prices_it(
+    beside: str, record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counter is that of `Ops.spikes`, which no price multiplies so far."""
+    monkeypatch.setitem(TERMS, "spike", Term("pJ", lambda o: o.spikes, "spikes that were sent", beside))
+    spikes = sum(row.ops.spikes for row in record.layers)
+    assert spikes
+    for name in profile_names():
+        assert left_out(load_profile(name))["spike"].kind is NoPrice.UNMENTIONED
+    without = reprice(record, load_prices("horowitz45", None))
+    assert without.totals.energy_pj.reference == record.totals.energy_pj.reference
+    assert without.totals.energy_pj.missing == (() if beside else ("spike",))
+    text = render_text(without)
+    assert "energy excludes spike: the profile does not mention it" in text
+    assert (", functions, static power and spikes, modelled" in text) == bool(beside)
+
+    line = "  spike: {low: 1.0, reference: 2.0, high: 3.0, unit: pJ, per: spike, source: us, grade: measured}\n"
+    (tmp_path / "mine.yaml").write_text(shipped_text("horowitz45").replace("prices:\n", f"prices:\n{line}"))
+    energy = reprice(record, load_prices(str(tmp_path / "mine.yaml"), None)).totals.energy_pj
+    assert energy.reference == pytest.approx(record.totals.energy_pj.reference + 2.0 * spikes)
+    assert energy.terms["spike"] == Span(1.0 * spikes, 2.0 * spikes, 3.0 * spikes)
+    assert energy.missing == ()
+
+
+def test_a_profile_without_a_price_of_a_mac_prices_none(record: RunRecord) -> None:
+    rows = tuple(dataclasses.replace(r, precision="int8") if r.partition == "ann" else r for r in record.layers)
+    integers = dataclasses.replace(record, layers=rows)
+    for name in profile_names():
+        told = any("int8 MACs" in note.text for note in reprice(integers, load_prices(name, None)).notes)
+        profile = load_profile(name)
+        assert told == ("mac" in profile.priced and profile.arithmetic != "int8"), name
+
+
+def test_one_technology_in_two_arithmetics_is_told_as_such(record: RunRecord) -> None:
+    mixed = reprice(record, load_prices("horowitz45", "horowitz45-int8"))
+    assert any("mixes arithmetics: the ANN half is priced in int8, the rest in fp32" in n.text for n in mixed.notes)
+    text = render_document(run_document(mixed))
+    assert "MIXED ARITHMETICS" in text
+    assert "MIXED TECHNOLOGIES" not in text
+
+
+def test_a_record_of_an_older_version_is_refused_with_what_to_do(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(to_json([record]).replace(SCHEMA, "hybridnet.run/3"))
+    with pytest.raises(RecordError, match=r"has schema 'hybridnet\.run/3'.*Run it again: `hybridnet simulate"):
+        read_records(tmp_path / "run.json")
 
 
 def test_nothing_priced_is_no_zero(record: RunRecord) -> None:
@@ -224,8 +284,9 @@ def test_nothing_priced_is_no_zero(record: RunRecord) -> None:
 
 def test_a_priced_again_record_names_both_commands(record: RunRecord) -> None:
     once = reprice(record, load_prices("loihi2", None), "hybridnet report a.json --profile loihi2")
-    assert once.command == f"{record.command} && hybridnet report a.json --profile loihi2"
-    assert reprice(once, load_prices("cpu", None), "x").command == f"{record.command} && x"
+    assert f"{record.command} && hybridnet report a.json --profile loihi2\n" in render_document(run_document(once))
+    again = reprice(once, load_prices("cpu", None), "x")
+    assert (again.command, again.repriced_by) == (record.command, "x")
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from hybridnet.cli.report import FILES, drawn, rendered
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import RecordError
 from hybridnet.evaluation.run import Evaluated, EvaluationRecord
-from hybridnet.evaluation.summary import SCHEMA, Distribution, Summary
+from hybridnet.evaluation.summary import Distribution, Summary
 from hybridnet.report.numbers import energy_cell, joules
 from hybridnet.report.pricing.advice import _energy
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.pricing.profile import TERMS, load_profile, price, profile_names
 from hybridnet.report.quantities import NO_ENERGY, Ops
-from hybridnet.report.record.data import LayerRow, RunRecord
+from hybridnet.report.record.data import LayerRow, Note, NoteKind, RunRecord
 from hybridnet.report.record.file import to_json
-from hybridnet.report.render.accuracy import accuracy_plot, read_evaluations
+from hybridnet.report.render.accuracy import SCHEMA, accuracy_plot, read_evaluations
 from hybridnet.report.render.changes import compare, compare_document
 from hybridnet.report.render.sections import GLOSSARY, run_document
 from hybridnet.report.render.text import render_document
@@ -74,7 +74,7 @@ def hostile(record: RunRecord) -> RunRecord:
         video=dataclasses.replace(record.video, path=HOSTILE, read_reason=HOSTILE),
         model=dataclasses.replace(record.model, name=HOSTILE, bundle=HOSTILE),
         prediction=dataclasses.replace(record.prediction, top_k=best),
-        notes=(HOSTILE,),
+        notes=(Note(NoteKind.SOURCE, HOSTILE),),
     )
 
 
@@ -169,9 +169,9 @@ def test_what_has_no_published_price_gets_none(record: RunRecord) -> None:
 
 def test_technologies_are_mixed_only_when_asked_for_and_flagged(record: RunRecord) -> None:
     mixed = reprice(record, load_prices("loihi1", "horowitz45-int8"))
-    assert any("mixes technologies" in note for note in mixed.notes)
+    assert any("mixes technologies" in note.text for note in mixed.notes)
     assert "MIXED TECHNOLOGIES" in render_document(run_document(mixed))
-    assert not any("mixes" in note for note in reprice(mixed, load_prices("horowitz45", None)).notes)
+    assert not any("mixes" in note.text for note in reprice(mixed, load_prices("horowitz45", None)).notes)
     assert reprice(mixed, load_prices("horowitz45", None)) == record
 
 
@@ -228,9 +228,9 @@ def test_the_headline_says_what_the_energy_leaves_out(record: RunRecord) -> None
 
 def test_every_price_is_in_the_report_with_its_source(record: RunRecord) -> None:
     text = render_document(run_document(record))
-    for price_of in load_profile("horowitz45").prices.values():
+    for price_of in load_profile("horowitz45").priced.values():
         assert price_of.source in text
-        assert price_of.unit in text
+        assert price_of.full_unit in text
 
 
 def test_one_technology_is_not_mixed(record: RunRecord) -> None:
@@ -327,7 +327,7 @@ def test_accuracy_against_energy(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"schema": "hybridnet.evaluation/0"}', '{"schema": "hybridnet.evaluation/2"}']
+    "content", ["{", "[]", '{"schema": "hybridnet.evaluation/0"}', '{"schema": "hybridnet.evaluation/3"}']
 )
 def test_an_evaluation_that_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "e.json").write_text(content)
@@ -374,7 +374,7 @@ def test_an_int8_ann_half_priced_as_float_is_flagged(record: RunRecord) -> None:
     rows = tuple(dataclasses.replace(r, precision="int8") if r.partition == "ann" else r for r in record.layers)
     integers = dataclasses.replace(record, layers=rows)
     as_float = reprice(integers, load_prices("horowitz45", None))
-    assert any(note.startswith("energy prices") and "int8 MACs" in note for note in as_float.notes)
+    assert any(note.kind is NoteKind.PRICES and "int8 MACs" in note.text for note in as_float.notes)
     assert "int8 ANN half" not in run_document(as_float).sections[0].lines[-1]
     as_int8 = reprice(integers, load_prices("horowitz45-int8", None))
-    assert not any("int8 MACs" in note for note in as_int8.notes)
+    assert not any("int8 MACs" in note.text for note in as_int8.notes)

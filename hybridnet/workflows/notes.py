@@ -1,0 +1,59 @@
+"""What a reader of a run must know beside its numbers; `report.pricing.price` adds what its prices leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.program.layers import FixedProgram
+from hybridnet.report.counting.onnx import GraphCount
+from hybridnet.report.record.data import Note, NoteKind, VideoRow
+from hybridnet.simulators.hybrid import HybridRun
+
+
+def source_notes(video: VideoRow | None) -> Iterator[Note]:
+    """What was read, if it is a video, and what of it is not counted."""
+    if video is None:
+        text = "frontend: not run, the inputs came as arrays; a prediction is the mean over all their views"
+        yield Note(NoteKind.SOURCE, text)
+        return
+    yield Note(
+        NoteKind.SOURCE,
+        f"frontend: {video.decoded_frames} frames, {video.decoded_bits} bits were decoded; the operations of decoding"
+        " are not counted, only its host time, whose total includes opening the clip and transcoding",
+    )
+    yield Note(
+        NoteKind.RANGES,
+        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
+        f" residual {video.saturated_residual:.2%}",
+    )
+    if video.corrupt_frames:
+        yield Note(NoteKind.SOURCE, f"video: {video.corrupt_frames} corrupt frames")
+
+
+def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bool) -> Iterator[Note]:
+    """How operations were counted, what did not fit its bits, and what was not compared."""
+    snn = "snn: MACs are non-zero analog inputs times synapses, ACs are spikes times synapses (borders exact)"
+    yield Note(NoteKind.COUNTS, snn)
+    yield Note(NoteKind.COUNTS, f"ann: {graph.coverage}; MACs with padding")
+    if bundle.manifest.labels is None:
+        text = "prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns"
+        yield Note(NoteKind.PREDICTION, text)
+    yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed, run))
+    if not compared:
+        yield Note(NoteKind.PARITY, "parity: not compared (--no-parity, or this is the float model)")
+    for name, number in run.crossing.clipped.items():
+        if number:
+            yield Note(NoteKind.RANGES, f"bridge {name}: {number} potentials did not fit their bits and were clipped")
+
+
+def _beyond(program: FixedProgram, run: HybridRun) -> Iterator[str]:
+    """What did not fit the registers of the spiking half."""
+    for name, number in run.spiking.overflows.items():
+        if number:
+            yield f"{name}: {number} potentials saturated at 24 bits"
+    largest = {stream.name: stream.layers[0].message_max for stream in program.streams}
+    for name, number in run.spiking.clipped_inputs.items():
+        if number:
+            message = f"the {largest[name].bit_length() + 1}-bit message (±{largest[name]})"
+            yield f"{name}: {number} inputs did not fit {message} and were clipped"

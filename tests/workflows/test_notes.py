@@ -1,0 +1,26 @@
+"""Notes say what was, in the numbers of the program that ran."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.report.counting.onnx import count_graph
+from hybridnet.report.record.data import NoteKind
+from hybridnet.workflows.notes import run_notes
+from hybridnet.workflows.simulate import simulate
+
+
+@pytest.mark.parametrize(("largest", "width"), [(127, "8-bit message (±127)"), (1000, "11-bit message (±1000)")])
+def test_clipped_inputs_name_the_width_of_their_message(bundle: Bundle, clip: Path, largest: int, width: str) -> None:
+    run = simulate(clip, bundle, views=1, parity=False).run
+    run = dataclasses.replace(run, spiking=dataclasses.replace(run.spiking, clipped_inputs={"mv": 3, "r": 0}))
+    streams = tuple(
+        dataclasses.replace(s, layers=(dataclasses.replace(s.layers[0], message_max=largest), *s.layers[1:]))
+        for s in bundle.fixed.streams
+    )
+    changed = dataclasses.replace(bundle, fixed=dataclasses.replace(bundle.fixed, streams=streams))
+    notes = list(run_notes(changed, count_graph(bundle.ann_path), run, compared=True))
+    ranges = [note.text for note in notes if note.kind is NoteKind.RANGES]
+    assert ranges == [f"mv: 3 inputs did not fit the {width} and were clipped"]

@@ -17,15 +17,14 @@ Written into a temporary folder and renamed: it is whole or absent. Every file i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from hybridnet.config import ModelConfig, PreprocessConfig
-from hybridnet.deploy.netx.file import write_net
-from hybridnet.deploy.onnx.program import write_onnx_program
-from hybridnet.deploy.program_file import read_program, write_program
+from hybridnet.deploy.layout import ANN, CHECKPOINT, EXPORT_AGAIN, MANIFEST, PARITY, PROGRAM, net_file
+from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, ConfigError, ModelError
 from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
 from hybridnet.program.layers import FixedProgram, FloatProgram
@@ -34,13 +33,6 @@ from hybridnet.support.files import sha256_file
 from hybridnet.support.plain import from_dict, read_yaml, to_dict
 
 SCHEMA = "hybridnet.bundle/3"
-MANIFEST = "manifest.yaml"
-PROGRAM = "snn/program.npz"
-ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
-ANN = "ann.onnx"
-CHECKPOINT = "model.pt"
-PARITY, CALIBRATION = "parity.json", "calibration.json"
-ANN_INT8 = "ann.int8.onnx"
 
 MAX_MANIFEST_BYTES = 2**20
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
@@ -110,56 +102,42 @@ class Manifest:
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
-    """A bundle that was read and checked.
+class Parts:
+    """What back-ends are built from: all of a bundle but its parity, which is measured with them.
 
     Attributes:
         path: Its folder.
-        parity: What the export lost.
     """
 
     path: Path
     manifest: Manifest
     program: FloatProgram
     fixed: FixedProgram
-    parity: ParityReport
+
+    def file(self, name: str, remedy: str = EXPORT_AGAIN) -> Path:
+        """One of its files, by the path within the folder; see `hybridnet.deploy.layout`.
+
+        Raises:
+            BundleError: If the bundle has none, with the remedy.
+        """
+        if name not in self.manifest.files:
+            raise BundleError(f"has no {name}", where=self.path, remedy=remedy)
+        return self.path / name
 
     @property
     def ann_path(self) -> Path:
         """The ANN half."""
-        return self.path / ANN
-
-    @property
-    def ann_int8_path(self) -> Path:
-        """The ANN half in int8.
-
-        Raises:
-            BundleError: If the bundle has none.
-        """
-        if ANN_INT8 not in self.manifest.files:
-            remedy = "Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`"
-            raise BundleError("has no ANN half in int8", where=self.path, remedy=remedy)
-        return self.path / ANN_INT8
-
-    @property
-    def onnx_fixed_path(self) -> Path:
-        """The spiking half in the chip's integers, as ONNX."""
-        return self.path / ONNX_FIXED
-
-    @property
-    def onnx_float_path(self) -> Path:
-        """The spiking half in float32, as ONNX."""
-        return self.path / ONNX_FLOAT
+        return self.file(ANN)
 
     @property
     def checkpoint_path(self) -> Path:
         """The checkpoint that the bundle was made from."""
-        return self.path / CHECKPOINT
+        return self.file(CHECKPOINT)
 
     @property
     def net_paths(self) -> dict[str, Path]:
         """The netx file of each stream."""
-        return {stream.name: self.path / net_file(stream.name) for stream in self.program.streams}
+        return {stream.name: self.file(net_file(stream.name)) for stream in self.program.streams}
 
     @property
     def preprocess(self) -> PreprocessConfig:
@@ -187,24 +165,22 @@ class Bundle:
         return {e.name: FixedEncoding(e.scale, e.bits, e.shift) for e in self.manifest.bridge}
 
 
-def net_file(stream: str) -> str:
-    """Relative path of a stream's netx file."""
-    return f"snn/{stream}.net"
+@dataclass(frozen=True, eq=False)
+class Bundle(Parts):
+    """A bundle that was read and checked.
+
+    Attributes:
+        parity: What the export lost.
+    """
+
+    parity: ParityReport
 
 
-def write_spiking_half(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    """Write program.npz, the program as ONNX twice, and one netx file per stream."""
-    (folder / "snn").mkdir()
-    write_program(folder / PROGRAM, program, fixed)
-    write_onnx_program(folder / ONNX_FIXED, fixed)
-    write_onnx_program(folder / ONNX_FLOAT, program)
-    for stream, fixed_stream in zip(program.streams, fixed.streams, strict=True):
-        write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
-
-
-def write_parity(folder: Path, parity: ParityReport) -> None:
-    """Write parity.json."""
-    (folder / PARITY).write_text(to_json(parity), encoding="utf-8")
+def finish(parts: Parts, parity: ParityReport) -> None:
+    """Write parity.json and the manifest with its checksum beside the others: the last files of a bundle."""
+    (parts.path / PARITY).write_text(to_json(parity), encoding="utf-8")
+    files = {**parts.manifest.files, PARITY: sha256_file(parts.path / PARITY)}
+    write_manifest(parts.path, replace(parts.manifest, files=dict(sorted(files.items()))))
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -214,7 +190,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write manifest.yaml, the last file of a bundle."""
+    """Write manifest.yaml."""
     text = yaml.safe_dump(to_dict(manifest), sort_keys=False, allow_unicode=True)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -282,7 +258,7 @@ def _check_bridge(bundle: Bundle) -> None:
 
 
 def _check_files(path: Path, files: dict[str, str]) -> None:
-    required = {PROGRAM, ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY}
+    required = {PROGRAM, ANN, CHECKPOINT, PARITY}  # of back-ends, what they read is asked for when they are opened
     if not required <= set(files):
         raise BundleError(f"the manifest lacks {', '.join(sorted(required - set(files)))}", where=path, remedy=_REMEDY)
     for name, expected in files.items():
@@ -290,8 +266,6 @@ def _check_files(path: Path, files: dict[str, str]) -> None:
         if not file.resolve().is_relative_to(path.resolve()):
             raise BundleError(f"the manifest names a file outside the bundle: {name}", where=path)
         if not file.is_file():
-            raise BundleError("is missing", where=file, remedy="Export the bundle again")
+            raise BundleError("is missing", where=file, remedy=EXPORT_AGAIN)
         if sha256_file(file) != expected:
-            raise BundleError(
-                "does not match its checksum in the manifest", where=file, remedy="Export the bundle again"
-            )
+            raise BundleError("does not match its checksum in the manifest", where=file, remedy=EXPORT_AGAIN)

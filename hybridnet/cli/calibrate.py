@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from hybridnet.cli.backends import add_parity
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " change their top-1")  # fmt: skip
     parser.add_argument("--min-sqnr", type=float, metavar="DB",
                         help="exit 3 if u[T] of a layer that is read out has less, end to end")  # fmt: skip
-    parser.add_argument("--parity", choices=["lava"], help="also compare the emulator with Lava on one view")
+    add_parity(parser)
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what was observed of each clip, and go on")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             views=args.views,
             ann_int8=args.ann == "int8",
             search_bridge=args.search_bridge,
-            lava=args.parity == "lava",
+            parity=args.parity,
             limits=Limits(max_top1_drop=args.max_top1_drop, min_sqnr_db=args.min_sqnr),
             scales=args.scales,
             cache=args.cache,

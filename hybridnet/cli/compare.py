@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.simulators.registry import SIDES, SPIKING
+
 if TYPE_CHECKING:
     from hybridnet.simulators.divergence.find import Reading, StreamComparison
     from hybridnet.workflows.compare import Comparison
@@ -18,11 +20,12 @@ STEPS_SHOWN = 12
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("source", metavar="VIDEO_OR_NPZ", help="a clip, or a .npz file of the model's inputs by name")
-    parser.add_argument("--a", default="emulator", metavar="NAME_OR_NPZ",
-                        help="back-end of the spiking half, or a .npz recording (default: emulator)")  # fmt: skip
-    parser.add_argument("--b", default="lava", metavar="NAME_OR_NPZ",
+    parser.add_argument("--a", default=SIDES[0], metavar="NAME_OR_NPZ",
+                        help=f"back-end of the spiking half ({', '.join(SPIKING)}), or a .npz recording"
+                             f" (default: {SIDES[0]})")  # fmt: skip
+    parser.add_argument("--b", default=SIDES[1], metavar="NAME_OR_NPZ",
                         help="the other one; a recording holds <layer>.u and <layer>.o, (N, T, C, H, W)"
-                             " (default: lava)")  # fmt: skip
+                             f" (default: {SIDES[1]})")  # fmt: skip
     parser.add_argument("--bundle", type=Path, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled from a clip (default: 8)")

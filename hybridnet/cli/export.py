@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.cli.backends import add_parity
+
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle import Bundle
     from hybridnet.support.progress import Progress
@@ -29,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " the motion set; with --model, the example inputs)")  # fmt: skip
     parser.add_argument("--opset", type=int, default=18, choices=range(18, 21), metavar="N",
                         help="ONNX opset, 18 to 20 (default: 18)")  # fmt: skip
-    parser.add_argument(
-        "--parity", choices=["lava"], help="also compare the emulator with Lava on one view; takes longer"
-    )
+    add_parity(parser)
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
     parser.add_argument("--nir", type=Path, metavar="FILE", help="also write the spiking half as NIR, which loses some")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
@@ -77,7 +77,7 @@ def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
         calibrate=args.calibrate,
         opset=args.opset,
         overwrite=args.overwrite,
-        lava=args.parity == "lava",
+        parity=args.parity,
         progress=progress,
     )
 
@@ -96,7 +96,7 @@ def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
         name=args.model,
         opset=args.opset,
         overwrite=args.overwrite,
-        lava=args.parity == "lava",
+        parity=args.parity,
         progress=progress,
     )
 

@@ -109,7 +109,7 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
 
 def _network(path: Path | None) -> Checkpoint:
     """The network of a checkpoint or of a bundle, or the one that ships."""
-    from hybridnet.deploy.bundle import CHECKPOINT
+    from hybridnet.deploy.layout import CHECKPOINT
     from hybridnet.model.checkpoint import load_checkpoint
     from hybridnet.workflows.simulate import shipped_checkpoint
 

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.deploy.bundle import MANIFEST
+from hybridnet.deploy.layout import MANIFEST
 from hybridnet.errors import ConfigError, HybridNetError, ModelError
 from hybridnet.evaluation.clips import CachedSpan, Clip
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.numbers import is_unknown
 from hybridnet.report.pricing.profile import DEFAULT_PROFILE
+from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN
 from hybridnet.support.files import sha256_file
 from hybridnet.training.data import Views
 from hybridnet.training.sources import centred
@@ -45,8 +46,8 @@ class RunnerSpec:
     """
 
     model: Path
-    snn: str = "emulator"
-    ann: str = "onnxruntime"
+    snn: str = DEFAULT_SNN
+    ann: str = DEFAULT_ANN
     profile: str = DEFAULT_PROFILE
     device: str = "cpu"
     threads: int | None = None
@@ -124,7 +125,7 @@ class BundleRunner:
     """A bundle on a pair of back-ends."""
 
     def __init__(self, spec: RunnerSpec) -> None:
-        self._simulator = Simulator(spec.model, snn=spec.snn, ann=spec.ann, threads=spec.threads)
+        self._simulator = Simulator(spec.model, snn=spec.snn, ann=spec.ann, settings={"threads": spec.threads})
         bundle, self._profile = self._simulator.bundle, spec.profile
         if bundle.manifest.labels is None:
             raise ModelError("has no labels, so it cannot be evaluated", where=spec.model, remedy="Export with labels")

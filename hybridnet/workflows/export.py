@@ -16,7 +16,19 @@ from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
-from hybridnet.deploy import bundle as files
+from hybridnet.deploy.bundle import (
+    SCHEMA,
+    BridgeEntry,
+    Bundle,
+    Manifest,
+    ModelEntry,
+    Parts,
+    Quantisation,
+    checksums,
+    finish,
+    read_bundle,
+)
+from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.deploy.onnx.export import OPSET, export_ann
 from hybridnet.errors import ModelError, OutputExistsError
 from hybridnet.model.checkpoint import load_checkpoint
@@ -24,6 +36,7 @@ from hybridnet.model.network import example_inputs as example_inputs_of
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
+from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import atomic_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
@@ -62,9 +75,9 @@ def export(
     calibrate: str | Path | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle: ...
+) -> Bundle: ...
 
 
 @overload
@@ -80,12 +93,12 @@ def export(
     name: str | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle: ...
+) -> Bundle: ...
 
 
-def export(model: str | Path | nn.Module, *arguments: Any, **options: Any) -> files.Bundle:
+def export(model: str | Path | nn.Module, *arguments: Any, **options: Any) -> Bundle:
     """Export a checkpoint, `export("ckpt.pt", "dir")`, or any module, `export(module, example_inputs, "dir")`.
 
     See `export_checkpoint` and `export_module` for the options.
@@ -105,9 +118,9 @@ def export_checkpoint(
     calibrate: str | Path | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle:
+) -> Bundle:
     """Export a checkpoint of the reference model.
 
     Args:
@@ -117,12 +130,13 @@ def export_checkpoint(
             parity on; clips of the motion set if None.
         opset: ONNX opset of the ANN half.
         overwrite: Replace `path` if it exists.
-        lava: Also compare the emulator with Lava on one view, in every bit.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
+    check_requested(parity)
     _refuse_existing(Path(path), overwrite)
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.model.config
@@ -143,7 +157,7 @@ def export_checkpoint(
         calibrate=find,
         write_weights=lambda file: shutil.copyfile(checkpoint, file),
     )
-    return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+    return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
 
 
 def export_module(
@@ -157,9 +171,9 @@ def export_module(
     name: str | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle:
+) -> Bundle:
     """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode.
 
     Args:
@@ -176,12 +190,13 @@ def export_module(
         name: Kept in the manifest and in records; the class's name if None.
         opset: ONNX opset of the ANN half.
         overwrite: Replace `path` if it exists.
-        lava: Also compare the emulator with Lava on one view, in every bit.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
+    check_requested(parity)
     _refuse_existing(Path(path), overwrite)
     check_module(module)
     examples = checked_tensors(example_inputs, None, "example inputs")
@@ -208,10 +223,12 @@ def export_module(
         calibrate=find,
         write_weights=lambda file: torch.save(module.state_dict(), file),
     )
-    return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+    return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
 
 
-def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bool, progress: Progress) -> files.Bundle:
+def _write(
+    source: _Source, path: Path, *, opset: int, overwrite: bool, parity: str | None, progress: Progress
+) -> Bundle:
     """Cut, quantise, write, measure."""
     split = partition(source.model, source.examples)
     outputs = output_names(split, source.examples, source.labels)
@@ -219,46 +236,32 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
     fixed = quantise_program(split.program, observe(split, calibration.inputs))
     with atomic_folder(path, overwrite=overwrite) as folder:
         progress("writing the spiking half", 0, 1)
-        files.write_spiking_half(folder, split.program, fixed)
+        write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
-        export_ann(split, ann_examples(split, source.examples), folder / files.ANN, outputs=outputs, opset=opset)
-        source.write_weights(folder / files.CHECKPOINT)
-        nets = {s.name: folder / files.net_file(s.name) for s in split.program.streams} if lava else None
-        parity = measure_parity(
-            source.model,
-            split,
-            fixed,
-            folder / files.ANN,
-            folder / files.ONNX_FIXED,
-            calibration,
-            output=outputs[0],
-            nets=nets,
-            progress=progress,
-        )
-        files.write_parity(folder, parity)
+        export_ann(split, ann_examples(split, source.examples), folder / ANN, outputs=outputs, opset=opset)
+        source.write_weights(folder / CHECKPOINT)
         encodings = fixed_encodings(split.bridge, fixed)
-        files.write_manifest(
-            folder,
-            files.Manifest(
-                schema=files.SCHEMA,
-                model=files.ModelEntry(
-                    source.name, shapes_of(source.examples), outputs, source.preprocess, source.config
-                ),
-                labels=source.labels,
-                versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
-                opset=opset,
-                streams=tuple(stream.name for stream in split.program.streams),
-                ann_inputs=split.ann_inputs,
-                bridge=tuple(
-                    files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name]))
-                    for t in split.bridge
-                ),
-                quantisation=files.Quantisation("maximum-based scales", calibration.source, calibration.views),
-                files=files.checksums(folder),
+        manifest = Manifest(
+            schema=SCHEMA,
+            model=ModelEntry(source.name, shapes_of(source.examples), outputs, source.preprocess, source.config),
+            labels=source.labels,
+            versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
+            opset=opset,
+            streams=tuple(stream.name for stream in split.program.streams),
+            ann_inputs=split.ann_inputs,
+            bridge=tuple(
+                BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name])) for t in split.bridge
             ),
+            quantisation=Quantisation("maximum-based scales", calibration.source, calibration.views),
+            files=checksums(folder),
         )
+        parts = Parts(folder, manifest, split.program, fixed)
+        measured = measure_parity(
+            source.model, split, parts, calibration, output=outputs[0], requested=parity, progress=progress
+        )
+        finish(parts, measured)
         progress("writing the bundle", 1, 1)
-    return files.read_bundle(path)
+    return read_bundle(path)
 
 
 @torch.no_grad()

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.deploy.bundle import CHECKPOINT, Bundle
+from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.chip.fit import fit, layer_plans
 from hybridnet.deploy.chip.profile import load_chip
+from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.bridge import BridgeKind
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.program.outputs import LOGITS
@@ -39,11 +40,8 @@ from hybridnet.report.record.data import (
 from hybridnet.report.record.latency import chip_time, summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.onnxruntime.session import Runtime
+from hybridnet.simulators.registry import packages
 from hybridnet.support.statistics import spike_agreement, sqnr_db
-
-VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lava-dl")
-
 
 CROSSING: dict[BridgeKind, str] = {"potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
 """How reports call what crosses the bridge."""
@@ -61,7 +59,7 @@ STATIC = "static power"
 def build_record(
     *,
     command: str,
-    runtime: Runtime,
+    settings: dict[str, str],
     video: VideoRow | None,
     arrays: ArraysRow | None,
     bundle: Bundle,
@@ -78,6 +76,7 @@ def build_record(
     """Assemble the record of one video, or of one set of arrays; the other of the two is None.
 
     Args:
+        settings: How the back-ends ran, by option.
         backends: Names of the spiking and the ANN back-end.
         program: What the spiking back-end ran, float or fixed.
         frontend_ms: Host time of reading each view, (N,); None if nothing was read.
@@ -115,7 +114,7 @@ def build_record(
         schema=SCHEMA,
         command=command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        environment=environment() | run_settings(runtime),
+        environment=environment() | settings,
         video=video,
         arrays=arrays,
         model=ModelRow(bundle.manifest.model.name, bundle.manifest.files[CHECKPOINT], str(bundle.path)),
@@ -255,18 +254,14 @@ def run_notes(bundle: Bundle, result: SpikingResult, graph: GraphCount) -> tuple
 
 def environment() -> dict[str, str]:
     """Versions and machine, as far as they bear on results and times."""
-    installed = {name: _version(name) for name in VERSIONED}
+    needed, optional = packages()
+    installed = {name: _version(name) for name in ("hybridnet", *needed, "numpy", "av", *optional)}
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": str(os.cpu_count()),
         **installed,
     }
-
-
-def run_settings(runtime: Runtime) -> dict[str, str]:
-    """Where and with how many threads ONNX Runtime, torch and the emulator ran."""
-    return {"provider": runtime.provider, "threads": "default" if runtime.threads is None else str(runtime.threads)}
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,6 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.errors import ConfigError
@@ -22,11 +21,16 @@ from hybridnet.report.pricing.profile import DEFAULT_PROFILE
 from hybridnet.report.record.data import ArraysRow, RunRecord, VideoRow
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
-from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
-from hybridnet.simulators.onnxruntime.session import Provider, Runtime
-from hybridnet.simulators.registry import ann_backend, spiking_backend
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.options import NO_SETTINGS, Settings
+from hybridnet.simulators.registry import (
+    DEFAULT_ANN,
+    DEFAULT_SNN,
+    REFERENCE,
+    ann_entry,
+    check_settings,
+    settings_in_words,
+    spiking_entry,
+)
 from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.inputs import checked
@@ -117,41 +121,35 @@ class Simulator:
 
     Args:
         bundle: What to run; see `load`.
-        snn: Back-end of the spiking half: emulator, lava, onnxruntime, onnxruntime-float, torch.
-        ann: Back-end of the ANN half: onnxruntime, onnxruntime-int8, torch.
-        provider: Where ONNX Runtime runs: cpu, cuda.
-        lava: Options of the lava back-end, if that is the spiking one.
-        threads: Of ONNX Runtime, torch and the emulator within an operator; torch's are those of the whole process. As
-            many as each finds good if None.
+        snn: Back-end of the spiking half, by its name in `hybridnet.simulators.registry`.
+        ann: Back-end of the ANN half.
+        settings: Options of either back-end by name, such as `{"threads": 2}`; `hybridnet simulate --help` lists them.
+
+    Attributes:
+        is_reference: Whether the spiking half is the float one itself, with which all others are compared.
 
     Raises:
-        HybridNetError: If the bundle or a back-end cannot be had.
+        HybridNetError: If the bundle or a back-end cannot be had, or neither has an option.
     """
 
     def __init__(
         self,
         bundle: Bundle | str | Path | None = None,
         *,
-        snn: str = "emulator",
-        ann: str = "onnxruntime",
-        provider: Provider = "cpu",
-        threads: int | None = None,
-        lava: LavaOptions | None = None,
+        snn: str = DEFAULT_SNN,
+        ann: str = DEFAULT_ANN,
+        settings: Settings = NO_SETTINGS,
     ) -> None:
-        runtime = Runtime(provider, threads)
-        if provider != "cpu" and not any(name.startswith("onnxruntime") for name in (snn, ann)):
-            raise ConfigError("provider", provider, "cpu, as neither half runs in ONNX Runtime")
-        if threads is not None:
-            torch.set_num_threads(threads)
+        spiking, analog = spiking_entry(snn), ann_entry(ann)
+        check_settings(settings, spiking, analog)
+        self._settings = settings_in_words(settings, spiking, analog)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
         self._names = (snn, ann)
-        self._snn = spiking_backend(snn, self.bundle, runtime, lava)
-        self._ann = ann_backend(ann, self.bundle, runtime)
-        self._runtime = runtime
-        self._reference = TorchBackend(self.bundle.program)
+        self.is_reference = snn == REFERENCE
+        self._reference = spiking_entry(REFERENCE).open(self.bundle, settings)
+        self._snn, self._ann = spiking.open(self.bundle, settings), analog.open(self.bundle, settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
-        runs = self._ann.path if isinstance(self._ann, OnnxRuntimeBackend) else self.bundle.ann_path
-        self._graph = count_graph(runs)
+        self._graph = count_graph(self.bundle.file(analog.counted))
 
     def run(
         self,
@@ -189,10 +187,10 @@ class Simulator:
         prices = load_prices(profile, ann_profile)
         read = self._read(source, views, transcode, progress)
         run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
-        compared = parity and self._snn.name != self._reference.name
+        compared = parity and not self.is_reference
         record = build_record(
             command=command,
-            runtime=self._runtime,
+            settings=self._settings,
             video=read.video,
             arrays=read.arrays,
             bundle=self.bundle,
@@ -273,11 +271,9 @@ def simulate(
     source: Source,
     bundle: Bundle | str | Path | None = None,
     *,
-    snn: str = "emulator",
-    ann: str = "onnxruntime",
-    provider: Provider = "cpu",
-    threads: int | None = None,
-    lava: LavaOptions | None = None,
+    snn: str = DEFAULT_SNN,
+    ann: str = DEFAULT_ANN,
+    settings: Settings = NO_SETTINGS,
     **options: Unpack[RunOptions],
 ) -> Simulation:
     """Run one clip, or arrays; arguments as those of `Simulator` and of `Simulator.run`.
@@ -285,4 +281,4 @@ def simulate(
     Raises:
         HybridNetError: With what to do about it.
     """
-    return Simulator(bundle, snn=snn, ann=ann, provider=provider, threads=threads, lava=lava).run(source, **options)
+    return Simulator(bundle, snn=snn, ann=ann, settings=settings).run(source, **options)

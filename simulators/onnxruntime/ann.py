@@ -1,17 +1,13 @@
-"""Runtimes of the ANN half."""
+"""The ANN half in ONNX Runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import fx
-
-from hybridnet.program.outputs import named_outputs
 from hybridnet.simulators.interface import Array
-from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session
+from hybridnet.simulators.onnxruntime.session import open_session
+from hybridnet.simulators.options import ANY_CPU, Runtime
 
 
 class OnnxRuntimeBackend:
@@ -20,15 +16,14 @@ class OnnxRuntimeBackend:
     Args:
         path: The ONNX file.
         runtime: Execution provider and threads.
+        name: How the command line calls it.
 
     Raises:
         BackendError: If it cannot be run there.
     """
 
-    name = "onnxruntime"
-
-    def __init__(self, path: Path, runtime: Runtime = ANY_CPU) -> None:
-        self.path = path
+    def __init__(self, path: Path, runtime: Runtime = ANY_CPU, name: str = "onnxruntime") -> None:
+        self.name = name
         self.session = open_session(path, runtime)
         self.input_names = [node.name for node in self.session.get_inputs()]
         self.output_names = [node.name for node in self.session.get_outputs()]
@@ -37,18 +32,3 @@ class OnnxRuntimeBackend:
         """See `AnnBackend.run`."""
         values = self.session.run(self.output_names, {name: inputs[name] for name in self.input_names})
         return dict(zip(self.output_names, values, strict=True))
-
-
-class TorchAnnBackend:
-    """The ANN half as torch modules, before any export."""
-
-    name = "torch"
-
-    def __init__(self, module: fx.GraphModule, input_names: tuple[str, ...]) -> None:
-        self.module, self.input_names = module, input_names
-
-    @torch.no_grad()
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `AnnBackend.run`."""
-        result = self.module(*(torch.from_numpy(np.ascontiguousarray(inputs[n])) for n in self.input_names))
-        return {name: tensor.numpy() for name, tensor in named_outputs(result).items()}

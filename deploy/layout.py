@@ -1,0 +1,19 @@
+"""Where everything lies in a bundle, by its path within the folder; `hybridnet.deploy.bundle` tells what each holds."""
+
+from __future__ import annotations
+
+MANIFEST = "manifest.yaml"
+PROGRAM = "snn/program.npz"
+NET = "snn/{stream}.net"
+ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
+ANN, ANN_INT8 = "ann.onnx", "ann.int8.onnx"
+CHECKPOINT = "model.pt"
+PARITY, CALIBRATION = "parity.json", "calibration.json"
+
+EXPORT_AGAIN = "Export the bundle again"
+"""What to do if one of them is missing."""
+
+
+def net_file(stream: str) -> str:
+    """The netx file of a stream."""
+    return NET.format(stream=stream)

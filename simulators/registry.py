@@ -106,105 +106,52 @@ def _give_torch(options: Threads) -> None:
         torch.set_num_threads(options.threads)
 
 
-E = TypeVar("E", bound=Entry[Any])
+_SPIKING = (
+    SpikingEntry(
+        name="emulator", title="the emulator", help="the chip's integers, fast",
+        build=_emulator, options=Threads, packages=("torch",), fixed_point=True,
+    ),
+    SpikingEntry(
+        name="lava", title="Lava", help="Lava processes, with the emulator's bits",
+        build=_lava, options=LavaOptions, files=(NET,), write=_write_nets,
+        packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
+    ),
+    SpikingEntry(
+        name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
+        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=_write_onnx,
+        packages=("onnxruntime",), fixed_point=True, exact=True,
+    ),
+    SpikingEntry(
+        name="onnxruntime-float", title="ONNX Runtime in float", help="the same graph in float32",
+        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=_write_onnx_float,
+        packages=("onnxruntime",), fixed_point=False,
+    ),
+    SpikingEntry(
+        name="torch", title="torch", help="the model's own float step",
+        build=_torch, options=Threads, packages=("torch",), fixed_point=False,
+    ),
+)  # fmt: skip
 
-
-def by_name(*entries: E) -> dict[str, E]:
-    """Entries by their names."""
-    return {entry.name: entry for entry in entries}
-
-
-SPIKING: dict[str, SpikingEntry] = by_name(
-    SpikingEntry(
-        name="emulator",
-        title="the emulator",
-        help="the chip's integers, fast",
-        build=_emulator,
-        options=Threads,
-        packages=("torch",),
-        fixed_point=True,
-    ),
-    SpikingEntry(
-        name="lava",
-        title="Lava",
-        help="Lava processes, with the emulator's bits",
-        build=_lava,
-        options=LavaOptions,
-        files=(NET,),
-        write=_write_nets,
-        packages=("lava-nc", "lava-dl"),
-        optional=True,
-        fixed_point=True,
-        exact=True,
-        on_request=True,
-    ),
-    SpikingEntry(
-        name="onnxruntime",
-        title="ONNX Runtime",
-        help="one ONNX graph, with the emulator's bits",
-        build=_onnx,
-        options=Runtime,
-        files=(ONNX_FIXED,),
-        write=_write_onnx,
-        packages=("onnxruntime",),
-        fixed_point=True,
-        exact=True,
-    ),
-    SpikingEntry(
-        name="onnxruntime-float",
-        title="ONNX Runtime in float",
-        help="the same graph in float32",
-        build=_onnx_float,
-        options=Runtime,
-        files=(ONNX_FLOAT,),
-        write=_write_onnx_float,
-        packages=("onnxruntime",),
-        fixed_point=False,
-    ),
-    SpikingEntry(
-        name="torch",
-        title="torch",
-        help="the model's own float step",
-        build=_torch,
-        options=Threads,
-        packages=("torch",),
-        fixed_point=False,
-    ),
-)
+SPIKING: dict[str, SpikingEntry] = {entry.name: entry for entry in _SPIKING}
 """Back-ends of the spiking half: `--snn`."""
 
-ANN_ENTRIES: dict[str, AnnEntry] = by_name(
+_ANN = (
     AnnEntry(
-        name="onnxruntime",
-        title="ONNX Runtime",
-        help="the exported graph in float32",
-        build=_onnx_ann,
-        options=Runtime,
-        files=(ANN,),
-        packages=("onnxruntime",),
-        tolerance=ANN_TOLERANCE,
+        name="onnxruntime", title="ONNX Runtime", help="the exported graph in float32",
+        build=_onnx_ann, options=Runtime, files=(ANN,), packages=("onnxruntime",), tolerance=ANN_TOLERANCE,
     ),
     AnnEntry(
-        name="onnxruntime-int8",
-        title="ONNX Runtime in int8",
-        help="the graph that `calibrate --ann int8` quantised",
-        build=_int8_ann,
-        options=Runtime,
-        files=(ANN_INT8,),
+        name="onnxruntime-int8", title="ONNX Runtime in int8", help="the graph that `calibrate --ann int8` quantised",
+        build=_int8_ann, options=Runtime, files=(ANN_INT8,), packages=("onnxruntime",), counted=ANN_INT8,
         remedy="Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`",
-        packages=("onnxruntime",),
-        counted=ANN_INT8,
     ),
     AnnEntry(
-        name="torch",
-        title="torch",
-        help="the modules of the checkpoint",
-        build=_torch_ann,
-        options=Threads,
-        files=(CHECKPOINT,),
-        packages=("torch",),
+        name="torch", title="torch", help="the modules of the checkpoint",
+        build=_torch_ann, options=Threads, files=(CHECKPOINT,), packages=("torch",),
     ),
-)
+)  # fmt: skip
+
+ANN_ENTRIES: dict[str, AnnEntry] = {entry.name: entry for entry in _ANN}
 """Back-ends of the ANN half: `--ann`."""
 
 
@@ -224,6 +171,9 @@ def ann_entry(name: str) -> AnnEntry:
         ConfigError: If there is none.
     """
     return _find("ann", name, ANN_ENTRIES)
+
+
+E = TypeVar("E", bound=Entry[Any])
 
 
 def _find(half: str, name: str, entries: Mapping[str, E]) -> E:

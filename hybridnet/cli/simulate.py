@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli.backends import add_backends, add_settings, settings_of
+from hybridnet.deploy.chip import DEFAULT_CHIP
 
 if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ann-profile", metavar="NAME_OR_YAML",
                         help="another profile for the ANN half; the report says so")  # fmt: skip
+    parser.add_argument("--chip", default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
+                        help=f"whose time and fit are estimated (default: {DEFAULT_CHIP})")  # fmt: skip
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run record; - for stdout, instead of text")
     parser.add_argument(
@@ -38,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write what the model returns for each view")
     parser.add_argument("--fail-on", choices=["fit", "parity"],
                         help="exit 3 if the class differs from that of the float model, or if the spiking half is too"
-                             " large for one Loihi 2 by our estimate")  # fmt: skip
+                             " large for one chip by our estimate")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 transcode=args.transcode,
                 profile=args.profile,
                 ann_profile=args.ann_profile,
+                chip=args.chip,
                 top_k=args.top_k,
                 parity=args.parity,
                 command=args.typed,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.chip.fit import fit, layer_plans
-from hybridnet.deploy.chip.profile import load_chip
+from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.bridge import BridgeKind
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
@@ -49,9 +49,6 @@ CROSSING: dict[BridgeKind, str] = {"potential": "u[T]", "spikes": "o[1..T]", "sp
 ENTERING = "x[t] ≠ 0"
 """And what goes into the spiking half."""
 
-CHIP = "loihi2"
-"""Whose estimates a record holds."""
-
 STATIC = "static power"
 """Name of the row that stands for the time of the chips."""
 
@@ -72,6 +69,7 @@ def build_record(
     reference: HybridRun | None,
     top_k: int,
     prices: Prices,
+    chip: Chip,
 ) -> RunRecord:
     """Assemble the record of one video, or of one set of arrays; the other of the two is None.
 
@@ -83,9 +81,10 @@ def build_record(
         open_ms: Host time of opening the clip, transcoding included.
         reference: The same views through the float spiking half; None if not compared.
         top_k: How many classes to list.
+        chip: Whose estimates it holds.
     """
     views = len(run.ann_ms)
-    on_chip, fitted = chip_estimates(bundle)
+    on_chip, fitted = chip_estimates(bundle, chip)
     counted = (
         *snn_rows(program, run.spiking),
         static_row(on_chip, fitted, views),
@@ -155,9 +154,8 @@ def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Ite
             inputs = spikes
 
 
-def chip_estimates(bundle: Bundle) -> tuple[ChipTime, FitRow]:
-    """How long a view takes on the chip, and how many of them, by its public logs."""
-    chip = load_chip(CHIP)
+def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
+    """How long a view takes on the chip, and how many of them, by its profile."""
     step, deepest = chip.step_us, max(len(stream.layers) for stream in bundle.fixed.streams)
     us = Span(step.low, step.reference, step.high)
     return chip_time(bundle.fixed.steps, deepest, us, step.source), fit(layer_plans(bundle.fixed), chip).row

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.chip import DEFAULT_CHIP
+from hybridnet.deploy.chip.profile import load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
@@ -62,6 +64,7 @@ class RunOptions(TypedDict, total=False):
     transcode: TranscodePolicy
     profile: str
     ann_profile: str | None
+    chip: str
     top_k: int
     parity: bool
     command: str
@@ -159,6 +162,7 @@ class Simulator:
         transcode: TranscodePolicy = "auto",
         profile: str = DEFAULT_PROFILE,
         ann_profile: str | None = None,
+        chip: str = DEFAULT_CHIP,
         top_k: int = 5,
         parity: bool = True,
         command: str = "hybridnet.simulate",
@@ -173,6 +177,7 @@ class Simulator:
             transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
             profile: Energy profile, by name or path.
             ann_profile: Another one of the ANN half; the record says that technologies are mixed.
+            chip: Whose time and fit are estimated, by name or path of its profile.
             top_k: Classes listed in the record.
             parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
                 when this run is the float one.
@@ -184,7 +189,7 @@ class Simulator:
         """
         if not top_k > 0:
             raise ConfigError("top_k", top_k, "greater than 0")
-        prices = load_prices(profile, ann_profile)
+        prices, estimated = load_prices(profile, ann_profile), load_chip(chip)
         read = self._read(source, views, transcode, progress)
         run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
         compared = parity and not self.is_reference
@@ -203,6 +208,7 @@ class Simulator:
             reference=run_hybrid(self._reference, self._bridge, self._ann, read.inputs) if compared else None,
             top_k=top_k,
             prices=prices,
+            chip=estimated,
         )
         return Simulation(record, run)
 

@@ -31,7 +31,7 @@ from hybridnet.config import AugmentConfig, Experiment, ModelConfig, load_experi
 from hybridnet.model.network import HybridNet
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import from_dict, to_dict
-from hybridnet.training.data import Views
+from hybridnet.training.data import LabelledViews
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.loop import train
 from hybridnet.training.sources import find_dataset
@@ -223,8 +223,8 @@ def _data(spec: str, out: Path, epochs: int, workers: int) -> Data:
 class Together:
     """The views of two splits as one."""
 
-    first: Views
-    second: Views
+    first: LabelledViews
+    second: LabelledViews
 
     @property
     def label(self) -> Tensor:

@@ -37,7 +37,8 @@ from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.inputs import shapes_of
 from hybridnet.support.progress import silent
-from hybridnet.support.statistics import sqnr_db
+from hybridnet.support.statistics import evenly, sqnr_db
+from hybridnet.support.views import Views
 from hybridnet.workflows.export import ann_examples
 
 RANGE_VIEWS, MEASURED_VIEWS = 8, 4
@@ -91,13 +92,11 @@ def bridged(split: Any, model: HybridNet, clips: Path | None) -> list[Feed]:
     """What the ANN half is fed, view by view: images, and potentials that were rounded and crossed the bridge."""
     preprocess, shapes = model.config.preprocess, shapes_of(example_inputs(model.config))
     views = from_motion_set(preprocess, silent) if clips is None else from_file(clips, shapes, preprocess, silent)
-    places = np.linspace(0, views.views - 1, RANGE_VIEWS + MEASURED_VIEWS).round().astype(int)
-    inputs = {name: tensor[places] for name, tensor in views.inputs.items()}
-    fixed = quantise_program(split.program, observe(split, inputs))
+    some = Views.join(views.views[n] for n in evenly(len(views.views), RANGE_VIEWS + MEASURED_VIEWS))
+    fixed = quantise_program(split.program, observe(split, some.tensors()))
     emulator, bridge = Emulator(fixed), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     feeds: list[Feed] = []
-    for n in range(len(places)):
-        view = {name: np.asarray(tensor[n : n + 1].numpy()) for name, tensor in inputs.items()}
+    for view in (one.arrays for one in some):
         run = emulator.run(view)
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True).values
         feeds.append({name: (view | crossed)[name] for name in split.ann_inputs})

@@ -17,10 +17,10 @@ from lava.proc.conv.utils import conv as stock
 
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.convolution import convolve
 from hybridnet.simulators.lava.options import CONV_MODELS
+from hybridnet.support.arrays import Array
 
 SIZE, STEPS, WINDOWS, REPEATS = 224, 11, 4, 12
 CASES = ((2, 8, 1), (2, 8, 2), (8, 8, 1), (8, 8, 2))

@@ -87,7 +87,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
 
     def whole() -> Iterator[int]:
         read = (read_clip(clip, preprocess, VIEWS) for clip in clips)
-        with closing(read), closing(ahead(read)) as ready:
+        with closing(ahead(read)) as ready:
             yield from (predicted(model, clip) for clip in ready)
 
     def one_by_one() -> Iterator[int]:
@@ -121,7 +121,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
 @torch.no_grad()
 def predicted(model: HybridNet, clip: ClipInputs) -> int:
     """The class by the mean of logits over the views."""
-    return int(model(**clip.inputs).mean(0).argmax())
+    return int(model(**clip.views.tensors()).mean(0).argmax())
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from hybridnet.calibration.fixed_point import quantise_layer
 from hybridnet.errors import HybridNetError
 from hybridnet.program.layers import THRESHOLD_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.interface import Array, SpikingBackend, SpikingResult
+from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.support.arrays import Array
 
 STEPS = 11
 SIZE = 224

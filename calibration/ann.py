@@ -17,7 +17,8 @@ from hybridnet.program.bridge import FixedEncoding
 from hybridnet.program.layers import FixedProgram
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.support.files import temporary_folder
-from hybridnet.support.statistics import sqnr_db
+from hybridnet.support.statistics import evenly, sqnr_db
+from hybridnet.support.views import Views
 
 RANGE_VIEWS = 16
 """Views that ranges are found on, spread over the clips of the search."""
@@ -78,9 +79,8 @@ class _AnnTrial:
 
     def __init__(self, bench: Bench, program: FixedProgram, encodings: Mapping[str, FixedEncoding]) -> None:
         self._bench, self._program, self._encodings = bench, program, encodings
-        fed = [(clip, n) for clip in bench.clips.searched for n in range(clip.views)]
-        places = np.unique(np.linspace(0, len(fed) - 1, min(RANGE_VIEWS, len(fed))).round())
-        self.feeds = [self._view(*fed[int(place)]) for place in places]
+        fed = [(clip, n) for clip in bench.clips.searched for n in range(len(clip.views))]
+        self.feeds = [self._view(*fed[place]) for place in evenly(len(fed), RANGE_VIEWS)]
         self._wanted = [bench.ann.run(feed) for feed in self.feeds]
         self._held_out = [self._feed(clip) for clip in bench.clips.held_out]
         self._reference = [bench.ann.run(feed) for feed in self._held_out]
@@ -143,7 +143,7 @@ class _AnnTrial:
         return self._bench.fed(clip, self._program, self._encodings)
 
     def _view(self, clip: CalibrationClip, n: int) -> Outputs:
-        return {name: values[n : n + 1] for name, values in self._feed(clip).items()}
+        return Views(self._feed(clip))[n].arrays
 
 
 def _not_run(variant: str, reason: str) -> AnnRow:

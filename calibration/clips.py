@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, make_motion_clips
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import VideoRow
-from hybridnet.support.arrays import Array, read_arrays
+from hybridnet.support.arrays import read_arrays
 from hybridnet.support.files import sha256_file, temporary_folder
 from hybridnet.support.inputs import Shapes, checked
 from hybridnet.support.progress import Progress
+from hybridnet.support.statistics import evenly
+from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip
 from hybridnet.video.synthetic import MOTIONS
 
@@ -42,23 +39,14 @@ class CalibrationClip:
     Attributes:
         name: Its path, or number.
         label: Index of its class; None if that is not known.
-        inputs: (N, …) each.
+        views: Its N views.
         sha256: Of its file; empty for arrays.
     """
 
     name: str
     label: int | None
-    inputs: Mapping[str, Tensor]
+    views: Views
     sha256: str
-
-    @property
-    def views(self) -> int:
-        """N."""
-        return len(next(iter(self.inputs.values())))
-
-    def arrays(self) -> dict[str, Array]:
-        """The inputs as arrays."""
-        return {name: np.asarray(tensor.numpy()) for name, tensor in self.inputs.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +71,7 @@ class ClipSet:
 
     def together(self, clips: Sequence[CalibrationClip]) -> Calibration:
         """The views of some clips one after another."""
-        inputs = {name: torch.cat([clip.inputs[name] for clip in clips]) for name in clips[0].inputs}
-        return Calibration(inputs, self.source)
+        return Calibration(Views.join(clip.views for clip in clips), self.source)
 
 
 def read_clips(
@@ -126,7 +113,7 @@ def read_clips(
         raise VideoError("does not exist", where=path, remedy="--clips takes a folder of videos or a .npz file")
     else:
         found = find_videos(path)
-        chosen = [found[math.floor(i * len(found) / min(len(found), most))] for i in range(min(len(found), most))]
+        chosen = [found[i] for i in evenly(len(found), most)]
         clips = _read(chosen, preprocess, labels, views, warnings, progress)
         source = f"{path.resolve().name} ({{usable}} of {len(found)} clips)"  # not where it lies on this machine
     usable = [clip for clip in clips if not _still(clip, spiking, warnings)]
@@ -147,11 +134,8 @@ def read_clips(
 
 
 def _of_arrays(path: Path, shapes: Shapes, most: int) -> list[CalibrationClip]:
-    arrays = checked(read_arrays(path), shapes, path)
-    number = len(next(iter(arrays.values())))
-    chosen = [math.floor(i * number / min(number, most)) for i in range(min(number, most))]
-    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    return [CalibrationClip(f"view {n}", None, {name: x[n : n + 1] for name, x in tensors.items()}, "") for n in chosen]
+    views = checked(read_arrays(path), shapes, path)
+    return [CalibrationClip(f"view {n}", None, views[n], "") for n in evenly(len(views), most)]
 
 
 def _of_motion_set(
@@ -164,8 +148,8 @@ def _of_motion_set(
             made = make_motion_clips(folder / f"{seed}", preprocess, seed)
             for motion, video in made.items():
                 label = labels.index(motion) if labels is not None and motion in labels else None
-                inputs = read_clip(video, preprocess, 2).inputs
-                clips.append(CalibrationClip(f"{motion}, seed {seed}", label, inputs, sha256_file(video)))
+                two = read_clip(video, preprocess, 2).views
+                clips.append(CalibrationClip(f"{motion}, seed {seed}", label, two, sha256_file(video)))
                 progress("calibration clips", len(clips), MOTION_SEEDS * len(MOTIONS))
     return clips, f"motion set, {MOTION_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
 
@@ -191,7 +175,7 @@ def _read(
         warnings.extend(_oddities(video.name, read.video, preprocess))
         name = video.parent.name
         label = labels.index(name) if labels is not None and name in labels else None
-        clips.append(CalibrationClip(str(video), label, read.inputs, sha256_file(video)))
+        clips.append(CalibrationClip(str(video), label, read.views, sha256_file(video)))
     return clips
 
 
@@ -209,7 +193,7 @@ def _oddities(name: str, video: VideoRow, preprocess: PreprocessConfig) -> list[
 
 def _still(clip: CalibrationClip, spiking: Sequence[str], warnings: list[str]) -> bool:
     """Whether all inputs of the spiking half hold nothing but zeros; a clip of one colour, or of one picture."""
-    still = not any(clip.inputs[name].any() for name in spiking)
+    still = not any(clip.views.arrays[name].any() for name in spiking)
     if still:
         warnings.append(f"{Path(clip.name).name} was left out: nothing moves, {' and '.join(spiking)} are all zero")
     return still

@@ -104,7 +104,7 @@ def measure(
             clips.source,
             len(clips.searched),
             len(clips.held_out),
-            sum(clip.views for clip in clips.clips),
+            sum(len(clip.views) for clip in clips.clips),
             labelled,
         ),
         tensors=tuple(_tensors(seen, used.statistics)),
@@ -112,7 +112,7 @@ def measure(
         first_loss=_first_loss(layers, readouts if any(not row.ok for row in checked) else []),
         bridge=tuple(
             BridgeRow(t.name, whole[t.name].bits, encodings[t.name].bits, *(
-                -(-t.elements * e[t.name].bits // 8) for e in (whole, encodings)
+                t.bytes(e[t.name].bits) for e in (whole, encodings)
             ))
             for t in bench.bundle.bridge
         ),

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from hybridnet.calibration.cache import cached_observation
 from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.observers import Observation, observation_of
@@ -20,6 +18,7 @@ from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.torch.float_step import trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.statistics import evenly
 
 SEARCH_VIEWS = 16
 """Views that candidates are run on, spread over the clips; ranges are those of all views."""
@@ -46,9 +45,9 @@ def observe_clips(
 
 def _observe(bundle: Bundle, clip: CalibrationClip) -> Observation:
     seen: Observation | None = None
-    for n in range(clip.views):
-        view = {name: tensor[n : n + 1] for name, tensor in clip.inputs.items()}
-        one = observation_of(bundle.program, view, trace_program(bundle.program, view))
+    for view in clip.views:
+        tensors = view.tensors()
+        one = observation_of(bundle.program, tensors, trace_program(bundle.program, tensors))
         seen = one if seen is None else seen + one
     if seen is None:
         raise ConfigError("views", 0, "1 or more")
@@ -57,14 +56,9 @@ def _observe(bundle: Bundle, clip: CalibrationClip) -> Observation:
 
 def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = SEARCH_VIEWS) -> list[SearchView]:
     """At most so many views with their float states, spread over the clips."""
-    places = [(clip, n) for clip in clips for n in range(clip.views)]
-    chosen = [places[int(i)] for i in np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round())]
-    found = []
-    for clip, n in chosen:
-        view = {name: tensor[n : n + 1] for name, tensor in clip.inputs.items()}
-        arrays = {name: np.asarray(tensor.numpy()) for name, tensor in view.items()}
-        found.append(SearchView(arrays, trace_program(bundle.program, view)))
-    return found
+    views = [view for clip in clips for view in clip.views]
+    chosen = [views[place] for place in evenly(len(views), most)]
+    return [SearchView(view.arrays, trace_program(bundle.program, view.tensors())) for view in chosen]
 
 
 def run_layer(layer: FixedConvLIF, inputs: Array) -> LayerRun:

@@ -20,10 +20,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from hybridnet.calibration.limits import Registers
@@ -38,8 +37,7 @@ from hybridnet.program.layers import (
     ConvLIFLayer,
     FixedConvLIF,
 )
-
-Array = npt.NDArray[Any]
+from hybridnet.support.arrays import Array
 
 WEIGHT_FILLS = (0.97, 0.94, 0.91, 0.88, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.03, 1.06, 1.1, 1.15, 1.2)
 """Scales tried, in units of the one at which the largest weight fills its bits; above 1 it is clipped."""

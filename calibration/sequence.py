@@ -10,9 +10,10 @@ import numpy as np
 from hybridnet.calibration.fixed_point import largest_input
 from hybridnet.calibration.limits import Registers
 from hybridnet.calibration.observers import Observation
-from hybridnet.calibration.search import Array, Reference, RunLayer, Step, search_layer
+from hybridnet.calibration.search import Reference, RunLayer, Step, search_layer
 from hybridnet.model.neuron import LIFState
 from hybridnet.program.layers import WEIGHT_MAX, FixedConvLIF, FixedProgram, FloatProgram, Program, Stream
+from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 
 

@@ -48,7 +48,7 @@ class Bench:
         self.bundle, self.clips, self.progress = bundle, clips, progress
         self.ann = OnnxRuntimeBackend(bundle.ann_path)
         self._float: dict[str, Outputs] = {}
-        self._fixed: dict[tuple[int, str], SpikingResult] = {}
+        self._fixed: dict[tuple[FixedProgram, str], SpikingResult] = {}
 
     @property
     def classifies(self) -> bool:
@@ -58,18 +58,18 @@ class Bench:
     def reference(self, clip: CalibrationClip) -> Outputs:
         """What the float pipeline returns, (N, …) by name."""
         if clip.name not in self._float:
-            run = TorchBackend(self.bundle.program).run(clip.arrays())
+            run = TorchBackend(self.bundle.program).run(clip.views.arrays)
             crossing = Bridge(self.bundle.bridge, self.bundle.encodings).cross(
                 run.readouts, run.spikes, fixed_point=False
             )
-            self._float[clip.name] = self.ann.run(clip.arrays() | crossing.values)
+            self._float[clip.name] = self.ann.run({**clip.views.arrays, **crossing.values})
         return self._float[clip.name]
 
     def spiking(self, clip: CalibrationClip, program: FixedProgram) -> SpikingResult:
         """The fixed-point spiking half on a clip; kept, as many bridges and ANN halves are tried behind it."""
-        key = (id(program), clip.name)
+        key = (program, clip.name)
         if key not in self._fixed:
-            run = Emulator(program).run(clip.arrays())
+            run = Emulator(program).run(clip.views.arrays)
             read_out = {t.layer for t in self.bundle.bridge if t.kind != "potential"}
             spikes = {name: o if name in read_out else o[:0] for name, o in run.spikes.items()}
             self._fixed[key] = SpikingResult({}, spikes, run.readouts, run.latency_ms, run.overflows, {})
@@ -79,7 +79,7 @@ class Bench:
         """What the ANN half is fed by the fixed-point half over the bridge, (N, …) by name."""
         run = self.spiking(clip, program)
         crossing = Bridge(self.bundle.bridge, encodings).cross(run.readouts, run.spikes, fixed_point=True)
-        return {name: values for name, values in clip.arrays().items() if name in self.ann.input_names} | dict(
+        return {name: values for name, values in clip.views.arrays.items() if name in self.ann.input_names} | dict(
             crossing.values
         )
 
@@ -133,12 +133,10 @@ def layer_rows(
     meter, plain = FidelityMeter(fixed), FidelityMeter(maximum)
     for number, clip in enumerate(bench.clips.held_out):
         bench.progress("measuring layers", number, len(bench.clips.held_out))
-        for n in range(clip.views):
-            view = {name: tensor[n : n + 1] for name, tensor in clip.inputs.items()}
-            states = trace_program(bench.bundle.program, view)
-            arrays = {name: np.asarray(tensor.numpy()) for name, tensor in view.items()}
-            meter.add(states, arrays)
-            plain.add(states, arrays)
+        for view in clip.views:
+            states = trace_program(bench.bundle.program, view.tensors())
+            meter.add(states, view.arrays)
+            plain.add(states, view.arrays)
     bench.progress("measuring layers", 1, 1)
     rows = []
     for layer, parity, before in zip(fixed.layers(), meter.rows(), plain.rows(), strict=True):
@@ -198,9 +196,8 @@ def registers_used(bench: Bench, program: FixedProgram) -> Used:
     used, emulator = Used(), Emulator(program)
     for number, clip in enumerate(bench.clips.clips):
         bench.progress("proving head-room", number, len(bench.clips.clips))
-        for n in range(clip.views):
-            arrays = {name: np.asarray(tensor[n : n + 1].numpy()) for name, tensor in clip.inputs.items()}
-            run = emulator.run(arrays, record_potentials=True)
+        for view in clip.views:
+            run = emulator.run(view.arrays, record_potentials=True)
             for layer in program.layers():
                 v = run.potentials[layer.name]
                 used.potentials[layer.name] = max(used.potentials[layer.name], int(np.abs(v).max()))

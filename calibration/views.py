@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
@@ -16,6 +14,8 @@ from hybridnet.support.arrays import read_arrays
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import Shapes, checked, checked_tensors
 from hybridnet.support.progress import Progress
+from hybridnet.support.statistics import evenly
+from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip
 from hybridnet.video.synthetic import MOTIONS, make_clip
 
@@ -28,19 +28,10 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Inputs by name, (N, …), and where they came from."""
+    """Views, and where they came from."""
 
-    inputs: Tensors
+    views: Views
     source: str
-
-    @property
-    def views(self) -> int:
-        """N."""
-        return len(next(iter(self.inputs.values())))
-
-    def view(self, n: int) -> dict[str, Tensor]:
-        """One view, (1, …) each; not copied."""
-        return {name: tensor[n : n + 1] for name, tensor in self.inputs.items()}
 
 
 def from_file(path: Path, shapes: Shapes, preprocess: PreprocessConfig | None, progress: Progress) -> Calibration:
@@ -51,10 +42,7 @@ def from_file(path: Path, shapes: Shapes, preprocess: PreprocessConfig | None, p
         VideoError: If there is no video, or it cannot be read.
     """
     if path.suffix == ".npz":
-        arrays = checked(read_arrays(path), shapes, path)
-        return Calibration(
-            {name: torch.from_numpy(values) for name, values in arrays.items()}, f"arrays of {path.resolve().name}"
-        )
+        return Calibration(checked(read_arrays(path), shapes, path), f"arrays of {path.resolve().name}")
     if preprocess is None:
         raise ModelError("is no .npz file, and the model takes no video", where=path, remedy="Give arrays by name")
     videos = find_videos(path)
@@ -70,9 +58,9 @@ def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibrat
     sets = [given] if isinstance(given, Mapping) else list(given)
     if not sets:
         raise ModelError("no views were given", where="calibration", remedy="Give at least one set of inputs")
-    tensors = [checked_tensors(each, shapes, "calibration") for each in sets]
-    inputs = tensors[0] if len(tensors) == 1 else {name: torch.cat([t[name] for t in tensors]) for name in shapes}
-    return Calibration(inputs, "tensors given to export")
+    return Calibration(
+        Views.join(checked_tensors(each, shapes, "calibration") for each in sets), "tensors given to export"
+    )
 
 
 def from_motion_set(preprocess: PreprocessConfig, progress: Progress) -> Calibration:
@@ -102,10 +90,9 @@ def make_motion_clips(folder: Path, preprocess: PreprocessConfig, seed: int) -> 
 def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:
     """Views of at most MAX_CALIBRATION_CLIPS clips, spread over the list; how many is told in the source."""
     wanted = min(len(videos), MAX_CALIBRATION_CLIPS)
-    chosen = [videos[math.floor(i * len(videos) / wanted)] for i in range(wanted)]
+    chosen = [videos[i] for i in evenly(len(videos), wanted)]
     clips = []
     for number, video in enumerate(chosen):
-        clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).inputs)
+        clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).views)
         progress("calibration clips", number + 1, wanted)
-    inputs = {name: torch.cat([clip[name] for clip in clips]) for name in clips[0]}
-    return Calibration(inputs, source.replace("{used}", str(wanted)))
+    return Calibration(Views.join(clips), source.replace("{used}", str(wanted)))

@@ -11,7 +11,8 @@
     calibration.json   what calibration found and lost; of a calibrated bundle alone
     ann.int8.onnx      the ANN half in int8; of a bundle calibrated with it alone
 
-Written into a temporary folder and renamed: it is whole or absent. Every file is checked against its SHA-256 when read.
+Written elsewhere and put in place in one step: it is whole or absent. Every file is checked against its SHA-256 when
+read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hybridnet.errors import BundleError, ConfigError, ModelError
 from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding, fixed_encodings
 from hybridnet.program.layers import FixedProgram, FloatProgram
 from hybridnet.report.record.parity import ParityReport, to_json
-from hybridnet.support.files import sha256_file
+from hybridnet.support.files import sha256_file, steady
 from hybridnet.support.plain import from_dict, read_yaml, to_dict
 
 SCHEMA = "hybridnet.bundle/3"
@@ -195,6 +196,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
+@steady
 def read_bundle(path: Path) -> Bundle:
     """Read and check a bundle.
 

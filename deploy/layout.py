@@ -8,6 +8,8 @@ NET = "snn/{stream}.net"
 ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
 ANN, ANN_INT8 = "ann.onnx", "ann.int8.onnx"
 CHECKPOINT = "model.pt"
+INT8_WEIGHT_BITS = ("hybridnet.weight_bits", "7")
+"""Key and value in the metadata of ANN_INT8: its sums are then the same on every CPU (`hybridnet.deploy.onnx.int8`)."""
 PARITY, CALIBRATION = "parity.json", "calibration.json"
 
 EXPORT_AGAIN = "Export the bundle again"

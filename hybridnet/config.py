@@ -18,6 +18,10 @@ MAX_LAYERS = 256
 """Of one kind. Far above any use; a hostile config must not build layers without end."""
 
 
+DEFAULT_VIEWS = 8
+"""Views of a clip that are read unless another number is asked for, as in the paper."""
+
+
 @dataclass(frozen=True)
 class PreprocessConfig:
     """How a clip becomes input tensors (paper: resize to 340×256, centre crop 224, I + 11 P).

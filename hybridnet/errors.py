@@ -35,9 +35,20 @@ class HybridNetError(Exception):
         self.what, self.where, self.remedy = what, str(where), remedy
         super().__init__(f"{self.where}: {what}" if self.where else what)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross from one process to another, whatever arguments their class takes."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         message = super().__str__()
         return f"{message}. {self.remedy}" if self.remedy else message
+
+
+def _rebuilt(kind: type[HybridNetError], args: tuple[object, ...], values: dict[str, object]) -> HybridNetError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(values)
+    return error
 
 
 class ConfigError(HybridNetError, ValueError):
@@ -96,7 +107,9 @@ class MissingBackendError(BackendError):
 
 
 class OutputExistsError(HybridNetError, FileExistsError):
-    """An output exists and may not be overwritten."""
+    """An output exists and may not be overwritten, or is being written by another process."""
 
-    def __init__(self, path: object) -> None:
-        super().__init__("exists already", where=path, remedy="Choose another folder or pass --overwrite")
+    def __init__(
+        self, path: object, what: str = "exists already", remedy: str = "Choose another folder or pass --overwrite"
+    ) -> None:
+        super().__init__(what, where=path, remedy=remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from hybridnet.errors import RangeError
 from hybridnet.program.bridge import BridgeTensor, FixedEncoding
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 FLOAT_BITS = 32
 """Of a potential that the float spiking half hands on."""
@@ -68,7 +67,7 @@ class Bridge:
             if not in_float and encoding.shift:
                 raw, clipped[tensor.name] = shorten(raw, encoding)
             values[tensor.name] = raw.astype(np.float32) if in_float else _decode(raw, encoding, tensor)
-            sizes[tensor.name] = math.ceil(raw.size * (FLOAT_BITS if in_float else encoding.bits) / 8)
+            sizes[tensor.name] = tensor.bytes(FLOAT_BITS if in_float else encoding.bits, len(raw))
         return Crossing(values, sizes, clipped)
 
 

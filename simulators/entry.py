@@ -17,7 +17,8 @@ from hybridnet.simulators.options import NO_SETTINGS, NoOptions, Option, Setting
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle import Parts
     from hybridnet.program.layers import FixedProgram, FloatProgram
-    from hybridnet.simulators.interface import AnnBackend, Array, SpikingBackend  # noqa: F401 - two are named in quotes
+    from hybridnet.simulators.interface import AnnBackend, SpikingBackend  # noqa: F401 - named in quotes
+    from hybridnet.support.arrays import Array
 
 Backend = TypeVar("Backend")
 

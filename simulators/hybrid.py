@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from hybridnet.program.outputs import LOGITS
 from hybridnet.simulators.bridge import Bridge, Crossing
-from hybridnet.simulators.interface import AnnBackend, Array, SpikingBackend, SpikingResult
+from hybridnet.simulators.interface import AnnBackend, SpikingBackend, SpikingResult
+from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hybridnet.errors import RangeError
 from hybridnet.program.layers import FixedConvLIF, IntArray
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
 
 

@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hybridnet.deploy.layout import ANN, ANN_INT8, CHECKPOINT, NET, ONNX_FIXED, ONNX_FLOAT, PROGRAM, net_file
-from hybridnet.errors import ConfigError
+from hybridnet.deploy.layout import (
+    ANN,
+    ANN_INT8,
+    CHECKPOINT,
+    INT8_WEIGHT_BITS,
+    NET,
+    ONNX_FIXED,
+    ONNX_FLOAT,
+    PROGRAM,
+    net_file,
+)
+from hybridnet.errors import BackendError, ConfigError
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
 from hybridnet.simulators.lava.options import LavaOptions
 from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
@@ -70,7 +80,15 @@ def _onnx_ann(parts: Parts, options: Runtime) -> AnnBackend:
 def _int8_ann(parts: Parts, options: Runtime) -> AnnBackend:
     from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 
-    return OnnxRuntimeBackend(parts.file(ANN_INT8), options, name="onnxruntime-int8")
+    backend = OnnxRuntimeBackend(parts.file(ANN_INT8), options, name="onnxruntime-int8")
+    key, bits = INT8_WEIGHT_BITS
+    if backend.session.get_modelmeta().custom_metadata_map.get(key) != bits:
+        raise BackendError(
+            f"does not say that its weights have {bits} bits; sums of more saturate on CPUs without VNNI, in silence",
+            where=parts.file(ANN_INT8),
+            remedy="Make it anew with `hybridnet calibrate BUNDLE --ann int8 -o DIR`",
+        )
+    return backend
 
 
 def _torch_ann(parts: Parts, options: Threads) -> AnnBackend:

@@ -10,7 +10,8 @@ import numpy as np
 
 from hybridnet.errors import BackendError
 from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
-from hybridnet.simulators.interface import Array, SpikingResult
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.support.arrays import Array
 
 
 @dataclass(eq=False)

@@ -36,7 +36,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hybridnet.deploy.netx.strict_hdf5 import FLOAT, INT32, INTEGER, Array, StrictGroup, bundle_errors
+from hybridnet.deploy.netx.strict_hdf5 import FLOAT, INT32, INTEGER, StrictGroup, bundle_errors
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.layers import (
     DECAY_ONE,
@@ -51,6 +51,7 @@ from hybridnet.program.layers import (
     Reset,
     Stream,
 )
+from hybridnet.support.arrays import Array
 
 SCHEMA = "hybridnet.net/2"
 NEURON_TYPES: dict[Reset, str] = {"soft": "STM_SOFT", "hard": "CUBA"}

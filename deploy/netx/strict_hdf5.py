@@ -9,11 +9,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from hybridnet.errors import BundleError
-
-Array = npt.NDArray[Any]
+from hybridnet.support.arrays import Array
 
 INTEGER, INT32, FLOAT = np.dtype("<i8"), np.dtype("<i4"), np.dtype("<f8")
 

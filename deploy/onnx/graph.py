@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hybridnet.program.layers import ConvGeometry
+from hybridnet.support.arrays import Array
 
 OPSET, IR_VERSION = 18, 8
 """Opset 18 has Split by number; IR version 8 is the oldest that goes with it, so that old runtimes load the file."""
 
-Array = npt.NDArray[Any]
 Frame = tuple[int, int, int]
 
 

@@ -1,5 +1,8 @@
 """The ANN half in int8, by ONNX Runtime's static quantisation: QDQ, weights int8 per channel, activations uint8.
 
+Weights have 7 bits, −64 … 64. CPUs without VNNI add products in pairs, in 16 bits that saturate: 2·255·127 does not fit
+there, 2·255·64 does. So every sum is exact whatever the instruction set; the file's metadata say so (INT8_WEIGHT_BITS).
+
 Ranges of activations come from what the ANN half is really fed: images, and rounded potentials that crossed the bridge.
 Nodes whose quantisation costs most stay in float (`nodes_in_float`). The file depends on its inputs alone.
 """
@@ -19,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
+from hybridnet.deploy.layout import INT8_WEIGHT_BITS
 from hybridnet.errors import BackendError
 from hybridnet.support.files import temporary_folder
 
@@ -100,7 +104,7 @@ class AnnQuantiser:
             quantiser = QDQQuantizer(
                 copy.deepcopy(self.model),
                 per_channel=True,
-                reduce_range=False,
+                reduce_range=True,  # 7 bits
                 weight_qType=QuantType.QInt8,
                 activation_qType=QuantType.QUInt8,
                 tensors_range=self._ranges[method],
@@ -115,6 +119,7 @@ class AnnQuantiser:
             )
             quantiser.quantize_model()
             quantiser.model.topological_sort()  # it leaves new nodes at the end
+        onnx.helper.set_model_props(quantiser.model.model, dict([INT8_WEIGHT_BITS]))
         onnx.save(quantiser.model.model, str(path))
 
 
@@ -125,7 +130,7 @@ def write_dynamic(source: Path, path: Path) -> None:
     with _quiet():
         quantize_dynamic(
             str(source), str(path), op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
-            weight_type=QuantType.QInt8,
+            reduce_range=True, weight_type=QuantType.QInt8,
         )  # fmt: skip
 
 

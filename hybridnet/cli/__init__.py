@@ -16,8 +16,10 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from hybridnet.errors import HybridNetError
+from hybridnet.support.linux import follow
 
 COMMANDS = {
     "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
@@ -37,15 +39,22 @@ COMMANDS = {
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
-EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 130, 143
+EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
+EXIT_TERMINATED = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+OUTPUT_FILES = {"json": "json", "output": "", "nir": "", "tag": "", "saliency": "", "trajectory": ""}
+"""Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     typed = sys.argv[1:] if argv is None else list(argv)
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # a process of torchrun, with which all of them end
+        follow(os.getppid())
     args = build_parser().parse_args(typed)
     args.typed = shlex.join(["hybridnet", *typed])
     with _terminated_as_interrupted(), _errors_in_one_line(debug=args.debug) as failed:
+        _check_outputs(args)
         command = importlib.import_module(f"hybridnet.cli.{args.command}")
         code: int = command.run(args)
         sys.stdout.flush()
@@ -69,25 +78,43 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Find out before the work that a file cannot be written."""
+    from hybridnet.support.files import check_writable
+
+    for option, kind in OUTPUT_FILES.items():
+        path = getattr(args, option, None)
+        if isinstance(path, Path) and str(path) != "-":
+            check_writable(path, kind)
+
+
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a command as Ctrl-C does, with all that it began cleaned up."""
+    """SIGTERM or SIGHUP: ends a command as Ctrl-C does, with all that it began cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = EXIT_TERMINATED[signal.Signals(number)]
 
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Raise `_Terminated` on SIGTERM; nothing in other threads, which get no signals."""
+    """Raise `_Terminated` on SIGTERM and SIGHUP; nothing in other threads, which get no signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, frame: object) -> None:
-        raise _Terminated
+        raise _Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {sign: signal.getsignal(sign) for sign in EXIT_TERMINATED}
+    for sign, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(sign, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 @contextlib.contextmanager
@@ -101,9 +128,8 @@ def _errors_in_one_line(*, debug: bool) -> Iterator[list[int]]:
             raise
         sys.stderr.write(f"hybridnet: error: {' '.join(str(error).split())}\n")
     except KeyboardInterrupt as interrupt:
-        ended = isinstance(interrupt, _Terminated)
-        failed[0] = EXIT_TERMINATED if ended else EXIT_INTERRUPTED
-        word = "terminated" if ended else "interrupted"
+        failed[0] = interrupt.exit_code if isinstance(interrupt, _Terminated) else EXIT_INTERRUPTED
+        word = "terminated" if isinstance(interrupt, _Terminated) else "interrupted"
         sys.stderr.write(f"hybridnet: {word}; nothing half-written was left\n")
     except BrokenPipeError:
         # The reader of stdout went away (`| head`). Python would complain again when it flushes at exit.

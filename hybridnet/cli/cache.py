@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from hybridnet.config import DEFAULT_VIEWS
+
 SHOWN = 5
 """Failures that are printed; the manifest lists all."""
 
@@ -24,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", default="base", metavar="NAME_OR_YAML", help="model whose preprocessing to apply (default: base)"
     )
-    parser.add_argument("--views", type=int, default=8, metavar="N", help="most views of a clip (default: 8)")
+    parser.add_argument(
+        "--views", type=int, default=DEFAULT_VIEWS, metavar="N", help="most views of a clip (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
 
 

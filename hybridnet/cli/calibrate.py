@@ -52,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
 
         new_figure(1, 1)  # refused before any work, not after it
         args.plot.mkdir(parents=True, exist_ok=True)
-    if args.json is not None and str(args.json) != "-":
-        args.json.parent.mkdir(parents=True, exist_ok=True)
     with progress_on_stderr() as progress:
         options = Options(
             most_clips=args.most_clips,

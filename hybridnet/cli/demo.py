@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     args.out.mkdir(parents=True, exist_ok=True)
     video = args.video or args.out / "clip.avi"
-    if args.video is None:
+    if not video.exists() and args.video is None:
         say(f"hybridnet: making {video}: textures under a camera that does {CLIP_MOTION}")
         make_clip(video, CLIP_MOTION, CLIP_SEED, frames=CLIP_FRAMES)
     say("hybridnet: the model that ships names the motion of the camera (pan, zoom, rotate, still, shake)")

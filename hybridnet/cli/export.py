@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="ONNX opset, 18 to 20 (default: 18)")  # fmt: skip
     add_parity(parser)
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
-    parser.add_argument("--nir", type=Path, metavar="FILE", help="also write the spiking half as NIR, which loses some")
+    parser.add_argument("--nir", type=Path, metavar="FILE",
+                        help="also write the spiking half as NIR, which loses some; of several streams each has its"
+                             " own file, FILE with the stream's name before the suffix")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the parity report as JSON too; - for stdout")
 
@@ -56,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
             write_text(args.json, to_json(bundle.parity))
         sys.stdout.write(describe(bundle))
     if args.nir is not None:
-        for loss in write_nir(args.nir, bundle.program):
-            say(f"hybridnet: {args.nir}: {loss}")
+        for file, losses in write_nir(args.nir, bundle.program).items():
+            for loss in losses:
+                say(f"hybridnet: {file}: {loss}")
     if args.fail_on == "parity" and bundle.parity.failed:
         say(f"hybridnet: parity failed: {', '.join(bundle.parity.failed)}; the bundle was written")
         return EXIT_CHECK_FAILED
@@ -122,7 +125,7 @@ def describe(bundle: Bundle) -> str:
         bits, size = bundle.encodings[tensor.name].bits, "×".join(map(str, tensor.shape))
         lines.append(
             f"Bridge   {tensor.name}: {tensor.kind.replace('_', ' ')} {size}, {bits} bits,"
-            f" {count(-(-tensor.elements * bits // 8))}B per view"
+            f" {count(tensor.bytes(bits))}B per view"
         )
     scales = manifest.quantisation
     lines += [

@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.config import DEFAULT_VIEWS
+
 if TYPE_CHECKING:
     from hybridnet.model.checkpoint import Checkpoint
     from hybridnet.video import TranscodePolicy
     from hybridnet.video.gop import View
-
-VIEWS = 8
-"""GOPs of a clip that are looked at, evenly spaced."""
 
 OPTIONS = ("saliency", "trajectory", "network", "label", "beside")
 """Options of videos alone."""
@@ -73,11 +72,11 @@ def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Trans
     label = None if args.label is None else labels.index(args.label)
     preprocess = checkpoint.model.config.preprocess
     with progress_on_stderr() as progress:
-        clip = read_clip(args.path, preprocess, VIEWS, transcode=transcode, progress=progress)
-    found = saliency(checkpoint.model, clip.inputs, label)
+        clip = read_clip(args.path, preprocess, DEFAULT_VIEWS, transcode=transcode, progress=progress)
+    found = saliency(checkpoint.model, clip.views.tensors(), label)
     which = "predicted" if label is None else "asked for"
     title = f"{args.path.name}:  evidence for {labels[found.label]} ({which}, {found.score:.0%})"
-    save_figure(draw_saliency(clip.inputs, found, title, accumulated=preprocess.accumulate), args.saliency)
+    save_figure(draw_saliency(clip.views.tensors(), found, title, accumulated=preprocess.accumulate), args.saliency)
     shares = ", ".join(f"{name} {found.share(name):.0%}" for name in found.maps)
     sys.stdout.write(f"Evidence   for {labels[found.label]} ({which}, {found.score:.1%}): {shares}\n")
     sys.stdout.write(f"Wrote {args.saliency}\n")
@@ -98,7 +97,7 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
     with progress_on_stderr() as progress:
         for path in paths:
             with open_clip(path, preprocess, transcode=transcode) as clip:
-                clips.append(list(clip.sample(VIEWS)))
+                clips.append(list(clip.sample(DEFAULT_VIEWS)))
             progress("reading", len(clips), len(paths))
     frames = trajectory(checkpoint.model, clips)
     title = f"{len(frames.clip)} P-frames of {len(paths)} clip{'s' * (len(paths) > 1)} in the features of"

@@ -99,8 +99,13 @@ def render(inspection: Inspection, preprocess: PreprocessConfig) -> str:
         ("  |Π|", _lengths(a.length_px) + f"  px, accumulated, at the end of {a.gops} GOPs as read"),
         ("Saturated", f"{a.saturated_share:.1%} of pixels at the end of a GOP are beyond ±{a.clip_px:g} px at {size}"),
     ]
-    if i.rotation_degrees:
-        rows.insert(3, ("Rotation", f"the reader turns views by {i.rotation_degrees}° to stand upright"))
+    if i.hidden_frames:
+        rows.insert(
+            3, ("Edit list", f"frames that it hides but others refer to, so that they are read: {i.hidden_frames:,}")
+        )
+    upright = ["mirrors views"] * i.mirrored + [f"turns views by {i.rotation_degrees}°"] * bool(i.rotation_degrees)
+    if upright:
+        rows.insert(3, ("Rotation", f"the reader {' and '.join(upright)} to stand upright"))
     return "".join(f"{name:<11}{text}".rstrip() + "\n" for name, text in rows)
 
 

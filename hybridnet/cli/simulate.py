@@ -62,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         not args.parity or simulator.is_reference or simulator.bundle.manifest.labels is None
     ):
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
+    if args.report is not None:
+        _check_report(args.report)
     for source in args.sources:
         with progress_on_stderr() as progress:
             result = simulator.run(
@@ -99,6 +101,20 @@ def run(args: argparse.Namespace) -> int:
         say("hybridnet: fit failed: `hybridnet fit` tells what is too large, and what would fit")
         return EXIT_CHECK_FAILED
     return 0
+
+
+def _check_report(folder: Path) -> None:
+    """Refuse a folder with files of a report's names, unless its record tells that they are of a report."""
+    from hybridnet.cli.report import FILES
+    from hybridnet.errors import OutputExistsError
+    from hybridnet.report.record.data import SCHEMA
+    from hybridnet.support.files import check_writable, head_of
+
+    check_writable(folder / FILES["json"])
+    if SCHEMA.split("/")[0].encode() not in head_of(folder / FILES["json"]):
+        for name in FILES.values():
+            if (folder / name).exists():
+                raise OutputExistsError(folder / name, "is of no report, and is not replaced", "Choose another folder")
 
 
 def write_report(folder: Path, records: list[RunRecord]) -> None:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybridnet.config import DEFAULT_VIEWS
+
 if TYPE_CHECKING:
     from hybridnet.config import Experiment
     from hybridnet.program.layers import FixedProgram
@@ -32,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where to compute (default: cpu)")
     parser.add_argument("--split", type=int, default=1, metavar="N",
                         help="number of the split, of data that are no cache yet (default: 1)")  # fmt: skip
-    parser.add_argument("--views", type=int, default=8, metavar="N",
-                        help="most views of a clip, of data that are no cache yet (default: 8)")  # fmt: skip
+    parser.add_argument("--views", type=int, default=DEFAULT_VIEWS, metavar="N",
+                        help="most views of a clip, of data that are no cache yet (default: %(default)s)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes that cache clips (default: 2)")
     parser.add_argument("--qat", choices=["fixed-point"],
                         help="fine-tune in the chip's integers, in the scales and from the weights of"
@@ -119,17 +121,15 @@ def _start(args: argparse.Namespace) -> tuple[Path | None, FixedProgram | None]:
 
 
 def _check_output(out: Path, args: argparse.Namespace) -> None:
-    from hybridnet.errors import CheckpointError, ConfigError, OutputExistsError
-    from hybridnet.training.run import CHECKPOINT, LAST
+    from hybridnet.errors import CheckpointError, ConfigError
+    from hybridnet.training.run import LAST, check_folder
 
     if args.resume and args.overwrite:
         raise ConfigError("resume, overwrite", (True, True), "one of the two")
     if args.resume and not (out / LAST).exists():
         raise CheckpointError("nothing to go on with", where=out / LAST, remedy="Leave out --resume to start")
-    if not args.resume and not args.overwrite:
-        for name in (CHECKPOINT, LAST):
-            if (out / name).exists():
-                raise OutputExistsError(out)
+    if not args.resume:
+        check_folder(out, overwrite=args.overwrite)
 
 
 def _summary(record: TrainingRecord, out: Path, scales: Path | None) -> str:

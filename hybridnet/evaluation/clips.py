@@ -9,14 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import ConfigError
 from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
 from hybridnet.video.cache import Manifest, manifest_sha256, read_manifest
 from hybridnet.video.datasets import ALL, DataSet, Sample, load_dataset
-
-DEFAULT_VIEWS = 8
-"""GOPs sampled uniformly over a clip, the paper's number."""
 
 
 @dataclass(frozen=True)

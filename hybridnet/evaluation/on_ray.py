@@ -6,6 +6,7 @@ Every machine of the cluster needs hybridnet, and the model and the data at the 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -14,41 +15,56 @@ from typing import Any
 from hybridnet.errors import ConfigError, MissingBackendError
 from hybridnet.evaluation.clips import Clip
 from hybridnet.evaluation.results import ClipResult
-from hybridnet.evaluation.runners import RunnerSpec, load_runner, run_clip
-
-
-class _Actor:
-    """What runs in the cluster."""
-
-    def __init__(self, spec: RunnerSpec, views: int) -> None:
-        self._runner, self._views = load_runner(spec), views
-
-    def run(self, clip: Clip) -> ClipResult:
-        return run_clip(self._runner, clip, self._views)
+from hybridnet.evaluation.spread import ClipRunner
+from hybridnet.support.processes import DeadWorkerError
 
 
 class RayWorker:
     """An actor with one CPU of the cluster."""
 
-    def __init__(self, spec: RunnerSpec, views: int) -> None:
+    def __init__(self, work: ClipRunner) -> None:
         import ray
 
-        self._actor: Any = ray.remote(num_cpus=1)(_Actor).remote(spec, views)
+        self._actor: Any = ray.remote(num_cpus=1)(_Actor).remote(work)
 
     def submit(self, clip: Clip) -> Future[ClipResult]:
-        """See `hybridnet.evaluation.spread.Worker`."""
-        return self._actor.run.remote(clip).future()
+        """See `hybridnet.support.processes.Worker`."""
+        import ray
+
+        outcome: Future[ClipResult] = Future()
+
+        def tell(done: Future[ClipResult]) -> None:
+            error = done.exception()
+            if isinstance(error, (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError)):
+                outcome.set_exception(DeadWorkerError(-signal.SIGKILL))
+            elif error is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(done.result())
+
+        self._actor.run.remote(clip).future().add_done_callback(tell)
+        return outcome
 
     def close(self) -> None:
-        """See `hybridnet.evaluation.spread.Worker`."""
+        """See `hybridnet.support.processes.Worker`."""
         import ray
 
         ray.kill(self._actor)
 
 
+class _Actor:
+    """What runs in the cluster."""
+
+    def __init__(self, work: ClipRunner) -> None:
+        self._work = work
+
+    def run(self, clip: Clip) -> ClipResult:
+        return self._work(clip)
+
+
 @contextmanager
-def cluster(workers: int) -> Iterator[tuple[type[Exception], ...]]:
-    """Join the cluster; yields what tells that a worker died.
+def cluster(workers: int) -> Iterator[None]:
+    """Join the cluster for the time of the block.
 
     Args:
         workers: How many there will be, one CPU each.
@@ -70,6 +86,6 @@ def cluster(workers: int) -> Iterator[tuple[type[Exception], ...]]:
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if cpus < workers:
             raise ConfigError("workers", workers, f"at most {cpus}, the CPUs of the cluster")
-        yield (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError)
+        yield
     finally:
         ray.shutdown()

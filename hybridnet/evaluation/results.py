@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hybridnet.errors import ConfigError, RecordError
-from hybridnet.support.files import write_text
+from hybridnet.errors import ConfigError, OutputExistsError, RecordError
+from hybridnet.support.files import head_of, write_text
 from hybridnet.support.plain import from_dict
 
-SCHEMA = "hybridnet.evaluation-results/1"
+FAMILY = "hybridnet.evaluation-results/"
+SCHEMA = f"{FAMILY}1"
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,21 @@ class ResultsFile:
         path: The file. Its results so far are in `done`, those that failed left out, as they are tried again; a line
             that was cut off by a kill is removed.
         identity: What is evaluated, on what and how. A file of another evaluation is refused.
+        anew: Begin again, in place of another evaluation.
 
     Raises:
         ConfigError: If the file is of another evaluation.
+        OutputExistsError: If it is to begin again, and the file is of something else.
         RecordError: If it is damaged.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, anew: bool = False) -> None:
         head = {"schema": SCHEMA, **identity}
         self.done: dict[str, ClipResult] = {}
-        if path.exists() and path.stat().st_size:
+        there = head_of(path)
+        if anew and there and not there.startswith(b'{"schema": "' + FAMILY.encode()):
+            raise OutputExistsError(path, "is of no evaluation, and is not replaced", "Choose another folder")
+        if there and not anew:
             self._read(path, head)
         else:
             write_text(path, json.dumps(head) + "\n")

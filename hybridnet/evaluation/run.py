@@ -20,17 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hybridnet.errors import ConfigError, DataSetError
+from hybridnet.errors import ConfigError, DataSetError, OutputExistsError
 from hybridnet.evaluation.clips import Clip, Clips
 from hybridnet.evaluation.on_ray import RayWorker, cluster
 from hybridnet.evaluation.plot import plot_confusion
 from hybridnet.evaluation.results import ClipResult, ResultsFile, check_results
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
-from hybridnet.evaluation.spread import LocalWorker, here, spread
-from hybridnet.evaluation.summary import SCHEMA, Spread, Summary, spread_of, summarise
+from hybridnet.evaluation.spread import ClipRunner, evaluate_on, here
+from hybridnet.evaluation.summary import FAMILY, SCHEMA, Spread, Summary, spread_of, summarise
 from hybridnet.report.pricing.profile import load_profile
 from hybridnet.report.record.data import ProfileRow
-from hybridnet.support.files import write_text
+from hybridnet.support.figures import check_picture
+from hybridnet.support.files import check_writable, head_of, locked, write_text
+from hybridnet.support.processes import LocalWorker
 from hybridnet.support.progress import Progress, silent
 from hybridnet.workflows.record import environment
 
@@ -101,7 +103,7 @@ def run_evaluation(
         out: A folder.
         engine: `local` works in processes of this machine, or in this one if there is one worker; `ray` in a cluster.
         workers: How many clips at a time.
-        overwrite: Evaluate anew, in place of going on.
+        overwrite: Evaluate anew, in place of going on; what is not of an evaluation stays.
         command: Kept in the record.
         progress: Told after each clip.
 
@@ -114,6 +116,7 @@ def run_evaluation(
         raise ConfigError("workers", workers, "1 or more")
     if len(specs) not in (1, count):
         raise ConfigError("models", len(specs), f"1, or {count} as there are data splits")
+    _check_folder(out)
     evaluated = []
     for number in range(count):
         spec = specs[number if len(specs) > 1 else 0]
@@ -131,6 +134,14 @@ def run_evaluation(
     )
     write_text(out / EVALUATION, json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n")
     return record
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse to write over what is not of an evaluation; before any work."""
+    check_writable(out / EVALUATION)
+    check_picture(out / CONFUSION)
+    if (head := head_of(out / EVALUATION)) and FAMILY.encode() not in head:
+        raise OutputExistsError(out / EVALUATION, "is of no evaluation, and is not replaced", "Choose another folder")
 
 
 def _evaluate(
@@ -153,9 +164,7 @@ def _evaluate(
         "clips_sha256": clips.sha256,
     }
     failed: dict[str, str] = {}
-    if overwrite:
-        (folder / RESULTS).unlink(missing_ok=True)
-    with ResultsFile(folder / RESULTS, identity) as file:
+    with locked(folder), ResultsFile(folder / RESULTS, identity, anew=overwrite) as file:
         check_results(file.done, {clip.name: clip.label for clip in clips.clips}, len(runner.labels), folder / RESULTS)
         missing = [clip for clip in clips.clips if clip.name not in file.done]
         before, started = len(file.done), time.perf_counter()
@@ -196,13 +205,14 @@ def _engine(
     engine: Engine, spec: RunnerSpec, runner: Runner, clips: Sequence[Clip], views: int, workers: int
 ) -> Iterator[Iterator[ClipResult]]:
     """Results of clips as they are finished."""
+    work = ClipRunner(spec, views)
     if not clips:
         yield iter(())
     elif engine == "ray":
-        with cluster(workers) as died, closing(spread(clips, lambda: RayWorker(spec, views), workers, died)) as results:
+        with cluster(workers), closing(evaluate_on(clips, lambda: RayWorker(work), workers)) as results:
             yield results
     elif workers > 1:
-        with closing(spread(clips, lambda: LocalWorker(spec, views), workers, LocalWorker.died)) as results:
+        with closing(evaluate_on(clips, lambda: LocalWorker(work), workers)) as results:
             yield results
     else:
         yield here(clips, runner, views)

@@ -9,9 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.deploy.layout import MANIFEST
@@ -23,7 +21,8 @@ from hybridnet.report.numbers import is_unknown
 from hybridnet.report.pricing.profile import DEFAULT_PROFILE
 from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN
 from hybridnet.support.files import sha256_file
-from hybridnet.training.data import Views
+from hybridnet.support.views import Views
+from hybridnet.training.data import LabelledViews
 from hybridnet.training.sources import centred
 from hybridnet.video.cache import open_cache
 from hybridnet.video.frontend import read_clip
@@ -116,7 +115,7 @@ class CheckpointRunner:
     @torch.no_grad()
     def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
         """See `Runner`; nothing is counted, so there is no energy."""
-        inputs = inputs_of(clip, self.preprocess, views)
+        inputs = inputs_of(clip, self.preprocess, views).tensors()
         logits = self._model(**{name: x.to(self._device) for name, x in inputs.items()}).double().cpu()
         return logits.mean(dim=0).tolist(), len(logits), None
 
@@ -134,23 +133,23 @@ class BundleRunner:
     def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
         """See `Runner`."""
         inputs = inputs_of(clip, self.preprocess, views)
-        arrays = {name: np.asarray(values.numpy()) for name, values in inputs.items()}
-        record = self._simulator.run(arrays, profile=self._profile, parity=False).record
+        record = self._simulator.run(inputs.arrays, profile=self._profile, parity=False).record
         if record.prediction is None:
             raise ModelError("gives no prediction", where=clip.name)
         energy = record.totals.energy_pj
         energy_pj = None if is_unknown(energy) else energy.reference
-        return list(record.prediction.logits), len(arrays["i_frame"]), energy_pj
+        return list(record.prediction.logits), len(inputs), energy_pj
 
 
-def inputs_of(clip: Clip, preprocess: PreprocessConfig, views: int) -> dict[str, Tensor]:
+def inputs_of(clip: Clip, preprocess: PreprocessConfig, views: int) -> Views:
     """Model inputs of a clip's views, (N, …) each: uniformly sampled, centre crop; or those of the cache."""
     span = clip.source
     if not isinstance(span, CachedSpan):
-        return dict(read_clip(span.file(), preprocess, views).inputs)
-    return _cached(span.folder, span.split, preprocess).batch(torch.arange(span.first, span.first + span.count))
+        return read_clip(span.file(), preprocess, views).views
+    index = torch.arange(span.first, span.first + span.count)
+    return Views.of_tensors(_cached(span.folder, span.split, preprocess).batch(index))
 
 
 @lru_cache(maxsize=4)
-def _cached(folder: Path, split: str, preprocess: PreprocessConfig) -> Views:
+def _cached(folder: Path, split: str, preprocess: PreprocessConfig) -> LabelledViews:
     return centred(open_cache(folder, split), preprocess)

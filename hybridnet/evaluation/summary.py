@@ -10,7 +10,8 @@ import numpy as np
 
 from hybridnet.evaluation.results import ClipResult
 
-SCHEMA = "hybridnet.evaluation/2"
+FAMILY = "hybridnet.evaluation/"
+SCHEMA = f"{FAMILY}2"
 
 TOP = 5
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hybridnet.explain.saliency import Saliency
 from hybridnet.support.figures import new_figure
+from hybridnet.support.statistics import evenly
 from hybridnet.video.plot import residual_colours, vector_colours
 from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD
 
@@ -49,7 +50,7 @@ def draw_saliency(inputs: Mapping[str, Tensor], found: Saliency, title: str, *, 
     """
     modalities = list(found.maps)
     count = len(inputs["i_frame"])
-    shown = np.unique(np.rint(np.linspace(0, count - 1, min(ROWS, count))).astype(int)).tolist()
+    shown = evenly(count, ROWS)
     top = 0.75
     figure = new_figure(2 * len(modalities) * PANEL_IN + 0.7, len(shown) * PANEL_IN + top, layout="constrained")
     figure.suptitle(title, fontsize=9)

@@ -111,13 +111,13 @@ def layout(features: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _frames(model: HybridNet, view: View) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     preprocess = model.config.preprocess
-    tensors = prepare_view(view, preprocess)
-    streams = {"mv": tensors.motion_vectors, "r": tensors.residuals}
+    arrays = prepare_view(view, preprocess)
+    streams = {"mv": torch.from_numpy(arrays.motion_vectors), "r": torch.from_numpy(arrays.residuals)}
     # u of the last layer after each step, (T, C, H, W), as u[T] would leave for the patch embedding.
     potentials = {m: stack.trace(streams[m][None])[-1].u[0] for m, stack in model.stacks().items()}
     compressed = torch.cat([_mean_token(model, m, u) for m, u in potentials.items()], dim=1)
     for picture, feature in zip(pictures(view, accumulated=preprocess.accumulate), compressed, strict=True):
-        shown = prepare_view(_showing(view, picture), preprocess).i_frame
+        shown = torch.from_numpy(prepare_view(_showing(view, picture), preprocess).i_frame)
         yield _mean_token(model, "i", shown[None])[0].numpy(), feature.numpy()
 
 

@@ -45,7 +45,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def save_content(path: Path, content: Mapping[str, Any]) -> None:
     """Write what `content_of` gives, and maybe more beside it, atomically."""
     with atomic_file(path) as temporary:
-        torch.save(dict(content), temporary)
+        save_tensors(temporary, content)
+
+
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what `torch.load` reads.
+
+    Raises:
+        OSError: If the file cannot be written; given a path, torch would raise a `RuntimeError`.
+    """
+    with path.open("wb") as file:
+        torch.save(dict(content), file)
 
 
 def content_of(

@@ -139,13 +139,23 @@ class ConvLIF(nn.Module):
         """Weight (C_out, C_in/groups, kh, kw) and bias (C_out,), float64, with the batch norm folded in, for export."""
         weight = self.conv.weight.double()
         bias = torch.zeros_like(weight[:, 0, 0, 0]) if self.conv.bias is None else self.conv.bias.double()
-        if isinstance(self.norm, nn.BatchNorm2d):
-            mean, variance = self.norm.running_mean, self.norm.running_var
-            if mean is None or variance is None:
-                raise ValueError("batch norm without running statistics cannot be folded")
-            gain = self.norm.weight / torch.sqrt(variance.double() + self.norm.eps)
-            weight, bias = weight * gain[:, None, None, None], (bias - mean) * gain + self.norm.bias
-        return weight.detach(), bias.detach()
+        return fold_norm(weight.detach(), bias.detach(), self.norm)
+
+
+def fold_norm(weight: Tensor, bias: Tensor, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """The weight (C_out, …) and bias (C_out,) of a convolution with the batch norm behind it folded in, float64.
+
+    In evaluation a batch norm is y = (x − mean) / √(var + eps) · weight + bias of each channel. Any other module, or a
+    batch norm without running statistics, changes nothing here; the placement rules refuse what cannot be folded.
+    """
+    mean, variance = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or mean is None or variance is None:
+        return weight, bias
+    gain = (variance.double() + norm.eps).rsqrt()
+    shift = torch.zeros_like(gain)
+    if norm.affine:
+        gain, shift = gain * norm.weight.detach().double(), norm.bias.detach().double()
+    return weight * gain.reshape(-1, *[1] * (weight.ndim - 1)), (bias - mean) * gain + shift
 
 
 def conv_current(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: ConvGeometry) -> Tensor:

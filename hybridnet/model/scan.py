@@ -15,15 +15,13 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hybridnet.program.layers import Reset
+from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
-
-Array = npt.NDArray[Any]
 
 BLOCK = 2048
 """Neurons that go through all steps together: what they need stays in the nearest cache."""

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridnet.config import ModelConfig, load_experiment
+from hybridnet.config import DEFAULT_VIEWS, ModelConfig, load_experiment
 from hybridnet.model.network import HybridNet, example_inputs
-
-VIEWS = 8
-"""Views of a clip in the paper's protocol."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,6 @@ def size_table(names: Sequence[str] = ("micro", "tiny", "edge", "base", "large")
         size, crop = measure(config), config.preprocess.crop
         rows.append(
             f"| `{name}` | {crop}×{crop} | {size.parameters / 1e6:.2f} M | {size.neurons:,} |"
-            f" {size.ann_macs / 1e9:.2f} GMAC | {VIEWS * size.ann_macs / 1e9:.1f} GMAC |"
+            f" {size.ann_macs / 1e9:.2f} GMAC | {DEFAULT_VIEWS * size.ann_macs / 1e9:.1f} GMAC |"
         )
     return "\n".join(rows) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,7 +79,7 @@ def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
         "bridge",
         f"read by {readers}",
         tensor.shape,
-        math.ceil(tensor.elements * bits / 8),
+        tensor.bytes(bits),
     )
 
 

@@ -65,7 +65,7 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
 
     Args:
         model: Any module whose temporal encoders are ConvLIF layers or neurons of a known library behind convolutions;
-            it is switched to evaluation mode. docs/partition.md tells what is recognised.
+            it is switched to evaluation mode, its neurons to rest. docs/partition.md tells what is recognised.
         inputs: One example tensor per argument of its `forward`, by name; spiking ones (B, T, C, H, W).
 
     Raises:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from hybridnet.model.neuron import fold_norm
 from hybridnet.partition.frames import Frames
 from hybridnet.program.layers import ConvGeometry
 
@@ -60,14 +61,7 @@ def folded(synapse: Synapse, geometry: ConvGeometry, norm: nn.Module | None, gai
     """Weight (C_out, C_in/groups, kh, kw) and bias (C_out,) in float64, with batch norm and gain folded in."""
     weight = synapse.weight.detach().double().reshape(geometry.weight_shape)
     bias = weight.new_zeros(len(weight)) if synapse.bias is None else synapse.bias.detach().double()
-    mean, variance = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
-    if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and mean is not None and variance is not None:
-        scale = (variance.double() + norm.eps).rsqrt()
-        offset = -mean.double() * scale
-        if norm.affine:
-            scale, offset = scale * norm.weight.detach().double(), offset * norm.weight.detach().double()
-            offset = offset + norm.bias.detach().double()
-        weight, bias = weight * scale[:, None, None, None], bias * scale + offset
+    weight, bias = fold_norm(weight, bias, norm)
     return weight * gain, bias * gain
 
 

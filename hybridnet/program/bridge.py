@@ -35,6 +35,10 @@ class BridgeTensor:
         """Numbers per view."""
         return math.prod(self.shape)
 
+    def bytes(self, bits: int, views: int = 1) -> int:
+        """What the views take if each number takes so many bits."""
+        return math.ceil(views * self.elements * bits / 8)
+
 
 @dataclass(frozen=True)
 class FixedEncoding:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from hybridnet.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOGITS = "logits"
 """Name of the one output of a classifier, (N, classes)."""
@@ -25,6 +27,8 @@ def named_outputs(result: object, single: str = LOGITS) -> dict[str, Tensor]:
     Raises:
         ModelError: If it is anything else.
     """
+    from torch import Tensor
+
     if isinstance(result, Tensor):
         named: dict[str, object] = {single: result}
     elif isinstance(result, Mapping):

@@ -1,23 +1,107 @@
-"""Making the next item while the one before is used."""
+"""Making the next item while the one before is used, in a thread that never keeps its caller from ending.
+
+Python handles signals in the main thread, between its own instructions. A call into a library that blocks or works for
+long is therefore made in a second thread: the main one waits in a way that a signal ends at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import math
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TypeVar
 
+GRACE_S = 5.0
+"""Seconds that a thread gets to end when its caller does; after that it is left to end by itself."""
+
+POLL_S = 0.1
+"""Seconds between two looks whether waiting still makes sense."""
+
 T = TypeVar("T")
+_Made = tuple[T | None, BaseException | None]
+
+_this_thread = threading.local()
 
 
-def ahead(items: Iterator[T]) -> Generator[T, None, None]:
+class StoppedError(Exception):
+    """What a thread makes is no longer wanted; raised in that thread alone."""
+
+
+def stopped() -> bool:
+    """Whether nobody wants any longer what this thread makes for `ahead`. Long work asks now and then."""
+    stop: threading.Event | None = getattr(_this_thread, "stop", None)
+    return stop is not None and stop.is_set()
+
+
+def ahead(items: Iterator[T], *, limit_s: float = math.inf) -> Generator[T, None, None]:
     """Items in order, each made in a second thread while the caller works on the one before; none may be None.
 
-    An exception appears where its item would have. Closing this waits for the item in the making, and leaves `items`
-    to be closed by the caller.
+    An exception appears where its item would have. Closing this closes `items`, in their thread, as soon as the item in
+    the making is done or notices that it is `stopped`.
+
+    Args:
+        items: What to make; the second thread alone may touch it from now on.
+        limit_s: Longest to wait for one item.
+
+    Raises:
+        TimeoutError: If an item takes longer.
     """
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, items, None)
+    asked: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[_Made[T]] = SimpleQueue()
+    stop = threading.Event()
+    thread = threading.Thread(target=_make, args=(items, asked, made, stop), daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # Python knows no other cause than a limit on memory or threads
+        raise MemoryError(str(error)) from error
+    try:
+        asked.put(True)
+        while (item := _take(made, limit_s)) is not None:
+            asked.put(True)
             yield item
             del item  # the caller alone decides how long it lives
+    finally:
+        stop.set()
+        asked.put(False)
+        thread.join(GRACE_S)
+
+
+def aside(work: Callable[[], T]) -> T:
+    """The result of long work, done in a second thread if this one is the main thread, which signals can then end."""
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    with closing(ahead((work(),) for _ in range(1))) as results:
+        return next(results)[0]
+
+
+def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]], stop: threading.Event) -> None:
+    """Make an item whenever one is asked for. Runs in the second thread."""
+    _this_thread.stop = stop
+    try:
+        while asked.get():
+            made.put((next(items, None), None))
+    except BaseException as error:
+        made.put((None, error))
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+
+
+def _take(made: SimpleQueue[_Made[T]], limit_s: float) -> T | None:
+    """The next item, None at the end."""
+    until = monotonic() + limit_s
+    while True:
+        try:
+            item, error = made.get(timeout=POLL_S)
+        except Empty:
+            if stopped():
+                raise StoppedError from None
+            if monotonic() > until:
+                raise TimeoutError(f"nothing came for {limit_s:g} s") from None
+        else:
+            if error is not None:
+                raise error
+            return item

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from hybridnet.errors import ModelError
 from hybridnet.support.arrays import Array
+from hybridnet.support.views import Views
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Per input its shape without the views."""
@@ -21,8 +23,8 @@ def shapes_of(inputs: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape[1:]) for name, tensor in inputs.items()}
 
 
-def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -> dict[str, npt.NDArray[np.float32]]:
-    """The inputs as float32, in the order of `shapes`.
+def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -> Views:
+    """The inputs as views of float32, in the order of `shapes`.
 
     Args:
         inputs: Per name (N, …), any float type.
@@ -47,18 +49,19 @@ def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -
             raise ModelError(f"{name} is {values.shape}, the model takes ({wanted})", where=where)
         if not np.isfinite(values).all():
             raise ModelError(f"{name} holds values that are not finite", where=where, remedy="Look for NaN and ∞")
-    return {name: np.ascontiguousarray(inputs[name], np.float32) for name in names}
+    return Views({name: np.ascontiguousarray(inputs[name], np.float32) for name in names})
 
 
-def checked_tensors(inputs: Mapping[str, Tensor], shapes: Shapes | None, where: object) -> dict[str, Tensor]:
+def checked_tensors(inputs: Mapping[str, Tensor], shapes: Shapes | None, where: object) -> Views:
     """As `checked`, for tensors."""
+    from torch import Tensor
+
     for name, tensor in inputs.items():
         if not isinstance(tensor, Tensor):
             raise ModelError(
                 f"{name} is a {type(tensor).__name__}", where=where, remedy="Give tensors by argument name"
             )
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in inputs.items()}
-    return {name: torch.from_numpy(values) for name, values in checked(arrays, shapes, where).items()}
+    return checked({name: tensor.detach().cpu().numpy() for name, tensor in inputs.items()}, shapes, where)
 
 
 def _check_names(given: set[str], wanted: set[str], where: object) -> None:

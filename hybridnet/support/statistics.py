@@ -1,14 +1,17 @@
-"""Comparing a run with a reference run: how much of the signal survives."""
+"""Comparing a run with a reference run, and choosing a few of many."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from hybridnet.support.arrays import Array
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` of the places 0 to `count` − 1, evenly spread, the first and the last among them if two fit."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round()).astype(int).tolist()
 
 
 def sqnr_db(value: Array, reference: Array) -> float | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,14 +12,22 @@ import torch
 from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
+from hybridnet.errors import BackendError
 from hybridnet.support.files import temporary_folder
+from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 from hybridnet.support.progress import Progress, silent
-from hybridnet.video import ViewTensors, open_clip, prepare_view, to_int8
+from hybridnet.video import ViewArrays, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import LEVELS
 
+_MotionClip = tuple[PreprocessConfig, int, int]
+"""How its views are made, its motion's number, its seed."""
 
-class Views(Protocol):
+_Small = tuple[Tensor, Tensor, Tensor]
+"""I-frame, motion vectors and residuals of a view, as `ViewSet` keeps them."""
+
+
+class LabelledViews(Protocol):
     """N labelled views of several clips: `ViewSet` in memory, or `hybridnet.video.cache.CachedViews` on disk."""
 
     @property
@@ -82,21 +90,23 @@ def motion_set(
         workers: Processes.
     """
     jobs = [(preprocess, label, seed) for seed in seeds for label in range(len(MOTIONS))]
-    views: list[tuple[Tensor, Tensor, Tensor]] = []
-    labels: list[int] = []
-    clips: list[int] = []
-    context = multiprocessing.get_context("spawn")  # the caller may run threads, which do not survive a fork
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, ((_, label, _), found) in enumerate(zip(jobs, pool.map(_views_of, jobs, chunksize=8), strict=True)):
-            views += found
-            labels += [label] * len(found)
-            clips += [number] * len(found)
-            progress("motion clips", number + 1, len(jobs))
+    found: dict[_MotionClip, list[_Small]] = {}
+    with closing(spread(deque(jobs), lambda: LocalWorker(_views_of), min(workers, len(jobs)))) as results:
+        for job, made in results:
+            if isinstance(made, DeadWorkerError):
+                remedy = "Run it again, with fewer workers if memory was short"
+                raise BackendError("a process that makes motion clips died", remedy=remedy) from made
+            found[job] = made
+            progress("motion clips", len(found), len(jobs))
+    views = [view for job in jobs for view in found[job]]
+    labels = [label for _, label, seed in jobs for _ in found[preprocess, label, seed]]
+    clips = [number for number, job in enumerate(jobs) for _ in found[job]]
     i_frame, motion_vectors, residuals = (torch.stack(column) for column in zip(*views, strict=True))
     return ViewSet(i_frame, motion_vectors, residuals, torch.tensor(labels), torch.tensor(clips))
 
 
-def _views_of(job: tuple[PreprocessConfig, int, int]) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _views_of(job: _MotionClip) -> list[_Small]:
+    torch.set_num_threads(1)
     preprocess, label, seed = job
     with temporary_folder() as folder:
         path = folder / "clip.avi"
@@ -112,9 +122,9 @@ def _views_of(job: tuple[PreprocessConfig, int, int]) -> list[tuple[Tensor, Tens
             return [_small(prepare_view(view, preprocess)) for view in clip.sample(clip.gop_count)]
 
 
-def _small(view: ViewTensors) -> tuple[Tensor, Tensor, Tensor]:
+def _small(view: ViewArrays) -> _Small:
     return (
-        view.i_frame.half(),
-        to_int8(view.motion_vectors),
-        to_int8(view.residuals),
+        torch.from_numpy(view.i_frame).half(),
+        torch.from_numpy(to_int8(view.motion_vectors)),
+        torch.from_numpy(to_int8(view.residuals)),
     )

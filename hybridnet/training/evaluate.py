@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hybridnet.model.network import HybridNet
-from hybridnet.training.data import Views
+from hybridnet.training.data import LabelledViews
 from hybridnet.training.group import ALONE, Group
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: HybridNet, views: Views, batch_size: int = 64, *, device: torch.device = CPU, group: Group = ALONE
+    model: HybridNet, views: LabelledViews, batch_size: int = 64, *, device: torch.device = CPU, group: Group = ALONE
 ) -> Evaluation:
     """Evaluate on all views, in float32 and batch by batch; the processes of a group share them."""
     model.eval()

@@ -26,27 +26,26 @@ class EpochLog:
 
     Args:
         folder: Where.
-        done: Epochs of before the interruption. Without any, what another run left is removed.
+        done: Epochs of before the interruption. Without any, what another run left is replaced by the first epoch.
     """
 
     def __init__(self, folder: Path, done: Sequence[EpochReport] = ()) -> None:
         self._folder, self._reports = folder, list(done)
         self._board: SummaryWriter | None = None
-        if not done:
-            shutil.rmtree(folder / BOARD, ignore_errors=True)
-            (folder / LOG).unlink(missing_ok=True)
-        if importlib.util.find_spec("tensorboard") is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(folder / BOARD), purge_step=len(done) + 1)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not written, and why."""
-        return () if self._board is not None else (NO_BOARD,)
+        return () if importlib.util.find_spec("tensorboard") is not None else (NO_BOARD,)
 
     def write(self, report: EpochReport) -> None:
         """One more epoch; the file is whole at any time."""
+        if self._board is None and not self.notes:
+            from torch.utils.tensorboard import SummaryWriter
+
+            if not self._reports:
+                shutil.rmtree(self._folder / BOARD, ignore_errors=True)
+            self._board = SummaryWriter(str(self._folder / BOARD), purge_step=len(self._reports) + 1)
         self._reports.append(report)
         lines = [json.dumps(dataclasses.asdict(each)) + "\n" for each in self._reports]
         write_text(self._folder / LOG, "".join(lines))

@@ -20,8 +20,9 @@ from hybridnet.errors import CheckpointError, ConfigError, TrainingError
 from hybridnet.model.network import HybridNet
 from hybridnet.support.ahead import ahead
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.statistics import evenly
 from hybridnet.training.augment import centre, draw, transform
-from hybridnet.training.data import Views
+from hybridnet.training.data import LabelledViews
 from hybridnet.training.evaluate import CPU, evaluate
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.neurons import keep_in_float32, neuron_layers, spike_rates
@@ -57,8 +58,8 @@ class Trainer:
         self,
         model: HybridNet,
         config: TrainingConfig,
-        training: Views,
-        validation: Views | None,
+        training: LabelledViews,
+        validation: LabelledViews | None,
         *,
         device: torch.device = CPU,
         group: Group = ALONE,
@@ -221,7 +222,7 @@ class Trainer:
 
     def _probe(self) -> dict[str, Tensor]:
         views = self._training if self._validation is None else self._validation
-        index = torch.linspace(0, len(views) - 1, min(PROBE_VIEWS, len(views))).long()
+        index = torch.tensor(evenly(len(views), PROBE_VIEWS))
         found = centre(views.batch(index), self.model.config.preprocess.crop)
         return {name: values.to(self.device) for name, values in found.items()}
 
@@ -242,8 +243,8 @@ class Trainer:
 def train(
     model: HybridNet,
     config: TrainingConfig,
-    training: Views,
-    validation: Views | None,
+    training: LabelledViews,
+    validation: LabelledViews | None,
     *,
     state: Mapping[str, Any] | None = None,
     device: torch.device = CPU,

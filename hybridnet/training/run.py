@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,16 @@ from typing import Any
 import torch
 
 from hybridnet.config import Experiment
-from hybridnet.model.checkpoint import content_of, save_content
+from hybridnet.errors import OutputExistsError
+from hybridnet.model.checkpoint import FORMAT, content_of, save_content
 from hybridnet.model.network import HybridNet
 from hybridnet.program.layers import FixedProgram
-from hybridnet.support.files import sha256_file, write_text
+from hybridnet.support.files import head_of, locked, sha256_file, write_text
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
 from hybridnet.training.group import ALONE, Group
-from hybridnet.training.log import EpochLog
+from hybridnet.training.log import BOARD, LOG, EpochLog
 from hybridnet.training.loop import Trainer, train
 from hybridnet.training.neurons import neuron_layers
 from hybridnet.training.optimise import Weights
@@ -124,15 +126,12 @@ def run_training(
     }
     state = _earlier(out / LAST, identity) if resume else None
     reports = [] if state is None else [EpochReport(**report) for report in state["reports"]]
-    files = _Files(out, experiment, splits, identity)
-    if group.rank == 0:
-        files.open(reports)
+    with _Files(out, experiment, splits, identity, reports if group.rank == 0 else None) as files:
 
-    def tell(report: EpochReport) -> None:
-        reports.append(report)
-        on_epoch(report)
+        def tell(report: EpochReport) -> None:
+            reports.append(report)
+            on_epoch(report)
 
-    try:
         best = train(
             model,
             experiment.training,
@@ -145,33 +144,33 @@ def run_training(
             on_epoch=tell,
             keep=files.keep,
         )
-    finally:
-        files.close()
-    started = time.perf_counter()
-    test = None if splits.test is None else evaluate(model, splits.test, device=device, group=group)
-    files.write_best(model.state_dict(), _metrics(best) | ({} if test is None else {"test_accuracy": test.accuracy}))
-    neurons = neuron_layers(model)
-    record = TrainingRecord(
-        **identity,
-        command=command,
-        clips=splits.clips(),
-        versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "av", "numpy")},
-        device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
-        processes=group.size,
-        parameters=sum(p.numel() for p in model.parameters()),
-        seconds=sum(report.seconds for report in reports) + time.perf_counter() - started,
-        labels=splits.classes,
-        test=test,
-        kept_epoch=best.epoch,
-        validation_accuracy=None if best.evaluation is None else best.evaluation.accuracy,
-        epochs=tuple(reports),
-        leak={name: layer.leak.item() for name, layer in neurons.items()},
-        threshold={name: layer.threshold.item() for name, layer in neurons.items()},
-        notes=(*_notes(splits), *files.notes),
-        checkpoint_sha256=files.best_sha256(),
-    )
-    files.write_record(record)
-    return record
+        started = time.perf_counter()
+        test = None if splits.test is None else evaluate(model, splits.test, device=device, group=group)
+        files.write_best(
+            model.state_dict(), _metrics(best) | ({} if test is None else {"test_accuracy": test.accuracy})
+        )
+        neurons = neuron_layers(model)
+        record = TrainingRecord(
+            **identity,
+            command=command,
+            clips=splits.clips(),
+            versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "av", "numpy")},
+            device=str(device) if device.type == "cpu" else torch.cuda.get_device_name(device),
+            processes=group.size,
+            parameters=sum(p.numel() for p in model.parameters()),
+            seconds=sum(report.seconds for report in reports) + time.perf_counter() - started,
+            labels=splits.classes,
+            test=test,
+            kept_epoch=best.epoch,
+            validation_accuracy=None if best.evaluation is None else best.evaluation.accuracy,
+            epochs=tuple(reports),
+            leak={name: layer.leak.item() for name, layer in neurons.items()},
+            threshold={name: layer.threshold.item() for name, layer in neurons.items()},
+            notes=(*_notes(splits), *files.notes),
+            checkpoint_sha256=files.best_sha256(),
+        )
+        files.write_record(record)
+        return record
 
 
 def _initial_model(
@@ -187,6 +186,27 @@ def _initial_model(
     return model
 
 
+def check_folder(out: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that a new run would write into, if it has files of the names that a run writes.
+
+    Raises:
+        OutputExistsError: Unless they are another run's, and `overwrite` is set.
+    """
+    marks = {CHECKPOINT: FORMAT, LAST: FORMAT, RECORD: '{\n "command": "hybridnet', LOG: '{"epoch": '}
+    for name in (*marks, BOARD):
+        path = out / name
+        if not path.exists():
+            continue
+        if not overwrite:
+            raise OutputExistsError(out)
+        if name == BOARD:
+            ours = path.is_dir() and all(file.name.startswith("events.out.tfevents") for file in path.iterdir())
+        else:
+            ours = path.is_file() and marks[name].encode() in head_of(path)
+        if not ours:
+            raise OutputExistsError(path, "is of no training, and is not replaced", "Choose another folder")
+
+
 def _earlier(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any]:
     saved = load_state(path)
     check_same(saved, identity)
@@ -194,32 +214,42 @@ def _earlier(path: Path, identity: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Files:
-    """What a run leaves in its folder. Opened in the process of rank 0 alone; in the others nothing is written."""
+    """What a run leaves in its folder, which it holds; another run's files stay until the first epoch is done.
 
-    def __init__(self, out: Path, experiment: Experiment, splits: Splits, identity: Mapping[str, Any]) -> None:
+    `done` are the epochs of before an interruption, in the process of rank 0; None in the others, which write nothing.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        experiment: Experiment,
+        splits: Splits,
+        identity: Mapping[str, Any],
+        done: Sequence[EpochReport] | None,
+    ) -> None:
         self._out, self._config, self._splits, self._identity = out, experiment.model, splits, identity
-        self._log: EpochLog | None = None
+        self._log = None if done is None else EpochLog(out, done)
+        self._held = ExitStack()
+
+    def __enter__(self) -> _Files:
+        if self._log is not None:
+            self._held.enter_context(locked(self._out))
+            self._held.callback(self._log.close)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
     @property
     def notes(self) -> tuple[str, ...]:
         return () if self._log is None else self._log.notes
-
-    def open(self, done: Sequence[EpochReport]) -> None:
-        """Begin, or go on after the epochs that are done."""
-        if not done:
-            for name in (CHECKPOINT, LAST, RECORD):
-                (self._out / name).unlink(missing_ok=True)
-        self._log = EpochLog(self._out, done)
-
-    def close(self) -> None:
-        if self._log is not None:
-            self._log.close()
 
     def keep(self, trainer: Trainer) -> None:
         """Write what an epoch gave."""
         saved, report = Saved(self._identity, trainer.state()), trainer.reports[-1]  # the state needs all processes
         if self._log is None or trainer.best is None:
             return
+        (self._out / RECORD).unlink(missing_ok=True)
         self._log.write(report)
         if trainer.best.epoch == report.epoch:  # before `last.pt`, which would else go on from where there is no best
             self.write_best(trainer.best.weights, _metrics(trainer.best))

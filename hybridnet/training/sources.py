@@ -8,12 +8,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
 from hybridnet.training.augment import centre
-from hybridnet.training.data import Views, motion_set
+from hybridnet.training.data import LabelledViews, motion_set
 from hybridnet.video.cache import MANIFEST, CachedViews, manifest_sha256, open_cache, read_manifest
 from hybridnet.video.datasets import DATASETS, DataSet, load_dataset
 from hybridnet.video.synthetic import MOTIONS
@@ -52,9 +52,9 @@ class Splits:
 
     name: str
     classes: tuple[str, ...]
-    training: Views
-    validation: Views | None
-    test: Views | None
+    training: LabelledViews
+    validation: LabelledViews | None
+    test: LabelledViews | None
     identity: str
 
     def clips(self) -> dict[str, int]:
@@ -76,7 +76,7 @@ class CacheOptions:
 
     folder: Path
     split: int = 1
-    views: int = 8
+    views: int = DEFAULT_VIEWS
     workers: int = 2
 
 
@@ -84,7 +84,7 @@ class CacheOptions:
 class Centred:
     """The centres of larger views."""
 
-    views: Views
+    views: LabelledViews
     side: int
 
     @property
@@ -133,7 +133,7 @@ def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
     plan = read_manifest(folder).plan
     check_preprocess(plan.preprocess, preprocess, folder)
 
-    def held_out(split: str) -> Views | None:
+    def held_out(split: str) -> LabelledViews | None:
         views = open_cache(folder, split) if split in plan.clips else None
         return None if views is None or not len(views) else centred(views, preprocess)
 
@@ -145,7 +145,7 @@ def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
     )
 
 
-def centred(views: Views, preprocess: PreprocessConfig) -> Views:
+def centred(views: LabelledViews, preprocess: PreprocessConfig) -> LabelledViews:
     """Views of the model's side: the centres of cached ones with a margin."""
     larger = isinstance(views, CachedViews) and views.preprocess.crop > preprocess.crop
     return Centred(views, preprocess.crop) if larger else views

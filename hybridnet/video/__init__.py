@@ -8,7 +8,7 @@ from hybridnet.video.plan import VideoInfo
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.reader import Clip, open_clip
 from hybridnet.video.synthetic import MOTIONS, make_clip
-from hybridnet.video.views import ViewTensors, prepare_view, stack_views, to_int8
+from hybridnet.video.views import ViewArrays, prepare_view, stack_views, to_int8
 
 __all__ = [
     "MOTIONS",
@@ -20,7 +20,7 @@ __all__ = [
     "TranscodePolicy",
     "VideoInfo",
     "View",
-    "ViewTensors",
+    "ViewArrays",
     "make_clip",
     "mv_grid",
     "open_clip",

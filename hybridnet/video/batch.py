@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from functools import partial
 from pathlib import Path
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, HybridNetError, VideoError
-from hybridnet.support.files import atomic_file
+from hybridnet.support.ahead import aside
+from hybridnet.support.files import atomic_file, discard_unfinished, head_of
+from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video.reader import open_clip
+from hybridnet.video.source import missing
 from hybridnet.video.stream import VIDEO_SUFFIXES
-from hybridnet.video.transcode import transcode
+from hybridnet.video.transcode import MARK, transcode
 
 OUTPUT_SUFFIX = ".avi"
-
-STOP_SECONDS, STOP_TRIES = 10.0, 50
-"""How long an interrupted process may take to clean up, and how often it is reminded."""
 
 
 class Outcome(Enum):
@@ -85,7 +81,7 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
         elif source.exists():
             found.append((source, Path(source.name)))
         else:
-            raise VideoError("does not exist", where=source, remedy="Check the path")
+            raise missing(source)
     jobs = [Job(source, (out / relative).with_suffix(OUTPUT_SUFFIX)) for source, relative in found]
     if not jobs:
         raise VideoError(
@@ -112,8 +108,7 @@ def transcode_files(
 ) -> list[Result]:
     """Transcode files to the form that is read directly: MPEG-4, I + T P, no B-frames.
 
-    A copy appears under its name only when it is complete, so an interrupted run may simply be repeated. Processes are
-    spawned: a program that calls this needs the usual `if __name__ == "__main__"`.
+    A copy appears under its name only when it is complete, so an interrupted run may simply be repeated.
 
     Args:
         jobs: What to transcode.
@@ -132,110 +127,15 @@ def transcode_files(
         raise ConfigError("workers", workers, "1 or more")
     results: dict[Job, Result] = {}
     progress("transcoding", 0, len(jobs))
-    for result in _run(jobs, preprocess, min(workers, len(jobs)), overwrite):
-        results[result.job] = result
-        progress("transcoding", len(results), len(jobs))
+    work = partial(transcode_file, preprocess=preprocess, overwrite=overwrite)
+    with closing(spread(deque(jobs), lambda: LocalWorker(work), workers)) as outcomes:
+        for job, result in outcomes:
+            if isinstance(result, DeadWorkerError):
+                discard_unfinished(job.target)
+                result = Result(job, Outcome.FAILED, str(result))
+            results[job] = result
+            progress("transcoding", len(results), len(jobs))
     return [results[job] for job in jobs]
-
-
-def _run(jobs: Sequence[Job], preprocess: PreprocessConfig, workers: int, overwrite: bool) -> Iterator[Result]:
-    """Results as they come."""
-    waiting = iter(jobs)
-    idle = [_Worker(preprocess, overwrite) for _ in range(workers)]
-    busy: dict[Connection, tuple[_Worker, Job]] = {}
-    try:
-        while True:
-            while idle and (job := next(waiting, None)) is not None:
-                worker = idle.pop()
-                worker.give(job)
-                busy[worker.connection] = worker, job
-            if not busy:
-                return
-            ready = wait(list(busy))
-            for connection in [connection for connection in busy if connection in ready]:
-                worker, job = busy.pop(connection)
-                result = worker.take()
-                if result is None:
-                    result = Result(job, Outcome.FAILED, f"its process died (exit code {worker.exit_code})")
-                    worker = _Worker(preprocess, overwrite)
-                idle.append(worker)
-                yield result
-    finally:
-        for worker in [*idle, *(worker for worker, _ in busy.values())]:
-            worker.stop()
-
-
-class _Worker:
-    """A process that transcodes one file at a time.
-
-    Attributes:
-        connection: Ready to read when the job is done or the process died.
-    """
-
-    def __init__(self, preprocess: PreprocessConfig, overwrite: bool) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, preprocess, overwrite), daemon=True)
-        with _interrupts_held():  # until the process can clean up after itself
-            self._process.start()
-        theirs.close()
-
-    @property
-    def exit_code(self) -> int | None:
-        """How the process ended."""
-        self._process.join()
-        return self._process.exitcode
-
-    def give(self, job: Job) -> None:
-        """Start on a job."""
-        with contextlib.suppress(ConnectionError):  # a dead process is seen when its result is taken
-            self.connection.send(job)
-
-    def take(self) -> Result | None:
-        """The result of the job; None if the process died."""
-        try:
-            result: Result = self.connection.recv()
-        except (EOFError, ConnectionError):
-            return None
-        return result
-
-    def stop(self) -> None:
-        """End the process; a job in progress removes its unfinished copy first."""
-        self.connection.close()
-        for _ in range(STOP_TRIES):
-            if not self._process.is_alive() or self._process.pid is None:
-                return
-            os.kill(self._process.pid, signal.SIGINT)
-            self._process.join(STOP_SECONDS / STOP_TRIES)
-        self._process.kill()
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """An interrupt waits for the end of the block; a process that starts within it waits until it lets it through."""
-    resource_tracker.ensure_running()  # its own start would let interrupts through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: Connection, preprocess: PreprocessConfig, overwrite: bool) -> None:
-    """Work on jobs until the other end closes. Runs in the worker's process."""
-    try:
-        signal.signal(signal.SIGINT, _interrupt_once)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        while True:
-            connection.send(transcode_file(connection.recv(), preprocess, overwrite=overwrite))
-    except (KeyboardInterrupt, EOFError, ConnectionError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _interrupt_once(signal_number: int, frame: object) -> None:
-    """Stop the job, and let no second interrupt (the terminal's and the parent's) stop it from cleaning up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def transcode_file(job: Job, preprocess: PreprocessConfig, *, overwrite: bool = False) -> Result:
@@ -246,8 +146,10 @@ def transcode_file(job: Job, preprocess: PreprocessConfig, *, overwrite: bool = 
             if not flaw:
                 return Result(job, Outcome.KEPT)
             return Result(job, Outcome.FAILED, f"{job.target} is there and cannot be kept: it {flaw}; use --overwrite")
+        if job.target.exists() and MARK.encode() not in head_of(job.target):
+            return Result(job, Outcome.FAILED, f"{job.target} is no copy that transcode made, and is not replaced")
         with atomic_file(job.target) as part:
-            part.write_bytes(transcode(job.source, job.source, preprocess))
+            part.write_bytes(aside(lambda: transcode(job.source, job.source, preprocess)))
             flaw = _flaw(part, preprocess)
             if flaw:
                 raise VideoError(f"its copy {flaw}", where=job.source)

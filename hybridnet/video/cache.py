@@ -27,12 +27,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError
@@ -40,10 +38,16 @@ from hybridnet.support.files import sha256_file, write_text
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
 
-SCHEMA = 1
-"""Version of the format; another one is refused."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA = 2
+"""Version of the format and of how views are read; another one is refused. 2: colours of transcoded clips are right."""
 
 MANIFEST, SHARD = "manifest.json", "shard.json"
+
+ARRAYS = {"clip.npy", "i_frame.npy", "label.npy", "motion_vectors.npy", "residuals.npy"}
+"""Files of a shard beside `SHARD`."""
 
 MAX_MANIFEST_BYTES = 1 << 30
 
@@ -140,6 +144,8 @@ class CachedViews:
     """
 
     def __init__(self, folder: Path, plan: Plan, shards: tuple[Shard, ...]) -> None:
+        import torch
+
         self.classes, self.preprocess = plan.classes, plan.preprocess
         self._folders = [folder / shard.name for shard in shards]
         self._counts = [shard.views for shard in shards]
@@ -163,6 +169,8 @@ class CachedViews:
         Raises:
             CacheError: If an array is missing or has another shape than the manifest says.
         """
+        from torch import from_numpy
+
         if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(self):
             raise IndexError(f"views are numbered 0 to {len(self) - 1}")
         arrays = array_layout(self.preprocess.crop, self.preprocess.steps)
@@ -175,7 +183,7 @@ class CachedViews:
                 np.divide(stored[from_end], np.float32(full), out=batch[name][row])
         batch["i_frame"] -= PIXEL_MEAN
         batch["i_frame"] /= PIXEL_STD
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+        return {name: from_numpy(values) for name, values in batch.items()}
 
     def _mapped(self, number: int) -> dict[str, NDArray[Any]]:
         if number not in self._open:
@@ -253,8 +261,7 @@ def _map(folder: Path, name: str, dtype: type[np.generic], shape: tuple[int, ...
 
 def is_damaged(folder: Path, shard: Shard) -> bool:
     """Whether an array is missing or differs from its checksum."""
-    expected = {"clip.npy", "i_frame.npy", "label.npy", "motion_vectors.npy", "residuals.npy"}
-    if shard.sha256.keys() != expected:
+    if shard.sha256.keys() != ARRAYS:
         return True
     return any(not (folder / n).is_file() or sha256_file(folder / n) != s for n, s in shard.sha256.items())
 

@@ -5,17 +5,11 @@ One clip that cannot be read never stops a build: it is listed with its reason, 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import multiprocessing
-import os
-import shutil
-import threading
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV
@@ -23,15 +17,16 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import CacheError, ConfigError, HybridNetError
-from hybridnet.support.files import atomic_folder, sha256_file
+from hybridnet.support.files import atomic_folder, discard_unfinished, locked, sha256_file
 from hybridnet.support.plain import to_dict
+from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video.cache import (
+    ARRAYS,
     MANIFEST,
     SCHEMA,
     SHARD,
@@ -46,7 +41,7 @@ from hybridnet.video.cache import (
 )
 from hybridnet.video.datasets import DataSet, Sample
 from hybridnet.video.reader import open_clip
-from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewTensors, prepare_view, to_int8
+from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewArrays, prepare_view, to_int8
 
 CRASHES = {-signal for signal in (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV)}
 """Exit codes of a process that its own code brought down; not of one that was killed, for memory or by hand."""
@@ -69,7 +64,7 @@ def build_cache(
     folder: Path,
     preprocess: PreprocessConfig,
     *,
-    views: int = 8,
+    views: int = DEFAULT_VIEWS,
     clips_per_shard: int = 8,
     workers: int = 2,
     progress: Progress = silent,
@@ -90,15 +85,14 @@ def build_cache(
 
     Raises:
         ConfigError: If a number is not positive.
-        CacheError: If the folder holds another cache or another build is at work there, a process is killed, or not one
-            clip can be read.
+        CacheError: If the folder holds another cache, a process is killed, or not one clip can be read.
+        OutputExistsError: If another build is at work there.
     """
     for field, value in {"views": views, "clips_per_shard": clips_per_shard, "workers": workers}.items():
         if value < 1:
             raise ConfigError(field, value, "1 or more")
     plan = _plan(dataset, preprocess, views, clips_per_shard)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         _start(folder, plan)
         jobs = list(_jobs(dataset, folder, plan))
         shards: dict[str, Shard] = {}
@@ -142,8 +136,9 @@ def _jobs(dataset: DataSet, folder: Path, plan: Plan) -> Iterator[_Job]:
 
 
 def _start(folder: Path, plan: Plan) -> None:
-    """Write the plan, or compare it with the one there; remove what a killed build left half-written."""
+    """Write the plan, or compare it with the one there."""
     path = folder / MANIFEST
+    discard_unfinished(path)
     if path.exists():
         there = to_dict(read_checked(path, Manifest).plan)
         differing = [field for field, value in to_dict(plan).items() if there[field] != value]
@@ -154,82 +149,41 @@ def _start(folder: Path, plan: Plan) -> None:
         raise CacheError("is neither empty nor a cache", where=folder, remedy="Choose another folder")
     else:
         write_json(path, Manifest(plan))
-    for stale in folder.glob(".*-[0-9][0-9][0-9][0-9][0-9]-*"):
-        shutil.rmtree(stale)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one build; the lock goes with the process, however that ends."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise CacheError("is being built by another process", where=folder, remedy="Wait for it") from error
-    finally:
-        os.close(handle)
 
 
 def _build_shards(jobs: list[_Job], workers: int) -> Iterator[Shard]:
     """Shards as they are finished. A clip that kills its process is looked for, and then left out and listed."""
-    waiting = {job.name: job for job in jobs}
-    while waiting:
-        try:
-            for shard in _pooled(list(waiting.values()), workers):
-                del waiting[shard.name]
+    waiting = deque(jobs)
+    with closing(spread(waiting, lambda: LocalWorker(_build_shard), min(workers, len(jobs)))) as results:
+        for job, shard in results:
+            if not isinstance(shard, DeadWorkerError):
                 yield shard
-        except BrokenProcessPool as error:
-            halves = {job.name: list(job.folder.glob(f".{job.name}-*")) for job in waiting.values()}
-            suspects = [waiting[name] for name, left in halves.items() if left]
-            for left in halves.values():
-                for folder in left:
-                    shutil.rmtree(folder)
-            found = {job.name: replace(job, crashes=job.crashes | _crashes(job)) for job in suspects}
-            if all(job == waiting[name] for name, job in found.items()):
+                continue
+            discard_unfinished(job.folder / job.name)
+            found = replace(job, crashes=job.crashes | _crashes(job))
+            if found == job:
                 remedy = "Run it again to continue; with fewer --workers if memory was short"
-                raise CacheError("a worker process died", where=jobs[0].folder, remedy=remedy) from error
-            waiting |= found
-
-
-def _pooled(jobs: list[_Job], workers: int) -> Iterator[Shard]:
-    context = multiprocessing.get_context("spawn")  # the caller may run threads, which do not survive a fork
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_start_worker)
-    try:
-        for future in as_completed([pool.submit(_build_shard, job) for job in jobs]):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+                raise CacheError("a worker process died", where=job.folder, remedy=remedy) from shard
+            waiting.append(found)
 
 
 def _crashes(job: _Job) -> frozenset[Sample]:
     """Clips of a shard that crash a process which does nothing but read them."""
-    crashing = set()
-    for sample in job.samples:
-        process = multiprocessing.get_context("spawn").Process(target=_probe, args=(sample, job))
-        process.start()
-        process.join()
-        if process.exitcode in CRASHES:
-            crashing.add(sample)
-    return frozenset(crashing)
+    clips = deque((sample, job) for sample in job.samples)
+    with closing(spread(clips, lambda: LocalWorker(_probe), 1)) as results:
+        deaths = {sample: end.exit_code for (sample, _), end in results if isinstance(end, DeadWorkerError)}
+    return frozenset(sample for sample, exit_code in deaths.items() if exit_code in CRASHES)
 
 
-def _probe(sample: Sample, job: _Job) -> None:
-    _start_worker()
-    _read_clip(sample, job)
-
-
-def _start_worker() -> None:
-    """One thread a process, and none that outlives a killed parent."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        watch = parent.join
-        threading.Thread(target=lambda: (watch(), os._exit(1)), daemon=True).start()
+def _probe(clip: tuple[Sample, _Job]) -> None:
+    _read_clip(*clip)
 
 
 def _build_shard(job: _Job) -> Shard:
     """Build one shard, or keep it if it is there and whole."""
+    from torch import set_num_threads
+
+    set_num_threads(1)
     final = job.folder / job.name
     try:
         shard = read_checked(final / SHARD, Shard)
@@ -241,7 +195,7 @@ def _build_shard(job: _Job) -> Shard:
     clips: list[CachedClip] = []
     labels: list[int] = []
     numbers: list[int] = []
-    with atomic_folder(final, overwrite=True) as folder:
+    with atomic_folder(final, overwrite=True, foreign=_no_shard) as folder:
         with ExitStack() as files:
             growing = {name: files.enter_context(_Growing(folder / f"{name}.npy", *a)) for name, a in arrays.items()}
             for number, sample in enumerate(job.samples, job.first):
@@ -258,6 +212,11 @@ def _build_shard(job: _Job) -> Shard:
         shard = Shard(job.name, job.split, tuple(clips), sums)
         write_json(folder / SHARD, shard)
     return shard
+
+
+def _no_shard(folder: Path) -> str:
+    others = sorted({path.name for path in folder.iterdir()} - ARRAYS - {SHARD})
+    return f"is no shard of a cache (it holds {others[0]})" if others else ""
 
 
 def _read_clip(sample: Sample, job: _Job) -> tuple[CachedClip, list[dict[str, NDArray[Any]]]]:
@@ -281,11 +240,11 @@ def _read_clip(sample: Sample, job: _Job) -> tuple[CachedClip, list[dict[str, ND
     return replace(clip, views=len(found), corrupt_views=corrupt), found
 
 
-def _small(view: ViewTensors) -> dict[str, NDArray[Any]]:
+def _small(view: ViewArrays) -> dict[str, NDArray[Any]]:
     return {
-        "i_frame": ((view.i_frame * PIXEL_STD + PIXEL_MEAN) * 255).round().clamp(0, 255).to(torch.uint8).numpy(),
-        "motion_vectors": to_int8(view.motion_vectors).numpy(),
-        "residuals": to_int8(view.residuals).numpy(),
+        "i_frame": np.rint((view.i_frame * PIXEL_STD + PIXEL_MEAN) * 255).clip(0, 255).astype(np.uint8),
+        "motion_vectors": to_int8(view.motion_vectors),
+        "residuals": to_int8(view.residuals),
     }
 
 

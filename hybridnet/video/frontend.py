@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.report.record.data import VideoRow
 from hybridnet.support.progress import Progress, silent
-from hybridnet.video import TranscodePolicy, VideoInfo, ViewTensors, open_clip, prepare_view, stack_views
+from hybridnet.support.views import Views
+from hybridnet.video import TranscodePolicy, VideoInfo, ViewArrays, open_clip, prepare_view, stack_views
 from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
 from hybridnet.video.views import load_kernels
 
@@ -25,13 +24,13 @@ class ClipInputs:
     """The views of one clip as model inputs.
 
     Attributes:
-        inputs: By name of the model's argument, (N, …), float32.
+        views: By name of the model's argument, (N, …), float32.
         view_ms: Host time to read and prepare each view, (N,).
         open_ms: Host time to open the clip, transcoding included.
     """
 
     video: VideoRow
-    inputs: Mapping[str, Tensor]
+    views: Views
     view_ms: npt.NDArray[np.float64]
     open_ms: float
 
@@ -39,7 +38,7 @@ class ClipInputs:
 def read_clip(
     path: str | Path,
     preprocess: PreprocessConfig,
-    views: int = 8,
+    views: int = DEFAULT_VIEWS,
     *,
     transcode: TranscodePolicy = "auto",
     progress: Progress = silent,
@@ -61,7 +60,7 @@ def read_clip(
     progress("reading", 0, views)
     with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
-        prepared: list[ViewTensors] = []
+        prepared: list[ViewArrays] = []
         view_ms: list[float] = []
         mark = time.perf_counter()
         for view in clip.sample(views):
@@ -87,7 +86,7 @@ def find_videos(path: Path) -> list[Path]:
     return found
 
 
-def _row(info: VideoInfo, views: list[ViewTensors], tally: Tally) -> VideoRow:
+def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
     return VideoRow(
         # File names need not be UTF-8; a record must be.
         path=str(info.path).encode("utf-8", "backslashreplace").decode(),

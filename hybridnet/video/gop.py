@@ -13,6 +13,7 @@ from hybridnet.video.accumulate import BackTrace, Window, planar, to_pixels
 from hybridnet.video.coded import CodedFrame
 from hybridnet.video.frames import Gop, PFrame
 from hybridnet.video.memory import Pool
+from hybridnet.video.orientation import QUARTER_TURN, UPRIGHT, Orientation
 
 _POOL = Pool()
 """One for all clips: opening the next clip must not cost fresh memory."""
@@ -52,13 +53,15 @@ class GopBuilder:
     """Makes views of the frames of GOPs; one for all GOPs of a stream.
 
     Args:
-        quarter_turns: How often views are turned by 90 degrees counter-clockwise to stand upright.
+        orientation: How views are mirrored and turned to stand upright.
         window: The part of the frames that views show, before they are turned; all of it if None.
         accumulate: Whether views trace motion vectors and residuals back to the I-frame, or to the frame before only.
     """
 
-    def __init__(self, quarter_turns: int = 0, window: Window | None = None, *, accumulate: bool = True) -> None:
-        self._quarter_turns, self._window, self._accumulate = quarter_turns, window, accumulate
+    def __init__(
+        self, orientation: Orientation = UPRIGHT, window: Window | None = None, *, accumulate: bool = True
+    ) -> None:
+        self._orientation, self._window, self._accumulate = orientation, window, accumulate
         self._size = (0, 0)
 
     def view(self, frames: Sequence[CodedFrame], gop: int, corrupt: bool) -> View:
@@ -88,7 +91,8 @@ class GopBuilder:
             frames_without_vectors=sum(not frame.has_vectors for frame in p_frames),
             cropped=self._window is not None,
         )
-        return turned(view, self._quarter_turns) if self._quarter_turns else view
+        rotation, mirrored = self._orientation
+        return turned(view, rotation // QUARTER_TURN, mirrored=mirrored) if rotation or mirrored else view
 
     def gop(self, frames: Sequence[CodedFrame], gop: int, corrupt: bool) -> Gop:
         """Take a GOP apart frame by frame; arguments as `view`'s."""
@@ -118,15 +122,13 @@ class GopBuilder:
         return self._trace
 
 
-def turned(view: View, quarter_turns: int) -> View:
-    """Turn a view by multiples of 90 degrees counter-clockwise, its motion vectors with it; exact."""
-    vectors = view.motion_vectors
-    for _ in range(quarter_turns % 4):  # x becomes y upwards: (x, y) → (y, −x)
-        vectors = np.stack([vectors[:, 1], -vectors[:, 0]], axis=1)
+def turned(view: View, quarter_turns: int, *, mirrored: bool = False) -> View:
+    """Mirror a view if asked to, and turn it by multiples of 90 degrees counter-clockwise, vectors too; exact."""
+    orientation = Orientation(quarter_turns % 4 * QUARTER_TURN, mirrored)
     return dataclasses.replace(
         view,
-        i_frame=np.rot90(view.i_frame, quarter_turns, (-2, -1)).copy(),
-        motion_vectors=np.rot90(vectors, quarter_turns, (-2, -1)).copy(),
-        residuals=np.rot90(view.residuals, quarter_turns, (-2, -1)).copy(),
-        inter=np.rot90(view.inter, quarter_turns, (-2, -1)).copy(),
+        i_frame=orientation.applied(view.i_frame),
+        motion_vectors=orientation.applied_to_vectors(view.motion_vectors),
+        residuals=orientation.applied(view.residuals),
+        inter=orientation.applied(view.inter),
     )

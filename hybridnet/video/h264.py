@@ -1,4 +1,4 @@
-"""How many reference frames an H.264 stream may use: the one field of its parameter sets that decides how to read it.
+"""How many reference frames an H.264 stream may use and whether it may code fields, as its parameter sets say.
 
 Syntax: ITU-T H.264, 7.3.2.1.1 (sequence parameter set) and 9.1 (Exp-Golomb codes); avcC: ISO/IEC 14496-15, 5.3.3.1.
 """
@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _SPS = 7
 _WITH_CHROMA_FORMAT = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}  # profiles
 _CHROMA_444 = 3
+
+
+class _Sequence(NamedTuple):
+    """What counts of a sequence parameter set."""
+
+    references: int
+    fields: bool
 
 
 def reference_frames(extradata: bytes | None) -> int | None:
@@ -19,14 +27,24 @@ def reference_frames(extradata: bytes | None) -> int | None:
     Args:
         extradata: The decoder's configuration: an avcC box, or NAL units behind start codes (Annex B).
     """
-    counts: list[int] = []
+    return max((sequence.references for sequence in _sequences(extradata)), default=None)
+
+
+def may_code_fields(extradata: bytes | None) -> bool:
+    """Whether a sequence parameter set allows more than frames, so that vectors may be those of fields.
+
+    Args:
+        extradata: As `reference_frames`'.
+    """
+    return any(sequence.fields for sequence in _sequences(extradata))
+
+
+def _sequences(extradata: bytes | None) -> list[_Sequence]:
+    """All sequence parameter sets; none if one of them cannot be read."""
     try:
-        for unit in _units(extradata or b""):
-            if unit[0] & 31 == _SPS:
-                counts.append(_max_num_ref_frames(unit[1:]))
+        return [_sequence(unit[1:]) for unit in _units(extradata or b"") if unit[0] & 31 == _SPS]
     except (IndexError, ValueError):
-        return None
-    return max(counts, default=None)
+        return []
 
 
 def _units(extradata: bytes) -> Iterator[bytes]:
@@ -64,7 +82,7 @@ class _Bits:
         return (code + 1) // 2 if code & 1 else -(code // 2)
 
 
-def _max_num_ref_frames(payload: bytes) -> int:
+def _sequence(payload: bytes) -> _Sequence:
     bits = _Bits(payload)
     profile = bits.take(8)
     bits.take(16)  # constraint flags, level
@@ -88,7 +106,10 @@ def _max_num_ref_frames(payload: bytes) -> int:
         bits.signed(), bits.signed()
         for _ in range(bits.unsigned()):
             bits.signed()
-    return bits.unsigned()
+    references = bits.unsigned()
+    bits.take(1)  # gaps_in_frame_num_value_allowed_flag
+    bits.unsigned(), bits.unsigned()  # width and height
+    return _Sequence(references, fields=not bits.take(1))  # frame_mbs_only_flag
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

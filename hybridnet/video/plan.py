@@ -15,7 +15,9 @@ from hybridnet.errors import VideoError
 from hybridnet.support.ahead import ahead
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame, FrameReader
+from hybridnet.video.fields import may_hold_fields
 from hybridnet.video.gop import GopBuilder
+from hybridnet.video.orientation import UPRIGHT, Orientation
 from hybridnet.video.policy import (
     ReadableGop,
     TranscodePolicy,
@@ -26,7 +28,7 @@ from hybridnet.video.policy import (
     why_transcode,
 )
 from hybridnet.video.stream import Source, Tally, decode, open_stream
-from hybridnet.video.structure import LOST, QUARTER_TURN, Structure, index, kind_of, scan
+from hybridnet.video.structure import LOST, Structure, index, kind_of, scan
 from hybridnet.video.transcode import transcode
 
 MAX_TRANSCODED_FRAMES = 50_000
@@ -61,6 +63,9 @@ class VideoInfo:
         gops: Complete GOPs that views can be read from.
         rotation: Degrees, counter-clockwise, by which views were turned upright: 0, 90, 180 or 270.
         bits_per_frame: Size of the file in bits over `frames`.
+        mirrored: Whether left and right were exchanged before that, as players do.
+        interlaced: Whether its pictures may be coded as fields.
+        hidden_frames: Frames that an edit list hides, though others refer to them; they are read like all others.
     """
 
     path: Path
@@ -75,6 +80,14 @@ class VideoInfo:
     gops: int
     rotation: int
     bits_per_frame: float
+    mirrored: bool = False
+    interlaced: bool = False
+    hidden_frames: int = 0
+
+    @property
+    def orientation(self) -> Orientation:
+        """How views are stood upright."""
+        return Orientation(self.rotation, self.mirrored)
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ def plan(path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, *, s
         if not gops:
             remedy = 'Let it be transcoded (transcode="auto")'
             raise VideoError(f"cannot be read as it is: {reason}", where=path, remedy=remedy)
-        info = _info(path, structure, gops, reason=f"{reason}, which are dropped", transcoded=False)
+        info = _info(path, structure, gops, reason="it has B-frames, which are dropped", transcoded=False)
         return Plan(info, path, tuple(gops), decoded=True, drops_b_frames=True)
     if reason and count > MAX_TRANSCODED_FRAMES:
         remedy = f"Cut it: at most {MAX_TRANSCODED_FRAMES} frames are transcoded"
@@ -167,9 +180,9 @@ def read_gops(
         VideoError: If the file changed since the plan was made.
     """
     reader = FrameReader()
-    turns = 0 if plan.info.transcoded else plan.info.rotation // QUARTER_TURN
-    builder = GopBuilder(turns, window, accumulate=accumulate)
-    with closing(_decoded(plan, gops, tally)) as decoded, closing(ahead(decoded)) as groups:
+    orientation = UPRIGHT if plan.info.transcoded else plan.info.orientation
+    builder = GopBuilder(orientation, window, accumulate=accumulate)
+    with closing(ahead(_decoded(plan, gops, tally))) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
             coded = [reader.read(frame) for frame in frames]
@@ -196,7 +209,8 @@ def _decoded(
         first = chosen[waiting[0]]
         return owner.get(packet) in waiting or first[0] <= packet <= first[-1] + delay
 
-    with open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames) as (container, stream):
+    opened = open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames, low_delay=True)
+    with opened as (container, stream):
         for packet, frame in decode(container, stream, needed, tally):
             gop = owner.get(packet)
             if gop is None or gop not in waiting:
@@ -219,6 +233,8 @@ def _compare(plan: Plan, gop: int, frames: Sequence[VideoFrame]) -> None:
     kinds = "".join(kind_of(frame) for frame in frames)
     if kinds != "I" + "P" * (len(frames) - 1):
         raise _otherwise(plan, f"GOP {gop} is {kinds}")
+    if any(may_hold_fields(plan.info.codec, frame) for frame in frames) and not plan.info.transcoded:
+        raise _otherwise(plan, f"GOP {gop} is interlaced")
     sizes = {(frame.height, frame.width) for frame in frames}
     if not plan.info.transcoded and sizes != {(plan.info.height, plan.info.width)}:
         raise _otherwise(plan, f"GOP {gop} has frames of another size")
@@ -251,6 +267,9 @@ def _info(path: Path, structure: Structure, gops: Sequence[ReadableGop], *, reas
         reason=reason,
         corrupt_frames=sum(frame.damaged for frame in structure.frames),
         gops=len(gops),
-        rotation=structure.rotation,
+        rotation=structure.orientation.rotation,
         bits_per_frame=structure.bits / _frames(structure),
+        mirrored=structure.orientation.mirrored,
+        interlaced=structure.fields,
+        hidden_frames=structure.hidden,
     )

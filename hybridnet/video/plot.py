@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.errors import ConfigError
+from hybridnet.errors import ConfigError, VideoError
 from hybridnet.support.figures import new_figure, save_figure
+from hybridnet.support.statistics import evenly
 from hybridnet.video.frames import Gop
 from hybridnet.video.reader import Clip
 
@@ -58,13 +59,25 @@ def plot_gop(clip: Clip, gop: int, out: Path) -> None:
         ConfigError: If there is no such GOP or no such format.
         MissingBackendError: If matplotlib is not installed.
     """
-    if not 0 <= gop < clip.gop_count:
-        raise ConfigError("gop", gop, f"0 to {clip.gop_count - 1}")
-    info, pictures = clip.info, clip.gop(gop)
+    pictures = _settled(clip, gop)
+    info = clip.info
     height, width = pictures.i_frame.shape[-2:]
     how = "transcoded" if info.transcoded else "read directly"
     title = f"{info.path.name}:  GOP {gop} (0–{info.gops - 1}),  {info.codec}, {how},  {width}×{height} px"
     save_figure(draw(pictures, title), out)
+
+
+def _settled(clip: Clip, gop: int) -> Gop:
+    """A GOP of the clip as it reads once all of it was looked at, if its packets turn out to lie."""
+    if not 0 <= gop < clip.gop_count:
+        raise ConfigError("gop", gop, f"0 to {clip.gop_count - 1}")
+    before = clip.info.reason
+    try:
+        return clip.gop(gop)
+    except VideoError:
+        if clip.info.reason == before:
+            raise
+    return _settled(clip, gop)
 
 
 def draw(gop: Gop, title: str) -> Figure:
@@ -75,7 +88,7 @@ def draw(gop: Gop, title: str) -> Figure:
     """
     _, height, width = gop.i_frame.shape
     steps = len(gop)
-    shown = np.unique(np.rint(np.linspace(1, steps, min(COLUMNS, steps))).astype(int)).tolist()
+    shown = [1 + step for step in evenly(steps, COLUMNS)]
     panel_w, panel_h = PANEL_IN * width / max(width, height), PANEL_IN * height / max(width, height)
     columns = len(shown) + 1
     size = (LEFT_IN + columns * (panel_w + GAP_IN), TOP_IN + len(ROWS) * (panel_h + GAP_IN) + BOTTOM_IN)

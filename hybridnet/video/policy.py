@@ -11,8 +11,11 @@ from hybridnet.video.structure import LOST, Gop, Structure
 TranscodePolicy = Literal["auto", "never", "always"]
 """`auto` transcodes what cannot be read as it is; `never` refuses it; `always` transcodes every file."""
 
-_LOSES_LAST_VECTORS = {"mpeg1video", "mpeg2video"}
-"""FFmpeg pushes the last frame of these out at the end of the stream, without its vectors."""
+_UNFOLLOWED = {
+    **dict.fromkeys(("rv30", "rv40"), "RealVideo 3 and 4 have B-frames"),
+    "snow": "Snow may predict from several frames and FFmpeg does not tell which",
+}
+"""Codecs with vectors that lead to no one frame, whatever the file."""
 
 
 class ReadableGop(NamedTuple):
@@ -34,40 +37,41 @@ def check_policy(policy: str) -> None:
 
 
 def why_transcode(structure: Structure, steps: int) -> str:
-    """Why a stream cannot be read as I + T P, in words; empty if it can."""
-    if structure.codec == "h264" and structure.references != 1:
-        count = "an unknown number of" if structure.references is None else structure.references
-        return f"H.264 with {count} reference frames may predict from any of them and FFmpeg does not tell which"
+    """All that keeps a stream from being read as I + T P, in words; empty if nothing does."""
     if structure.codec not in EXPORTS_VECTORS:
         return f"FFmpeg exports no motion vectors for codec {structure.codec}"
+    reasons = [_UNFOLLOWED[structure.codec]] if structure.codec in _UNFOLLOWED else []
+    if structure.codec == "h264" and structure.references != 1:
+        count = "an unknown number of" if structure.references is None else structure.references
+        reasons.append(
+            f"H.264 with {count} reference frames may predict from any of them and FFmpeg does not tell which"
+        )
+    if structure.fields:
+        reasons.append("it is interlaced, and FFmpeg does not tell vectors of fields from those of frames")
     if not structure.one_size:
-        return "the frame size changes"
+        reasons.append("the frame size changes")
     for kind, name in {"B": "B-frames", "S": "frames with global motion"}.items():
         if kind in structure.kinds:
-            return f"it has {name}"
-    *complete, last = structure.intact
-    if any(len(kinds) != steps + 1 for kinds in complete) or len(last) > steps + 1:
-        return f"its GOP is {structure.summary}, a view is I+{steps}P"
-    if not readable_gops(structure, steps) and "I" + "P" * steps in [*complete, last]:
-        return f"the decoder of {structure.codec} loses the motion vectors of the last frame"
-    return ""
+            reasons.append(f"it has {name}")
+    *complete, last = structure.intact or ("",)
+    if any(len(kinds) != steps + 1 for kinds in complete) or len(last) > steps + 1 or not last:
+        reasons.append(f"its GOP is {structure.summary}, a view is I+{steps}P")
+    return "; ".join(reasons)
 
 
 def readable_gops(structure: Structure, steps: int) -> list[ReadableGop]:
     """The GOPs of a stream that are one I-frame and T P-frames."""
-    end = structure.frames[-1].packet
     whole = [gop for gop in structure.gops if gop.kinds == "I" + "P" * steps]
-    gops = [ReadableGop(_packets(gop), gop.damaged) for gop in whole]
-    return [gop for gop in gops if structure.codec not in _LOSES_LAST_VECTORS or gop.packets[-1] != end]
+    return [ReadableGop(_packets(gop), gop.damaged) for gop in whole]
 
 
 def chains_without_b(structure: Structure, steps: int) -> list[ReadableGop]:
     """The I-frame and first T P-frames of each GOP of an MPEG-4 Part 2 stream, once its B-frames are dropped.
 
     No frame refers to a B-frame, so that what is left is predicted as if they had never been there. Empty unless every
-    complete GOP has T P-frames, all frames have one size, and none has global motion.
+    complete GOP has T P-frames, all frames have one size, and none is interlaced or has global motion.
     """
-    if structure.codec != "mpeg4" or not structure.one_size or "S" in structure.kinds:
+    if structure.codec != "mpeg4" or not structure.one_size or structure.fields or "S" in structure.kinds:
         return []
     kept = [[frame for frame in gop.frames if frame.kind != "B"] for gop in structure.gops]
     *complete, _ = kept
@@ -78,10 +82,9 @@ def chains_without_b(structure: Structure, steps: int) -> list[ReadableGop]:
 
 
 def transcoded_gops(structure: Structure, steps: int) -> list[ReadableGop]:
-    """The copy has a frame for each of the source from its first I-frame on, and one packet for each frame."""
+    """The copy has a frame for each of the source from its opening on, and one packet for each frame."""
     length = steps + 1
-    first = structure.kinds.index("I")
-    damaged = [frame.damaged for frame in structure.frames[first:] if frame.kind != LOST]
+    damaged = [frame.damaged for frame in structure.frames[structure.opening :] if frame.kind != LOST]
     starts = range(0, len(damaged) - length + 1, length)
     return [ReadableGop(tuple(range(n, n + length)), any(damaged[n : n + length])) for n in starts]
 

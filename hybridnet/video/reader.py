@@ -9,14 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from hybridnet.config import PreprocessConfig
+from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import ConfigError, VideoError
+from hybridnet.support.ahead import aside
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame
 from hybridnet.video.frames import Gop
 from hybridnet.video.gop import GopBuilder, View
-from hybridnet.video.plan import NotAsIndexedError, VideoInfo, plan, read_gops
+from hybridnet.video.orientation import UPRIGHT
+from hybridnet.video.plan import NotAsIndexedError, Plan, VideoInfo, plan, read_gops
 from hybridnet.video.policy import TranscodePolicy
+from hybridnet.video.source import our_errors
 from hybridnet.video.stream import Tally
 
 __all__ = ["Clip", "VideoInfo", "open_clip", "sample_indices"]
@@ -42,7 +45,7 @@ class Clip:
         self._closed = False
         self._damaged: set[int] = set()
         self.tally = Tally()
-        self._plan = plan(path, preprocess, policy)
+        self._plan = self._planned()
 
     def __enter__(self) -> Clip:
         return self
@@ -74,7 +77,7 @@ class Clip:
         """GOPs that views can be read from."""
         return len(self._plan.gops)
 
-    def sample(self, views: int = 8) -> Iterator[View]:
+    def sample(self, views: int = DEFAULT_VIEWS) -> Iterator[View]:
         """Read views spread uniformly over the GOPs, in order; all of them if there are fewer.
 
         Raises:
@@ -132,6 +135,10 @@ class Clip:
             raise VideoError("is closed", where=self._path, remedy="Read views before the clip is closed")
         return self._read(choose, build, may_change)
 
+    def _planned(self, surprise: str = "") -> Plan:
+        with our_errors(self._path):
+            return aside(lambda: plan(self._path, self._preprocess, self._policy, surprise=surprise))
+
     def _read(self, choose: Callable[[int], list[int]], build: _Build[T], may_change: bool) -> Iterator[T]:
         done = 0
         while True:
@@ -140,18 +147,18 @@ class Clip:
                 window = self._window() if self._crop else None
                 chosen = choose(len(current.gops))[done:]
                 accumulate = self._preprocess.accumulate
-                for result, damaged in read_gops(
-                    current, chosen, build, window, accumulate=accumulate, tally=self.tally
-                ):
-                    if not current.decoded:
-                        self._damaged.update(damaged)
-                    done += 1
-                    yield result
-                    del result  # its memory is used again once the caller lets go of it
+                read = read_gops(current, chosen, build, window, accumulate=accumulate, tally=self.tally)
+                with our_errors(self._path):
+                    for result, damaged in read:
+                        if not current.decoded:
+                            self._damaged.update(damaged)
+                        done += 1
+                        yield result
+                        del result  # its memory is used again once the caller lets go of it
                 return
             except NotAsIndexedError as surprise:
                 if self._plan is current:
-                    self._plan = plan(self._path, self._preprocess, self._policy, surprise=str(surprise))
+                    self._plan = self._planned(str(surprise))
                     self._damaged.clear()  # the new plan counts them all
                 if not may_change:
                     remedy = f"Read anew: the clip has {self.gop_count} GOPs now that all of it was looked at"
@@ -161,7 +168,7 @@ class Clip:
         """The protocol's centre crop, where frames have the protocol's size; elsewhere they must be resized first."""
         info, wanted = self.info, self._preprocess
         size = (wanted.frame_height, wanted.frame_width)
-        if not info.transcoded and (info.rotation or (info.height, info.width) != size):
+        if not info.transcoded and (info.orientation != UPRIGHT or (info.height, info.width) != size):
             return None
         return Window((size[0] - wanted.crop) // 2, (size[1] - wanted.crop) // 2, wanted.crop, wanted.crop)
 

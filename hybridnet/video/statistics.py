@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
+from hybridnet.support.ahead import aside
 from hybridnet.video.accumulate import mv_grid
 from hybridnet.video.coded import block_vectors
 from hybridnet.video.gop import View
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.reader import open_clip
+from hybridnet.video.source import our_errors
 from hybridnet.video.stream import decode, open_stream
+from hybridnet.video.structure import LOST, damage, kind_of
 
 SAMPLED_GOPS = 16
 """Accumulated motion vectors are measured in this many GOPs, spread uniformly."""
@@ -28,7 +31,6 @@ BINS_PER_PX = 16
 """Lengths of vectors are counted in bins of 1/16 px, so that memory does not grow with the clip."""
 
 _LONGEST_PX = 16_384
-_KINDS = {1: "I", 2: "P", 3: "B", 4: "S"}  # FFmpeg's AVPictureType; S is a P-frame with global motion
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class StreamStatistics:
         gop_lengths: Number of GOPs of each length in frames, in the order of lengths. The last GOP may be cut short.
         intra_share: Share of the 8×8 blocks of P-frames that no vector covers; None without P-frames with vectors.
         p_frames_without_vectors: P-frames without one vector, all intra or lost by the decoder; in no other number.
-        motion_px: |τ| of the other blocks of P-frames; None if there are none.
+        motion_px: |τ| of the other blocks of P-frames; None if there are none, or vectors may be those of fields.
         corrupt_frames: Frames and packets that are lost or damaged, or refer to one that is.
     """
 
@@ -99,6 +101,8 @@ class Inspection:
         steps: T, the P-frames of a view.
         gops: GOPs of I + T P that views are read from.
         rotation_degrees: By how much the reader turns views counter-clockwise, to stand upright.
+        mirrored: Whether the reader exchanges left and right before that.
+        hidden_frames: Frames that an edit list hides, which are read too.
         opening_s: Time that opening took, with the transcoding if there was any.
         stream: What the file itself consists of.
         accumulated: What the reader delivers.
@@ -116,6 +120,8 @@ class Inspection:
     steps: int
     gops: int
     rotation_degrees: int
+    mirrored: bool
+    hidden_frames: int
     opening_s: float
     stream: StreamStatistics
     accumulated: AccumulatedMotion
@@ -137,6 +143,8 @@ def inspect(path: Path, preprocess: PreprocessConfig, *, transcode: TranscodePol
         opening_s = perf_counter() - started
         accumulated = measure_accumulated(clip.sample(SAMPLED_GOPS), preprocess)
         info = clip.info  # reading may have found that it had to be transcoded after all
+    with our_errors(path):
+        stream = aside(lambda: measure_stream(path, low_delay=not info.transcoded, vectors=not info.interlaced))
     return Inspection(
         path=str(path),
         codec=info.codec,
@@ -150,8 +158,10 @@ def inspect(path: Path, preprocess: PreprocessConfig, *, transcode: TranscodePol
         steps=preprocess.steps,
         gops=info.gops,
         rotation_degrees=info.rotation,
+        mirrored=info.mirrored,
+        hidden_frames=info.hidden_frames,
         opening_s=opening_s,
-        stream=measure_stream(path),
+        stream=stream,
         accumulated=accumulated,
     )
 
@@ -173,39 +183,43 @@ def measure_accumulated(views: Iterable[View], preprocess: PreprocessConfig) -> 
     return AccumulatedMotion(gops, lengths.distribution(), preprocess.motion_clip_px, saturated / pixels)
 
 
-def measure_stream(path: Path) -> StreamStatistics:
-    """Decode a whole file that the reader accepts, and count."""
+def measure_stream(path: Path, *, low_delay: bool = False, vectors: bool = True) -> StreamStatistics:
+    """Decode a whole file that the reader accepts, and count.
+
+    Args:
+        path: The file.
+        low_delay: It has no B-frames; see `open_stream`.
+        vectors: Whether vectors are measured: those of fields and those of frames cannot be told apart.
+    """
     lengths = _LengthCount()
-    kinds: list[str] = []
-    intra = blocks = without_vectors = corrupt = 0
-    broken = True  # before the first I-frame there is nothing to predict from
-    with open_stream(path, path, any_codec=True) as (container, stream):
+    seen: list[tuple[str, bool]] = []
+    intra = blocks = without_vectors = 0
+    with open_stream(path, path, any_codec=True, low_delay=low_delay) as (container, stream):
         rate = stream.average_rate
         for _, frame in decode(container, stream):
-            kind = "lost" if frame is None else _KINDS.get(int(frame.pict_type), "?")
-            kinds.append(kind)
-            broken = frame is None or frame.is_corrupt or (broken and kind != "I")
-            corrupt += broken
-            if frame is None or kind != "P":
+            seen.append((LOST, True) if frame is None else (kind_of(frame), bool(frame.is_corrupt)))
+            if frame is None or seen[-1][0] != "P":
                 continue
-            vectors = block_vectors(frame)
-            if vectors is None:
+            found = block_vectors(frame)
+            if found is None:
                 without_vectors += 1
                 continue
-            tau, inter = mv_grid(vectors, frame.height, frame.width)
-            lengths.add(*tau[:, inter])
+            tau, inter = mv_grid(found, frame.height, frame.width)
+            if vectors:
+                lengths.add(*tau[:, inter])
             blocks += inter.size
             intra += inter.size - int(inter.sum())
+    kinds = ["lost" if kind == LOST else kind for kind, _ in seen]
     starts = [index for index, kind in enumerate(kinds) if kind == "I"]
     gop_lengths = Counter(after - before for before, after in pairwise([*starts, len(kinds)]))
     return StreamStatistics(
         frames_per_s=float(rate) if rate else None,
-        picture_types={kind: kinds.count(kind) for kind in (*_KINDS.values(), "?", "lost") if kind in kinds},
+        picture_types={kind: kinds.count(kind) for kind in (*"IPBS?", "lost") if kind in kinds},
         gop_lengths=dict(sorted(gop_lengths.items())),
         intra_share=intra / blocks if blocks else None,
         p_frames_without_vectors=without_vectors,
         motion_px=lengths.distribution() if lengths.total else None,
-        corrupt_frames=corrupt,
+        corrupt_frames=sum(damage(seen)),
     )
 
 

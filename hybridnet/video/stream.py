@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
+from hybridnet.video.container import VideoContainer, open_container
+from hybridnet.video.fields import is_field_picture
+from hybridnet.video.source import open_file
 
 Source = Path | bytes
 """A file, or the bytes of one."""
@@ -36,28 +37,27 @@ MAX_SIDE = 8192
 MAX_PIXELS = MAX_SIDE * MAX_SIDE // 4
 """Largest frame in pixels (4096 by 4096): a header may claim any size, and every frame of that size costs memory."""
 
-AV_MAJOR = int(av.__version__.split(".")[0])
-
 REENCODE = "Re-encode it: ffmpeg -i INPUT -c:v mpeg4 -g 12 -bf 0 -sc_threshold 1000000000 -q:v 2 OUTPUT.avi"
 
 TRANSCODE = f'Transcode it on reading (transcode="always"). {REENCODE}'
 
 EXPORTS_VECTORS = {
     *("mpeg4", "h264", "mpeg1video", "mpeg2video", "h263", "flv"),
-    *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "rv20"),
+    *("msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2", "h261", "rv10", "rv20"),
+    *("rv30", "rv40", "snow"),
 }
-"""Codecs whose motion vectors FFmpeg exports. All but H.264 predict P-frames from the one frame before."""
+"""Codecs whose motion vectors FFmpeg exports. All but H.264 and the last line predict P-frames from the one before."""
+
+_LOW_DELAY = {"mpeg1video", "mpeg2video", "mpeg4"}
+"""Where FFmpeg holds a frame back, it gives the last one without its vectors; with these it need not hold any."""
 
 _INTRA_ONLY = {"apng", "bmp", "dnxhd", "dvvideo", "ffv1", "gif", "huffyuv", "mjpeg", "png", "prores", "rawvideo"}
-
-# Tags need not be UTF-8; PyAV 19 copes by itself and removed the argument.
-_OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"} if AV_MAJOR < 19 else {}
 
 
 @contextmanager
 def open_stream(
-    source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
-) -> Iterator[tuple[InputContainer, VideoStream]]:
+    source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False, low_delay: bool = False
+) -> Iterator[tuple[VideoContainer, VideoStream]]:
     """Open the first video stream, ready to decode with motion vectors.
 
     Args:
@@ -65,46 +65,35 @@ def open_stream(
         path: The user's file, for messages.
         any_codec: Admit codecs without motion vectors, to transcode them.
         skip_b_frames: Decode only frames that others refer to.
+        low_delay: No B-frames will be decoded, so no frame need wait for another: MPEG-1, 2 and 4 then give the last
+            frame's vectors too.
 
     Raises:
         VideoError: If the source is missing, is no video, has too large a frame or a codec without motion vectors.
     """
-    if isinstance(source, Path):
-        _check_file(source)
-    # A playlist must not make FFmpeg reach for the network.
-    opened = (
-        open_container(BytesIO(source), path)
-        if isinstance(source, bytes)
-        else open_container(str(source), path, options={"protocol_whitelist": "file"})
-    )
+    if isinstance(source, bytes):
+        opened = open_container(BytesIO(source), path)
+    else:
+        file = open_file(source)
+        if not file.seek(0, SEEK_END):
+            file.close()
+            raise VideoError("is empty", where=path, remedy="Copy or record it again")
+        file.seek(0)
+        opened = open_container(file, path, owned=True)
     with opened as container:
-        yield container, prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames)
-
-
-def open_container(
-    file: Any, path: Path, *, container_format: str | None = None, options: dict[str, str] | None = None
-) -> InputContainer:
-    """Open a file, URL or object with `read`.
-
-    Args:
-        file: What to open.
-        path: The user's file, for messages.
-        container_format: FFmpeg's name of the format; recognised from the content if None.
-        options: Options of FFmpeg's demuxer.
-
-    Raises:
-        VideoError: If it cannot be opened.
-    """
-    try:
-        container: InputContainer = av.open(file, "r", container_format, options or {}, **_OPEN_OPTIONS)
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        cause = getattr(error, "strerror", error)
-        raise VideoError(f"cannot be opened as a video ({cause})", where=path, remedy="Check the file") from error
-    return container
+        yield (
+            container,
+            prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames, low_delay=low_delay),
+        )
 
 
 def prepare(
-    container: InputContainer, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False
+    container: VideoContainer,
+    path: object,
+    *,
+    any_codec: bool = False,
+    skip_b_frames: bool = False,
+    low_delay: bool = False,
 ) -> VideoStream:
     """Ready the first video stream of a container to decode with motion vectors; arguments as `open_stream`'s.
 
@@ -118,41 +107,64 @@ def prepare(
         raise VideoError(
             "holds a codec that FFmpeg does not know", where=path, remedy="Check the file, or re-encode it"
         )
-    _check_stream(container, stream, path, any_codec)
+    _check_stream(stream, path, any_codec)
     # Frame threads race with the export of vectors in H.264 with B-frames. Options set after the first decoded frame
     # would be ignored.
     stream.thread_type = "SLICE"
     stream.codec_context.thread_count = 1
     if skip_b_frames:
         stream.codec_context.skip_frame = "NONREF"
-    stream.codec_context.options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
+    options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
+    if low_delay and stream.codec_context.name in _LOW_DELAY:
+        options["flags"] = "+low_delay"
+    stream.codec_context.options = options
     return stream
 
 
-def data_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def data_packets(container: VideoContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     """Packets of a stream that hold data.
 
     Raises:
+        VideoError: If the source cannot be read on, or not in time.
         av.FFmpegError: If the container is damaged from here on.
     """
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except IndexError as error:  # PyAV: damage made FFmpeg find a stream that was not there when the file was opened
-        raise av.InvalidDataError(errno.EINVAL, "a stream appears amid the file") from error
+    return (packet for packet in container.demux(stream) if packet.size)
 
 
 @dataclass
 class Tally:
-    """What a decoder was given so far: packets, one frame each, and their bytes."""
+    """What a decoder was given so far.
+
+    Attributes:
+        packets: Packets, one frame each.
+        bytes: Their bytes.
+        hidden: Packets whose frames an edit list hides.
+        fields: Packets that hold pictures coded as single fields (MPEG-2).
+    """
 
     packets: int = 0
     bytes: int = 0
+    hidden: int = 0
+    fields: int = 0
+
+    def add(self, codec: str, packet: Packet[VideoStream]) -> None:
+        """Count a packet."""
+        self.packets += 1
+        self.bytes += packet.size
+        self.hidden += packet.is_discard
+        self.fields += is_field_picture(codec, packet)
+
+
+def unhidden(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    """The packet; where an edit list hides its frame, a copy whose frame the decoder gives: others refer to it."""
+    if not packet.is_discard:
+        return packet
+    copy: Packet[Any] = Packet(bytes(packet))
+    return copy
 
 
 def decode(
-    container: InputContainer,
+    container: VideoContainer,
     stream: VideoStream,
     wanted: Callable[[int], bool] | None = None,
     tally: Tally | None = None,
@@ -168,6 +180,10 @@ def decode(
 
     Yields:
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
+
+    Raises:
+        VideoError: If the source cannot be read on, or not in time.
+        MemoryError: If there is too little memory.
     """
     context = stream.codec_context
     # The closing None drains the decoder; an empty packet would do so there and then.
@@ -182,20 +198,24 @@ def decode(
                 context.flush_buffers()
                 gap = False
             if packet is not None:
-                packet.pts = packet.dts = ordinal
                 if tally is not None:
-                    tally.packets += 1
-                    tally.bytes += packet.size
+                    tally.add(context.name, packet)
+                packet = unhidden(packet)
+                packet.pts = packet.dts = ordinal
             try:
                 frames = context.decode(packet)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                if isinstance(error, MemoryError):
+                    raise
                 yield ordinal, None
                 continue
             # Nothing here may hold on to a frame that the caller has let go of: decoded frames are large.
             frames.reverse()
             while frames:
                 yield _stamped(frames.pop(), ordinal)
-    except av.FFmpegError:  # from demux: the container is damaged from here on
+    except av.FFmpegError as error:  # from demux: the container is damaged from here on
+        if isinstance(error, MemoryError):
+            raise
         yield ordinal + 1, None
 
 
@@ -203,21 +223,10 @@ def _stamped(frame: VideoFrame, ordinal: int) -> tuple[int, VideoFrame]:
     return ordinal if frame.pts is None else frame.pts, frame
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise VideoError("is a folder", where=path, remedy="Name a video file")
-    if not path.is_file():
-        raise VideoError("does not exist", where=path, remedy="Check the path")
-    if not path.stat().st_size:
-        raise VideoError("is empty", where=path, remedy="Copy or record it again")
-
-
-def _check_stream(container: InputContainer, stream: VideoStream, path: Path, any_codec: bool) -> None:
+def _check_stream(stream: VideoStream, path: object, any_codec: bool) -> None:
     codec, width, height = stream.codec_context.name, stream.codec_context.width, stream.codec_context.height
-    if container.format.name == "tty":  # FFmpeg draws text as pictures
-        raise VideoError("is text, not video", where=path, remedy="Name a video file")
-    if codec in _INTRA_ONLY:
-        raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=REENCODE)
+    if codec in _INTRA_ONLY and not any_codec:
+        raise VideoError(f"has no P-frames: every frame of codec {codec!r} stands alone", where=path, remedy=TRANSCODE)
     if codec not in EXPORTS_VECTORS and not any_codec:
         raise VideoError(f"FFmpeg exports no motion vectors for codec {codec!r}", where=path, remedy=TRANSCODE)
     if not (width and height):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +16,10 @@ from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
 from hybridnet.support.kernels import kernel
-from hybridnet.video.h264 import reference_frames
-from hybridnet.video.stream import REENCODE, Source, data_packets, decode, open_stream
-
-QUARTER_TURN = 90
-"""Degrees: frames are turned by multiples of it."""
+from hybridnet.video.fields import is_field_picture, may_hold_fields
+from hybridnet.video.h264 import may_code_fields, reference_frames
+from hybridnet.video.orientation import UPRIGHT, Orientation, orientation_of
+from hybridnet.video.stream import TRANSCODE, Source, Tally, data_packets, decode, open_stream, unhidden
 
 LOST = "x"
 """Kind of a packet that could not be decoded."""
@@ -81,7 +81,9 @@ class Structure:
         one_size: Whether all frames are of that size.
         bits: Compressed size of the file.
         references: Reference frames that an H.264 stream may use; None if unknown, and for other codecs.
-        rotation: Degrees by which a player turns the frames counter-clockwise.
+        fields: Whether pictures may be coded as fields.
+        hidden: Frames that an edit list hides; they are among `frames`.
+        orientation: How a player mirrors and turns the frames.
         frames: Every frame and every lost packet.
     """
 
@@ -91,13 +93,20 @@ class Structure:
     one_size: bool
     bits: int
     references: int | None
-    rotation: int
+    fields: bool
+    hidden: int
+    orientation: Orientation
     frames: tuple[Frame, ...]
 
     @property
     def kinds(self) -> str:
         """Kinds of all frames, one letter each."""
         return "".join(frame.kind for frame in self.frames)
+
+    @property
+    def opening(self) -> int:
+        """Index of the first I-frame; 0 where no frame is one, as with decoders that set no kind."""
+        return max(self.kinds.find("I"), 0)
 
     @property
     def gops(self) -> tuple[Gop, ...]:
@@ -114,7 +123,7 @@ class Structure:
     @property
     def summary(self) -> str:
         """Such as "I+11P" when all complete, undamaged GOPs are alike, else "irregular"."""
-        *complete, last = self.intact
+        *complete, last = self.intact or ("",)
         shapes = set(complete) or {last}
         longest = max(shapes, key=len)
         alike = len(shapes) == 1 and len(last) <= len(longest)
@@ -143,16 +152,19 @@ def index(source: Source, path: Path) -> Structure | None:
     with open_stream(source, path) as (container, stream):
         context = stream.codec_context
         codec, width, height, bits = context.name, context.width, context.height, 8 * container.size
-        references = reference_frames(context.extradata) if codec == "h264" else None
-        size, rotation = (0, 0), 0
+        references, fields = _parameters(stream)
+        size, orientation, hidden = (0, 0), UPRIGHT, 0
         try:
             for packet in data_packets(container, stream):
+                hidden += packet.is_discard
+                fields = fields or is_field_picture(codec, packet)
                 kinds.append(None if packet.is_corrupt else _kind_of_packet(codec, packet))
                 if packet.pts is not None:
                     times.append(packet.pts)
                 if not size[0]:
-                    for frame in context.decode(packet)[:1]:
-                        size, rotation = (frame.width, frame.height), rotation_of(frame)
+                    for frame in context.decode(unhidden(packet))[:1]:
+                        size, orientation = (frame.width, frame.height), orientation_of(frame, path)
+                        fields = fields or may_hold_fields(codec, frame)
                         del frame
         except av.FFmpegError:
             return None
@@ -160,7 +172,7 @@ def index(source: Source, path: Path) -> Structure | None:
         return None
     opening = kinds.index("I")
     frames = tuple(Frame(kind, n, n < opening) for n, kind in enumerate(kinds) if kind is not None)
-    return Structure(codec, *size, size == (width, height), bits, references, rotation, frames)
+    return Structure(codec, *size, size == (width, height), bits, references, fields, hidden, orientation, frames)
 
 
 def kind_of(frame: VideoFrame) -> str:
@@ -168,16 +180,12 @@ def kind_of(frame: VideoFrame) -> str:
     return _KINDS.get(int(frame.pict_type), "?")
 
 
-def rotation_of(frame: VideoFrame) -> int:
-    """Degrees by which a player turns a frame counter-clockwise: 0, 90, 180 or 270.
-
-    Raises:
-        VideoError: If it is another angle.
-    """
-    angle = int(getattr(frame, "rotation", 0)) % 360
-    if angle % QUARTER_TURN:
-        raise VideoError(f"is turned by {angle} degrees", remedy=f"Only quarter turns are supported. {REENCODE}")
-    return angle
+def _parameters(stream: VideoStream) -> tuple[int | None, bool]:
+    """H.264's reference frames, None if unknown, and whether it may code fields; None and no for other codecs."""
+    if stream.codec_context.name != "h264":
+        return None, False
+    extradata = stream.codec_context.extradata
+    return reference_frames(extradata), may_code_fields(extradata)
 
 
 def _kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
@@ -213,31 +221,47 @@ def scan(source: Source, path: Path, *, any_codec: bool = False) -> Structure:
     Args:
         source: What to read.
         path: The user's file, for messages.
-        any_codec: Admit codecs without motion vectors.
+        any_codec: Admit codecs without motion vectors, and streams without I-frames or without P-frames.
 
     Raises:
         VideoError: If nothing can be decoded, or the stream has no I-frame or no P-frame to learn motion from.
     """
-    frames: list[Frame] = []
+    found: list[tuple[str, bool]] = []
+    packets: list[int] = []
     sizes: dict[tuple[int, int], None] = {}
-    broken = True  # before the first I-frame there is nothing to predict from
-    rotation = 0
+    orientation, tally = UPRIGHT, Tally()
     with open_stream(source, path, any_codec=any_codec) as (container, stream):
         codec, bits = stream.codec_context.name, 8 * container.size
-        references = reference_frames(stream.codec_context.extradata) if codec == "h264" else None
-        for packet, frame in decode(container, stream):
-            kind = LOST if frame is None else kind_of(frame)
-            broken = frame is None or frame.is_corrupt or (broken and kind != "I")
-            frames.append(Frame(kind, packet, broken))
+        references, fields = _parameters(stream)
+        for packet, frame in decode(container, stream, tally=tally):
+            found.append((LOST, True) if frame is None else (kind_of(frame), bool(frame.is_corrupt)))
+            packets.append(packet)
             if frame is not None:
                 sizes[frame.width, frame.height] = None
-                rotation = rotation or rotation_of(frame)
-    kinds = {frame.kind for frame in frames}
+                orientation = orientation if orientation != UPRIGHT else orientation_of(frame, path)
+                fields = fields or may_hold_fields(codec, frame)
+    kinds = {kind for kind, _ in found}
     if not kinds - {LOST}:
         raise VideoError("no frame can be decoded", where=path, remedy="The file is damaged: copy or record it again")
-    if "I" not in kinds:
-        raise VideoError("has no I-frame", where=path, remedy=REENCODE)
-    if not kinds & {"P", "B", "S"}:
-        raise VideoError(f"has no P-frames among its {len(frames)} frames", where=path, remedy=REENCODE)
+    if "I" not in kinds and not any_codec:
+        raise VideoError("has no I-frame", where=path, remedy=TRANSCODE)
+    if not kinds & {"P", "B", "S"} and not any_codec:
+        raise VideoError(f"has no P-frames among its {len(found)} frames", where=path, remedy=TRANSCODE)
+    frames = tuple(Frame(kind, n, bad) for (kind, _), n, bad in zip(found, packets, damage(found), strict=True))
     (width, height), *others = sizes
-    return Structure(codec, width, height, not others, bits, references, rotation, tuple(frames))
+    fields = fields or tally.fields > 0
+    return Structure(codec, width, height, not others, bits, references, fields, tally.hidden, orientation, frames)
+
+
+def damage(frames: Sequence[tuple[str, bool]]) -> list[bool]:
+    """Which frames are damaged, or refer to one that is, until the next I-frame.
+
+    Args:
+        frames: The kind of each, and whether it is itself damaged or lost.
+    """
+    # Before the first I-frame there is nothing to predict from. Decoders that set no kind tell nothing of it.
+    damaged, broken = [], any(kind == "I" for kind, _ in frames)
+    for kind, corrupt in frames:
+        broken = corrupt or (broken and kind != "I")
+        damaged.append(broken)
+    return damaged

@@ -7,18 +7,20 @@ frame does not tell the class.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError
+from hybridnet.support.files import atomic_file
 from hybridnet.video.transcode import add_gop_stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOTIONS = (
     *("pan_left", "pan_right", "pan_up", "pan_down", "zoom_in", "zoom_out"),
@@ -92,16 +94,11 @@ def make_clip(
     """
     path = Path(path)
     pictures = render(motion, seed, frames=frames, width=width, height=height)
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        with av.open(str(part), "w", options={"fflags": "+bitexact"}) as output:
-            stream = add_gop_stream(output, width, height, gop)
-            for picture in pictures:
-                output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            output.mux(stream.encode(None))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_file(path) as part, av.open(str(part), "w", options={"fflags": "+bitexact"}) as output:
+        stream = add_gop_stream(output, width, height, gop)
+        for picture in pictures:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
     return path
 
 
@@ -109,6 +106,9 @@ def render(motion: str, seed: int, *, frames: int, width: int, height: int) -> N
     """Draw the pictures of a clip, RGB, shape (n, H, W, 3); arguments as `make_clip`'s."""
     if motion not in MOTIONS:
         raise ConfigError("motion", motion, ", ".join(MOTIONS))
+    import torch
+    import torch.nn.functional as F
+
     random = np.random.default_rng([MOTIONS.index(motion), seed])
     texture = _texture(random)
     points = _with_objects(_world_points(_camera(motion, frames, random), width, height, random), random)
@@ -122,8 +122,11 @@ def render(motion: str, seed: int, *, frames: int, width: int, height: int) -> N
     return np.ascontiguousarray(lit.clamp_(0, 255).byte().numpy())
 
 
-def _texture(random: np.random.Generator) -> torch.Tensor:
+def _texture(random: np.random.Generator) -> Tensor:
     """Colour noise of several octaves, 0 to 255, shape (1, 3, side, side)."""
+    import torch
+    import torch.nn.functional as F
+
     total = torch.full((1, 3, _WORLD_PX, _WORLD_PX), 128.0)
     for cells, levels in _OCTAVES.items():
         noise = torch.from_numpy(random.standard_normal((1, 3, cells, cells), np.float32))

@@ -5,18 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
+from hybridnet.video.orientation import UPRIGHT, orientation_of
 from hybridnet.video.stream import Source, decode, open_stream
-from hybridnet.video.structure import QUARTER_TURN, rotation_of
+from hybridnet.video.structure import kind_of
+
+MARK = "hybridnet transcode"
+"""Comment in every copy, near its beginning."""
 
 QUANTISER = 2
 """MPEG-4 quantiser, 1 to 31: 2 is visually lossless at a third of the size of 1."""
@@ -24,6 +30,14 @@ QUANTISER = 2
 FRAME_RATE = 25
 """Nominal frames/s. Views count frames, not seconds, and MPEG-4 cannot express every source's time base."""
 
+
+_COLOURS: dict[str, Any] = {"format": "yuv420p", "dst_colorspace": "ITU601", "dst_color_range": "MPEG"}
+"""How copies hold colours. FFmpeg would keep the source's range and matrix, which nobody would know of the copy."""
+
+# MPEG-4's visual object header (ISO/IEC 14496-2, 6.2.2) without a video_signal_type, and with one: unspecified format,
+# limited range; unspecified primaries and transfer, matrix 6 (BT.601).
+_NO_COLOURS = bytes.fromhex("000001b5 8913")
+_LIMITED_601 = bytes.fromhex("000001b5 891d 4080819f")
 
 MAX_COPY_BYTES = 1 << 30
 """Largest transcoded copy: it is held in memory."""
@@ -43,9 +57,11 @@ def add_gop_stream(output: OutputContainer, width: int, height: int, gop: int) -
 
 
 def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes:
-    """Transcode a video in memory, of any codec, and turn it upright.
+    """Transcode a video in memory, of any codec, as a player shows it.
 
-    Frames from the first I-frame on are kept, one for one, whatever their time stamps; lost packets have none.
+    Frames from the first I-frame on are kept, one for one, whatever their time stamps; lost packets have none. Where
+    no frame is an I-frame, as with decoders that set no kind, all are kept. Colours keep their meaning: the copy is of
+    limited range and the matrix of ITU-R BT.601, and says so.
 
     Args:
         source: What to read.
@@ -58,34 +74,62 @@ def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes
     Raises:
         VideoError: As `open_stream`, or if the copy grows beyond `MAX_COPY_BYTES`.
     """
+    return _copy(source, path, preprocess, from_i_frame=True) or _copy(source, path, preprocess, from_i_frame=False)
+
+
+def _copy(source: Source, path: Path, preprocess: PreprocessConfig, *, from_i_frame: bool) -> bytes:
+    """The copy, from the first frame or the first I-frame on; empty without one."""
     buffer = BytesIO()
     reformatter = VideoReformatter()
     width, height = preprocess.frame_width, preprocess.frame_height
     opened = open_stream(source, path, any_codec=True)
     with opened as (container, stream), av.open(buffer, "w", format="avi") as output:
+        output.metadata["comment"] = MARK
         encoder = add_gop_stream(output, width, height, preprocess.steps + 1)
         count = 0
         for _, frame in decode(container, stream):
-            if frame is None or (count == 0 and int(frame.pict_type) != 1):
+            if frame is None or (from_i_frame and count == 0 and kind_of(frame) != "I"):
                 continue
             if buffer.tell() > MAX_COPY_BYTES:
                 remedy = f"Cut it: a transcoded copy takes at most {MAX_COPY_BYTES >> 20} MiB"
                 raise VideoError(f"is too large to transcode in memory after {count} frames", where=path, remedy=remedy)
             # One thread: several would race for the bytes beyond the last line of each (see `FrameReader`).
-            picture = reformatter.reformat(upright(frame), width=width, height=height, format="yuv420p", threads=1)
+            picture = reformatter.reformat(as_shown(frame, path), width=width, height=height, threads=1, **_COLOURS)
             # The source's time stamps and frame kinds would steer the encoder.
             picture.pts, picture.time_base = count, Fraction(1, FRAME_RATE)
             picture.pict_type = 0
-            output.mux(encoder.encode(picture))
+            output.mux([_tagged(packet) for packet in encoder.encode(picture)])
             count += 1
-        output.mux(encoder.encode(None))
-    return buffer.getvalue()
+        output.mux([_tagged(packet) for packet in encoder.encode(None)])
+    return buffer.getvalue() if count else b""
 
 
-def upright(frame: VideoFrame) -> VideoFrame:
-    """Turn a frame as its metadata tell a player to; itself if they do not."""
-    if not rotation_of(frame):
+def _tagged(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    """A packet of the encoder, whose header says how colours are held; the encoder writes that it does not know."""
+    content = bytes(packet)
+    if _NO_COLOURS not in content:
+        return packet
+    tagged: Packet[Any] = Packet(content.replace(_NO_COLOURS, _LIMITED_601, 1))
+    tagged.pts, tagged.dts, tagged.time_base, tagged.duration = (
+        packet.pts,
+        packet.dts,
+        packet.time_base,
+        packet.duration,
+    )
+    tagged.stream, tagged.is_keyframe = packet.stream, packet.is_keyframe
+    return tagged
+
+
+def as_shown(frame: VideoFrame, path: Path) -> VideoFrame:
+    """A frame as its metadata tell a player to show it: of one moment, mirrored and turned; itself if they do not.
+
+    The lines of an interlaced frame are of two moments. Its even lines are left: among the odd ones between them an
+    encoder would find half of every motion.
+    """
+    orientation = orientation_of(frame, path)
+    if orientation == UPRIGHT and not frame.interlaced_frame:
         return frame
-    colours = frame.reformat(format="rgb24", threads=1).to_ndarray()
-    picture = np.rot90(np.asarray(colours, np.uint8), rotation_of(frame) // QUARTER_TURN)
+    colours = np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
+    colours = colours[::2] if frame.interlaced_frame else colours
+    picture = orientation.applied(colours.transpose(2, 0, 1)).transpose(1, 2, 0)
     return VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -1,4 +1,4 @@
-"""From views to the tensors of the model."""
+"""From views of a clip to the arrays that the model takes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.support.kernels import kernel
+from hybridnet.support.views import Views
 from hybridnet.video import accumulate
 from hybridnet.video.gop import View
 
@@ -28,7 +26,7 @@ LEVELS = 127
 
 
 @dataclass(frozen=True, eq=False)
-class ViewTensors:
+class ViewArrays:
     """A view as the model takes it; S is the crop.
 
     Attributes:
@@ -40,9 +38,9 @@ class ViewTensors:
         saturated_residual: Share of the residual values that were clipped, 0 to 1.
     """
 
-    i_frame: Tensor
-    motion_vectors: Tensor
-    residuals: Tensor
+    i_frame: NDArray[np.float32]
+    motion_vectors: NDArray[np.float32]
+    residuals: NDArray[np.float32]
     saturated_motion: float
     saturated_residual: float
 
@@ -56,7 +54,7 @@ def load_kernels(steps: int) -> None:
     _clip(np.zeros(1, np.float32), np.float32(1))
 
 
-def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
+def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewArrays:
     """Resize to frame_width × frame_height, crop the centre, then scale and clip the values.
 
     Motion vectors are multiplied by the ratio of new to old size, so that they point at the same place. A view that has
@@ -72,12 +70,12 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
     i_frame = _resized_crop(view.i_frame[None], size, preprocess.crop)[0]
     motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)
     if (height, width) != size:
-        motion_vectors *= torch.tensor([size[1] / width, size[0] / height])[:, None, None]
+        motion_vectors *= np.array([size[1] / width, size[0] / height], np.float32)[:, None, None]
     residuals = _resized_crop(view.residuals, size, preprocess.crop)
     motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
     residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
-    return ViewTensors(
-        i_frame=torch.from_numpy((i_frame.numpy() / np.float32(255) - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD)),
+    return ViewArrays(
+        i_frame=(i_frame / np.float32(255) - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD),
         motion_vectors=motion_vectors,
         residuals=residuals,
         saturated_motion=saturated_motion,
@@ -85,49 +83,55 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewTensors:
     )
 
 
-def stack_views(views: Sequence[ViewTensors]) -> dict[str, Tensor]:
+def stack_views(views: Sequence[ViewArrays]) -> Views:
     """Stack N views into the model's input.
 
     Returns:
         `i_frame` (N, 3, S, S), `motion_vectors` (N, T, 2, S, S) and `residuals` (N, T, 3, S, S).
     """
-    return {
-        "i_frame": torch.stack([view.i_frame for view in views]),
-        "motion_vectors": torch.stack([view.motion_vectors for view in views]),
-        "residuals": torch.stack([view.residuals for view in views]),
-    }
+    return Views(
+        {
+            "i_frame": np.stack([view.i_frame for view in views]),
+            "motion_vectors": np.stack([view.motion_vectors for view in views]),
+            "residuals": np.stack([view.residuals for view in views]),
+        }
+    )
 
 
-def to_int8(values: Tensor, limit: float = 1.0) -> Tensor:
+def to_int8(values: NDArray[np.float32], limit: float = 1.0) -> NDArray[np.int8]:
     """Values of ±`limit` as integers of ±127, rounded half to even and clipped.
 
     Args:
-        values: Any shape: a view's tensors with limit 1, or Π in pixels and Δ in grey levels of a `PFrame` or `View`
+        values: Any shape: a view's arrays with limit 1, or Π in pixels and Δ in grey levels of a `PFrame` or `View`
             with `PreprocessConfig.motion_clip_px` and `residual_clip`.
         limit: What becomes 127, greater than 0.
     """
-    return (values * (LEVELS / limit)).round().clamp(-LEVELS, LEVELS).to(torch.int8)
+    return np.rint(values * np.float32(LEVELS / limit)).clip(-LEVELS, LEVELS).astype(np.int8)
 
 
-def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> Tensor:
+def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> NDArray[np.float32]:
     """Resize (N, C, H, W) to (N, C, *size), antialiased bilinear, and cut the centre (N, C, S, S); float32."""
     top, left = (size[0] - crop) // 2, (size[1] - crop) // 2
     window = np.s_[..., top : top + crop, left : left + crop]
     if values.shape[-2:] == size:  # convert no more than the crop
-        return torch.from_numpy(np.array(values[window], np.float32, order="C"))
-    tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
-    return F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)[window].contiguous()
+        return np.array(values[window], np.float32, order="C")
+    import torch.nn.functional as F  # only what must be resampled needs it
+    from torch import from_numpy
+
+    tensor = from_numpy(np.ascontiguousarray(values, np.float32))
+    resized = F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)
+    return np.asarray(resized[window].contiguous().numpy())
 
 
-def _scale_and_clip(values: Tensor, limit: float) -> tuple[Tensor, float]:
+def _scale_and_clip(values: NDArray[np.float32], limit: float) -> tuple[NDArray[np.float32], float]:
     """Scale and clip in place; the share of values that were clipped."""
-    beyond = _clip(values.numpy().reshape(-1), np.float32(limit))
-    return values, beyond / values.numel()
+    beyond = _clip(values.reshape(-1), np.float32(limit))
+    return values, beyond / values.size
 
 
 @kernel
 def _clip(values: Any, limit: Any) -> int:
-    # Torch would take a pass for each step, and wait for its threads after each: long where they share cores.
+    # NumPy would take a pass over memory for each step.
     one, beyond = np.float32(1), 0
     for n in range(len(values)):
         scaled = values[n] / limit

@@ -20,11 +20,12 @@ from hybridnet.calibration.report import to_json as report_to_json
 from hybridnet.calibration.sequence import Searched, search_program
 from hybridnet.calibration.stages import Bench
 from hybridnet.deploy.bundle import BridgeEntry, Bundle, Manifest, Parts, Quantisation, checksums, finish, read_bundle
+from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
 from hybridnet.program.requantise import requantise_program
 from hybridnet.simulators.registry import check_requested, write_spiking_half
-from hybridnet.support.files import atomic_folder, temporary_folder
+from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
 from hybridnet.workflows.export import export_checkpoint
 from hybridnet.workflows.parity import remeasure_parity
@@ -82,7 +83,7 @@ def calibrate(
         out: Folder of the calibrated bundle; written whole or not at all.
         clips: A folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
         options: What is done.
-        overwrite: Replace `out` if it exists.
+        overwrite: Replace `out` if it is a bundle.
         progress: Told how far the work is.
 
     Raises:
@@ -90,7 +91,7 @@ def calibrate(
     """
     check_requested(options.parity)
     out = Path(out)
-    with atomic_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
+    with bundle_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
         report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, progress)
     return Calibrated(read_bundle(out), report)
 
@@ -160,7 +161,7 @@ def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
 def _manifest(
     bundle: Bundle, folder: Path, rule: str, clips: ClipSet, encodings: Mapping[str, FixedEncoding]
 ) -> Manifest:
-    views = sum(clip.views for clip in clips.searched)
+    views = sum(len(clip.views) for clip in clips.searched)
     return dataclasses.replace(
         bundle.manifest,
         bridge=tuple(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.layers import FixedProgram, FloatProgram
@@ -32,7 +33,7 @@ from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video import TranscodePolicy
 from hybridnet.video.frontend import read_clip
-from hybridnet.workflows.simulate import ARRAYS_SUFFIX, DEFAULT_VIEWS, load
+from hybridnet.workflows.simulate import ARRAYS_SUFFIX, load
 
 SCHEMA = "hybridnet.compare/1"
 
@@ -257,11 +258,11 @@ def _read(
             raise ConfigError("views", views, "none with arrays, of which all are compared")
         given = source if isinstance(source, Mapping) else read_arrays(Path(source))
         where = "arrays" if isinstance(source, Mapping) else source
-        inputs = checked(given, bundle.manifest.model.inputs, where)
+        inputs = checked(given, bundle.manifest.model.inputs, where).arrays
     else:
         count = DEFAULT_VIEWS if views is None else views
         clip = read_clip(source, bundle.preprocess, count, transcode=transcode, progress=progress)
-        inputs = {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
+        inputs = clip.views.arrays
     taken = [stream.input_name for stream in bundle.program.streams]
     return {name: inputs[name] for name in taken}
 

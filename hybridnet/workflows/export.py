@@ -28,18 +28,20 @@ from hybridnet.deploy.bundle import (
     finish,
     read_bundle,
 )
+from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.deploy.onnx.export import OPSET, export_ann
-from hybridnet.errors import ModelError, OutputExistsError
-from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.errors import ModelError
+from hybridnet.model.checkpoint import load_checkpoint, save_tensors
 from hybridnet.model.network import example_inputs as example_inputs_of
+from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
 from hybridnet.simulators.registry import check_requested, write_spiking_half
-from hybridnet.support.files import atomic_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.views import Views
 from hybridnet.workflows.foreign import check_module, video_preprocess
 from hybridnet.workflows.parity import measure_parity
 
@@ -129,7 +131,7 @@ def export_checkpoint(
         calibrate: A video, a folder of videos or a `.npz` file of inputs to find the fixed-point scales and measure
             parity on; clips of the motion set if None.
         opset: ONNX opset of the ANN half.
-        overwrite: Replace `path` if it exists.
+        overwrite: Replace `path` if it is a bundle.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         progress: Told how far the work is.
 
@@ -137,7 +139,6 @@ def export_checkpoint(
         HybridNetError: With what to do about it.
     """
     check_requested(parity)
-    _refuse_existing(Path(path), overwrite)
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.model.config
     examples = example_inputs_of(config)
@@ -174,7 +175,7 @@ def export_module(
     parity: str | None = None,
     progress: Progress = silent,
 ) -> Bundle:
-    """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode.
+    """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode, its neurons to rest.
 
     Args:
         module: In float32 on the CPU; returns a tensor (N, …), a flat tuple of tensors or a dict of tensors.
@@ -189,7 +190,7 @@ def export_module(
             reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
         name: Kept in the manifest and in records; the class's name if None.
         opset: ONNX opset of the ANN half.
-        overwrite: Replace `path` if it exists.
+        overwrite: Replace `path` if it is a bundle.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         progress: Told how far the work is.
 
@@ -197,9 +198,8 @@ def export_module(
         HybridNetError: With what to do about it.
     """
     check_requested(parity)
-    _refuse_existing(Path(path), overwrite)
     check_module(module)
-    examples = checked_tensors(example_inputs, None, "example inputs")
+    examples = checked_tensors(example_inputs, None, "example inputs").tensors()
     shapes = shapes_of(examples)
     video = video_preprocess(shapes)
     if preprocess is not None and (video is None or (preprocess.crop, preprocess.steps) != (video.crop, video.steps)):
@@ -208,7 +208,7 @@ def export_module(
 
     def find() -> Calibration:
         if calibration is None:
-            return Calibration(examples, "the example inputs, for want of others")
+            return Calibration(Views.of_tensors(examples), "the example inputs, for want of others")
         if isinstance(calibration, (str, Path)):
             return from_file(Path(calibration), shapes, preprocess, progress)
         return from_tensors(calibration, shapes)
@@ -221,20 +221,24 @@ def export_module(
         preprocess=preprocess,
         config=None,
         calibrate=find,
-        write_weights=lambda file: torch.save(module.state_dict(), file),
+        write_weights=lambda file: save_tensors(file, module.state_dict()),
     )
-    return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
+    try:
+        return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
+    finally:
+        rest(module)  # it ran on views of ours, whose state would broadcast into the user's next batch
 
 
 def _write(
     source: _Source, path: Path, *, opset: int, overwrite: bool, parity: str | None, progress: Progress
 ) -> Bundle:
     """Cut, quantise, write, measure."""
-    split = partition(source.model, source.examples)
-    outputs = output_names(split, source.examples, source.labels)
-    calibration = source.calibrate()
-    fixed = quantise_program(split.program, observe(split, calibration.inputs))
-    with atomic_folder(path, overwrite=overwrite) as folder:
+    size = sum(tensor.nbytes for tensor in source.model.state_dict().values())
+    with bundle_folder(path, overwrite=overwrite, needed_bytes=2 * size) as folder:  # each weight as torch and as ONNX
+        split = partition(source.model, source.examples)
+        outputs = output_names(split, source.examples, source.labels)
+        calibration = source.calibrate()
+        fixed = quantise_program(split.program, observe(split, calibration.views.tensors()))
         progress("writing the spiking half", 0, 1)
         write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
@@ -252,7 +256,7 @@ def _write(
             bridge=tuple(
                 BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name])) for t in split.bridge
             ),
-            quantisation=Quantisation("maximum-based scales", calibration.source, calibration.views),
+            quantisation=Quantisation("maximum-based scales", calibration.source, len(calibration.views)),
             files=checksums(folder),
         )
         parts = Parts(folder, manifest, split.program, fixed)
@@ -287,9 +291,3 @@ def ann_examples(split: Partition, examples: Tensors) -> dict[str, Tensor]:
     """An example for the ANN half, of two views: a dimension of 1 would be taken for a constant."""
     own = {name: torch.cat((tensor[:1], tensor[-1:])) for name, tensor in examples.items()}
     return own | {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
-
-
-def _refuse_existing(path: Path, overwrite: bool) -> None:
-    """Before any work, not after it."""
-    if path.exists() and not overwrite:
-        raise OutputExistsError(path)

@@ -126,7 +126,7 @@ def open_model(path: Path, factory: str | None = None, inputs: Path | None = Non
     if factory is not None:
         model, examples = load_model(factory, path, inputs)
         check_module(model)
-        return OpenedModule(model, checked_tensors(examples, None, "example inputs"), factory)
+        return OpenedModule(model, checked_tensors(examples, None, "example inputs").tensors(), factory)
     if path.is_dir():
         bundle = read_bundle(path)
         if bundle.manifest.model.config is None:
@@ -199,4 +199,4 @@ def _bytes(tensor: BridgeTensor, steps: int) -> tuple[int, int]:
     """Per view, in fixed point and in float; spikes and their counts take the same in both."""
     events = event_bits(tensor.kind, steps)
     fixed, in_float = (events or bits for bits in (POTENTIAL_BITS, FLOAT_BITS))
-    return math.ceil(tensor.elements * fixed / 8), math.ceil(tensor.elements * in_float / 8)
+    return tensor.bytes(fixed), tensor.bytes(in_float)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +37,8 @@ from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN, SPIKING, ann
 from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
-from hybridnet.support.statistics import sqnr_db
+from hybridnet.support.statistics import evenly, sqnr_db
+from hybridnet.support.views import Views
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
@@ -98,15 +99,14 @@ def measure_parity(
             then the cut itself is wrong.
         ModelError: If an output is not finite.
     """
-    views = _spread(range(calibration.views), MAX_VIEWS)
-    in_torch = _spread(views, TORCH_VIEWS)
+    views = evenly(len(calibration.views), MAX_VIEWS)
+    in_torch = [views[place] for place in evenly(len(views), TORCH_VIEWS)]
     anns = {name: entry.open(parts) for name, entry in ANN_ENTRIES.items() if entry.tolerance is not None}
     meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
     bridge = Bridge(parts.bridge, parts.encodings)
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
-        view = calibration.view(n)
-        inputs = _arrays(view)
+        inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
         states = trace(split, view)
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind) for t in split.bridge}
@@ -116,7 +116,7 @@ def measure_parity(
         fed = view | crossing
         returns = {name: ann.run(_arrays(fed)) for name, ann in anns.items() if n in in_torch or name == DEFAULT_ANN}
         outputs.exported.append(returns[DEFAULT_ANN])
-        outputs.fixed.append(anns[DEFAULT_ANN].run(inputs | crossed.values))
+        outputs.fixed.append(anns[DEFAULT_ANN].run({**inputs, **crossed.values}))
         if n in in_torch:
             rest(model)
             outputs.whole.append(_arrays(named_outputs(model(**view), output)))
@@ -127,8 +127,8 @@ def measure_parity(
         if not all(np.isfinite(values).all() for values in returned):
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
-    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
-    single = (*_program(split, busiest), *_bits(parts, _arrays(busiest), requested))
+    busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
+    single = (*_program(split, busiest), *_bits(parts, busiest.arrays, requested))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -167,23 +167,22 @@ def remeasure_parity(
         requested: As in `measure_parity`.
         progress: Told after each view.
     """
-    views = _spread(range(calibration.views), MAX_VIEWS)
+    views = evenly(len(calibration.views), MAX_VIEWS)
     ann, bridge = ann_backend(DEFAULT_ANN, parts), Bridge(parts.bridge, parts.encodings)
     meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
-        view = calibration.view(n)
-        inputs = _arrays(view)
+        inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
         states = trace_program(parts.program, view)
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
         run = meter.add(states, inputs)
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
-        outputs.exported.append(ann.run(inputs | crossing))
-        outputs.fixed.append(ann.run(inputs | crossed.values))
+        outputs.exported.append(ann.run({**inputs, **crossing}))
+        outputs.fixed.append(ann.run({**inputs, **crossed.values}))
     progress("measuring parity", len(views), len(views))
-    busiest = calibration.view(max(spikes, key=lambda n: spikes[n]))
-    anew = (*_bits(parts, _arrays(busiest), requested), *_top1(outputs))
+    busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
+    anew = (*_bits(parts, busiest.arrays, requested), *_top1(outputs))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -210,7 +209,7 @@ def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
             yield within(f"ann_{name}", f"ANN half, torch → {entry.title}", error, entry.tolerance, views)
 
 
-def _program(split: Partition, view: Mapping[str, Tensor]) -> Iterator[Check]:
+def _program(split: Partition, view: Views) -> Iterator[Check]:
     """The model's neurons against the program extracted from them, both in float64."""
     what = "model's neurons → spiking program, float64"
     if not split.exact:
@@ -218,10 +217,10 @@ def _program(split: Partition, view: Mapping[str, Tensor]) -> Iterator[Check]:
         yield not_run("program_potentials", f"{what}: u", why, unit="max abs")
         yield not_run("program_spikes", f"{what}: spikes", why, unit="differing")
         return
-    program = TorchBackend(split.program, torch.float64).run(_arrays(view), record_potentials=True)
+    program = TorchBackend(split.program, torch.float64).run(view.arrays, record_potentials=True)
     error, differing = 0.0, 0
     for stream in split.program.streams:
-        states = _in_float64(split.stacks[stream.name]).trace(view[stream.input_name].double())
+        states = _in_float64(split.stacks[stream.name]).trace(view.tensors()[stream.input_name].double())
         for layer, state in zip(stream.layers, states, strict=True):
             error = max(error, float(np.abs(program.potentials[layer.name] - state.u.numpy()).max()))
             differing += int(np.count_nonzero(program.spikes[layer.name] != (state.o.numpy() > 0)))
@@ -273,11 +272,6 @@ def _top1(outputs: _Outputs) -> Iterator[Check]:
         return
     fixed, in_float = _stacked(LOGITS, outputs.fixed, outputs.exported)
     yield reported("top1", what, float((fixed.argmax(1) == in_float.argmax(1)).mean()), len(fixed), unit="share")
-
-
-def _spread(views: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, evenly spread, the first and the last among them."""
-    return [views[int(place)] for place in np.unique(np.linspace(0, len(views) - 1, most).round())]
 
 
 def _max_abs(some: list[dict[str, Array]], others: list[dict[str, Array]]) -> float:

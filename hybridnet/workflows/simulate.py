@@ -12,6 +12,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.deploy.chip import DEFAULT_CHIP
 from hybridnet.deploy.chip.profile import load_chip
@@ -37,8 +38,9 @@ from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.views import Views
 from hybridnet.video import TranscodePolicy
-from hybridnet.video.frontend import ClipInputs, read_clip
+from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.record import build_record
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
@@ -51,10 +53,6 @@ ARRAYS_SUFFIX = ".npz"
 """A source with this suffix holds the model's inputs; any other is a video."""
 
 SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
-
-
-DEFAULT_VIEWS = 8
-"""GOPs sampled per clip, as the paper does."""
 
 
 class RunOptions(TypedDict, total=False):
@@ -191,7 +189,7 @@ class Simulator:
             raise ConfigError("top_k", top_k, "greater than 0")
         prices, estimated = load_prices(profile, ann_profile), load_chip(chip)
         read = self._read(source, views, transcode, progress)
-        run = run_hybrid(self._snn, self._bridge, self._ann, read.inputs, progress=progress)
+        run = run_hybrid(self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
         compared = parity and not self.is_reference
         record = build_record(
             command=command,
@@ -205,7 +203,7 @@ class Simulator:
             frontend_ms=read.view_ms,
             open_ms=read.open_ms,
             graph=self._graph,
-            reference=run_hybrid(self._reference, self._bridge, self._ann, read.inputs) if compared else None,
+            reference=run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None,
             top_k=top_k,
             prices=prices,
             chip=estimated,
@@ -228,9 +226,9 @@ class Simulator:
             HybridNetError: At the place of a clip that cannot be read, with what to do about it.
         """
         clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
-        with closing(clips), closing(ahead(clips)) as read:
-            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [_arrays(clip)])
-            with closing(spiking), closing(ahead(spiking)) as results:
+        with closing(ahead(clips)) as read:
+            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [clip.views.arrays])
+            with closing(ahead(spiking)) as results:
                 for clip, inputs, result in results:
                     crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
                     yield Classified(clip.video, self._ann.run(inputs | crossing.values))
@@ -250,27 +248,23 @@ class Simulator:
                 transcode=transcode,
                 progress=progress,
             )
-            return _Read(_arrays(clip), clip.video, None, clip.view_ms, clip.open_ms)
+            return _Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms)
         if views is not None:
             raise ConfigError("views", views, "none with arrays, of which all views are run")
         given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
-        arrays = checked(given, self.bundle.manifest.model.inputs, name)
-        return _Read(arrays, None, ArraysRow(name, len(next(iter(arrays.values())))), None, 0.0)
+        found = checked(given, self.bundle.manifest.model.inputs, name)
+        return _Read(found, None, ArraysRow(name, len(found)), None, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """The model's inputs, (N, …) each, and where they came from: a video or arrays."""
+    """The model's inputs, and where they came from: a video or arrays."""
 
-    inputs: Mapping[str, Array]
+    views: Views
     video: VideoRow | None
     arrays: ArraysRow | None
     view_ms: npt.NDArray[np.float64] | None
     open_ms: float
-
-
-def _arrays(clip: ClipInputs) -> dict[str, Array]:
-    return {name: np.asarray(tensor.numpy()) for name, tensor in clip.inputs.items()}
 
 
 def simulate(

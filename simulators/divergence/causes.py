@@ -25,7 +25,7 @@ from hybridnet.simulators.divergence.hypotheses import (
 )
 from hybridnet.simulators.divergence.parameter_fit import parameter_changes
 from hybridnet.simulators.divergence.step_check import Mask, Record, departures, predict
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 EVIDENCE_PER_PARAMETER = 2
 """A fitted number must explain at least so many neuron-steps; one alone can be fitted to anything."""

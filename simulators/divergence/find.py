@@ -22,7 +22,8 @@ from hybridnet.program.layers import (
     FloatProgram,
     Stream,
 )
-from hybridnet.simulators.interface import Array, SpikingResult
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.support.arrays import Array
 
 FLOAT_TOLERANCE = 1e-4
 """Of the layer's threshold: how far potentials of two float back-ends may be apart if no tolerance is asked for."""

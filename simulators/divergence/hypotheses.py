@@ -26,7 +26,7 @@ from hybridnet.simulators.divergence.step_check import (
     current_of,
     predict,
 )
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 PERMUTED_CHANNELS = 4
 """Up to so many input channels all orders are tried; with more the reversed one alone."""

@@ -24,7 +24,8 @@ from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, 
 from hybridnet.simulators.divergence.find import AnyLayer, threshold_of
 from hybridnet.simulators.divergence.hypotheses import CauseClass, Hypothesis
 from hybridnet.simulators.divergence.step_check import Mask, Record, predict
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
+from hybridnet.support.statistics import evenly
 
 FIT_ROWS = 4096
 """Neuron-steps of a channel that a fit of its weights looks at, more for many weights; the result is checked on all."""
@@ -167,7 +168,7 @@ def _rows(departs: Mask, usable: Mask, most: int) -> tuple[Array, Array, Array]:
     chosen = []
     for mask in (departs, usable & ~departs):
         places = np.flatnonzero(mask)
-        chosen.append(places[np.linspace(0, len(places) - 1, min(len(places), most // 2)).astype(int)])
+        chosen.append(places[evenly(len(places), most // 2)])
     t, y, x = np.unravel_index(np.concatenate(chosen), departs.shape)
     return t, y, x
 

@@ -18,7 +18,7 @@ import torch
 from hybridnet.model.neuron import conv_current
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, FixedConvLIF
 from hybridnet.simulators.divergence.find import AnyLayer, threshold_of
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 Mask = npt.NDArray[np.bool_]
 

@@ -19,8 +19,9 @@ from hybridnet.program.layers import FixedProgram
 from hybridnet.simulators.emulator.exact_conv import ExactConv, cut
 from hybridnet.simulators.emulator.traces import StreamTrace, channels_first
 from hybridnet.simulators.emulator.workers import single_core_workers
-from hybridnet.simulators.interface import Array, SpikingResult
+from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
+from hybridnet.support.arrays import Array
 
 
 class Emulator:

@@ -19,7 +19,7 @@ from hybridnet.errors import BackendError, RangeError
 from hybridnet.model.neuron import conv_current
 from hybridnet.program.layers import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, FixedConvLIF
 from hybridnet.simulators.emulator.scan import load_band
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 BAND_BYTES = 4 * 2**20
 """Input and output of a band should not need more; one row is the least, however large."""

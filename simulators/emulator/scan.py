@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
 
 DECAY_BITS = DECAY_ONE.bit_length() - 1

@@ -9,8 +9,8 @@ import numpy as np
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT, FixedConvLIF, Stream
 from hybridnet.simulators.emulator.exact_conv import ExactConv
 from hybridnet.simulators.emulator.scan import integrate
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.quantise import quantise_frames
+from hybridnet.support.arrays import Array
 
 
 class StreamTrace:

@@ -11,11 +11,12 @@ import numpy as np
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BackendError
 from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
-from hybridnet.simulators.interface import Array, SpikingResult
+from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.compat import lava_is_installed, missing_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig, choose_conv
 from hybridnet.simulators.lava.supervise import run_worker
 from hybridnet.simulators.quantise import quantise_input
+from hybridnet.support.arrays import Array
 from hybridnet.support.files import temporary_folder
 
 TIMEOUT_S = 3600.0

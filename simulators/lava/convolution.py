@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
 
 

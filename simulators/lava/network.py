@@ -14,11 +14,11 @@ import numpy as np
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import RangeError
 from hybridnet.program.layers import DECAY_ONE, INPUT_MAX, POTENTIAL_SHIFT, FixedConvLIF
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.compat import import_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig
 from hybridnet.simulators.lava.probe import AnyLayer, Wire
 from hybridnet.simulators.lava.shared_memory import check_space
+from hybridnet.support.arrays import Array
 
 import_lava()  # mends what the imports below need
 

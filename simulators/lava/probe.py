@@ -8,7 +8,7 @@ import numpy as np
 
 from hybridnet.errors import RangeError
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 AnyLayer = ConvLIFLayer | FixedConvLIF
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from hybridnet.program.layers import POTENTIAL_SHIFT, FixedConvLIF
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.lava.network import FIRST_STEP, Network
 from hybridnet.simulators.lava.probe import AnyLayer, Probe, probe
 from hybridnet.simulators.lava.shared_memory import starting
 from hybridnet.simulators.lava.watch import GiveUp, watched
+from hybridnet.support.arrays import Array
 
 
-def run_request(folder: Path, parent: int, give_up: GiveUp) -> None:
+def run_request(folder: Path, give_up: GiveUp) -> None:
     """Run all streams of a request, one after the other, and write what they did.
 
     One network keeps two cores busy by itself: running two at once was measured to gain a tenth of the run, which is
@@ -26,15 +26,14 @@ def run_request(folder: Path, parent: int, give_up: GiveUp) -> None:
 
     Args:
         folder: See `hybridnet.simulators.lava.worker`.
-        parent: Process id of who waits for the result.
-        give_up: Called from another thread if one of Lava's processes fails, or nobody waits any more.
+        give_up: Called from another thread if one of Lava's processes fails.
     """
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     reports = []
     for stream, net in enumerate(request["nets"]):
         frames = np.load(folder / f"{stream}.input.npy", allow_pickle=False)
         network = Network(Path(net), **request["network"])
-        with watched(network, parent, give_up):
+        with watched(network, give_up):
             recorders, latency_ms = run_stream(network, frames, record_potentials=request["record_potentials"])
         network.stop()  # unwatched: it takes the same last messages off Lava's processes as the watcher would
         for place, recorder in enumerate(recorders):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
 from hybridnet.simulators.lava.failure import TRACE_LINES, USE_EMULATOR, Failure, failure_of_exit, read_failure
+from hybridnet.support.processes import interpreter
+
+START = "from pathlib import Path; from hybridnet.simulators.lava.worker import main; main(Path(sys.argv[3]))"
 
 GRACE_S = 5.0
 """How long the worker's processes may take to end after being asked."""
@@ -28,7 +30,7 @@ def run_worker(folder: Path, timeout_s: float) -> None:
         BackendError: If it fails or takes too long; a `MissingBackendError` if it cannot import Lava.
     """
     worker = subprocess.Popen(  # noqa: S603 - our own module, with our own interpreter
-        [sys.executable, "-P", "-m", "hybridnet.simulators.lava.worker", str(folder), str(os.getpid())],
+        interpreter(START, str(folder)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,19 +15,16 @@ GiveUp = Callable[[Failure], NoReturn]
 
 
 @contextmanager
-def watched(network: Any, parent: int, give_up: GiveUp) -> Iterator[None]:
-    """Give up as soon as a process of a network fails, or the process `parent`, which wants the result, is gone.
+def watched(network: Any, give_up: GiveUp) -> Iterator[None]:
+    """Give up as soon as a process of a network fails.
 
     Args:
         network: A `Network`, from before its processes start until before they are asked to stop.
-        parent: Process id.
     """
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(WATCH_S):
-            if os.getppid() != parent:
-                give_up(Failure("nobody waits for the result any more"))
             for actor in _actors(network):
                 failure = _failure(actor)
                 if failure:

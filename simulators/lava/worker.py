@@ -1,6 +1,5 @@
-"""Runs Lava in a process of its own: `python -m hybridnet.simulators.lava.worker FOLDER PARENT`.
+"""Runs Lava in a process of its own, which `hybridnet.simulators.lava.supervise` starts with a FOLDER.
 
-PARENT is the process id of who waits for the result; the worker ends when it is gone.
 FOLDER holds, written by `LavaBackend` and removed by it:
 
     request.json                {"network": options of `Network`, "record_potentials": bool,
@@ -20,8 +19,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
-import sys
 import threading
 import traceback
 from functools import partial
@@ -29,32 +26,34 @@ from pathlib import Path
 from typing import NoReturn
 
 from hybridnet.simulators.lava.failure import Failure, failure_of
+from hybridnet.support.linux import follow
 
 _giving_up = threading.Lock()
 
 
-def main(folder: Path, parent: int) -> None:
+def main(folder: Path) -> None:
     """Run a request; a failure to import Lava is one like any other."""
+    _end_forks_with_this_process()
     try:
         from hybridnet.simulators.lava.session import run_request
 
-        run_request(folder, parent, partial(give_up, folder, parent))
+        run_request(folder, partial(give_up, folder))
     except BaseException as error:  # also KeyboardInterrupt: leaving Lava's processes behind would make the exit hang
-        give_up(folder, parent, failure_of(error, traceback.format_exc()))
+        give_up(folder, failure_of(error, traceback.format_exc()))
 
 
-def give_up(folder: Path, parent: int, failure: Failure) -> NoReturn:
+def give_up(folder: Path, failure: Failure) -> NoReturn:
     """Tell why, end Lava's processes, and exit without waiting for them, for they may hang."""
     with _giving_up:  # who comes second, from another thread, never gets in: the process ends first
         try:
             failure.write(folder)
             for child in multiprocessing.active_children():
                 child.terminate()
-            if os.getppid() != parent:  # nobody else will remove it
-                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os._exit(1)
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+def _end_forks_with_this_process() -> None:
+    """Lava's processes wait for each other for ever; once all are gone, Python's tracker removes shared memory."""
+    parents: list[int] = []
+    os.register_at_fork(before=lambda: parents.append(os.getpid()), after_in_child=lambda: follow(parents[-1]))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from hybridnet.deploy.netx.layers import CubaNeuron
 from hybridnet.errors import RangeError
 from hybridnet.program.layers import IntArray
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
 
 Integrated = tuple[npt.NDArray[np.bool_], IntArray, IntArray, int, int]

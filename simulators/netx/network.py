@@ -18,8 +18,8 @@ from hybridnet.deploy.netx.layers import Conv, CubaNeuron, ForeignNetwork, Layer
 from hybridnet.errors import BackendError, ConfigError, RangeError
 from hybridnet.model.neuron import conv_current
 from hybridnet.program.layers import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, IntArray
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.netx.lif import integrate
+from hybridnet.support.arrays import Array
 
 BLOCK = 2**25
 """Sums that are computed at once: what bounds the memory of their floating-point form."""

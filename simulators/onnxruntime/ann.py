@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hybridnet.simulators.interface import Array
 from hybridnet.simulators.onnxruntime.session import open_session
 from hybridnet.simulators.options import ANY_CPU, Runtime
+from hybridnet.support.arrays import Array
 
 
 class OnnxRuntimeBackend:

@@ -14,7 +14,7 @@ from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.splitter import partition
 from hybridnet.program.outputs import named_outputs
-from hybridnet.simulators.interface import Array
+from hybridnet.support.arrays import Array
 
 
 class TorchAnnBackend:

@@ -10,8 +10,9 @@ import torch
 
 from hybridnet.model.neuron import LIFState, conv_current, lif_step
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram
-from hybridnet.simulators.interface import Array, SpikingResult
+from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import ViewRun, collect, count_views
+from hybridnet.support.arrays import Array
 
 
 class TorchBackend:

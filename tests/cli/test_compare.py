@@ -27,8 +27,8 @@ Inputs = dict[str, Array]
 
 @pytest.fixture(scope="module")
 def inputs(bundle: Bundle, clip: Path) -> Inputs:
-    read = read_clip(clip, bundle.preprocess).inputs
-    return {s.input_name: read[s.input_name].numpy() for s in bundle.program.streams}
+    read = read_clip(clip, bundle.preprocess).views.arrays
+    return {s.input_name: read[s.input_name] for s in bundle.program.streams}
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from hybridnet.evaluation.clips import Clip, find_clips
 from hybridnet.evaluation.results import ClipResult, ResultsFile
 from hybridnet.evaluation.run import CONFUSION, EVALUATION, RESULTS
 from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run_clip
-from hybridnet.evaluation.spread import LocalWorker, spread
+from hybridnet.evaluation.spread import ClipRunner, evaluate_on
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
+from hybridnet.support.processes import LocalWorker
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
 from hybridnet.video.datasets import Sample
@@ -283,18 +284,17 @@ def test_wrong_use_is_named(
 
 def test_a_killed_process_loses_no_clip(checkpoint_path: Path, folder: Path) -> None:
     data = find_clips(str(folder), SMALL.preprocess, "train")
-    workers: list[LocalWorker] = []
+    workers: list[LocalWorker[Clip, ClipResult]] = []
 
-    def start() -> LocalWorker:
-        workers.append(LocalWorker(RunnerSpec(checkpoint_path, threads=1), 2))
+    def start() -> LocalWorker[Clip, ClipResult]:
+        workers.append(LocalWorker(ClipRunner(RunnerSpec(checkpoint_path, threads=1), 2)))
         return workers[-1]
 
     found: dict[str, ClipResult] = {}
-    for result in spread(data.clips, start, 1, LocalWorker.died):
+    for result in evaluate_on(data.clips, start, 1):
         found[result.clip] = result
         if len(found) == 2:
-            (process,) = workers[0]._pool._processes.values()
-            os.kill(process.pid or 0, 9)
+            os.kill(workers[0].pid, 9)
     assert len(workers) == 2
     assert sorted(found) == sorted(clip.name for clip in data.clips)
     runner = load_runner(RunnerSpec(checkpoint_path))
@@ -312,12 +312,12 @@ def test_two_ray_workers_one_of_which_is_killed(checkpoint_path: Path, folder: P
     workers: list[RayWorker] = []
 
     def start() -> RayWorker:
-        workers.append(RayWorker(RunnerSpec(checkpoint_path, threads=1), 2))
+        workers.append(RayWorker(ClipRunner(RunnerSpec(checkpoint_path, threads=1), 2)))
         return workers[-1]
 
     found: dict[str, ClipResult] = {}
-    with cluster(2) as died:
-        for result in spread(data.clips, start, 2, died):
+    with cluster(2):
+        for result in evaluate_on(data.clips, start, 2):
             found[result.clip] = result
             if len(found) == 2:
                 workers[0].close()
@@ -333,7 +333,7 @@ def test_two_ray_workers_one_of_which_is_killed(checkpoint_path: Path, folder: P
 
 def test_cached_views_are_those_of_the_clip(cache: Path) -> None:
     data = find_clips(str(cache), SMALL.preprocess, "train")
-    firsts = [inputs_of(clip, SMALL.preprocess, 8)["residuals"] for clip in data.clips]
+    firsts = [inputs_of(clip, SMALL.preprocess, 8).arrays["residuals"] for clip in data.clips]
     assert all(values.shape == (2, 3, 3, 40, 40) for values in firsts)
     assert len({values.sum().item() for values in firsts}) == len(firsts)
 

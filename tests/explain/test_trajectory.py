@@ -45,7 +45,7 @@ def test_the_last_frame_has_the_tokens_of_the_whole_window(clips: list[Path]) ->
     steps = SMALL.preprocess.steps
     assert found.clip.tolist() == [0] * 3 * steps + [1] * steps
     assert found.gop[::steps].tolist() == [view.gop for view in [*views, views[0]]]
-    inputs = stack_views([prepare_view(view, SMALL.preprocess) for view in views])
+    inputs = stack_views([prepare_view(view, SMALL.preprocess) for view in views]).tensors()
     with torch.no_grad():
         tokens = [
             model.get_submodule(f"patch_{m}")(model.stm[m](inputs[name])[-1]).mean(1)

@@ -106,7 +106,7 @@ def encoded(pictures: NDArray[np.uint8], path: Path) -> dict[str, Tensor]:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
         output.mux(stream.encode(None))
     with open_clip(path, PREPROCESS, crop=True) as clip:
-        return stack_views([prepare_view(view, PREPROCESS) for view in clip.sample(clip.gop_count)])
+        return stack_views([prepare_view(view, PREPROCESS) for view in clip.sample(clip.gop_count)]).tensors()
 
 
 def correlation(one: Tensor, other: Tensor) -> float:

@@ -17,9 +17,9 @@ import torch
 
 from hybridnet.cli import main
 from hybridnet.config import PreprocessConfig
-from hybridnet.errors import CacheError, ConfigError
-from hybridnet.support.files import sha256_file
-from hybridnet.video import cache_build, make_clip, open_clip, prepare_view, stack_views
+from hybridnet.errors import CacheError, ConfigError, OutputExistsError
+from hybridnet.support.files import locked, sha256_file
+from hybridnet.video import make_clip, open_clip, prepare_view, stack_views
 from hybridnet.video.cache import CachedViews, open_cache, read_manifest, verify
 from hybridnet.video.cache_build import build_cache
 from hybridnet.video.datasets import DataSet, LeftOut, Sample, load_dataset
@@ -66,7 +66,7 @@ def test_a_batch_is_what_the_reader_gives_but_for_rounding(data: DataSet, built:
     for name in views.sources:
         with open_clip(data.root / name, PREPROCESS) as clip:
             direct += [prepare_view(view, PREPROCESS) for view in clip.sample(2)]
-    expected = stack_views(direct)
+    expected = stack_views(direct).tensors()
     index = torch.tensor([3, 0, 2, 1, 3])
     batch = views.batch(index)
     assert {name: values.dtype for name, values in batch.items()} == dict.fromkeys(batch, torch.float32)
@@ -168,7 +168,7 @@ def test_another_plan_or_a_foreign_folder_is_refused(data: DataSet, copy: Path, 
 
 
 def test_two_builds_in_one_folder_are_refused(data: DataSet, copy: Path) -> None:
-    with cache_build._locked(copy), pytest.raises(CacheError, match="being built by another process"):
+    with locked(copy), pytest.raises(OutputExistsError, match="being written by another process"):
         build_cache(data, copy, PREPROCESS, views=2, clips_per_shard=2)
 
 
@@ -181,8 +181,7 @@ from hybridnet.video.datasets import load_dataset, DataSet
 data = load_dataset("motion:64x48", Path(sys.argv[1]))
 data = DataSet("motion", data.classes, {"train": data.splits["train"][:24]}, data.root)
 preprocess = PreprocessConfig(frame_width=64, frame_height=48, crop=32)
-if __name__ == "__main__":
-    build_cache(data, Path(sys.argv[2]), preprocess, clips_per_shard=2, workers=2)
+build_cache(data, Path(sys.argv[2]), preprocess, clips_per_shard=2, workers=2)
 """
 
 
@@ -206,7 +205,6 @@ def test_a_killed_build_continues_to_the_same_bytes(tmp_path: Path) -> None:
     assert 0 < len(done) < 12
     with pytest.raises(CacheError, match="is not finished"):
         open_cache(killed)
-    (killed / ".train-00011-abcdefgh").mkdir(exist_ok=True)  # what a build killed while writing leaves
     for folder in (killed, whole):
         subprocess.run([*command, str(folder)], check=True)
     assert all((killed / name).stat().st_ino == inode for name, inode in done.items())
@@ -233,15 +231,15 @@ from hybridnet.video.datasets import DataSet, Sample
 
 class Deadly(Sample):
     def file(self):
-        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+        os.kill(os.getpid(), getattr(signal, os.environ['DEADLY']))
 
-if __name__ == "__main__":
+def build():
     root = Path(sys.argv[1])
     clips = (Sample(root / "a.avi", 0), Deadly(root / "deadly.avi", 1), Sample(root / "b.avi", 1))
     data = DataSet("made", ("pan", "zoom"), {"train": clips}, root)
     preprocess = PreprocessConfig(frame_width=48, frame_height=32, crop=16, steps=3)
     try:
-        manifest = build_cache(data, Path(sys.argv[3]), preprocess, clips_per_shard=2, workers=1)
+        manifest = build_cache(data, Path(sys.argv[2]), preprocess, clips_per_shard=2, workers=1)
     except CacheError as error:
         sys.exit(str(error))
     for clip in (clip for shard in manifest.shards for clip in shard.clips):
@@ -250,10 +248,11 @@ if __name__ == "__main__":
 
 
 def crash(data: DataSet, tmp_path: Path, signal_name: str) -> subprocess.CompletedProcess[str]:
-    script = tmp_path / "crash.py"
-    script.write_text(CRASH, encoding="utf-8")
-    command = [sys.executable, str(script), str(data.root), signal_name, str(tmp_path / "cache")]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    (tmp_path / "crash.py").write_text(CRASH, encoding="utf-8")  # a module: the workers import it
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import crash; crash.build()"
+    command = [sys.executable, "-c", code, str(data.root), str(tmp_path / "cache")]
+    environment = {**os.environ, "DEADLY": signal_name}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_a_clip_that_crashes_the_decoder_is_listed(data: DataSet, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def written(folder: Path, name: str, content: bytes) -> Path:
 
 
 def audio_only(folder: Path) -> Path:
-    path = folder / "sound.wav"
+    path = folder / "sound.mov"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("pcm_s16le", rate=8000)
         assert isinstance(stream, av.AudioStream)
@@ -116,12 +116,15 @@ BAD = {
     "missing": (no_such_file, "does not exist"),
     "folder": (a_folder, "is a folder"),
     "empty": (lambda d: written(d, "empty.mp4", b""), "is empty"),
-    "text": (lambda d: written(d, "notes.txt", b"Dear diary,\n" * 50), "is text"),
+    "text": (lambda d: written(d, "notes.txt", b"Dear diary,\n" * 50), "cannot be opened"),
     "text named mp4": (lambda d: written(d, "notes.mp4", b"Dear diary,\n" * 50), "cannot be opened"),
     "noise": (lambda d: written(d, "noise.avi", np.random.default_rng(0).bytes(5000)), "cannot be opened"),
-    "playlist": (lambda d: written(d, "list.m3u8", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"), "cannot be"),
+    "playlist": (
+        lambda d: written(d, "list.m3u8", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n"),
+        "cannot be opened",
+    ),
     "audio only": (audio_only, "no video stream"),
-    "picture": (lambda d: encode(d / "one.png", "png", pictures(1)), "no P-frames"),
+    "picture": (lambda d: encode(d / "one.png", "png", pictures(1)), "of another format"),
     "mjpeg": (lambda d: encode(d / "intra.avi", "mjpeg", pictures(14)), "no P-frames"),
     "gif": (lambda d: encode(d / "moving.gif", "gif", pictures(14)), "no P-frames"),
     "all intra": (lambda d: encode(d / "intra.avi", "mpeg4", pictures(14), gop=1), "no P-frames among its 14"),

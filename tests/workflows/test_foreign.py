@@ -50,6 +50,39 @@ def test_in_float_the_two_halves_return_what_the_module_returns(exported: Bundle
     assert np.abs(run.outputs["logits"] - expected).max() <= 1e-5
 
 
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly"])
+def test_a_module_whose_neurons_hold_a_state_is_at_rest_after_its_export(library: str, tmp_path: Path) -> None:
+    """It held the state of another batch, and ran on our views: either would go into the user's next batch."""
+    if library == "snntorch":
+        neuron = pytest.importorskip("snntorch").Leaky(0.5, init_hidden=True, reset_mechanism="zero")
+    else:
+        peer = pytest.importorskip("spikingjelly.activation_based.neuron", exc_type=ImportError)
+        neuron = peer.LIFNode(decay_input=False, v_reset=0.0)
+
+    class Stateful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.neuron, self.head = nn.Conv2d(2, 3, 3), neuron, nn.Linear(48, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            spikes = [self.neuron(self.conv(x[:, t])) for t in range(x.shape[1])]
+            return self.head(torch.stack(spikes, 1).sum(1).flatten(1))
+
+    torch.manual_seed(0)
+    model, x = Stateful().eval(), 3 * torch.randn(8, 4, 2, 6, 6)
+    with torch.no_grad():
+        fresh, warm = model(x), model(x)  # from rest, then from the state that this left
+    assert not torch.equal(fresh, warm)
+    bundle = hybridnet.export(model, {"x": x[:3]}, tmp_path / "b")
+    assert bundle.parity.failed == ()
+    with torch.no_grad():
+        assert torch.equal(model(x), fresh)
+    with pytest.raises(ModelError, match="labels"):  # after the cut, where an export fails half-way
+        hybridnet.export(model, {"x": x[:3]}, tmp_path / "c", labels=LABELS)
+    with torch.no_grad():
+        assert torch.equal(model(x), fresh)
+
+
 def test_a_run_on_arrays_is_counted_and_priced(exported: Bundle, tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", **arrays())
     result = hybridnet.simulate(tmp_path / "in.npz", exported)

@@ -27,6 +27,7 @@ from hybridnet.program.layers import FixedConvLIF, Program, Stream
 from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.support.statistics import spike_agreement, sqnr_db
+from hybridnet.support.views import Views
 from hybridnet.workflows.parity import FLOAT64_TOLERANCE, measure_parity, trace
 
 
@@ -36,7 +37,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return hybridnet.export(gestures(), example(), tmp_path_factory.mktemp("parity") / "b", labels=labels)
 
 
-CALIBRATION = Calibration(example(), "a test")
+CALIBRATION = Calibration(Views.of_tensors(example()), "a test")
 
 
 def measure(bundle: Bundle, **changed: Any) -> Any:
@@ -132,7 +133,7 @@ def test_layers_are_compared_alone_and_in_their_chain(exported: Bundle) -> None:
     """Against the same numbers by another way: the integer loop on the float run's spikes, or on its own."""
     split = partition(gestures(), example())
     meter = FidelityMeter(exported.fixed)
-    view = CALIBRATION.view(1)
+    view = CALIBRATION.views[1].tensors()
     states = trace(split, view)
     meter.add(states, {name: tensor.numpy() for name, tensor in view.items()})
     (stream,) = exported.fixed.streams

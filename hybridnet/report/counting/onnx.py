@@ -6,13 +6,15 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-
-import onnx
+from typing import TYPE_CHECKING
 
 from hybridnet.errors import BundleError
 from hybridnet.report.counting.operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
 from hybridnet.report.counting.shapes import BYTES, GraphView, view_graph
 from hybridnet.report.quantities import Ops, Precision
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def count_graph(path: Path) -> GraphCount:
     return GraphCount(tuple(nodes), dict(sorted(uncounted.items())))
 
 
-def _work(node: onnx.NodeProto, view: GraphView, path: Path) -> Work | None:
+def _work(node: NodeProto, view: GraphView, path: Path) -> Work | None:
     """None for what no closed form is known for, or no shape."""
     counter = MAC_OPERATORS.get(node.op_type) or OTHER_OPERATORS.get(node.op_type)
     if counter is None:
@@ -103,7 +105,7 @@ def _work(node: onnx.NodeProto, view: GraphView, path: Path) -> Work | None:
         return None
 
 
-def _counted(node: onnx.NodeProto, work: Work, precision: Precision, view: GraphView) -> NodeCount:
+def _counted(node: NodeProto, work: Work, precision: Precision, view: GraphView) -> NodeCount:
     def size(names: list[str]) -> int:
         return sum(math.prod(view.shapes[name]) for name in names if name in view.shapes) * BYTES[precision]
 

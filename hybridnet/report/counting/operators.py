@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import onnx
-from onnx import helper
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
 
 Shape = tuple[int, ...]
 
@@ -31,7 +32,7 @@ class Work:
 class Node:
     """A node with its shapes; what is not known raises KeyError with its name."""
 
-    def __init__(self, node: onnx.NodeProto, shapes: Mapping[str, Shape]) -> None:
+    def __init__(self, node: NodeProto, shapes: Mapping[str, Shape]) -> None:
         self.inputs = [name for name in node.input if name]
         self._node, self._shapes = node, shapes
 
@@ -46,6 +47,8 @@ class Node:
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute's value."""
+        from onnx import helper
+
         return next((helper.get_attribute_value(a) for a in self._node.attribute if a.name == name), default)
 
     def has(self, index: int) -> bool:

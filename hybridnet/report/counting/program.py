@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.program.layers import DECAY_ONE, ConvGeometry, ConvLIFLayer, FixedConvLIF
 from hybridnet.report.quantities import Ops
+from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
-
-Array = npt.NDArray[Any]
 
 
 def taps(size_in: int, size_out: int, kernel: int, stride: int, padding: int, dilation: int) -> npt.NDArray[np.int64]:

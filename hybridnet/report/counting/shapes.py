@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import onnx
+from typing import TYPE_CHECKING
 
 from hybridnet.report.quantities import Precision
 
+if TYPE_CHECKING:
+    import onnx
+
 Shape = tuple[int, ...]
+
+INT64 = 7
+"""`TensorProto.INT64` of the ONNX format."""
 
 SHAPE_BYTES = 4096
 """Constants up to this size may be shapes, which inference reads."""
@@ -45,6 +50,8 @@ class GraphView:
 
 def view_graph(path: Path) -> GraphView:
     """Read an ONNX file and set its free batch dimension to 1."""
+    import onnx
+
     model = onnx.load(str(path))
     quantised = [_as_float(node) for node in model.graph.node]
     _batch_of_one(model)
@@ -138,8 +145,8 @@ def _constants(graph: onnx.GraphProto) -> frozenset[str]:
 
 def _sizes(graph: onnx.GraphProto) -> frozenset[str]:
     """Integers that are computed from shapes alone, to reshape by: a handful per view, and no work on data."""
-    integers = {v.name for v in graph.value_info if v.type.tensor_type.elem_type == onnx.TensorProto.INT64}
-    sizes = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.INT64} | {""}
+    integers = {v.name for v in graph.value_info if v.type.tensor_type.elem_type == INT64}
+    sizes = {t.name for t in graph.initializer if t.data_type == INT64} | {""}
     for node in graph.node:
         if node.op_type in ("Shape", "Size") or (set(node.input) <= sizes and set(node.output) <= integers):
             sizes.update(node.output)

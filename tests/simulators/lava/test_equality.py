@@ -91,7 +91,7 @@ def assert_same_on_clip(clip: Path, conv: ConvModel) -> None:
     """The shipped model, with the potentials of every layer and step."""
     bundle = load(shipped_bundle_path())
     read = read_clip(clip, bundle.preprocess, 2)
-    inputs = {name: np.asarray(tensor.numpy()) for name, tensor in read.inputs.items()}
+    inputs = read.views.arrays
     lava = LavaBackend(bundle.net_paths, conv=conv, timeout_s=300).run(inputs, record_potentials=True)
     assert_same(lava, Emulator(bundle.fixed).run(inputs, record_potentials=True))
     assert all(spikes.any() for spikes in lava.spikes.values())

@@ -23,6 +23,7 @@ from hybridnet.program.layers import ConvGeometry
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.lava.failure import USE_EMULATOR
+from hybridnet.support.files import temporary_folder
 
 needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
@@ -118,7 +119,9 @@ class Sabotage:
 
     def left_behind(self) -> list[Any]:
         memory = Path("/dev/shm").glob(f"{self.prefix[1:]}*")  # noqa: S108
-        folders = self.folder.glob("hybridnet-lava-*")
+        with temporary_folder():  # removes what a process left that was killed
+            pass
+        folders = self.folder.glob("hybridnet-*")
         return [*memory, *folders, *itertools.chain.from_iterable(map(living_after_a_moment, self.groups))]
 
 

@@ -1,0 +1,40 @@
+"""The folder that a bundle is written into, and which folders it may replace."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from hybridnet.deploy.bundle import MAX_MANIFEST_BYTES
+from hybridnet.deploy.layout import MANIFEST
+from hybridnet.errors import ConfigError
+from hybridnet.support.files import atomic_folder
+from hybridnet.support.plain import read_yaml
+
+FAMILY = "hybridnet.bundle/"
+"""How the schema of every bundle begins, of any version."""
+
+
+def bundle_folder(path: Path, *, overwrite: bool, needed_bytes: int = 0) -> AbstractContextManager[Path]:
+    """A new folder for a bundle, as `hybridnet.support.files.atomic_folder`; with `overwrite` it replaces a bundle."""
+    return atomic_folder(path, overwrite=overwrite, foreign=no_bundle, needed_bytes=needed_bytes)
+
+
+def no_bundle(folder: Path) -> str:
+    """Why a folder is more or less than a bundle, whole or damaged; empty if it is nothing else."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return f"is no bundle (it has no {MANIFEST})"
+    with manifest.open("rb") as opened:
+        head = opened.read(MAX_MANIFEST_BYTES)
+    try:
+        content = read_yaml(head)
+    except ConfigError:
+        content = None
+    if not isinstance(content, dict) or not str(content.get("schema")).startswith(FAMILY):
+        return f"is no bundle (its {MANIFEST} is of something else)"
+    listed = {MANIFEST, *map(str, content.get("files") or ())}
+    for file in sorted(folder.rglob("*")):
+        if (name := file.relative_to(folder).as_posix()) not in listed and (file.is_symlink() or not file.is_dir()):
+            return f"holds {name}, which is not of the bundle"
+    return ""

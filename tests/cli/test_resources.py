@@ -1,0 +1,175 @@
+"""A full disk, an output that cannot be written, no home, little memory: one line each, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.small_model import SMALL
+
+from hybridnet.cli import main
+from hybridnet.config import Experiment, TrainingConfig
+from hybridnet.deploy.bundle import Bundle
+from hybridnet.support.plain import to_dict
+
+START = "import sys; from hybridnet.cli import main; sys.exit(main())"
+BUNDLE_FILES = ("snn/program.npz", "snn/program.onnx", "snn/mv.net", "ann.onnx", "model.pt", "manifest.yaml")
+GIB = 1 << 30
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file grow beyond a size, as on a disk that is full; Python ignores the signal that comes with it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def assert_one_line(said: str) -> None:
+    errors = [line for line in said.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1, said
+    assert errors[0].startswith("hybridnet: error: ")
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "file", [BUNDLE_FILES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in BUNDLE_FILES[1:])]
+)
+def test_export_on_a_full_disk_keeps_the_old_bundle(
+    file: str, checkpoint_path: Path, bundle: Bundle, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(bundle.path, out)
+    before = contents(out)
+    with largest_file((out / file).stat().st_size - 1):
+        code = main(["export", str(checkpoint_path), "--calibrate", str(clip), "-o", str(out), "--overwrite"])
+    assert code == 1
+    assert_one_line(capfd.readouterr().err)
+    assert contents(out) == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["calibrate", "train", "cache", "evaluate", "plot", "json"])
+def test_any_command_on_a_full_disk(
+    command: str, checkpoint_path: Path, bundle: Bundle, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        (tmp_path / "clips" / "abc"[number]).mkdir(parents=True)
+        shutil.copyfile(clip, tmp_path / "clips" / "abc"[number] / "clip.avi")
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(to_dict(Experiment(SMALL, TrainingConfig(epochs=1)))))
+    clips, out, model = str(tmp_path / "clips"), tmp_path / "out", str(checkpoint_path)
+    words = {
+        "calibrate": ["calibrate", str(bundle.path), "--clips", clips, "--views", "1", "-o", str(out)],
+        "train": ["train", "--config", str(config), "--data", clips, "-o", str(out)],
+        "cache": ["cache", "folder", clips, "--config", str(config), "-o", str(out)],
+        "evaluate": ["evaluate", model, "--data", clips, "--split-name", "all", "-o", str(out)],
+        "plot": ["inspect", str(clip), "--config", str(config), "--plot", str(out / "plot.png")],
+        "json": ["simulate", str(clip), "--bundle", str(bundle.path), "--json", str(out / "run.json")],
+    }[command]
+    with largest_file(200):
+        assert main(words) == 1
+    assert_one_line(capfd.readouterr().err)
+    left = [path for path in out.rglob("*") if path.is_file()]
+    assert all(path.stat().st_size <= 200 for path in left)
+    assert main(words) == 0  # what is left does no harm
+
+
+def test_transcode_on_a_full_disk_leaves_no_half_copy(
+    clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with largest_file(2000):
+        assert main(["transcode", str(clip), "-o", str(tmp_path / "out"), "--workers", "1"]) == 1
+    assert f"{clip}: File too large" in capfd.readouterr().out
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file/out", "/proc/nothing/out"])
+@pytest.mark.parametrize("command", ["export", "calibrate", "cache", "train", "evaluate", "simulate"])
+def test_an_output_that_cannot_be_written_is_known_before_the_work(
+    command: str,
+    place: str,
+    checkpoint_path: Path,
+    bundle: Bundle,
+    clip: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "clips" / "a").mkdir(parents=True)
+    shutil.copyfile(clip, tmp_path / "clips" / "a" / "clip.avi")
+    out, clips, model = str(tmp_path / place), str(tmp_path / "clips"), str(checkpoint_path)
+
+    def works(*arguments: object, **options: object) -> None:
+        raise AssertionError("it began")
+
+    for work in ("exporting.partition", "calibrating.run.read_clips", "simulation.Simulator.run"):
+        monkeypatch.setattr(f"hybridnet.{work}", works)
+    words = {
+        "export": ["export", model, "-o", out],
+        "calibrate": ["calibrate", str(bundle.path), "-o", out],
+        "cache": ["cache", "folder", clips, "-o", out],
+        "train": ["train", "--data", clips, "-o", out],
+        "evaluate": ["evaluate", model, "--data", clips, "--split-name", "all", "-o", out],
+        "simulate": ["simulate", str(clip), "--bundle", str(bundle.path), "--json", f"{out}/run.json"],
+    }[command]
+    assert main(words) == 1
+    assert_one_line(capfd.readouterr().err)
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def run(
+    words: list[str], before: Callable[[], None] | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", START, *words],
+        env={**os.environ, **(environment or {})},
+        preexec_fn=before,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_no_home_to_write_in(bundle: Bundle, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    nowhere = str(tmp_path / "file" / "home")
+    homes = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "NUMBA_CACHE_DIR": nowhere}
+    words = ["simulate", str(clip), "--bundle", str(bundle.path), "--json"]
+    assert run([*words, str(tmp_path / "run.json")]).returncode == 0
+    without = run([*words, str(tmp_path / "without.json")], environment=homes)
+    assert without.returncode == 0, without.stderr
+    assert "Traceback" not in without.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gib", [0.5, 1.0, 1.5, 2.0])
+def test_little_memory_is_one_line_or_enough(gib: float, bundle: Bundle, clip: Path, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (int(gib * GIB), int(gib * GIB)))
+
+    words = ["simulate", str(clip), "--bundle", str(bundle.path), "--json", str(tmp_path / "run.json")]
+    done = run(words, limit, {"OMP_NUM_THREADS": "1"})
+    assert done.returncode in (0, 1, -signal.SIGKILL), done.stderr
+    if done.returncode == 1:
+        assert_one_line(done.stderr)
+        assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,62 @@
+"""Work in a second thread keeps nobody from ending."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hybridnet.errors import HybridNetError
+from hybridnet.support import ahead as ahead_module
+from hybridnet.support.ahead import ahead, aside, stopped
+
+
+def test_what_is_made_ahead_is_closed_in_its_thread() -> None:
+    seen: list[str] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(10)
+        finally:
+            seen.append(threading.current_thread().name)
+
+    made = ahead(items())
+    assert [next(made), next(made)] == [0, 1]
+    made.close()
+    assert seen
+    assert seen != [threading.current_thread().name]
+
+
+def test_a_thread_that_does_not_end_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "GRACE_S", 0.05)
+    free = threading.Event()
+    with pytest.raises(TimeoutError):
+        next(ahead((free.wait(60) for _ in range(1)), limit_s=0.1))
+    free.set()
+
+
+def test_what_waits_within_a_thread_ends_with_it() -> None:
+    inner_ended = threading.Event()
+
+    def inner() -> Iterator[int]:
+        while not stopped():
+            time.sleep(0.01)
+        inner_ended.set()
+        yield 0
+
+    outer = ahead((next(ahead(inner())) for _ in range(1)), limit_s=0.2)
+    with pytest.raises(TimeoutError):
+        next(outer)
+    assert inner_ended.wait(10)
+
+
+def test_work_aside_returns_and_raises() -> None:
+    def fails() -> None:
+        raise HybridNetError("x")
+
+    assert aside(lambda: None) is None
+    assert aside(threading.current_thread) is not threading.current_thread()
+    with pytest.raises(HybridNetError, match="x"):
+        aside(fails)

@@ -33,7 +33,8 @@ from hybridnet.program.outputs import LOGITS
 from hybridnet.report.render.text import count, decibels, table
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.inputs import shapes_of
 from hybridnet.support.progress import silent
 from hybridnet.support.statistics import evenly, sqnr_db

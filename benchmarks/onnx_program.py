@@ -36,8 +36,9 @@ from hybridnet.program.layers import (
     Stream,
 )
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.onnxruntime.session import Runtime, open_session
+from hybridnet.simulators.onnxruntime.session import open_session
 from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.options import Runtime
 from hybridnet.simulators.torch.float_step import TorchBackend
 
 STEPS, CHANNELS = 11, 8

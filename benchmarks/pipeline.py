@@ -80,7 +80,7 @@ def print_process(name: str, *arguments: str) -> None:
 def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> None:
     """Clips per second of both ways, and the share of each stage of the cut one."""
     threads = torch.get_num_threads()
-    single = Simulator(bundle, threads=1)
+    single = Simulator(bundle, settings={"threads": 1})
     torch.set_num_threads(threads)  # of the process; the line before has set it too
     simulator, int8 = Simulator(bundle), Simulator(bundle, ann="onnxruntime-int8")
     model, preprocess = load_checkpoint(checkpoint).model.eval(), simulator.bundle.preprocess

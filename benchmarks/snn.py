@@ -134,8 +134,8 @@ def backends(
 
     def onnx(program: Any) -> SpikingBackend:
         from hybridnet.deploy.onnx.program import write_onnx_program
-        from hybridnet.simulators.onnxruntime.session import Runtime
         from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+        from hybridnet.simulators.options import Runtime
 
         write_onnx_program(folder / "program.onnx", program)
         return OnnxSpikingBackend(folder / "program.onnx", program, Runtime(threads=torch.get_num_threads()))

@@ -18,8 +18,7 @@ every file, each is what its SHA-256 says, now and later when it is used, and no
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -27,27 +26,26 @@ import yaml
 from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.bundle_agreement import check_agreement
 from hybridnet.deploy.bundle_files import seal_files
-from hybridnet.deploy.netx.file import write_net
-from hybridnet.deploy.onnx.program import write_onnx_program
-from hybridnet.deploy.program_file import read_program, write_program
+from hybridnet.deploy.layout import (
+    ANN,
+    CHECKPOINT,
+    MANIFEST,
+    ONNX_FIXED,
+    ONNX_FLOAT,
+    PARITY,
+    PROGRAM,
+    net_file,
+)
+from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, ConfigError, ModelError
 from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.program.layers import FixedProgram, FloatProgram
 from hybridnet.report.record.parity import ParityReport, to_json
 from hybridnet.support.files import steady
 from hybridnet.support.plain import MAX_YAML_BYTES, from_dict, read_json, read_yaml, to_dict
-from hybridnet.support.sealed import SealedFile, read_file, sha256_file
+from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile, read_file, sha256_file
 
 SCHEMA = "hybridnet.bundle/3"
-MANIFEST = "manifest.yaml"
-PROGRAM = "snn/program.npz"
-ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
-ANN = "ann.onnx"
-CHECKPOINT = "model.pt"
-PARITY, CALIBRATION = "parity.json", "calibration.json"
-ANN_INT8 = "ann.int8.onnx"
-INT8_WEIGHT_BITS = ("hybridnet.weight_bits", "7")
-"""Key and value in the metadata of ANN_INT8: its sums are then the same on every CPU (`hybridnet.deploy.onnx.int8`)."""
 
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
 
@@ -116,63 +114,44 @@ class Manifest:
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
-    """A bundle that was read and checked.
+class Parts:
+    """What back-ends are built from: all of a bundle but its parity, which is measured with them.
 
     Attributes:
         path: Its folder.
-        parity: What the export lost.
-        files: Every file that the manifest lists, by relative path. Reading one gives what was checked, or an error.
     """
 
     path: Path
     manifest: Manifest
     program: FloatProgram
     fixed: FixedProgram
-    parity: ParityReport
-    files: Mapping[str, SealedFile]
+
+    def file(self, name: str, remedy: str = EXPORT_AGAIN) -> SealedFile:
+        """One of its files, by the path within the folder; see `hybridnet.deploy.layout`.
+
+        Reading it gives what the manifest's checksum is of, or an error.
+
+        Raises:
+            BundleError: If the bundle has none, with the remedy.
+        """
+        if name not in self.manifest.files:
+            raise BundleError(f"has no {name}", where=self.path, remedy=remedy)
+        return SealedFile(self.path / name, self.manifest.files[name])
 
     @property
     def ann_path(self) -> SealedFile:
         """The ANN half."""
-        return self.files[ANN]
-
-    @property
-    def has_int8(self) -> bool:
-        """Whether there is an ANN half in int8."""
-        return ANN_INT8 in self.files
-
-    @property
-    def ann_int8_path(self) -> SealedFile:
-        """The ANN half in int8.
-
-        Raises:
-            BundleError: If the bundle has none.
-        """
-        if not self.has_int8:
-            remedy = "Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`"
-            raise BundleError("has no ANN half in int8", where=self.path, remedy=remedy)
-        return self.files[ANN_INT8]
-
-    @property
-    def onnx_fixed_path(self) -> SealedFile:
-        """The spiking half in the chip's integers, as ONNX."""
-        return self.files[ONNX_FIXED]
-
-    @property
-    def onnx_float_path(self) -> SealedFile:
-        """The spiking half in float32, as ONNX."""
-        return self.files[ONNX_FLOAT]
+        return self.file(ANN)
 
     @property
     def checkpoint_path(self) -> SealedFile:
         """The checkpoint that the bundle was made from."""
-        return self.files[CHECKPOINT]
+        return self.file(CHECKPOINT)
 
     @property
     def net_paths(self) -> dict[str, SealedFile]:
         """The netx file of each stream."""
-        return {stream.name: self.files[net_file(stream.name)] for stream in self.program.streams}
+        return {stream.name: self.file(net_file(stream.name)) for stream in self.program.streams}
 
     @property
     def preprocess(self) -> PreprocessConfig:
@@ -200,24 +179,22 @@ class Bundle:
         return {e.name: FixedEncoding(e.scale, e.bits, e.shift) for e in self.manifest.bridge}
 
 
-def net_file(stream: str) -> str:
-    """Relative path of a stream's netx file."""
-    return f"snn/{stream}.net"
+@dataclass(frozen=True, eq=False)
+class Bundle(Parts):
+    """A bundle that was read and checked.
+
+    Attributes:
+        parity: What the export lost.
+    """
+
+    parity: ParityReport
 
 
-def write_spiking_half(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    """Write program.npz, the program as ONNX twice, and one netx file per stream."""
-    (folder / "snn").mkdir()
-    write_program(folder / PROGRAM, program, fixed)
-    write_onnx_program(folder / ONNX_FIXED, fixed)
-    write_onnx_program(folder / ONNX_FLOAT, program)
-    for stream, fixed_stream in zip(program.streams, fixed.streams, strict=True):
-        write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
-
-
-def write_parity(folder: Path, parity: ParityReport) -> None:
-    """Write parity.json."""
-    (folder / PARITY).write_text(to_json(parity), encoding="utf-8")
+def finish(parts: Parts, parity: ParityReport) -> None:
+    """Write parity.json and the manifest with its checksum beside the others: the last files of a bundle."""
+    (parts.path / PARITY).write_text(to_json(parity), encoding="utf-8")
+    files = {**parts.manifest.files, PARITY: sha256_file(parts.path / PARITY)}
+    write_manifest(parts.path, replace(parts.manifest, files=dict(sorted(files.items()))))
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -234,7 +211,7 @@ class _WithoutAliases(yaml.SafeDumper):
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write manifest.yaml, the last file of a bundle."""
+    """Write manifest.yaml."""
     text = yaml.dump(to_dict(manifest), Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
@@ -254,7 +231,7 @@ def read_bundle(path: Path) -> Bundle:
         raise BundleError(f"the manifest lacks {missing}", where=path, remedy=_REMEDY)
     files = seal_files(path, manifest.files, MANIFEST)
     program, fixed = read_program(files[PROGRAM])
-    bundle = Bundle(path, manifest, program, fixed, _read_parity(files[PARITY]), files)
+    bundle = Bundle(path, manifest, program, fixed, _read_parity(files[PARITY]))
     check_agreement(bundle)
     return bundle
 

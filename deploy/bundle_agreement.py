@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import fixed_encodings
@@ -35,10 +36,10 @@ def check_agreement(bundle: Bundle) -> None:
     _check_bridge(bundle)
     _check_nets(bundle)
     _check_ann(bundle, bundle.ann_path)
-    if bundle.has_int8:
-        _check_ann(bundle, bundle.ann_int8_path)
-    _check_spiking(bundle.onnx_fixed_path, bundle.fixed)
-    _check_spiking(bundle.onnx_float_path, bundle.program)
+    if ANN_INT8 in bundle.manifest.files:
+        _check_ann(bundle, bundle.file(ANN_INT8))
+    _check_spiking(bundle.file(ONNX_FIXED), bundle.fixed)
+    _check_spiking(bundle.file(ONNX_FLOAT), bundle.program)
 
 
 def _check_model(bundle: Bundle) -> None:

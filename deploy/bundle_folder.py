@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hybridnet.deploy.bundle import MANIFEST
+from hybridnet.deploy.layout import MANIFEST
 from hybridnet.errors import ConfigError
 from hybridnet.support.files import atomic_folder
 from hybridnet.support.plain import MAX_YAML_BYTES, read_yaml

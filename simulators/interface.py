@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hybridnet.errors import BackendError
 from hybridnet.support.arrays import Array
 
 
@@ -73,3 +74,18 @@ class AnnBackend(Protocol):
 
         A classifier's one output is called `logits`, (N, classes).
         """
+
+
+def checked_outputs(outputs: dict[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What an ANN half returned for N views, if each output is of N views and finite.
+
+    Raises:
+        BackendError: Naming the output that is not.
+    """
+    views = len(next(iter(inputs.values())))
+    for name, values in outputs.items():
+        if values.shape[:1] != (views,):
+            raise BackendError(f"output {name} is {values.shape} for {views} views", remedy="Export the model again")
+        if not np.isfinite(values).all():
+            raise BackendError(f"output {name} holds NaN or infinity", remedy="Look at the model's weights and inputs")
+    return outputs

@@ -1,77 +1,290 @@
-"""Back-ends by name, built from a bundle."""
+"""All back-ends. To add one, write its class and its entry here: nothing else names it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hybridnet.deploy.bundle import INT8_WEIGHT_BITS, Bundle
+from hybridnet.deploy.layout import (
+    ANN,
+    ANN_INT8,
+    CHECKPOINT,
+    INT8_WEIGHT_BITS,
+    NET,
+    ONNX_FIXED,
+    ONNX_FLOAT,
+    PROGRAM,
+    net_file,
+)
 from hybridnet.errors import BackendError, ConfigError
-from hybridnet.model.checkpoint import load_checkpoint
-from hybridnet.model.network import example_inputs
-from hybridnet.partition.splitter import partition
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.interface import AnnBackend, SpikingBackend
-from hybridnet.simulators.lava.backend import LavaBackend
+from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
 from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
-from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime
-from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
+
+if TYPE_CHECKING:
+    from hybridnet.deploy.bundle import Parts
+    from hybridnet.program.layers import FixedProgram, FloatProgram
+    from hybridnet.simulators.interface import AnnBackend, SpikingBackend
+
+DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
+
+REFERENCE = "torch"
+"""The float step of the spiking half that every other back-end is measured against."""
+
+SIDES = (DEFAULT_SNN, "lava")
+"""Back-ends of the spiking half that `compare` takes unless told."""
+
+ANN_TOLERANCE = 1e-4
+"""Largest difference allowed between the ANN half in torch and a float back-end, on every output."""
 
 
-def _torch_ann(bundle: Bundle, _: Runtime) -> AnnBackend:
-    if bundle.manifest.model.config is None:
-        raise BackendError(
-            "this bundle holds the weights of a model that is not ours, and no code that runs them in torch",
-            where=bundle.path,
-            remedy="Use --ann onnxruntime",
-        )
-    model = load_checkpoint(bundle.checkpoint_path).model
-    split = partition(model, example_inputs(model.config))
-    return TorchAnnBackend(split.ann, split.ann_inputs)
+def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
+    from hybridnet.simulators.emulator.backend import Emulator
+
+    _give_torch(options)
+    return Emulator(parts.fixed)
 
 
-def _int8_ann(bundle: Bundle, runtime: Runtime) -> AnnBackend:
-    backend = OnnxRuntimeBackend(bundle.ann_int8_path, runtime)
-    backend.name = "onnxruntime-int8"
+def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
+    from hybridnet.simulators.lava.backend import LavaBackend
+
+    return LavaBackend(parts.net_paths, conv=options.lava_conv, run_config=options.lava_config)
+
+
+def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
+    from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+
+    return OnnxSpikingBackend(parts.file(ONNX_FIXED), parts.fixed, options)
+
+
+def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
+    from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+
+    return OnnxSpikingBackend(parts.file(ONNX_FLOAT), parts.program, options)
+
+
+def _torch(parts: Parts, options: Threads) -> SpikingBackend:
+    from hybridnet.simulators.torch.float_step import TorchBackend
+
+    _give_torch(options)
+    return TorchBackend(parts.program)
+
+
+def _onnx_ann(parts: Parts, options: Runtime) -> AnnBackend:
+    from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(parts.file(ANN), options)
+
+
+def _int8_ann(parts: Parts, options: Runtime) -> AnnBackend:
+    from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+
+    backend = OnnxRuntimeBackend(parts.file(ANN_INT8), options, name="onnxruntime-int8")
     key, bits = INT8_WEIGHT_BITS
     if backend.session.get_modelmeta().custom_metadata_map.get(key) != bits:
         raise BackendError(
             f"does not say that its weights have {bits} bits; sums of more saturate on CPUs without VNNI, in silence",
-            where=backend.path,
+            where=parts.file(ANN_INT8),
             remedy="Make it anew with `hybridnet calibrate BUNDLE --ann int8 -o DIR`",
         )
     return backend
 
 
-SPIKING: dict[str, Callable[[Bundle, Runtime, LavaOptions], SpikingBackend]] = {
-    "emulator": lambda bundle, *_: Emulator(bundle.fixed),
-    "lava": lambda bundle, _, options: LavaBackend(bundle.net_paths, **options),
-    "onnxruntime": lambda bundle, runtime, _: OnnxSpikingBackend(bundle.onnx_fixed_path, bundle.fixed, runtime),
-    "onnxruntime-float": lambda bundle, runtime, _: OnnxSpikingBackend(bundle.onnx_float_path, bundle.program, runtime),
-    "torch": lambda bundle, *_: TorchBackend(bundle.program),
-}
+def _torch_ann(parts: Parts, options: Threads) -> AnnBackend:
+    from hybridnet.simulators.torch.ann import ann_of_checkpoint
 
-ANN: dict[str, Callable[[Bundle, Runtime], AnnBackend]] = {
-    "onnxruntime": lambda bundle, runtime: OnnxRuntimeBackend(bundle.ann_path, runtime),
-    "onnxruntime-int8": _int8_ann,
-    "torch": _torch_ann,
-}
+    _give_torch(options)
+    return ann_of_checkpoint(parts)
 
 
-def spiking_backend(
-    name: str, bundle: Bundle, runtime: Runtime = ANY_CPU, lava: LavaOptions | None = None
-) -> SpikingBackend:
-    """The simulator of the spiking half called `name`; `lava` only if that is lava."""
-    if name not in SPIKING:
-        raise ConfigError("snn", name, ", ".join(SPIKING))
-    if lava and name != "lava":
-        raise ConfigError("snn", name, "lava, as options of Lava are given")
-    return SPIKING[name](bundle, runtime, lava or {})
+def _write_nets(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
+    from hybridnet.deploy.netx.file import write_net
+
+    for stream, fixed_stream in zip(program.streams, fixed.streams, strict=True):
+        write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
 
 
-def ann_backend(name: str, bundle: Bundle, runtime: Runtime = ANY_CPU) -> AnnBackend:
-    """The runtime of the ANN half called `name`."""
-    if name not in ANN:
-        raise ConfigError("ann", name, ", ".join(ANN))
-    return ANN[name](bundle, runtime)
+def _write_onnx(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
+    from hybridnet.deploy.onnx.program import write_onnx_program
+
+    write_onnx_program(folder / ONNX_FIXED, fixed)
+
+
+def _write_onnx_float(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
+    from hybridnet.deploy.onnx.program import write_onnx_program
+
+    write_onnx_program(folder / ONNX_FLOAT, program)
+
+
+def _give_torch(options: Threads) -> None:
+    if options.threads is not None:
+        import torch
+
+        torch.set_num_threads(options.threads)
+
+
+_SPIKING = (
+    SpikingEntry(
+        name="emulator", title="the emulator", help="the chip's integers, fast",
+        build=_emulator, options=Threads, packages=("torch",), fixed_point=True,
+    ),
+    SpikingEntry(
+        name="lava", title="Lava", help="Lava processes, with the emulator's bits",
+        build=_lava, options=LavaOptions, files=(NET,), write=_write_nets,
+        packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
+    ),
+    SpikingEntry(
+        name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
+        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=_write_onnx,
+        packages=("onnxruntime",), fixed_point=True, exact=True,
+    ),
+    SpikingEntry(
+        name="onnxruntime-float", title="ONNX Runtime in float", help="the same graph in float32",
+        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=_write_onnx_float,
+        packages=("onnxruntime",), fixed_point=False,
+    ),
+    SpikingEntry(
+        name="torch", title="torch", help="the model's own float step",
+        build=_torch, options=Threads, packages=("torch",), fixed_point=False,
+    ),
+)  # fmt: skip
+
+SPIKING: dict[str, SpikingEntry] = {entry.name: entry for entry in _SPIKING}
+"""Back-ends of the spiking half: `--snn`."""
+
+_ANN = (
+    AnnEntry(
+        name="onnxruntime", title="ONNX Runtime", help="the exported graph in float32",
+        build=_onnx_ann, options=Runtime, files=(ANN,), packages=("onnxruntime",), tolerance=ANN_TOLERANCE,
+    ),
+    AnnEntry(
+        name="onnxruntime-int8", title="ONNX Runtime in int8", help="the graph that `calibrate --ann int8` quantised",
+        build=_int8_ann, options=Runtime, files=(ANN_INT8,), packages=("onnxruntime",), counted=ANN_INT8,
+        remedy="Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`",
+    ),
+    AnnEntry(
+        name="torch", title="torch", help="the modules of the checkpoint",
+        build=_torch_ann, options=Threads, files=(CHECKPOINT,), packages=("torch",),
+    ),
+)  # fmt: skip
+
+ANN_ENTRIES: dict[str, AnnEntry] = {entry.name: entry for entry in _ANN}
+"""Back-ends of the ANN half: `--ann`."""
+
+
+def spiking_entry(name: str) -> SpikingEntry:
+    """The back-end of the spiking half called `name`.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    return _find("snn", name, SPIKING)
+
+
+def ann_entry(name: str) -> AnnEntry:
+    """The back-end of the ANN half called `name`.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    return _find("ann", name, ANN_ENTRIES)
+
+
+E = TypeVar("E", bound=Entry[Any])
+
+
+def _find(half: str, name: str, entries: Mapping[str, E]) -> E:
+    if name not in entries:
+        raise ConfigError(half, name, ", ".join(entries))
+    return entries[name]
+
+
+def spiking_backend(name: str, parts: Parts, settings: Settings = NO_SETTINGS) -> SpikingBackend:
+    """The simulator of the spiking half called `name`.
+
+    Args:
+        name: See SPIKING.
+        parts: A bundle.
+        settings: Options by name, all of which it must have.
+
+    Raises:
+        HybridNetError: If it cannot be had.
+    """
+    entry = spiking_entry(name)
+    check_settings(settings, entry)
+    return entry.open(parts, settings)
+
+
+def ann_backend(name: str, parts: Parts, settings: Settings = NO_SETTINGS) -> AnnBackend:
+    """The runtime of the ANN half called `name`; as `spiking_backend`."""
+    entry = ann_entry(name)
+    check_settings(settings, entry)
+    return entry.open(parts, settings)
+
+
+def all_entries() -> tuple[Entry[Any], ...]:
+    """All back-ends of both halves."""
+    return (*SPIKING.values(), *ANN_ENTRIES.values())
+
+
+def all_options() -> dict[str, Option]:
+    """What can be chosen about back-ends, by name; an option that several have is there once."""
+    return {option.name: option for entry in all_entries() for option in entry.choices}
+
+
+def check_settings(settings: Settings, *entries: Entry[Any]) -> None:
+    """Refuse a setting that none of these back-ends has, unless it is what holds anyway.
+
+    Raises:
+        ConfigError: Naming the setting, and who has it.
+    """
+    known, taken = all_options(), {option.name for entry in entries for option in entry.choices}
+    for name, value in settings.items():
+        if name not in known:
+            raise ConfigError("setting", name, ", ".join(known))
+        if name not in taken and value != known[name].default:
+            having = dict.fromkeys(e.name for e in all_entries() if name in {o.name for o in e.choices})
+            used = " and ".join(entry.name for entry in entries)
+            raise ConfigError(name, value, f"with {', '.join(having)}, and not with {used}")
+
+
+def settings_in_words(settings: Settings, *entries: Entry[Any]) -> dict[str, str]:
+    """How these back-ends are set, by option; `default` where the choice is left to them."""
+    chosen = {name: value for entry in entries for name, value in vars(entry.chosen(settings)).items()}
+    return {name: "default" if value is None else str(value) for name, value in sorted(chosen.items())}
+
+
+def requestable() -> list[str]:
+    """Back-ends that parity compares with the emulator only when asked to."""
+    return [entry.name for entry in SPIKING.values() if entry.exact and entry.on_request]
+
+
+def check_requested(name: str | None) -> None:
+    """Refuse a back-end that parity cannot be asked to compare.
+
+    Raises:
+        ConfigError: If it is not one of `requestable`.
+    """
+    if name is not None and name not in requestable():
+        raise ConfigError("parity", name, ", ".join(requestable()))
+
+
+def packages() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Distributions whose versions bear on results: those that hybridnet needs, and those of optional back-ends."""
+    needed, optional = (
+        tuple(dict.fromkeys(name for e in all_entries() if e.optional is which for name in e.packages))
+        for which in (False, True)
+    )
+    return needed, optional
+
+
+def write_spiking_half(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
+    """Write the program, and what every back-end reads of it, into the folder of a bundle."""
+    from hybridnet.deploy.program_file import write_program
+
+    (folder / PROGRAM).parent.mkdir()
+    write_program(folder / PROGRAM, program, fixed)
+    for entry in SPIKING.values():
+        if entry.write is not None:
+            entry.write(folder, program, fixed)

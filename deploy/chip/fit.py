@@ -1,6 +1,6 @@
 """Whether a spiking half fits a chip: the mapper's cores against named rules, each with its source and a remedy.
 
-The outcome is an estimate from public compiler logs; only Intel's compiler can say that a network fits.
+The outcome is what the profile says of its numbers, for Loihi 2 an estimate from public compiler logs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hybridnet.deploy.chip.mapper import LayerFit, map_layer, significant_bits
-from hybridnet.deploy.chip.profile import BASIS, Chip
+from hybridnet.deploy.chip.profile import Chip
 from hybridnet.program.layers import ConvGeometry, FixedProgram
 from hybridnet.report.record.data import FitRow
 
@@ -62,7 +62,7 @@ class FitReport:
     chips: int
     layers: tuple[LayerFit, ...]
     checks: tuple[Check, ...]
-    basis: str = BASIS
+    basis: str
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -104,7 +104,8 @@ def fit(plans: Sequence[LayerPlan], chip: Chip, chips: int = 1) -> FitReport:
         cores=cores,
         chips=mapped.chips_needed,
         layers=layers,
-        checks=tuple(rule(mapped) for rule in RULES),
+        checks=tuple(check for rule in RULES if (check := rule(mapped)) is not None),
+        basis=chip.basis,
     )
 
 
@@ -180,58 +181,66 @@ def axon_map(m: Mapped) -> Check:
     )
 
 
-def exact_width(m: Mapped) -> Check:
+def exact_width(m: Mapped) -> Check | None:
     """F105: no input is wider than what convolves exactly."""
     limit = m.chip.exact_width
+    if limit is None:
+        return None
     over = [plan.name for plan in m.plans if plan.geometry.input_shape[2] > limit.value]
     return Check(
         "F105",
         f"inputs at most {limit.value} wide",
         not over,
         f"{max(plan.geometry.input_shape[2] for plan in m.plans)} wide",
-        f"a smaller crop, or a stride before {', '.join(over)}: spikes at column 256·n − 1 may be lost" if over else "",
+        f"a smaller crop, or a stride before {', '.join(over)}: {limit.note}" if over else "",
         limit.source,
         blocks=False,
     )
 
 
-def one_chip_input(m: Mapped) -> Check:
-    """F106: a convolution that takes the input is on one chip."""
+def input_chips(m: Mapped) -> Check | None:
+    """F106: a convolution that takes the input is on one chip, or as many as its input can be spread over."""
+    limit = m.chip.input_chips
+    if limit is None:
+        return None
     streams: dict[str, LayerFit] = {}
     for plan, layer in zip(m.plans, m.layers, strict=True):
         streams.setdefault(plan.stream, layer)
-    over = [layer.name for layer in streams.values() if layer.cores > m.chip.cores.value]
+    over = [layer.name for layer in streams.values() if layer.cores > limit.value * m.chip.cores.value]
     return Check(
         "F106",
-        "the first convolution of a stream on one chip",
+        f"the first convolution of a stream on {'one chip' if limit.value == 1 else f'{limit.value} chips'}",
         not over,
         f"{max(layer.cores for layer in streams.values())} cores at the most",
         f"a larger stride or fewer channels in {', '.join(over)}" if over else "",
-        "lava-nc 0.10, magma/compiler/mapper.py: the input of a convolution is not spread over several chips",
+        limit.source,
     )
 
 
-def neuron_model(m: Mapped) -> Check:
+def neuron_model(m: Mapped) -> Check | None:
     """F107: the neuron is one that the chip's public software has."""
-    soft = [plan.name for plan in m.plans if plan.reset == "soft"]
+    known = m.chip.neurons
+    if known is None:
+        return None
+    other = [plan.reset for plan in m.plans if plan.reset not in known.resets]
     return Check(
         "F107",
-        "a neuron of the public software (hard reset)",
-        not soft,
-        f"soft reset in {len(soft)} of {len(m.plans)} layers",
-        'microcode for a soft reset, which needs Intel\'s extension, or train with reset: "hard"' if soft else "",
-        "lava-nc 0.10, proc/lif/models.py: every LIF sets v to 0 where it spikes",
+        f"a neuron of the public software ({' or '.join(known.resets)} reset)",
+        not other,
+        f"{' and '.join(dict.fromkeys(other)) or 'another'} reset in {len(other)} of {len(m.plans)} layers",
+        known.remedy if other else "",
+        known.source,
         blocks=False,
     )
 
 
-RULES: tuple[Callable[[Mapped], Check], ...] = (
+RULES: tuple[Callable[[Mapped], Check | None], ...] = (
     cores,
     synapse_memory,
     weight_bits,
     axon_map,
     exact_width,
-    one_chip_input,
+    input_chips,
     neuron_model,
 )
-"""Each docstring is the rule."""
+"""Each docstring is the rule; it gives None of a chip that has no such limit."""

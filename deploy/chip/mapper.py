@@ -24,12 +24,6 @@ import numpy as np
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.program.layers import ConvGeometry, IntArray
 
-WORD_BITS = 64
-LIST_OVERHEAD_BITS = 2
-"""Per weight of a convolution: with it the words of all ten PilotNet rows are bounded from above."""
-DENSE_TARGET_BITS = 12
-"""Per synapse of a dense layer: which neuron it goes to."""
-
 
 @dataclass(frozen=True)
 class LayerFit:
@@ -69,13 +63,13 @@ def map_layer(name: str, geometry: ConvGeometry, weight_bits: int, chip: Chip) -
     channels, height, width = geometry.output_shape
     room = chip.synapse_words_per_core.value
     per_core = chip.neurons_per_core.value
-    tf = next((f for f in halved(channels) if synapse_words(geometry, f, weight_bits) <= room), 1)
+    tf = next((f for f in halved(channels) if synapse_words(geometry, f, weight_bits, chip) <= room), 1)
     tf = next(f for f in halved(tf) if f <= per_core)
     tx, ty = min(
         ((x, y) for x in powers_of_two(width) for y in halved(height) if x * y * tf <= per_core),
         key=lambda tile: (-(-width // tile[0])) * (-(-height // tile[1])),
     )
-    words = synapse_words(geometry, tf, weight_bits)
+    words = synapse_words(geometry, tf, weight_bits, chip)
     return LayerFit(
         name=name,
         shape=geometry.output_shape,
@@ -90,13 +84,13 @@ def map_layer(name: str, geometry: ConvGeometry, weight_bits: int, chip: Chip) -
     )
 
 
-def synapse_words(geometry: ConvGeometry, channels: int, weight_bits: int) -> int:
-    """Upper bound of the 64-bit words of a core that holds so many output channels."""
+def synapse_words(geometry: ConvGeometry, channels: int, weight_bits: int, chip: Chip) -> int:
+    """Upper bound of the words of a core that holds so many output channels."""
     reach = geometry.out_channels // geometry.groups  # output channels that one input channel leads to
     in_tile = min(geometry.groups, -(-channels // reach))
     lists = in_tile * (geometry.input_shape[0] // geometry.groups) * math.prod(geometry.kernel)
-    overhead = DENSE_TARGET_BITS if is_dense(geometry) else LIST_OVERHEAD_BITS
-    return lists * -(-min(channels, reach) * (weight_bits + overhead) // WORD_BITS)
+    overhead = chip.dense_target_bits if is_dense(geometry) else chip.list_overhead_bits
+    return lists * -(-min(channels, reach) * (weight_bits + overhead.value) // chip.word_bits.value)
 
 
 def is_dense(geometry: ConvGeometry) -> bool:

@@ -1,4 +1,4 @@
-"""A neuromorphic chip as data: its limits, each with the source of the number."""
+"""A neuromorphic chip as data: its limits, each with the source of the number. One YAML file is one chip."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from importlib import resources
 from pathlib import Path
 
 from hybridnet.errors import ConfigError
+from hybridnet.program.layers import Reset
 from hybridnet.support.plain import from_dict, read_yaml
-
-BASIS = "estimate from public compiler logs"
-"""What every statement about fit is; never more."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A number and who says so."""
+    """A number and who says so.
+
+    Attributes:
+        note: What happens beyond it; may be empty.
+    """
 
     value: int
     source: str
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.value < 1 or not self.source.strip():
@@ -40,28 +43,57 @@ class StepTime:
 
 
 @dataclass(frozen=True)
-class Chip:
-    """Limits of one chip.
+class Neurons:
+    """Which neurons run without more than the chip's public software.
 
     Attributes:
+        resets: Kinds of reset that they may have.
+        remedy: What to do about another.
+    """
+
+    resets: tuple[Reset, ...]
+    remedy: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Limits of one chip. A limit that is None is none of this chip.
+
+    Attributes:
+        name: That of a shipped profile, or the path of its file.
+        basis: What every statement about fit is; never more.
+        authority: Who alone can say that a network fits.
         cores: Per chip.
         neurons_per_core: Largest tile of neurons.
-        synapse_words_per_core: Of 64 bits.
+        word_bits: Of a word of synapse memory.
+        list_overhead_bits: Of each weight of a convolution, beside its own bits.
+        dense_target_bits: Of each synapse of a dense layer, beside the weight's: which neuron it goes to.
+        synapse_words_per_core: Words of synapse memory.
         axon_map_per_core: Entries.
         weight_bits: Significant ones.
-        exact_width: Widest input whose convolution is exact.
         step_us: How long a step takes.
+        exact_width: Widest input whose convolution is exact.
+        input_chips: Chips that the convolution which takes the input may be spread over.
+        neurons: What its public software has.
     """
 
     name: str
     description: str
+    basis: str
+    authority: str
     cores: Limit
     neurons_per_core: Limit
+    word_bits: Limit
+    list_overhead_bits: Limit
+    dense_target_bits: Limit
     synapse_words_per_core: Limit
     axon_map_per_core: Limit
     weight_bits: Limit
-    exact_width: Limit
     step_us: StepTime
+    exact_width: Limit | None = None
+    input_chips: Limit | None = None
+    neurons: Neurons | None = None
 
 
 def chip_names() -> list[str]:
@@ -71,13 +103,20 @@ def chip_names() -> list[str]:
     )
 
 
-def load_chip(name: str) -> Chip:
-    """Read a chip that ships.
+def load_chip(name_or_path: str) -> Chip:
+    """Read a shipped chip by its name, or a YAML file of the same form.
 
     Raises:
-        ConfigError: If there is none of this name.
+        ConfigError: If neither exists, or a field is missing, unknown or without a source.
     """
-    if name not in chip_names():
-        raise ConfigError("chip", name, ", ".join(chip_names()))
-    content = (resources.files("hybridnet.deploy.chip.profiles") / f"{name}.yaml").read_text(encoding="utf-8")
-    return from_dict(Chip, read_yaml(content))
+    shipped = name_or_path in chip_names()
+    if not shipped and not Path(name_or_path).is_file():
+        raise ConfigError("chip", name_or_path, f"{', '.join(chip_names())}, or the path of a YAML file")
+    folder = resources.files("hybridnet.deploy.chip.profiles")
+    try:
+        content = read_yaml((folder / f"{name_or_path}.yaml" if shipped else Path(name_or_path)).read_bytes())
+        if not isinstance(content, dict) or "name" in content:
+            raise ConfigError("content", type(content).__name__, "fields, without a name: the file's is the chip's")
+        return from_dict(Chip, {"name": name_or_path, **content})
+    except ConfigError as error:
+        raise ConfigError("chip", name_or_path, f"a chip with all its fields ({error})") from error

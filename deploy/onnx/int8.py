@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from hybridnet.deploy.bundle import INT8_WEIGHT_BITS
+from hybridnet.deploy.layout import INT8_WEIGHT_BITS
 from hybridnet.errors import BackendError
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.onnx_file import read_model

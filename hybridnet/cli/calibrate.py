@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from hybridnet.cli import arguments
+from hybridnet.cli.backends import add_parity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " change their top-1")  # fmt: skip
     parser.add_argument("--min-sqnr", type=float, metavar="DB",
                         help="exit 3 if u[T] of a layer that is read out has less, end to end")  # fmt: skip
-    parser.add_argument("--parity", choices=["lava"], help="also compare the emulator with Lava on one view")
+    add_parity(parser)
     parser.add_argument(
         "--plot", type=arguments.OUT_FOLDER, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs"
     )
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             views=args.views,
             ann_int8=args.ann == "int8",
             search_bridge=args.search_bridge,
-            lava=args.parity == "lava",
+            parity=args.parity,
             limits=Limits(max_top1_drop=args.max_top1_drop, min_sqnr_db=args.min_sqnr),
             scales=args.scales,
             cache=args.cache,

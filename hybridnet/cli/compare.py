@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
+from hybridnet.simulators.registry import SIDES, SPIKING
 
 if TYPE_CHECKING:
     from hybridnet.simulators.divergence.find import Reading, StreamComparison
@@ -23,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VIDEO_OR_NPZ",
         help="a clip, or a .npz file of the model's inputs by name",
     )
-    parser.add_argument("--a", type=arguments.RECORDING, default="emulator", metavar="NAME_OR_NPZ",
-                        help="back-end of the spiking half, or a .npz recording (default: emulator)")  # fmt: skip
-    parser.add_argument("--b", type=arguments.RECORDING, default="lava", metavar="NAME_OR_NPZ",
+    parser.add_argument("--a", type=arguments.RECORDING, default=SIDES[0], metavar="NAME_OR_NPZ",
+                        help=f"back-end of the spiking half ({', '.join(SPIKING)}), or a .npz recording"
+                             f" (default: {SIDES[0]})")  # fmt: skip
+    parser.add_argument("--b", type=arguments.RECORDING, default=SIDES[1], metavar="NAME_OR_NPZ",
                         help="the other one; a recording holds <layer>.u and <layer>.o, (N, T, C, H, W)"
-                             " (default: lava)")  # fmt: skip
+                             f" (default: {SIDES[1]})")  # fmt: skip
     parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled from a clip (default: 8)")

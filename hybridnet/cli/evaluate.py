@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
+from hybridnet.cli.backends import add_backends
 
 if TYPE_CHECKING:
     from hybridnet.evaluation.clips import Clips
@@ -31,11 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="number of the split, of data that are no cache; several: mean (default: 1)")  # fmt: skip
     parser.add_argument("--views", type=int, metavar="N",
                         help="GOPs sampled per clip (default: 8, as the paper; of a cache, all it has)")  # fmt: skip
-    parser.add_argument("--snn", default="emulator",
-                        choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
-                        help="back-end of a bundle's spiking half (default: emulator)")  # fmt: skip
-    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "onnxruntime-int8", "torch"],
-                        help="back-end of a bundle's ANN half (default: onnxruntime)")  # fmt: skip
+    add_backends(parser, "a bundle's")
     parser.add_argument("--profile", type=arguments.PROFILE, default="horowitz45", metavar="NAME_OR_YAML",
                         help="energy profile of a bundle's counts (default: horowitz45)")  # fmt: skip
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="of a checkpoint (default: cpu)")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
+from hybridnet.cli.backends import add_parity
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle import Bundle
@@ -32,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " the motion set; with --model, the example inputs)")  # fmt: skip
     parser.add_argument("--opset", type=int, default=18, choices=range(18, 21), metavar="N",
                         help="ONNX opset, 18 to 20 (default: 18)")  # fmt: skip
-    parser.add_argument(
-        "--parity", choices=["lava"], help="also compare the emulator with Lava on one view; takes longer"
-    )
+    add_parity(parser)
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams each has its"
@@ -85,7 +84,7 @@ def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
         calibrate=args.calibrate,
         opset=args.opset,
         overwrite=args.overwrite,
-        lava=args.parity == "lava",
+        parity=args.parity,
         progress=progress,
     )
 
@@ -105,7 +104,7 @@ def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
         name=args.model,
         opset=args.opset,
         overwrite=args.overwrite,
-        lava=args.parity == "lava",
+        parity=args.parity,
         progress=progress,
     )
 

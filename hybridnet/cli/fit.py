@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
+from hybridnet.deploy.chip import DEFAULT_CHIP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("bundle", nargs="?", type=arguments.BUNDLE, metavar="BUNDLE",
                         help="default: ./hybridnet-bundle, else the model that ships")  # fmt: skip
-    parser.add_argument("--chip", default="loihi2", metavar="NAME", help="default: loihi2")
+    parser.add_argument("--chip", default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
+                        help=f"a chip that ships, or the profile of another (default: {DEFAULT_CHIP})")  # fmt: skip
     parser.add_argument("--chips", type=int, default=1, metavar="N", help="how many there are (default: 1)")
     parser.add_argument("--format", default="text", choices=["html", "json", "markdown", "text"], help="default: text")
     parser.add_argument("-o", "--out", type=arguments.OUT_TEXT, metavar="FILE", help="write here instead of stdout")
@@ -81,7 +83,7 @@ def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: 
         f"{model} on {report.chips_allowed} × {chip.description}: {report.cores} cores of"
         f" {report.chips_allowed * report.cores_per_chip}, {count(report.neurons)} neurons,"
         f" {count(report.weights)} weights, {report.chips} chip{'s' * (report.chips != 1)} by cores",
-        f"{verdict}. This is an {report.basis}; only Intel's compiler can say that a network fits.",
+        f"{verdict}. Basis: {report.basis}; only {chip.authority} can say that a network fits.",
     )
     suggestions = tuple((a.change, str(a.cores), str(a.chips), str(a.passes), a.accuracy) for a in advice)
     sections = [

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
+from hybridnet.cli.backends import add_backends, add_settings, settings_of
+from hybridnet.deploy.chip import DEFAULT_CHIP
 
 if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
@@ -18,19 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="MPEG-4 or H.264 files, or .npz files of the model's inputs by name, (N, …)")  # fmt: skip
     parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
-    parser.add_argument("--snn", default="emulator",
-                        choices=["emulator", "lava", "onnxruntime", "onnxruntime-float", "torch"],
-                        help="back-end of the spiking half (default: emulator)")  # fmt: skip
-    parser.add_argument("--lava-conv", choices=["fast", "stock"],
-                        help="who convolves in Lava, ours or Lava's own; equal bits (default: fast)")  # fmt: skip
-    parser.add_argument("--lava-config", choices=["sim", "loihi2-hw"],
-                        help="Lava on the CPU, or on the chip by Intel's extension (default: sim)")  # fmt: skip
-    parser.add_argument("--ann", default="onnxruntime", choices=["onnxruntime", "onnxruntime-int8", "torch"],
-                        help="back-end of the ANN half (default: onnxruntime)")  # fmt: skip
-    parser.add_argument("--provider", default="cpu", choices=["cpu", "cuda"],
-                        help="where ONNX Runtime runs; an error if it cannot (default: cpu)")  # fmt: skip
-    parser.add_argument("--threads", type=int, metavar="N",
-                        help="threads of ONNX Runtime, torch and the emulator (default: one per core)")  # fmt: skip
+    add_backends(parser)
+    add_settings(parser)
     parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled per clip (default: 8)")
     parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
                         help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
@@ -44,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
                         help="another profile for the ANN half; the report says so")  # fmt: skip
+    parser.add_argument("--chip", default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
+                        help=f"whose time and fit are estimated (default: {DEFAULT_CHIP})")  # fmt: skip
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument(
         "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the run record; - for stdout, instead of text"
@@ -59,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fail-on", choices=["fit", "parity"],
                         help="exit 3 if the class differs from that of the float model, or if the spiking half is too"
-                             " large for one Loihi 2 by our estimate")  # fmt: skip
+                             " large for one chip by our estimate")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,24 +61,16 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.errors import ConfigError
     from hybridnet.report.record.file import to_json
     from hybridnet.report.render.text import render_text
-    from hybridnet.simulators.lava.options import LavaOptions
     from hybridnet.support.arrays import write_arrays
     from hybridnet.support.files import write_text
     from hybridnet.workflows.simulate import Simulator
 
-    lava = LavaOptions()
-    if args.lava_conv is not None:
-        lava["conv"] = args.lava_conv
-    if args.lava_config is not None:
-        lava["run_config"] = args.lava_config
-    simulator = Simulator(
-        args.bundle, snn=args.snn, ann=args.ann, provider=args.provider, threads=args.threads, lava=lava
-    )
+    simulator = Simulator(args.bundle, snn=args.snn, ann=args.ann, settings=settings_of(args))
     records = []
     if args.output is not None and len(args.sources) > 1:
         raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
     if args.fail_on == "parity" and (
-        not args.parity or args.snn == "torch" or simulator.bundle.manifest.labels is None
+        not args.parity or simulator.is_reference or simulator.bundle.manifest.labels is None
     ):
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
     if args.report is not None:
@@ -98,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
                 transcode=args.transcode,
                 profile=args.profile,
                 ann_profile=args.ann_profile,
+                chip=args.chip,
                 top_k=args.top_k,
                 parity=args.parity,
                 command=args.typed,

@@ -12,13 +12,14 @@ from typing import Protocol
 import torch
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.deploy.bundle import MANIFEST
+from hybridnet.deploy.layout import MANIFEST
 from hybridnet.errors import ConfigError, HybridNetError, ModelError
 from hybridnet.evaluation.clips import CachedSpan, Clip
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.numbers import is_unknown
 from hybridnet.report.pricing.profile import DEFAULT_PROFILE
+from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN
 from hybridnet.support.sealed import sha256_file
 from hybridnet.support.views import Views
 from hybridnet.training.data import LabelledViews
@@ -44,8 +45,8 @@ class RunnerSpec:
     """
 
     model: Path
-    snn: str = "emulator"
-    ann: str = "onnxruntime"
+    snn: str = DEFAULT_SNN
+    ann: str = DEFAULT_ANN
     profile: str = DEFAULT_PROFILE
     device: str = "cpu"
     threads: int | None = None
@@ -123,7 +124,7 @@ class BundleRunner:
     """A bundle on a pair of back-ends."""
 
     def __init__(self, spec: RunnerSpec) -> None:
-        self._simulator = Simulator(spec.model, snn=spec.snn, ann=spec.ann, threads=spec.threads)
+        self._simulator = Simulator(spec.model, snn=spec.snn, ann=spec.ann, settings={"threads": spec.threads})
         bundle, self._profile = self._simulator.bundle, spec.profile
         if bundle.manifest.labels is None:
             raise ModelError("has no labels, so it cannot be evaluated", where=spec.model, remedy="Export with labels")

@@ -18,13 +18,13 @@ from hybridnet.calibration.report import CalibrationReport
 from hybridnet.calibration.report import to_json as report_to_json
 from hybridnet.calibration.sequence import Searched, search_program
 from hybridnet.calibration.stages import Bench
-from hybridnet.deploy import bundle as files
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import BridgeEntry, Bundle, Manifest, Parts, Quantisation, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
+from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
 from hybridnet.program.layers import FixedProgram
 from hybridnet.program.requantise import requantise_program
-from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
 from hybridnet.workflows.export import export_checkpoint
@@ -42,7 +42,7 @@ class Options:
         views: Read of each clip at most.
         ann_int8: Also write the ANN half in int8.
         search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
-        lava: Also compare the emulator with Lava on one view, in every bit.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         scales: A bundle whose scales are kept, with every number rounded to its nearest in them, instead of a search:
             for a model that was fine-tuned in these scales.
         limits: What is checked; a bundle that fails is written all the same.
@@ -53,7 +53,7 @@ class Options:
     views: int = 4
     ann_int8: bool = False
     search_bridge: bool = False
-    lava: bool = False
+    parity: str | None = None
     limits: Limits = NO_LIMITS
     scales: Path | None = None
     cache: Path | None = None
@@ -89,6 +89,7 @@ def calibrate(
     Raises:
         HybridNetError: With what to do about it.
     """
+    check_requested(options.parity)
     out = Path(out)
     scales = None if options.scales is None else read_bundle(options.scales).fixed  # refused before any work
     with bundle_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
@@ -140,35 +141,24 @@ def _calibrate(
     whole = fixed_encodings(bundle.bridge, fixed)
     bench = Bench(bundle, clips, progress)
     encodings = search_bits(bench, fixed, whole) if options.search_bridge else whole
-    for name in (files.ANN, files.CHECKPOINT):
-        (folder / name).write_bytes(bundle.files[name].read_bytes())
-    files.write_spiking_half(folder, bundle.program, fixed)
-    nets = {stream.name: folder / files.net_file(stream.name) for stream in fixed.streams}
-    int8 = folder / files.ANN_INT8 if options.ann_int8 else None
+    for name in (ANN, CHECKPOINT):
+        (folder / name).write_bytes(bundle.file(name).read_bytes())
+    write_spiking_half(folder, bundle.program, fixed)
+    int8 = folder / ANN_INT8 if options.ann_int8 else None
     tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
     chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
     report = measure(bench, seen, searching, chosen, options.limits)
-    (folder / files.CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
-    parity = remeasure_parity(
-        bundle.parity,
-        bundle.program,
-        fixed,
-        Bridge(bundle.bridge, encodings),
-        folder / files.ANN,
-        folder / files.ONNX_FIXED,
-        clips.together(clips.held_out),
-        nets=nets if options.lava else None,
-        progress=progress,
-    )
-    files.write_parity(folder, parity)
+    (folder / CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
     rule = SEARCHED if options.scales is None else FINE_TUNED
-    files.write_manifest(folder, _manifest(bundle, folder, rule, clips, encodings))
+    parts = Parts(folder, _manifest(bundle, folder, rule, clips, encodings), bundle.program, fixed)
+    held_out = clips.together(clips.held_out)
+    finish(parts, remeasure_parity(bundle.parity, parts, held_out, requested=options.parity, progress=progress))
     return report
 
 
 def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
     """Of a bundle that was calibrated before: what it has and is not asked for again."""
-    if bundle.has_int8 and not options.ann_int8:
+    if ANN_INT8 in bundle.manifest.files and not options.ann_int8:
         yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
     if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed) and not options.search_bridge:
         yield "the bits of the bundle's bridge are not kept; --search-bridge finds them again"
@@ -176,14 +166,14 @@ def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
 
 def _manifest(
     bundle: Bundle, folder: Path, rule: str, clips: ClipSet, encodings: Mapping[str, FixedEncoding]
-) -> files.Manifest:
+) -> Manifest:
     views = sum(len(clip.views) for clip in clips.searched)
     return dataclasses.replace(
         bundle.manifest,
         bridge=tuple(
-            files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **dataclasses.asdict(encodings[t.name]))
+            BridgeEntry(t.name, t.layer, t.shape, t.kind, **dataclasses.asdict(encodings[t.name]))
             for t in bundle.bridge
         ),
-        quantisation=files.Quantisation(rule, clips.source, views),
-        files=files.checksums(folder),
+        quantisation=Quantisation(rule, clips.source, views),
+        files=checksums(folder),
     )

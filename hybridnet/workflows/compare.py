@@ -27,7 +27,7 @@ from hybridnet.simulators.divergence.find import (
 )
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
-from hybridnet.simulators.registry import spiking_backend
+from hybridnet.simulators.registry import SIDES, spiking_backend
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
@@ -97,8 +97,8 @@ def compare(
     source: str | Path | Inputs,
     bundle: Bundle | str | Path | None = None,
     *,
-    a: str = "emulator",
-    b: str = "lava",
+    a: str = SIDES[0],
+    b: str = SIDES[1],
     views: int | None = None,
     tolerance: float | None = None,
     transcode: TranscodePolicy = "auto",

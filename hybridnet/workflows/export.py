@@ -16,8 +16,20 @@ from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
-from hybridnet.deploy import bundle as files
+from hybridnet.deploy.bundle import (
+    SCHEMA,
+    BridgeEntry,
+    Bundle,
+    Manifest,
+    ModelEntry,
+    Parts,
+    Quantisation,
+    checksums,
+    finish,
+    read_bundle,
+)
 from hybridnet.deploy.bundle_folder import bundle_folder
+from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.deploy.onnx.export import OPSET, export_ann
 from hybridnet.errors import ModelError
 from hybridnet.model.checkpoint import load_checkpoint, save_tensors
@@ -26,6 +38,7 @@ from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
+from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
@@ -64,9 +77,9 @@ def export(
     calibrate: str | Path | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle: ...
+) -> Bundle: ...
 
 
 @overload
@@ -82,12 +95,12 @@ def export(
     name: str | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle: ...
+) -> Bundle: ...
 
 
-def export(model: str | Path | nn.Module, *arguments: Any, **options: Any) -> files.Bundle:
+def export(model: str | Path | nn.Module, *arguments: Any, **options: Any) -> Bundle:
     """Export a checkpoint, `export("ckpt.pt", "dir")`, or any module, `export(module, example_inputs, "dir")`.
 
     See `export_checkpoint` and `export_module` for the options.
@@ -107,9 +120,9 @@ def export_checkpoint(
     calibrate: str | Path | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle:
+) -> Bundle:
     """Export a checkpoint of the reference model.
 
     Args:
@@ -119,12 +132,13 @@ def export_checkpoint(
             parity on; clips of the motion set if None.
         opset: ONNX opset of the ANN half.
         overwrite: Replace `path` if it is a bundle.
-        lava: Also compare the emulator with Lava on one view, in every bit.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
+    check_requested(parity)
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.model.config
     examples = example_inputs_of(config)
@@ -144,7 +158,7 @@ def export_checkpoint(
         calibrate=find,
         write_weights=lambda file: shutil.copyfile(checkpoint, file),
     )
-    return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+    return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
 
 
 def export_module(
@@ -158,9 +172,9 @@ def export_module(
     name: str | None = None,
     opset: int = OPSET,
     overwrite: bool = False,
-    lava: bool = False,
+    parity: str | None = None,
     progress: Progress = silent,
-) -> files.Bundle:
+) -> Bundle:
     """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode, its neurons to rest.
 
     Args:
@@ -177,12 +191,13 @@ def export_module(
         name: Kept in the manifest and in records; the class's name if None.
         opset: ONNX opset of the ANN half.
         overwrite: Replace `path` if it is a bundle.
-        lava: Also compare the emulator with Lava on one view, in every bit.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
+    check_requested(parity)
     check_module(module)
     examples = checked_tensors(example_inputs, None, "example inputs").tensors()
     shapes = shapes_of(examples)
@@ -209,12 +224,14 @@ def export_module(
         write_weights=lambda file: save_tensors(file, module.state_dict()),
     )
     try:
-        return _write(source, Path(path), opset=opset, overwrite=overwrite, lava=lava, progress=progress)
+        return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
     finally:
         rest(module)  # it ran on views of ours, whose state would broadcast into the user's next batch
 
 
-def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bool, progress: Progress) -> files.Bundle:
+def _write(
+    source: _Source, path: Path, *, opset: int, overwrite: bool, parity: str | None, progress: Progress
+) -> Bundle:
     """Cut, quantise, write, measure."""
     size = sum(tensor.nbytes for tensor in source.model.state_dict().values())
     with bundle_folder(path, overwrite=overwrite, needed_bytes=2 * size) as folder:  # each weight as torch and as ONNX
@@ -223,46 +240,32 @@ def _write(source: _Source, path: Path, *, opset: int, overwrite: bool, lava: bo
         calibration = source.calibrate()
         fixed = quantise_program(split.program, observe(split, calibration.views.tensors()))
         progress("writing the spiking half", 0, 1)
-        files.write_spiking_half(folder, split.program, fixed)
+        write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
-        export_ann(split, ann_examples(split, source.examples), folder / files.ANN, outputs=outputs, opset=opset)
-        source.write_weights(folder / files.CHECKPOINT)
-        nets = {s.name: folder / files.net_file(s.name) for s in split.program.streams} if lava else None
-        parity = measure_parity(
-            source.model,
-            split,
-            fixed,
-            folder / files.ANN,
-            folder / files.ONNX_FIXED,
-            calibration,
-            output=outputs[0],
-            nets=nets,
-            progress=progress,
-        )
-        files.write_parity(folder, parity)
+        export_ann(split, ann_examples(split, source.examples), folder / ANN, outputs=outputs, opset=opset)
+        source.write_weights(folder / CHECKPOINT)
         encodings = fixed_encodings(split.bridge, fixed)
-        files.write_manifest(
-            folder,
-            files.Manifest(
-                schema=files.SCHEMA,
-                model=files.ModelEntry(
-                    source.name, shapes_of(source.examples), outputs, source.preprocess, source.config
-                ),
-                labels=source.labels,
-                versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
-                opset=opset,
-                streams=tuple(stream.name for stream in split.program.streams),
-                ann_inputs=split.ann_inputs,
-                bridge=tuple(
-                    files.BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name]))
-                    for t in split.bridge
-                ),
-                quantisation=files.Quantisation("maximum-based scales", calibration.source, len(calibration.views)),
-                files=files.checksums(folder),
+        manifest = Manifest(
+            schema=SCHEMA,
+            model=ModelEntry(source.name, shapes_of(source.examples), outputs, source.preprocess, source.config),
+            labels=source.labels,
+            versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
+            opset=opset,
+            streams=tuple(stream.name for stream in split.program.streams),
+            ann_inputs=split.ann_inputs,
+            bridge=tuple(
+                BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name])) for t in split.bridge
             ),
+            quantisation=Quantisation("maximum-based scales", calibration.source, len(calibration.views)),
+            files=checksums(folder),
         )
+        parts = Parts(folder, manifest, split.program, fixed)
+        measured = measure_parity(
+            source.model, split, parts, calibration, output=outputs[0], requested=parity, progress=progress
+        )
+        finish(parts, measured)
         progress("writing the bundle", 1, 1)
-    return files.read_bundle(path)
+    return read_bundle(path)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import onnx
 from torch import Tensor, nn
 
 from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.deploy.onnx.whole import write_whole
@@ -114,7 +115,7 @@ class OpenedBundle:
 
     def tag(self, path: Path) -> None:
         """Write it as one ONNX graph, the half in the name of every node."""
-        write_whole(path, self._bundle.onnx_float_path, self._bundle.ann_path, self._bundle.bridge)
+        write_whole(path, self._bundle.file(ONNX_FLOAT), self._bundle.ann_path, self._bundle.bridge)
 
 
 def open_model(path: Path, factory: str | None = None, inputs: Path | None = None) -> OpenedModule | OpenedBundle:

@@ -1,20 +1,19 @@
 """Measuring the parity chain: the model, its two halves, the exported ANN half, and the spiking half in integers.
 
 model → cut model                     exact; ≤ 1e-4 with neurons of another library, which are rewritten
-ANN half in torch → ONNX Runtime      ≤ 1e-4 on every output
+ANN half in torch → its back-ends      within their tolerance on every output
 model's neurons → spiking program     ≤ 1e-10 in float64, spikes equal
-emulator → integer loop, → ONNX,      equal bits, all layers and steps
-  → Lava
+emulator → integer loop, and          equal bits, all layers and steps
+  → every exact back-end
 float → fixed point                   reported, per layer: fed by the float run (teacher-forced) and end to end
 """
 
 from __future__ import annotations
 
 import copy
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,22 +21,19 @@ from torch import Tensor, nn
 
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.views import Calibration
+from hybridnet.deploy.bundle import Parts
 from hybridnet.errors import ModelError, PartitionError
 from hybridnet.model.neuron import LIFState
 from hybridnet.model.stm import SpikingStack, read
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition
-from hybridnet.program.bridge import fixed_encodings
-from hybridnet.program.layers import FixedProgram, FloatProgram
 from hybridnet.program.outputs import LOGITS, named_outputs
 from hybridnet.report.record.parity import Check, ParityReport, not_run, reported, within
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.lava.backend import LavaBackend
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
-from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN, SPIKING, ann_backend
 from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
@@ -48,9 +44,6 @@ from hybridnet.support.views import Views
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
 are rewritten, and float32 rounds otherwise. A cut through neurons of ours is exact."""
-
-ONNX_TOLERANCE = 1e-4
-"""Largest difference allowed between the ANN half in torch and in ONNX Runtime, on every output."""
 
 FLOAT64_TOLERANCE = 1e-10
 """Largest difference allowed between the model's neurons and the spiking program, both in float64, on potentials."""
@@ -71,14 +64,14 @@ class _Outputs:
     Attributes:
         whole: The model in torch.
         cut: Both halves in torch.
-        onnx: The spiking half in torch, the ANN half in ONNX Runtime; of the same views as those two.
-        exported: The same of all views.
-        fixed: The spiking half in fixed point, the ANN half in ONNX Runtime, of all views.
+        promised: The spiking half in torch, the ANN half in each back-end that promises the same; of the same views.
+        exported: The same in the default back-end, of all views.
+        fixed: The spiking half in fixed point, the ANN half in the default back-end, of all views.
     """
 
     whole: list[dict[str, Array]] = field(default_factory=list)
     cut: list[dict[str, Array]] = field(default_factory=list)
-    onnx: list[dict[str, Array]] = field(default_factory=list)
+    promised: dict[str, list[dict[str, Array]]] = field(default_factory=lambda: defaultdict(list))
     exported: list[dict[str, Array]] = field(default_factory=list)
     fixed: list[dict[str, Array]] = field(default_factory=list)
 
@@ -87,22 +80,19 @@ class _Outputs:
 def measure_parity(
     model: nn.Module,
     split: Partition,
-    fixed: FixedProgram,
-    ann: Path,
-    spiking: Path,
+    parts: Parts,
     calibration: Calibration,
     *,
     output: str = LOGITS,
-    nets: Mapping[str, Path] | None = None,
+    requested: str | None = None,
     progress: Progress = silent,
 ) -> ParityReport:
     """Run the chain, view by view, so that one view is in memory at a time.
 
     Args:
-        ann: The exported ANN half.
-        spiking: The exported spiking half, in fixed point, as ONNX.
+        parts: What was written of it.
         output: Name of the output, if the model returns a single tensor.
-        nets: The netx file of each stream, to run Lava on one view too; None to leave Lava out.
+        requested: A back-end that is compared on request alone; see `hybridnet.simulators.registry.requestable`.
         progress: Told after each view.
 
     Raises:
@@ -112,8 +102,9 @@ def measure_parity(
     """
     views = evenly(len(calibration.views), MAX_VIEWS)
     in_torch = [views[place] for place in evenly(len(views), TORCH_VIEWS)]
-    onnx, bridge = OnnxRuntimeBackend(ann), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
-    meter, outputs, spikes = FidelityMeter(fixed), _Outputs(), Counter[int]()
+    anns = {name: entry.open(parts) for name, entry in ANN_ENTRIES.items() if entry.tolerance is not None}
+    meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
+    bridge = Bridge(parts.bridge, parts.encodings)
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
         inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
@@ -124,19 +115,21 @@ def measure_parity(
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
 
         fed = view | crossing
-        outputs.exported.append(onnx.run(_arrays(fed)))
-        outputs.fixed.append(onnx.run({**inputs, **crossed.values}))
+        returns = {name: ann.run(_arrays(fed)) for name, ann in anns.items() if n in in_torch or name == DEFAULT_ANN}
+        outputs.exported.append(returns[DEFAULT_ANN])
+        outputs.fixed.append(anns[DEFAULT_ANN].run({**inputs, **crossed.values}))
         if n in in_torch:
             rest(model)
             outputs.whole.append(_arrays(named_outputs(_returned(model, view), output)))
             outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
-            outputs.onnx.append(outputs.exported[-1])
+            for name, values in returns.items():
+                outputs.promised[name].append(values)
         returned = (*outputs.exported[-1].values(), *(outputs.whole[-1].values() if n in in_torch else ()))
         if not all(np.isfinite(values).all() for values in returned):
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    single = (*_program(split, busiest), *_bits(fixed, busiest.arrays, spiking, nets))
+    single = (*_program(split, busiest), *_bits(parts, busiest.arrays, requested))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -160,51 +153,43 @@ def trace(split: Partition, view: Mapping[str, Tensor]) -> dict[str, LIFState]:
 @torch.no_grad()
 def remeasure_parity(
     old: ParityReport,
-    program: FloatProgram,
-    fixed: FixedProgram,
-    bridge: Bridge,
-    ann: Path,
-    spiking: Path,
+    parts: Parts,
     calibration: Calibration,
     *,
-    nets: Mapping[str, Path] | None = None,
+    requested: str | None = None,
     progress: Progress = silent,
 ) -> ParityReport:
     """The chain of a bundle whose spiking half got other integers; what does not depend on them is taken over.
 
     Args:
         old: Of the bundle before.
-        program: The spiking half in float.
-        fixed: The same in its new integers.
-        bridge: How it crosses.
-        ann: The exported ANN half.
-        spiking: The exported spiking half, in fixed point, as ONNX.
+        parts: What was written of the new one.
         calibration: What to measure on, at most MAX_VIEWS of it.
-        nets: As in `measure_parity`.
+        requested: As in `measure_parity`.
         progress: Told after each view.
     """
     views = evenly(len(calibration.views), MAX_VIEWS)
-    onnx, meter, outputs, spikes = OnnxRuntimeBackend(ann), FidelityMeter(fixed), _Outputs(), Counter[int]()
+    ann, bridge = ann_backend(DEFAULT_ANN, parts), Bridge(parts.bridge, parts.encodings)
+    meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
         inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
-        states = trace_program(program, view)
+        states = trace_program(parts.program, view)
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
         run = meter.add(states, inputs)
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
-        outputs.exported.append(onnx.run({**inputs, **crossing}))
-        outputs.fixed.append(onnx.run({**inputs, **crossed.values}))
+        outputs.exported.append(ann.run({**inputs, **crossing}))
+        outputs.fixed.append(ann.run({**inputs, **crossed.values}))
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    kept = ("split", "ann_onnx", "program_potentials", "program_spikes")
+    anew = (*_bits(parts, busiest.arrays, requested), *_top1(outputs))
     return ParityReport(
         views=len(views),
         source=calibration.source,
         checks=(
-            *(old.check(name) for name in kept),
-            *_bits(fixed, busiest.arrays, spiking, nets),
-            *_top1(outputs),
+            *(check for check in old.checks if not check.name.startswith(("emulator_", "top1"))),
+            *anew,
         ),
         layers=meter.rows(),
         output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
@@ -219,8 +204,10 @@ def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
     if exact and cut != 0:  # true of NaN too
         raise PartitionError(f"the cut model differs from the whole one by {cut:g}", where="split")
     yield within("split", "model → cut model", cut, 0.0 if exact else REWRITTEN_TOLERANCE, views)
-    onnx = _max_abs(outputs.onnx, outputs.cut)
-    yield within("ann_onnx", "ANN half, torch → ONNX Runtime", onnx, ONNX_TOLERANCE, views)
+    for name, entry in ANN_ENTRIES.items():
+        if entry.tolerance is not None:
+            error = _max_abs(outputs.promised[name], outputs.cut)
+            yield within(f"ann_{name}", f"ANN half, torch → {entry.title}", error, entry.tolerance, views)
 
 
 def _program(split: Partition, view: Views) -> Iterator[Check]:
@@ -251,13 +238,11 @@ def _in_float64(stack: SpikingStack) -> SpikingStack:
     return twin
 
 
-def _bits(
-    fixed: FixedProgram, inputs: Mapping[str, Array], spiking: Path, nets: Mapping[str, Path] | None
-) -> Iterator[Check]:
-    """The emulator against three others that compute the same integers."""
-    emulator = Emulator(fixed).run(inputs, record_potentials=True)
+def _bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None) -> Iterator[Check]:
+    """The emulator against a loop, and against every back-end that promises its bits."""
+    emulator = Emulator(parts.fixed).run(inputs, record_potentials=True)
     differing = 0
-    for stream in fixed.streams:
+    for stream in parts.fixed.streams:
         x = messages(inputs[stream.input_name][0], stream.layers[0])
         differing += int(np.count_nonzero(x != emulator.inputs[stream.name][0]))
         for name, (v, o) in run_stream(stream, x).items():
@@ -265,15 +250,13 @@ def _bits(
             differing += int(np.count_nonzero(o != emulator.spikes[name][0]))
     unit = "differing"
     yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
-    what = "emulator → spiking half in ONNX Runtime: v[T], spikes"
-    yield within(
-        "emulator_onnx", what, _differing(OnnxSpikingBackend(spiking, fixed).run(inputs), emulator), 0, 1, unit=unit
-    )
-    what = "emulator → Lava, fixed point: v[T] and spikes"
-    if nets is None:
-        yield not_run("emulator_lava", what, "asked for by --parity lava, as it takes seconds to minutes", unit=unit)
-    else:
-        yield within("emulator_lava", what, _differing(LavaBackend(nets).run(inputs), emulator), 0, 1, unit=unit)
+    for entry in sorted((e for e in SPIKING.values() if e.exact), key=lambda e: e.on_request):
+        name, what = f"emulator_{entry.name}", f"emulator → {entry.title}: v[T], spikes"
+        if entry.on_request and entry.name != requested:
+            why = f"asked for by --parity {entry.name}, as it takes seconds to minutes"
+            yield not_run(name, what, why, unit=unit)
+        else:
+            yield within(name, what, _differing(entry.open(parts).run(inputs), emulator), 0, 1, unit=unit)
 
 
 def _differing(run: SpikingResult, reference: SpikingResult) -> int:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.deploy.bundle import CHECKPOINT, Bundle
+from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.chip.fit import fit, layer_plans
-from hybridnet.deploy.chip.profile import load_chip
+from hybridnet.deploy.chip.profile import Chip
+from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import GraphCount
@@ -38,15 +39,10 @@ from hybridnet.report.record.data import (
 from hybridnet.report.record.latency import ChipTime, chip_time, summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.onnxruntime.session import Runtime
+from hybridnet.simulators.registry import packages
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.support.views import Views
 from hybridnet.workflows.notes import run_notes, source_notes
-
-VERSIONED = ("hybridnet", "torch", "onnxruntime", "numpy", "av", "lava-nc", "lava-dl")
-
-CHIP = "loihi2"
-"""Whose estimates a record holds."""
 
 STATIC = "static power"
 """Name of the row that stands for the time of the chips."""
@@ -60,14 +56,14 @@ class Setup:
         backends: Names of the spiking and the ANN back-end.
         program: What the spiking back-end runs, float or fixed.
         graph: The counted graph of the ANN half.
-        runtime: Where and with how many threads.
+        settings: How the back-ends ran, by option.
     """
 
     bundle: Bundle
     backends: tuple[str, str]
     program: FloatProgram | FixedProgram
     graph: GraphCount
-    runtime: Runtime
+    settings: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +84,25 @@ class Read:
 
 
 def build_record(
-    setup: Setup, read: Read, run: HybridRun, reference: HybridRun | None, prices: Prices, *, command: str, top_k: int
+    setup: Setup,
+    read: Read,
+    run: HybridRun,
+    reference: HybridRun | None,
+    prices: Prices,
+    *,
+    command: str,
+    top_k: int,
+    chip: Chip,
 ) -> RunRecord:
     """Assemble the record of one video, or of one set of arrays.
 
     Args:
         reference: The same views through the float spiking half; None if not compared.
         top_k: How many classes to list.
+        chip: Whose estimates it holds.
     """
     views, manifest = len(run.ann_ms), setup.bundle.manifest
-    on_chip, fitted = chip_estimates(setup.bundle)
+    on_chip, fitted = chip_estimates(setup.bundle, chip)
     counted = (
         *snn_rows(setup.program, run.spiking),
         static_row(on_chip, fitted, views),
@@ -113,7 +118,7 @@ def build_record(
         command=command,
         repriced_by=None,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        environment=environment() | run_settings(setup.runtime),
+        environment=environment() | setup.settings,
         video=read.video,
         arrays=read.arrays,
         model=ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(setup.bundle.path)),
@@ -163,9 +168,8 @@ def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Ite
             inputs = spikes
 
 
-def chip_estimates(bundle: Bundle) -> tuple[ChipTime, FitRow]:
-    """How long a view takes on the chip, and how many of them, by its public logs."""
-    chip = load_chip(CHIP)
+def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
+    """How long a view takes on the chip, and how many of them, by its profile."""
     step, deepest = chip.step_us, max(len(stream.layers) for stream in bundle.fixed.streams)
     us = Span(step.low, step.reference, step.high)
     return chip_time(bundle.fixed.steps, deepest, us, step.source), fit(layer_plans(bundle.fixed), chip).row
@@ -231,18 +235,14 @@ def _same_best_class(run: HybridRun, reference: HybridRun) -> bool:
 
 def environment() -> dict[str, str]:
     """Versions and machine, as far as they bear on results and times."""
-    installed = {name: _version(name) for name in VERSIONED}
+    needed, optional = packages()
+    installed = {name: _version(name) for name in ("hybridnet", *needed, "numpy", "av", *optional)}
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": str(os.cpu_count()),
         **installed,
     }
-
-
-def run_settings(runtime: Runtime) -> dict[str, str]:
-    """Where and with how many threads ONNX Runtime, torch and the emulator ran."""
-    return {"provider": runtime.provider, "threads": "default" if runtime.threads is None else str(runtime.threads)}
 
 
 def _version(name: str) -> str:

@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import torch
-
 from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.chip import DEFAULT_CHIP
+from hybridnet.deploy.chip.profile import load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
@@ -21,11 +21,16 @@ from hybridnet.report.pricing.profile import DEFAULT_PROFILE
 from hybridnet.report.record.data import ArraysRow, RunRecord, VideoRow
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
-from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
-from hybridnet.simulators.onnxruntime.session import Provider, Runtime
-from hybridnet.simulators.registry import ann_backend, spiking_backend
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.options import NO_SETTINGS, Settings
+from hybridnet.simulators.registry import (
+    DEFAULT_ANN,
+    DEFAULT_SNN,
+    REFERENCE,
+    ann_entry,
+    check_settings,
+    settings_in_words,
+    spiking_entry,
+)
 from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.inputs import checked
@@ -53,6 +58,7 @@ class RunOptions(TypedDict, total=False):
     transcode: TranscodePolicy
     profile: str
     ann_profile: str | None
+    chip: str
     top_k: int
     parity: bool
     command: str
@@ -112,40 +118,35 @@ class Simulator:
 
     Args:
         bundle: What to run; see `load`.
-        snn: Back-end of the spiking half: emulator, lava, onnxruntime, onnxruntime-float, torch.
-        ann: Back-end of the ANN half: onnxruntime, onnxruntime-int8, torch.
-        provider: Where ONNX Runtime runs: cpu, cuda.
-        lava: Options of the lava back-end, if that is the spiking one.
-        threads: Of ONNX Runtime, torch and the emulator within an operator; torch's are those of the whole process. As
-            many as each finds good if None.
+        snn: Back-end of the spiking half, by its name in `hybridnet.simulators.registry`.
+        ann: Back-end of the ANN half.
+        settings: Options of either back-end by name, such as `{"threads": 2}`; `hybridnet simulate --help` lists them.
+
+    Attributes:
+        is_reference: Whether the spiking half is the float one itself, with which all others are compared.
 
     Raises:
-        HybridNetError: If the bundle or a back-end cannot be had.
+        HybridNetError: If the bundle or a back-end cannot be had, or neither has an option.
     """
 
     def __init__(
         self,
         bundle: Bundle | str | Path | None = None,
         *,
-        snn: str = "emulator",
-        ann: str = "onnxruntime",
-        provider: Provider = "cpu",
-        threads: int | None = None,
-        lava: LavaOptions | None = None,
+        snn: str = DEFAULT_SNN,
+        ann: str = DEFAULT_ANN,
+        settings: Settings = NO_SETTINGS,
     ) -> None:
-        runtime = Runtime(provider, threads)
-        if provider != "cpu" and not any(name.startswith("onnxruntime") for name in (snn, ann)):
-            raise ConfigError("provider", provider, "cpu, as neither half runs in ONNX Runtime")
-        if threads is not None:
-            torch.set_num_threads(threads)
+        spiking, analog = spiking_entry(snn), ann_entry(ann)
+        check_settings(settings, spiking, analog)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-        self._snn = spiking_backend(snn, self.bundle, runtime, lava)
-        self._ann = ann_backend(ann, self.bundle, runtime)
-        self._reference = TorchBackend(self.bundle.program)
+        self.is_reference = snn == REFERENCE
+        self._reference = spiking_entry(REFERENCE).open(self.bundle, settings)
+        self._snn, self._ann = spiking.open(self.bundle, settings), analog.open(self.bundle, settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
-        runs = self._ann.path if isinstance(self._ann, OnnxRuntimeBackend) else self.bundle.ann_path
         program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
-        self._setup = Setup(self.bundle, (snn, ann), program, count_graph(runs), runtime)
+        graph = count_graph(self.bundle.file(analog.counted))
+        self._setup = Setup(self.bundle, (snn, ann), program, graph, settings_in_words(settings, spiking, analog))
 
     def run(
         self,
@@ -155,6 +156,7 @@ class Simulator:
         transcode: TranscodePolicy = "auto",
         profile: str = DEFAULT_PROFILE,
         ann_profile: str | None = None,
+        chip: str = DEFAULT_CHIP,
         top_k: int = 5,
         parity: bool = True,
         command: str = "hybridnet.simulate",
@@ -169,6 +171,7 @@ class Simulator:
             transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
             profile: Energy profile, by name or path.
             ann_profile: Another one of the ANN half; the record says that technologies are mixed.
+            chip: Whose time and fit are estimated, by name or path of its profile.
             top_k: Classes listed in the record.
             parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
                 when this run is the float one.
@@ -180,12 +183,12 @@ class Simulator:
         """
         if not top_k > 0:
             raise ConfigError("top_k", top_k, "greater than 0")
-        prices = load_prices(profile, ann_profile)
+        prices, estimated = load_prices(profile, ann_profile), load_chip(chip)
         read = self._read(source, views, transcode, progress)
         run = run_hybrid(self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
-        compared = parity and self._snn.name != self._reference.name
+        compared = parity and not self.is_reference
         reference = run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None
-        record = build_record(self._setup, read, run, reference, prices, command=command, top_k=top_k)
+        record = build_record(self._setup, read, run, reference, prices, command=command, top_k=top_k, chip=estimated)
         return Simulation(record, run)
 
     def classify(
@@ -238,11 +241,9 @@ def simulate(
     source: Source,
     bundle: Bundle | str | Path | None = None,
     *,
-    snn: str = "emulator",
-    ann: str = "onnxruntime",
-    provider: Provider = "cpu",
-    threads: int | None = None,
-    lava: LavaOptions | None = None,
+    snn: str = DEFAULT_SNN,
+    ann: str = DEFAULT_ANN,
+    settings: Settings = NO_SETTINGS,
     **options: Unpack[RunOptions],
 ) -> Simulation:
     """Run one clip, or arrays; arguments as those of `Simulator` and of `Simulator.run`.
@@ -250,4 +251,4 @@ def simulate(
     Raises:
         HybridNetError: With what to do about it.
     """
-    return Simulator(bundle, snn=snn, ann=ann, provider=provider, threads=threads, lava=lava).run(source, **options)
+    return Simulator(bundle, snn=snn, ann=ann, settings=settings).run(source, **options)

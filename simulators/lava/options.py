@@ -1,12 +1,15 @@
-"""What can be chosen about Lava, and whether it can be had here. Imports no Lava."""
+"""What can be chosen about Lava, and whether it can be had here. Imports no Lava, and nothing else that is heavy."""
 
 from __future__ import annotations
 
 import importlib.util
-from typing import Literal, TypedDict, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
 
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError
-from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
+
+if TYPE_CHECKING:
+    from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
 
 ConvModel = Literal["fast", "stock"]
 """Who adds up in Lava's `Conv` processes on the CPU: our compiled loop, with the same bits, or Lava's own SciPy."""
@@ -21,11 +24,16 @@ CHIP_MODELS = "lava.magma.core.model.nc"
 """The package of process models for the chip's cores; only Intel's extension has it."""
 
 
-class LavaOptions(TypedDict, total=False):
-    """Options of `LavaBackend`, all of which may be left out."""
+@dataclass(frozen=True)
+class LavaOptions:
+    """What a user can choose of `LavaBackend`: its `conv` and `run_config`."""
 
-    conv: ConvModel | None
-    run_config: RunConfig
+    lava_conv: ConvModel | None = field(
+        default=None, metadata={"help": "who convolves in Lava, ours or Lava's own; equal bits (default: fast)"}
+    )
+    lava_config: RunConfig = field(
+        default="sim", metadata={"help": "Lava on the CPU, or on the chip by Intel's extension (default: sim)"}
+    )
 
 
 def choose_conv(
@@ -51,6 +59,8 @@ def choose_conv(
 
 
 def _check_chip(conv: ConvModel | None, streams: list[Stream[ConvLIFLayer] | Stream[FixedConvLIF]]) -> None:
+    from hybridnet.program.layers import FixedConvLIF
+
     if conv is not None:
         raise ConfigError("conv", conv, "none with loihi2-hw: the chip adds up by itself")
     if importlib.util.find_spec(CHIP_MODELS) is None:

@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import onnxruntime
 
-from hybridnet.errors import BackendError, ConfigError, MissingBackendError
+from hybridnet.errors import BackendError, MissingBackendError
+from hybridnet.simulators.options import ANY_CPU, Provider, Runtime
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
-
-Provider = Literal["cpu", "cuda"]
 
 EXECUTION_PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PACKAGES: dict[Provider, str] = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """Where and with how many threads a half runs.
-
-    Attributes:
-        provider: ONNX Runtime's execution provider.
-        threads: Threads within an operator; None for as many as the machine has cores.
-    """
-
-    provider: Provider = "cpu"
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.provider not in EXECUTION_PROVIDERS:
-            raise ConfigError("provider", self.provider, ", ".join(EXECUTION_PROVIDERS))
-        if self.threads is not None and not self.threads > 0:
-            raise ConfigError("threads", self.threads, "greater than 0")
-
-
 FATAL = 4
 """Severity of what ONNX Runtime may write to stderr itself; errors are exceptions too."""
-
-ANY_CPU = Runtime()
-"""All cores of the CPU."""
 
 
 def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:

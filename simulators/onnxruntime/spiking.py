@@ -10,7 +10,8 @@ import numpy as np
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.onnxruntime.session import ANY_CPU, Runtime, open_session, run_session
+from hybridnet.simulators.onnxruntime.session import open_session, run_session
+from hybridnet.simulators.options import ANY_CPU, Runtime
 from hybridnet.simulators.views import ViewRun, collect, count_views
 from hybridnet.support.arrays import Array
 from hybridnet.support.sealed import AnyFile

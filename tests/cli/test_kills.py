@@ -25,7 +25,8 @@ import yaml
 from helpers.small_model import SMALL
 
 from hybridnet.config import Experiment, TrainingConfig
-from hybridnet.deploy.bundle import MANIFEST, Bundle, read_bundle
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.layout import MANIFEST
 from hybridnet.evaluation.run import RESULTS
 from hybridnet.model.checkpoint import load_checkpoint, load_content
 from hybridnet.simulators.lava.compat import lava_is_installed

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="arg-type"
 """Models of the user on the command line: factory, weights, arrays; and the exit code of a failed check."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from helpers.foreign_model import EVENTS, STEPS, declaring, example, gestures, m
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.report.record.file import read_records
+from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN
 
 Captured = pytest.CaptureFixture[str]
 
@@ -206,13 +208,14 @@ def test_options_without_their_partner_are_refused(
 def test_a_failed_check_exits_3_and_the_bundle_is_there(
     checkpoint_path: Path, clip: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybridnet.workflows.parity.ONNX_TOLERANCE", 0.0)
+    strict = dataclasses.replace(ANN_ENTRIES[DEFAULT_ANN], tolerance=0.0)
+    monkeypatch.setitem(ANN_ENTRIES, DEFAULT_ANN, strict)
     arguments = ["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--calibrate", str(clip)]
     assert main([*arguments, "--fail-on", "parity"]) == 3
     captured = capsys.readouterr()
     assert "FAILED" in captured.out
-    assert "ann_onnx" in captured.err
-    assert read_bundle(tmp_path / "b").parity.failed == ("ann_onnx",)
+    assert "ann_onnxruntime" in captured.err
+    assert read_bundle(tmp_path / "b").parity.failed == ("ann_onnxruntime",)
 
 
 def test_another_class_than_in_float_exits_3(

@@ -12,15 +12,16 @@ import pytest
 import torch
 import yaml
 
-from hybridnet.deploy.bundle import ANN, MANIFEST, PROGRAM, Bundle, read_bundle
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.layout import ANN, MANIFEST, PROGRAM
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.record.parity import to_json
+from hybridnet.simulators.registry import ANN_TOLERANCE
 from hybridnet.workflows.calibrate import SEARCHED, calibrate
 from hybridnet.workflows.export import export
-from hybridnet.workflows.parity import ONNX_TOLERANCE
 from hybridnet.workflows.simulate import SHIPPED_BUNDLE, load, shipped_bundle_path, shipped_checkpoint
 
 
@@ -55,7 +56,7 @@ def test_parity_is_measured(bundle: Bundle) -> None:
     parity = bundle.parity
     assert parity.failed == ()
     assert parity.check("split").value == 0
-    assert 0 < (parity.check("ann_onnx").value or 0) <= ONNX_TOLERANCE
+    assert 0 < (parity.check("ann_onnxruntime").value or 0) <= ANN_TOLERANCE
     assert parity.check("emulator_loop").ok is True
     assert parity.check("emulator_lava").value is None
     assert "asked for by --parity lava" in parity.check("emulator_lava").note

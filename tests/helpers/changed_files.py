@@ -16,7 +16,7 @@ import torch
 import yaml
 from helpers.hostile import npy, npz_entries, sign, write_npz
 
-from hybridnet.deploy.bundle import ANN, MANIFEST, ONNX_FIXED, ONNX_FLOAT, PARITY, PROGRAM
+from hybridnet.deploy.layout import ANN, MANIFEST, ONNX_FIXED, ONNX_FLOAT, PARITY, PROGRAM
 
 ODD: tuple[object, ...] = (
     None, True, -1, 0, 1, 7, 2**31, 2**63, -(2**63), 10**18, 10**30, 0.5, -0.0, 1e-300, 1e300, float("nan"),

@@ -54,7 +54,7 @@ def run_bundle(path: Path) -> None:
     bundle = read_bundle(path)
     model = bundle.manifest.model
     arrays = {name: np.zeros((2, *shape), np.float32) for name, shape in model.inputs.items()}
-    outputs = Simulator(bundle, threads=1).run(arrays, parity=False).run.outputs
+    outputs = Simulator(bundle, settings={"threads": 1}).run(arrays, parity=False).run.outputs
     assert tuple(outputs) == model.outputs
     assert all(values.shape[0] == 2 and np.isfinite(values).all() for values in outputs.values())
     assert bundle.manifest.labels is None or outputs["logits"].shape == (2, len(bundle.manifest.labels))

@@ -22,7 +22,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from hybridnet.config import ModelConfig
-from hybridnet.deploy.bundle import ANN, MANIFEST, PARITY, PROGRAM
+from hybridnet.deploy.layout import ANN, MANIFEST, PARITY, PROGRAM
 from hybridnet.model.network import HybridNet
 from hybridnet.support.plain import from_dict
 

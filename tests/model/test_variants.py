@@ -26,7 +26,8 @@ from hybridnet.report.counting.onnx import count_graph
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.hybrid import run_hybrid
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video import open_clip, prepare_view, stack_views

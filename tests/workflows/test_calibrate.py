@@ -23,11 +23,13 @@ from hybridnet.calibration.report import StageRow
 from hybridnet.calibration.sources import Source
 from hybridnet.calibration.stages import Used, _cause
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import ANN_INT8, CALIBRATION, Bundle, read_bundle
+from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.layout import ANN_INT8, CALIBRATION
 from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError
 from hybridnet.model.checkpoint import save_checkpoint
 from hybridnet.report.pricing.advice import advice
 from hybridnet.report.record.data import RunRecord
+from hybridnet.simulators.registry import ann_backend
 from hybridnet.support.arrays import write_arrays
 from hybridnet.support.progress import silent
 from hybridnet.video.synthetic import make_clip
@@ -218,8 +220,8 @@ def test_a_terminated_calibration_leaves_nothing(bundle: Bundle, clips: Path, tm
 def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Path, tmp_path: Path) -> None:
     again = calibrate(done.bundle, tmp_path / "b", clips=clips).bundle
     assert {entry.bits for entry in again.manifest.bridge} == {24}
-    with pytest.raises(BundleError, match="no ANN half in int8"):
-        _ = again.ann_int8_path
+    with pytest.raises(BundleError, match=r"no ann\.int8\.onnx.*--ann int8"):
+        ann_backend("onnxruntime-int8", again)
 
 
 def test_an_existing_folder_is_kept(bundle: Bundle, clips: Path, tmp_path: Path) -> None:

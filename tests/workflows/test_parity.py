@@ -18,6 +18,7 @@ import hybridnet
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.views import Calibration
 from hybridnet.deploy.bundle import Bundle, checksums, read_bundle, write_manifest
+from hybridnet.deploy.layout import ONNX_FIXED
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BundleError, ModelError, PartitionError
 from hybridnet.model.neuron import ConvLIF
@@ -43,12 +44,15 @@ def measure(bundle: Bundle, **changed: Any) -> Any:
     given: dict[str, Any] = {
         "model": gestures(),
         "split": partition(gestures(), example()),
-        "fixed": bundle.fixed,
-        "ann": bundle.ann_path,
-        "spiking": bundle.onnx_fixed_path,
+        "parts": bundle,
         "calibration": CALIBRATION,
     }
     return measure_parity(**(given | changed))
+
+
+def copied(bundle: Bundle, folder: Path) -> Bundle:
+    """The same in another folder, where files can be changed."""
+    return dataclasses.replace(bundle, path=Path(shutil.copytree(bundle.path, folder)))
 
 
 def test_an_honest_export_passes(exported: Bundle) -> None:
@@ -69,10 +73,11 @@ def test_a_changed_graph_is_noticed(exported: Bundle, tmp_path: Path) -> None:
     model = onnx.load(str(exported.ann_path))
     (bias,) = (t for t in model.graph.initializer if t.name == "head.bias")
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.01), "head.bias"))
-    onnx.save(model, str(tmp_path / "ann.onnx"))
-    report = measure(exported, ann=tmp_path / "ann.onnx")
-    assert report.failed == ("ann_onnx",)
-    assert report.check("ann_onnx").value == pytest.approx(0.01, rel=1e-3)
+    changed = copied(exported, tmp_path / "b")
+    onnx.save(model, str(changed.ann_path))
+    report = measure(changed)
+    assert report.failed == ("ann_onnxruntime",)
+    assert report.check("ann_onnxruntime").value == pytest.approx(0.01, rel=1e-3)
 
 
 def altered(split: Partition, **fields: object) -> Partition:
@@ -105,13 +110,14 @@ def test_a_changed_spiking_graph_is_noticed(exported: Bundle, tmp_path: Path) ->
     (stream,) = exported.fixed.streams
     first, *others = stream.layers
     changed = dataclasses.replace(stream, layers=(dataclasses.replace(first, decay=first.decay + 1), *others))
-    write_onnx_program(tmp_path / "program.onnx", Program((changed,), exported.fixed.steps))
-    assert measure(exported, spiking=tmp_path / "program.onnx").failed == ("emulator_onnx",)
+    copy = copied(exported, tmp_path / "b")
+    write_onnx_program(copy.file(ONNX_FIXED), Program((changed,), exported.fixed.steps))
+    assert measure(copy).failed == ("emulator_onnxruntime",)
 
 
 @pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")
 def test_lava_is_compared_when_asked(exported: Bundle) -> None:
-    check = measure(exported, nets=exported.net_paths).check("emulator_lava")
+    check = measure(exported, requested="lava").check("emulator_lava")
     assert (check.value, check.ok, check.views) == (0, True, 1)
 
 

@@ -5,9 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.places import ROOT
 
+import hybridnet.deploy.chip.profiles
 from hybridnet.cli import main
+from hybridnet.cli.report import rendered
 from hybridnet.config import ModelConfig, load_experiment
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.chip.advice import ACCURACY, _halo, advise
@@ -15,6 +18,8 @@ from hybridnet.deploy.chip.fit import RULES, LayerPlan, fit, layer_plans
 from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
+from hybridnet.report.quantities import Span
+from hybridnet.workflows.simulate import simulate
 
 CHIP = load_chip("loihi2")
 
@@ -157,14 +162,53 @@ def test_the_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["fit", str(bundle.path), "--chips", "0"]) == 1
 
 
-def test_a_requested_check(
-    bundle: Bundle, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def made_chip(folder: Path, **changes: object) -> Path:
+    """The profile of a second chip: one YAML file."""
+    content = yaml.safe_load((Path(hybridnet.deploy.chip.profiles.__path__[0]) / "loihi2.yaml").read_text())
+    path = folder / "made.yaml"
+    path.write_text(yaml.safe_dump({**content, "description": "a made chip", **changes}))
+    return path
+
+
+def test_a_second_chip_is_one_file(
+    bundle: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    source = {"source": "a test"}
+    path = made_chip(tmp_path, basis="guess", authority="nobody", cores={"value": 7, **source},
+                     exact_width=None, input_chips=None, neurons=None,
+                     step_us={"low": 1, "reference": 2, "high": 3, **source})  # fmt: skip
+    assert main(["fit", str(bundle.path), "--chip", str(path), "--chips", "9"]) == 0
+    text = capsys.readouterr().out
+    assert "9 × a made chip" in text
+    assert "Basis: guess; only nobody can say that a network fits" in text
+    assert not any(rule in text for rule in ("F105", "F106", "F107"))
+    record = simulate(clip, bundle, chip=str(path), views=1, parity=False).record
+    assert record.fit is not None
+    assert record.timing.chip is not None
+    assert (record.fit.chip, record.fit.cores_per_chip, record.fit.basis) == (str(path), 7, "guess")
+    assert record.timing.chip.step_us == Span(1, 2, 3)
+    assert f"hybridnet fit {bundle.path} --chip {path}" in rendered([record], "text")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cores": {"value": 7, "source": ""}}, "positive number with its source"),
+        ({"cores": 7}, "cores = 7 is not allowed"),
+        ({"colour": "red"}, "colour"),
+        ({"name": "made"}, "without a name"),
+        ({"neurons": {"resets": ["slow"], "remedy": "", "source": ""}}, "Allowed: soft, hard"),
+    ],
+)
+def test_a_damaged_profile_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)made.yaml.*{message}"):
+        load_chip(str(made_chip(tmp_path, **changes)))
+
+
+def test_a_requested_check(bundle: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = (["fit", str(bundle.path), "--fail-on", "fit"],
                 ["simulate", str(clip), "--bundle", str(bundle.path), "--no-parity", "--fail-on", "fit"])  # fmt: skip
     assert [main(command) for command in commands] == [0, 0]
-    small = limited(cores=1)
-    monkeypatch.setattr("hybridnet.deploy.chip.profile.load_chip", lambda _: small)
-    monkeypatch.setattr("hybridnet.workflows.record.load_chip", lambda _: small)
-    assert [main(command) for command in commands] == [3, 3]
+    small = made_chip(tmp_path, cores={"value": 1, "source": "a test"})
+    assert [main([*command, "--chip", str(small)]) for command in commands] == [3, 3]
     assert "hybridnet fit" in capsys.readouterr().err

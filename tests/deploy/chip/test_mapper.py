@@ -43,7 +43,7 @@ def test_pilotnet(shape, channels, kernel, stride, padding, out, cores, words) -
     assert geometry.output_shape == out
     fit = map_layer("conv", geometry, 8, EARLY_2023)
     assert fit.cores == cores
-    assert all(word <= synapse_words(geometry, channels, 8) for word in words)
+    assert all(word <= synapse_words(geometry, channels, 8, CHIP) for word in words)
 
 
 @pytest.mark.parametrize("bits", [6, 8])
@@ -56,7 +56,7 @@ def test_yolo_kp(shape, channels, kernel, stride, out, cores, percent, bits) -> 
     words = percent / 100 * 16000
     assert abs(words - round(words)) < 0.8  # rounded to two decimals
     if cores != 32 and cores != 16 and shape != (128, 28, 28):  # there a core holds a part of the channels
-        assert round(words) <= synapse_words(geometry, channels, 8)
+        assert round(words) <= synapse_words(geometry, channels, 8, CHIP)
 
 
 def test_the_input_layer_of_pilotnet_holds_neurons_alone() -> None:
@@ -75,11 +75,11 @@ def test_axon_map_is_one_entry_per_position_of_the_tile() -> None:
 def test_words_of_dense_layers_bound_what_was_printed() -> None:
     """Oxford 256 inputs to 100 neurons a core: 8064 words; PilotNet 2560 to 8: 7253, 100 to 50: 1300 and 1500."""
     for inputs, outputs, printed in ((256, 100, 8064), (200, 85, 5400), (2560, 8, 7253), (100, 50, 1500)):
-        assert printed <= synapse_words(ConvGeometry((inputs, 1, 1), outputs, (1, 1)), outputs, 8)
+        assert printed <= synapse_words(ConvGeometry((inputs, 1, 1), outputs, (1, 1)), outputs, 8, CHIP)
 
 
 def test_groups_need_fewer_words() -> None:
-    whole, grouped = (synapse_words(ConvGeometry((8, 9, 9), 16, (3, 3), groups=g), 16, 8) for g in (1, 4))
+    whole, grouped = (synapse_words(ConvGeometry((8, 9, 9), 16, (3, 3), groups=g), 16, 8, CHIP) for g in (1, 4))
     assert (whole, grouped) == (8 * 9 * 3, 8 * 9 * 1)
 
 

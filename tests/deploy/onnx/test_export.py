@@ -14,7 +14,8 @@ from hybridnet.deploy.onnx.export import OPSET, export_ann
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.splitter import Partition, partition
-from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend, TorchAnnBackend
+from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
+from hybridnet.simulators.torch.ann import TorchAnnBackend
 
 TOLERANCE = 1e-4
 

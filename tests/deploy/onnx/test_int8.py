@@ -16,14 +16,14 @@ from helpers.exact_sums import weights, worst_difference
 from onnx import TensorProto, helper, numpy_helper
 
 import hybridnet.assets
-from hybridnet.deploy import bundle as files
 from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.layout import ANN_INT8
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic
 from hybridnet.errors import BackendError
 from hybridnet.simulators.registry import ann_backend
 
 HELPERS = Path(exact_sums.__file__).parent
-SHIPPED = Path(hybridnet.assets.__file__).parent / "tiny-motion.bundle" / files.ANN_INT8
+SHIPPED = Path(hybridnet.assets.__file__).parent / "tiny-motion.bundle" / ANN_INT8
 UNAVAILABLE = 77
 """older_cpu.c ends so where the kernel or the CPU lets no CPUID fault."""
 
@@ -127,8 +127,8 @@ def test_weights_of_8_bits_would_saturate_there(int8: Path, older_cpu: dict[str,
 def test_a_graph_that_does_not_say_how_many_bits_is_refused(bundle: Bundle, int8: Path, tmp_path: Path) -> None:
     graph = onnx.load(str(int8))
     del graph.metadata_props[:]
-    onnx.save(graph, str(tmp_path / files.ANN_INT8))
-    manifest = dataclasses.replace(bundle.manifest, files={files.ANN_INT8: ""})
+    onnx.save(graph, str(tmp_path / ANN_INT8))
+    manifest = dataclasses.replace(bundle.manifest, files={ANN_INT8: ""})
     listed = dataclasses.replace(bundle, path=tmp_path, manifest=manifest)
     with pytest.raises(BackendError, match=r"saturate on CPUs without VNNI.*--ann int8"):
         ann_backend("onnxruntime-int8", listed)

@@ -68,5 +68,5 @@ def test_with_it_the_chip_takes_integers_and_stock_neurons_only(
 
 
 def test_options_of_lava_are_refused_with_another_back_end(bundle: Bundle) -> None:
-    with pytest.raises(HybridNetError, match=r"'emulator' is not allowed\. Allowed: lava"):
-        spiking_backend("emulator", bundle, lava={"conv": "stock"})
+    with pytest.raises(HybridNetError, match=r"lava_conv = 'stock' is not allowed\. Allowed: with lava, and not"):
+        spiking_backend("emulator", bundle, {"lava_conv": "stock"})

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.layout import ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError, RangeError
 from hybridnet.program.layers import (
@@ -37,8 +38,9 @@ from hybridnet.program.layers import (
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.emulator.integer_loop import current, messages
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.onnxruntime.session import Runtime, open_session
+from hybridnet.simulators.onnxruntime.session import open_session
 from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.options import Runtime
 from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.sealed import AnyFile
 from hybridnet.workflows.simulate import Simulator, simulate
@@ -236,8 +238,8 @@ def graph_of(program: FloatProgram | FixedProgram, folder: Path) -> onnx.GraphPr
 
 def test_the_file_is_valid_and_carries_all_shapes(bundle: Bundle) -> None:
     programs: tuple[tuple[AnyFile, FixedProgram | FloatProgram], ...] = (
-        (bundle.onnx_fixed_path, bundle.fixed),
-        (bundle.onnx_float_path, bundle.program),
+        (bundle.file(ONNX_FIXED), bundle.fixed),
+        (bundle.file(ONNX_FLOAT), bundle.program),
     )
     for path, program in programs:
         onnx.checker.check_model(str(path), full_check=True)
@@ -256,7 +258,7 @@ def test_the_file_is_valid_and_carries_all_shapes(bundle: Bundle) -> None:
 
 
 def test_the_batch_dimension_is_free(bundle: Bundle) -> None:
-    session = open_session(bundle.onnx_fixed_path)
+    session = open_session(bundle.file(ONNX_FIXED))
     x = inputs_for(bundle.fixed, 5, 1)
     names = [node.name for node in session.get_outputs()]
     together = session.run(names, x)
@@ -268,7 +270,7 @@ def test_the_batch_dimension_is_free(bundle: Bundle) -> None:
 def test_all_threads_give_the_same_bits(bundle: Bundle) -> None:
     x = inputs_for(bundle.fixed, 2, 4)
     runs = [
-        OnnxSpikingBackend(bundle.onnx_fixed_path, bundle.fixed, Runtime(threads=n)).run(x, record_potentials=True)
+        OnnxSpikingBackend(bundle.file(ONNX_FIXED), bundle.fixed, Runtime(threads=n)).run(x, record_potentials=True)
         for n in (1, 2, 3)
     ]
     for run in runs[1:]:
@@ -276,8 +278,8 @@ def test_all_threads_give_the_same_bits(bundle: Bundle) -> None:
 
 
 def test_the_whole_hybrid_runs_on_onnxruntime_alone(bundle: Bundle, clip: Path) -> None:
-    with_onnx = simulate(clip, bundle, snn="onnxruntime", threads=1)
-    emulated = simulate(clip, bundle, snn="emulator", threads=1)
+    with_onnx = simulate(clip, bundle, snn="onnxruntime", settings={"threads": 1})
+    emulated = simulate(clip, bundle, snn="emulator", settings={"threads": 1})
     assert np.array_equal(with_onnx.run.logits, emulated.run.logits)
     assert with_onnx.record.overflows == emulated.record.overflows
     assert [row.ops for row in with_onnx.record.layers] == [row.ops for row in emulated.record.layers]
@@ -292,12 +294,12 @@ def test_the_whole_hybrid_runs_on_onnxruntime_alone(bundle: Bundle, clip: Path) 
 def test_a_provider_that_is_missing_is_an_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(MissingBackendError, match=r"no CUDAExecutionProvider.*pip install onnxruntime-gpu"):
-            Simulator(bundle, provider="cuda")
-    with pytest.raises(ConfigError, match="neither half"):
-        Simulator(bundle, snn="emulator", ann="torch", provider="cuda")
+            Simulator(bundle, settings={"provider": "cuda"})
+    with pytest.raises(ConfigError, match=r"with onnxruntime.*and not with emulator and torch"):
+        Simulator(bundle, snn="emulator", ann="torch", settings={"provider": "cuda"})
     for settings_, field in (({"provider": "tpu"}, "provider"), ({"threads": 0}, "threads")):
         with pytest.raises(ConfigError, match=field):
-            Simulator(bundle, **settings_)
+            Simulator(bundle, settings=settings_)
     # A build that has the provider, on a machine without the device: ONNX Runtime falls back without an error.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", _FallsBack)
@@ -314,10 +316,10 @@ class _FallsBack:
 
 def test_foreign_graphs_and_wrong_inputs_are_refused(bundle: Bundle) -> None:
     with pytest.raises(BackendError, match="another program"):
-        OnnxSpikingBackend(bundle.onnx_float_path, bundle.fixed)
+        OnnxSpikingBackend(bundle.file(ONNX_FLOAT), bundle.fixed)
     with pytest.raises(BackendError, match="another program"):
         OnnxSpikingBackend(bundle.ann_path, bundle.program)
-    runner = OnnxSpikingBackend(bundle.onnx_fixed_path, bundle.fixed)
+    runner = OnnxSpikingBackend(bundle.file(ONNX_FIXED), bundle.fixed)
     x = inputs_for(bundle.fixed, 1, 0)
     name = next(iter(x))
     changes: tuple[tuple[Mapping[str, Array], type[Exception], str], ...] = (

@@ -1,0 +1,18 @@
+"""Where everything lies in a bundle, by its path within the folder; `hybridnet.deploy.bundle` tells what each holds."""
+
+from __future__ import annotations
+
+MANIFEST = "manifest.yaml"
+PROGRAM = "snn/program.npz"
+NET = "snn/{stream}.net"
+ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
+ANN, ANN_INT8 = "ann.onnx", "ann.int8.onnx"
+CHECKPOINT = "model.pt"
+INT8_WEIGHT_BITS = ("hybridnet.weight_bits", "7")
+"""Key and value in the metadata of ANN_INT8: its sums are then the same on every CPU (`hybridnet.deploy.onnx.int8`)."""
+PARITY, CALIBRATION = "parity.json", "calibration.json"
+
+
+def net_file(stream: str) -> str:
+    """The netx file of a stream."""
+    return NET.format(stream=stream)

@@ -159,8 +159,9 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("kind", ["stdin", "address", "file"])
+@pytest.mark.parametrize(
+    ("kind", "number"), [("stdin", signal.SIGINT), ("address", signal.SIGTERM), ("file", signal.SIGINT)]
+)
 def test_a_signal_ends_waiting_at_once(clip: Path, tmp_path: Path, kind: str, number: signal.Signals) -> None:
     sparse = Path(shutil.copy(clip, tmp_path / "sparse.avi"))
     with sparse.open("r+b") as file:

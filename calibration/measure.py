@@ -96,7 +96,7 @@ def measure(
     stages, runnable = _stages(bench, chosen)
     labelled = sum(clip.label is not None for clip in clips.held_out)
     readouts = [row for row, own in zip(layers, fixed.layers(), strict=True) if own.read_out]
-    checked = (*_top1_limits(limits, runnable, labelled, len(clips.held_out)), *_sqnr_limits(limits, readouts))
+    checked = (*top1_limits(limits, runnable, labelled, len(clips.held_out)), *_sqnr_limits(limits, readouts))
     return CalibrationReport(
         schema=SCHEMA,
         model=bench.bundle.manifest.model.name,
@@ -109,7 +109,7 @@ def measure(
         ),
         tensors=tuple(_tensors(seen, used.statistics)),
         layers=layers,
-        first_loss=_first_loss(layers, readouts if any(not row.ok for row in checked) else []),
+        first_loss=first_loss_of(layers, readouts if any(not row.ok for row in checked) else []),
         bridge=tuple(
             BridgeRow(t.name, whole[t.name].bits, encodings[t.name].bits, *(
                 t.bytes(e[t.name].bits) for e in (whole, encodings)
@@ -166,7 +166,7 @@ def _percentiles(s: Statistics) -> tuple[float, ...]:
     return tuple(s.percentile(share) for share in (0.5, 0.9, 0.99, 0.999))
 
 
-def _first_loss(layers: Sequence[LayerCalibration], doubtful: Sequence[LayerCalibration]) -> str:
+def first_loss_of(layers: Sequence[LayerCalibration], doubtful: Sequence[LayerCalibration]) -> str:
     """The first layer that loses by itself, and why; else, of the layers in doubt, the one that keeps least."""
     for row in layers:
         alone = row.teacher_forced.sqnr_db
@@ -190,7 +190,7 @@ def _narrow(before: StageRow, after: StageRow) -> Iterator[str]:
             )
 
 
-def _top1_limits(limits: Limits, stages: Sequence[StageRow], labelled: int, clips: int) -> Iterator[LimitRow]:
+def top1_limits(limits: Limits, stages: Sequence[StageRow], labelled: int, clips: int) -> Iterator[LimitRow]:
     """Of every pipeline that the bundle runs: accuracy of the labelled clips, top-1 of the others."""
     allowed = limits.max_top1_drop
     if allowed is None:

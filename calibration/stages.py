@@ -160,7 +160,7 @@ def layer_rows(
                 end_to_end=parity.end_to_end,
                 maximum=before.end_to_end,
                 by_source={str(source): value for source, value in by_source.items()},
-                cause=_cause(by_source, parity.teacher_forced.sqnr_db, used, layer.name),
+                cause=cause_of(by_source, parity.teacher_forced.sqnr_db, used, layer.name),
                 steps=tuple(StepRow(s.what, s.loss, s.tried) for s in searched.steps[layer.name]),
             )
         )
@@ -171,7 +171,7 @@ RANGE_DB = 3.0
 """A layer that keeps so much less than with any one thing rounded lost it where numbers left their range."""
 
 
-def _cause(by_source: dict[Source, float | None], kept: float | None, used: Used, layer: str) -> str | None:
+def cause_of(by_source: dict[Source, float | None], kept: float | None, used: Used, layer: str) -> str | None:
     """What costs most: one thing that is rounded, or, where that does not explain the loss, what was out of range."""
     least = min((value for value in by_source.values() if value is not None), default=math.inf)
     out_of_range = {"clipped inputs": used.clipped[layer], "saturated potentials": used.saturated[layer]}

@@ -1,13 +1,14 @@
 """What the README tells users to type exists."""
 
 import re
+import subprocess
 
 from helpers.places import ROOT
 
 from hybridnet.cli import build_parser
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
+README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+PAGES = [README, CONTRIBUTING, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
 
 
 def test_every_command_parses() -> None:
@@ -27,6 +28,10 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_named_file_exists() -> None:
-    for page in PAGES:
-        for name in re.findall(r"`((?:hybridnet|docs|examples|benchmarks|simulators|tests)/[\w./-]+)`", page):
-            assert (ROOT / name).exists(), name
+    """Every path in backquotes that begins with a folder or file of the repository, of whatever folder."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tops = "|".join(sorted({re.escape(name.partition("/")[0]) for name in listed}))
+    named = {name for page in PAGES for name in re.findall(rf"`((?:{tops})(?:/[\w./-]*)?)`", page)}
+    assert {name.partition("/")[0] for name in named} >= {"hybridnet", "docs", "tests", "deploy", "simulators"}
+    for name in named:
+        assert (ROOT / name).exists(), name

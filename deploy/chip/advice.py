@@ -99,12 +99,12 @@ def _turns(plans: Plans) -> Iterator[_Candidate]:
 def _tiles(plans: Plans) -> Iterator[_Candidate]:
     """The input in overlapping tiles, one after the other; spikes and potentials inside a tile stay exact."""
     for cuts in range(2, 9):
-        changed = _rebuilt(plans, side=lambda n, k=cuts: min(n, -(-n // k) + 2 * _halo(plans)))  # type: ignore[misc]
+        changed = _rebuilt(plans, side=lambda n, k=cuts: min(n, -(-n // k) + 2 * halo(plans)))  # type: ignore[misc]
         if changed is not None:
             yield _Candidate(f"{cuts} × {cuts} overlapping tiles of the input by turns", (changed,), cuts * cuts)
 
 
-def _halo(plans: Plans) -> int:
+def halo(plans: Plans) -> int:
     """Input pixels around a tile that its outputs depend on, at the most of all streams and both axes."""
     return max(_reach(stream, axis) for stream in _streams(plans).values() for axis in (0, 1))
 

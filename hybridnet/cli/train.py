@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.training.sources import MOTION, CacheOptions, open_splits
 
     experiment = _experiment(args)
-    init, scales = _start(args)
+    init, scales = starting_point(args)
     name = "-".join(part for part in args.data.replace("@", "/").split("/") if part not in ("", ".", ".."))
     out = args.out or Path("runs") / f"{Path(args.config).stem}-{name}"
     with process_group(args.device) as (group, device), progress_on_stderr() as progress:
@@ -111,7 +111,7 @@ def _experiment(args: argparse.Namespace) -> Experiment:
     return dataclasses.replace(experiment, training=dataclasses.replace(recipe, **chosen))
 
 
-def _start(args: argparse.Namespace) -> tuple[AnyFile | None, FixedProgram | None]:
+def starting_point(args: argparse.Namespace) -> tuple[AnyFile | None, FixedProgram | None]:
     """The checkpoint that training starts from, and the scales that it computes in; with --qat, those of a bundle."""
     from hybridnet.errors import ConfigError
     from hybridnet.model.checkpoint import load_checkpoint

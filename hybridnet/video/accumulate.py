@@ -178,7 +178,7 @@ class BackTrace:
         """
         top, left, _, _ = window
         buffers = self._identity, self._before, self._gamma
-        _view(taus, pictures, *buffers, top, left, motion_vectors, residuals, accumulate)
+        accumulate_view(taus, pictures, *buffers, top, left, motion_vectors, residuals, accumulate)
 
     def warp(self, i_frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """I_0(Γ_t(i)): the I-frame (3, H, W), moved to where frame t shows it; same shape."""
@@ -237,7 +237,7 @@ def _difference(frame: Any, i_frame: Any, gamma: Any, top: int, left: int, out: 
 
 
 @kernel
-def _view(
+def accumulate_view(
     taus: Any,
     pictures: Any,
     identity: Any,
@@ -249,6 +249,7 @@ def _view(
     residuals: Any,
     accumulate: bool,
 ) -> None:
+    """Π and Δ of all P-frames of a view; arguments as `BackTrace.view` names them, its buffers among them."""
     gamma[:] = identity
     for t in range(len(taus)):
         before, gamma = gamma, before

@@ -194,14 +194,14 @@ def _kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
         return "I" if packet.is_keyframe else "P"
     start, byte, shift, mask, first = _PICTURE_STARTS[codec]
     content = np.frombuffer(memoryview(packet), np.uint8)
-    position, count = _starts(content, np.frombuffer(start, np.uint8))
+    position, count = start_codes(content, np.frombuffer(start, np.uint8))
     if count != 1 or position + len(start) + byte >= len(content):
         return None
     return _KINDS.get((int(content[position + len(start) + byte]) >> shift & mask) + first)
 
 
 @kernel
-def _starts(content: Any, code: Any) -> tuple[int, int]:
+def start_codes(content: Any, code: Any) -> tuple[int, int]:
     """Where a code of four bytes starts first, −1 if nowhere, and how often it occurs."""
     a, b, c, d = code[0], code[1], code[2], code[3]
     count = 0

@@ -40,9 +40,9 @@ BASE = {
 """Arguments of each command with which it would begin."""
 
 NEEDS = {
-    ("export", "--inputs"): ["--model", "foreign_model:gestures"],
-    ("export", "--labels"): ["--model", "foreign_model:gestures"],
-    ("inspect", "--inputs"): ["--model", "foreign_model:gestures"],
+    ("export", "--inputs"): ["--model", "helpers.foreign_model:gestures"],
+    ("export", "--labels"): ["--model", "helpers.foreign_model:gestures"],
+    ("inspect", "--inputs"): ["--model", "helpers.foreign_model:gestures"],
     ("inspect", "--beside"): ["--trajectory", "new.png"],
     ("inspect", "--network"): ["--saliency", "new.png"],
     ("report", "--ann-profile"): ["--profile", "horowitz45"],

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.lava import needs_lava
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.simulators.lava.backend import LavaBackend
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.support.arrays import write_arrays
 from hybridnet.video.frontend import read_clip
 from hybridnet.workflows import compare as comparison
@@ -196,7 +196,7 @@ def test_batches_find_what_one_run_finds(bundle: Bundle, inputs: Inputs, monkeyp
     assert (first.place.window, first.place.step, first.place.y, first.place.x) == (2, 1, 3, 5)
 
 
-@pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
+@needs_lava
 def test_lava_with_other_parameters_is_found_out(bundle: Bundle, inputs: Inputs, tmp_path: Path) -> None:
     """Real Lava, run from files that differ from the program in one weight and in one leak."""
     fixed, (mv, r) = bundle.fixed, bundle.fixed.streams

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.lava import needs_lava
 from helpers.small_model import SMALL
 
 from hybridnet.config import Experiment, TrainingConfig
@@ -29,7 +30,6 @@ from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.deploy.layout import MANIFEST
 from hybridnet.evaluation.run import RESULTS
 from hybridnet.model.checkpoint import load_checkpoint, load_content
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.support.plain import to_dict
 from hybridnet.training.log import LOG
 from hybridnet.training.run import CHECKPOINT, LAST
@@ -220,7 +220,7 @@ def undisturbed(name: str, inputs: Inputs) -> tuple[object, float, object]:
 def parametrised() -> list[Any]:
     quick = {("transcode", 0), ("transcode", 1)}
     slow = [pytest.mark.slow]
-    lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
+    lava = needs_lava
     return [
         pytest.param(name, number, marks=([] if (name, number) in quick else slow) + ([lava] if name == "lava" else []))
         for name in COMMANDS

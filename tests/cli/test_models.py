@@ -33,11 +33,16 @@ def inputs(tmp_path: Path) -> Path:
 
 def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "labels.txt").write_text("wave\npoint\nstill\n")
-    model = ["--model", "foreign_model:gestures"]
+    model = ["--model", "helpers.foreign_model:gestures"]
     arguments = [*model, "--inputs", str(inputs), "--labels", str(tmp_path / "labels.txt"), "-o", str(tmp_path / "b")]
     assert main(["export", str(weights), *arguments, "--calibrate", str(inputs), "--fail-on", "parity"]) == 0
     printed = capsys.readouterr().out
-    for word in ("foreign_model:gestures", "eyes_1_spikes: spikes", "integer loop", "hybridnet simulate INPUTS.npz"):
+    for word in (
+        "helpers.foreign_model:gestures",
+        "eyes_1_spikes: spikes",
+        "integer loop",
+        "hybridnet simulate INPUTS.npz",
+    ):
         assert word in printed
     assert read_bundle(tmp_path / "b").manifest.quantisation.calibrated_on == f"arrays of {inputs.name}"
     run = ["simulate", str(inputs), "--bundle", str(tmp_path / "b"), "--fail-on", "parity"]
@@ -57,7 +62,10 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
 def test_a_model_tells_its_own_inputs_and_returns_what_is_no_class(tmp_path: Path, capsys: Captured) -> None:
     torch.save(declaring().state_dict(), tmp_path / "d.pt")
     assert (
-        main(["export", str(tmp_path / "d.pt"), "--model", "foreign_model:Declaring", "-o", str(tmp_path / "b")]) == 0
+        main(
+            ["export", str(tmp_path / "d.pt"), "--model", "helpers.foreign_model:Declaring", "-o", str(tmp_path / "b")]
+        )
+        == 0
     )
     assert "no labels" in capsys.readouterr().out
     np.savez_compressed(tmp_path / "in.npz", **{name: tensor.numpy() for name, tensor in example(2).items()})
@@ -87,12 +95,12 @@ def assert_error(code: int, capsys: Captured, *mentions: str) -> None:
     ("factory", "mentions"),
     [
         ("nowhere_at_all:model", "ModuleNotFoundError"),
-        ("foreign_model:nothing", "AttributeError"),
-        ("foreign_model:failing", "no weights today"),
-        ("foreign_model:no_module", "returns a str"),
+        ("helpers.foreign_model:nothing", "AttributeError"),
+        ("helpers.foreign_model:failing", "no weights today"),
+        ("helpers.foreign_model:no_module", "returns a str"),
         ("foreign_model", "package.module:factory"),
-        ("foreign_model:Reading", "does not fit the model"),
-        ("foreign_model:gestures", "example inputs"),
+        ("helpers.foreign_model:Reading", "does not fit the model"),
+        ("helpers.foreign_model:gestures", "example inputs"),
     ],
 )
 def test_a_wrong_factory_is_one_line(
@@ -149,7 +157,7 @@ def test_wrong_weights_are_one_line(
     make: Callable[[Path], None], mentions: str, inputs: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     make(tmp_path / "w.pt")
-    arguments = ["--model", "foreign_model:gestures", "--inputs", str(inputs), "-o", str(tmp_path / "b")]
+    arguments = ["--model", "helpers.foreign_model:gestures", "--inputs", str(inputs), "-o", str(tmp_path / "b")]
     assert_error(main(["export", str(tmp_path / "w.pt"), *arguments]), capsys, "w.pt", mentions)
     assert not (tmp_path / "b").exists()
     assert not Path("/tmp/hybridnet-weights-ran").exists()  # noqa: S108
@@ -186,7 +194,14 @@ def test_wrong_arrays_are_one_line(
     make: Callable[[Path], None], mentions: str, weights: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     make(tmp_path / "x.npz")
-    arguments = ["--model", "foreign_model:gestures", "--inputs", str(tmp_path / "x.npz"), "-o", str(tmp_path / "b")]
+    arguments = [
+        "--model",
+        "helpers.foreign_model:gestures",
+        "--inputs",
+        str(tmp_path / "x.npz"),
+        "-o",
+        str(tmp_path / "b"),
+    ]
     assert_error(main(["export", str(weights), *arguments]), capsys, mentions)
 
 
@@ -247,7 +262,7 @@ def test_inspect_tells_the_split_of_a_checkpoint_and_of_a_bundle(
 def test_maps_are_no_classes(inputs: Path, tmp_path: Path, capsys: Captured) -> None:
     torch.save(maps().state_dict(), tmp_path / "m.pt")
     (tmp_path / "labels.txt").write_text("a\nb\nc\n")
-    arguments = ["--model", "foreign_model:maps", "--inputs", str(inputs), "-o", str(tmp_path / "b")]
+    arguments = ["--model", "helpers.foreign_model:maps", "--inputs", str(inputs), "-o", str(tmp_path / "b")]
     labels = ["--labels", str(tmp_path / "labels.txt")]
     assert_error(main(["export", str(tmp_path / "m.pt"), *arguments, *labels]), capsys, "3 labels do not fit")
     (tmp_path / "labels.txt").write_text("a\n\nc\n")

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.places import HELPERS
 
 from hybridnet.deploy.bundle import Bundle
 
 
 def fuzz(checkpoint: Path, bundle: Bundle, files: int, first: int, timeout_s: float) -> str:
-    command = [sys.executable, str(Path(__file__).with_name("file_fuzz.py"))]
+    command = [sys.executable, str(HELPERS / "file_fuzz.py")]
     command += ["--files", str(files), "--first", str(first)]
     command += ["--checkpoint", str(checkpoint), "--bundle", str(bundle.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)

@@ -12,7 +12,7 @@ from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
-from hybridnet.cli.train import _start
+from hybridnet.cli.train import starting_point
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.errors import ConfigError, TrainingError
@@ -151,15 +151,15 @@ def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: 
         for fixed, state in zip(stream.layers, split.stacks[stream.name].trace(x[stream.input_name]), strict=True):
             assert np.array_equal(state.o.detach().numpy() > 0, run.spikes[fixed.name])
     with pytest.raises(ConfigError, match="qat, bundle"):
-        _start(argparse.Namespace(qat="fixed-point", bundle=None, init=None))
+        starting_point(argparse.Namespace(qat="fixed-point", bundle=None, init=None))
     with pytest.raises(ConfigError, match="init"):
-        _start(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=tuned))
+        starting_point(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=tuned))
 
 
 def test_a_run_fine_tunes_a_bundle_and_says_in_which_scales(tmp_path: Path) -> None:
     checkpoint = small_checkpoint()
     bundle = export_checkpoint_of(checkpoint, tmp_path)
-    init, scales = _start(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=None))
+    init, scales = starting_point(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=None))
     views = made_views(SMALL, 8)
     splits = Splits("made", checkpoint.labels, views, views, None, "made")
     recipe = TrainingConfig(epochs=1, batch_size=4, learning_rate=1e-4, eps=1e-8, warmup_epochs=0)

@@ -17,11 +17,11 @@ from helpers.small_model import small_checkpoint
 
 import hybridnet
 from hybridnet.calibration.clips import read_clips
-from hybridnet.calibration.measure import Limits, _first_loss, _top1_limits
+from hybridnet.calibration.measure import Limits, first_loss_of, top1_limits
 from hybridnet.calibration.observe import observe_clips
 from hybridnet.calibration.report import StageRow
 from hybridnet.calibration.sources import Source
-from hybridnet.calibration.stages import Used, _cause
+from hybridnet.calibration.stages import Used, cause_of
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import Bundle, read_bundle
 from hybridnet.deploy.layout import ANN_INT8, CALIBRATION
@@ -158,7 +158,7 @@ def test_a_limit_is_a_number(name: str, value: float) -> None:
 def test_every_pipeline_and_every_clip_is_held_to_a_limit() -> None:
     """One of five held-out clips has a class: its accuracy, and the top-1 of all of them, count."""
     stages = [StageRow("bridge", {}, 0.8, 1.0, 0.0), StageRow("int8", {}, 1.0, 0.0, 100.0)]
-    rows = list(_top1_limits(Limits(max_top1_drop=1), stages, 1, 5))
+    rows = list(top1_limits(Limits(max_top1_drop=1), stages, 1, 5))
     assert [(row.where, row.name[:8], row.measured, row.ok) for row in rows] == [
         ("bridge", "accuracy", 0.0, True),
         ("bridge", "5 held-o", pytest.approx(20), False),
@@ -172,22 +172,22 @@ def test_the_first_loss_is_named_or_the_least(done: Calibrated) -> None:
     zero = dataclasses.replace(
         row, cause="weights", teacher_forced=dataclasses.replace(row.teacher_forced, sqnr_db=0.0)
     )
-    assert _first_loss([zero], []) == f"{row.layer}: weights, 0.0 dB by itself"
+    assert first_loss_of([zero], []) == f"{row.layer}: weights, 0.0 dB by itself"
     fine = dataclasses.replace(zero, teacher_forced=dataclasses.replace(row.teacher_forced, sqnr_db=40.0))
     least = dataclasses.replace(fine, layer="r.1", end_to_end=dataclasses.replace(row.end_to_end, sqnr_db=12.0))
-    assert _first_loss([fine, least], []) == ""
-    assert _first_loss([fine, least], [fine, least]).startswith("r.1: weights, 12.0 dB end to end")
+    assert first_loss_of([fine, least], []) == ""
+    assert first_loss_of([fine, least], [fine, least]).startswith("r.1: weights, 12.0 dB end to end")
 
 
 def test_what_is_out_of_range_is_named_as_the_cause() -> None:
     used = Used()
     sources: dict[Source, float | None] = {"messages": 46.0, "weights": 40.0}
-    assert _cause(sources, 39.0, used, "mv.0") == "weights"
+    assert cause_of(sources, 39.0, used, "mv.0") == "weights"
     used.clipped["mv.0"] = 28417
-    assert _cause(sources, 39.0, used, "mv.0") == "weights"
-    assert _cause(sources, 16.0, used, "mv.0") == "clipped inputs"
+    assert cause_of(sources, 39.0, used, "mv.0") == "weights"
+    assert cause_of(sources, 16.0, used, "mv.0") == "clipped inputs"
     used.saturated["mv.0"] = 5367
-    assert _cause(sources, 16.0, used, "mv.0") == "clipped inputs and saturated potentials"
+    assert cause_of(sources, 16.0, used, "mv.0") == "clipped inputs and saturated potentials"
 
 
 def test_a_destination_that_cannot_be_is_refused_before_the_work(bundle: Bundle, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 from helpers.foreign_model import example, gestures
+from helpers.lava import needs_lava
 from onnx import numpy_helper
 from torch import nn
 
@@ -25,7 +26,6 @@ from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.layers import FixedConvLIF, Program, Stream
 from hybridnet.simulators.emulator.integer_loop import messages, run_stream
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.support.views import Views
 from hybridnet.workflows.parity import FLOAT64_TOLERANCE, measure_parity, trace
@@ -115,7 +115,7 @@ def test_a_changed_spiking_graph_is_noticed(exported: Bundle, tmp_path: Path) ->
     assert measure(copy).failed == ("emulator_onnxruntime",)
 
 
-@pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")
+@needs_lava
 def test_lava_is_compared_when_asked(exported: Bundle) -> None:
     check = measure(exported, requested="lava").check("emulator_lava")
     assert (check.value, check.ok, check.views) == (0, True, 1)

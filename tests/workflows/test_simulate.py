@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.lava import needs_lava
 
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.report.record.data import RunRecord
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.workflows.simulate import load, simulate
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")
 
 CLIPS = {
     "v_SoccerJuggling_g23_c01.avi": False,  # MPEG-4, I + 11 P: read as it is

@@ -23,11 +23,12 @@ class Gain(NamedTuple):
 
 def advice(record: RunRecord) -> str:
     """The line; empty if nothing is known to gain much."""
-    gains = [gain for gain in (*_energy(record), *_time(record)) if gain.saved >= WORTH]
+    gains = [gain for gain in (*energy_gains(record), *_time(record)) if gain.saved >= WORTH]
     return max(gains, key=lambda gain: gain.saved).text if gains else ""
 
 
-def _energy(record: RunRecord) -> Iterator[Gain]:
+def energy_gains(record: RunRecord) -> Iterator[Gain]:
+    """What would save energy, and how much."""
     total = record.totals.energy_pj.reference
     ann = [row for row in record.layers if row.partition == "ann"]
     int8 = load_profile(INT8_MEMORY_PROFILE if "memory_byte" in record.totals.energy_pj.terms else INT8_PROFILE)

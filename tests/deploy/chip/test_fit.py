@@ -13,7 +13,7 @@ from hybridnet.cli import main
 from hybridnet.cli.report import rendered
 from hybridnet.config import ModelConfig, load_experiment
 from hybridnet.deploy.bundle import Bundle
-from hybridnet.deploy.chip.advice import ACCURACY, _halo, advise
+from hybridnet.deploy.chip.advice import ACCURACY, advise, halo
 from hybridnet.deploy.chip.fit import RULES, LayerPlan, fit, layer_plans
 from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip
 from hybridnet.errors import ConfigError
@@ -123,10 +123,10 @@ def test_tiles_overlap_by_the_longer_reach() -> None:
         LayerPlan("s.0", "s", geometry, 8, "hard"),
         LayerPlan("s.1", "s", ConvGeometry((8, 16, 4096), 8, (3, 3), (1, 2), (1, 1), (1, 2)), 8, "hard"),
     )
-    assert _halo(stream) == 15 + 2
-    assert _halo((stream[1],)) == 2
+    assert halo(stream) == 15 + 2
+    assert halo((stream[1],)) == 2
     assert (
-        _halo((dataclasses.replace(stream[1], geometry=dataclasses.replace(geometry, stride=(1, 3))), stream[1]))
+        halo((dataclasses.replace(stream[1], geometry=dataclasses.replace(geometry, stride=(1, 3))), stream[1]))
         == 15 + 6
     )
 

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from helpers import naive_program, random_programs
+from helpers.lava import needs_lava
 from helpers.places import HELPERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,9 +21,6 @@ from hybridnet.deploy.netx.file import read_net, write_net
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.lava.compat import lava_is_installed
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 T = 5
 FIRST = ConvGeometry((2, 7, 9), 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 1), groups=2)

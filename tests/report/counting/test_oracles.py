@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from helpers.lava import needs_lava
 from helpers.random_programs import geometries
 from helpers.small_model import random_layer
 from hypothesis import given, settings
@@ -19,7 +20,6 @@ from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, P
 from hybridnet.report.counting.program import count_layer, leaks, synapses
 from hybridnet.report.quantities import Ops
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.workflows.simulate import simulate
 
@@ -187,7 +187,7 @@ def test_float_and_integers_count_the_same_where_they_compute_the_same() -> None
         assert left.spikes > 0
 
 
-@pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed (make setup)")
+@needs_lava
 def test_emulator_onnx_and_lava_count_the_same_on_a_clip(clip: Any, bundle: Bundle) -> None:
     records = [simulate(clip, bundle, snn=name, parity=False).record for name in ("emulator", "onnxruntime", "lava")]
     assert len({tuple(row.ops for row in record.layers) for record in records}) == 1

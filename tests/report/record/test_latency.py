@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hybridnet.report.quantities import Span
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.latency import chip_time, pipeline, summarise
-from hybridnet.video.accumulate import _view
+from hybridnet.video.accumulate import accumulate_view
 from hybridnet.video.views import load_kernels
 
 TIMES = st.integers(1, 4).flatmap(
@@ -63,7 +63,7 @@ def test_chip_time_is_steps_and_layers() -> None:
 def test_the_readers_loops_are_compiled_before_a_view_is_timed() -> None:
     """Their machine code takes the T + 1 pictures of a view at once: that of another T would be no use."""
     load_kernels(5)
-    assert any("UniTuple" in str(signature) and ", 6)" in str(signature) for signature in _view.signatures)  # type: ignore[attr-defined]
+    assert any("UniTuple" in str(signature) and ", 6)" in str(signature) for signature in accumulate_view.signatures)  # type: ignore[attr-defined]
 
 
 def test_a_record_holds_what_was_measured_and_what_was_modelled(record: RunRecord) -> None:

@@ -17,7 +17,7 @@ from hybridnet.errors import RecordError
 from hybridnet.evaluation.run import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import Distribution, Summary
 from hybridnet.report.numbers import energy_cell, joules
-from hybridnet.report.pricing.advice import _energy
+from hybridnet.report.pricing.advice import energy_gains
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.pricing.profile import TERMS, load_profile, price, profile_names
 from hybridnet.report.quantities import NO_ENERGY, Ops
@@ -259,7 +259,7 @@ def test_the_advice_saves_no_more_than_int8_would(record: RunRecord) -> None:
             priced.totals.energy_pj.reference
             - reprice(dataclasses.replace(priced, layers=rows), int8).totals.energy_pj.reference
         )
-        assert any(f"({joules(saved)}, modelled" in gain.text for gain in _energy(priced))
+        assert any(f"({joules(saved)}, modelled" in gain.text for gain in energy_gains(priced))
 
 
 def test_a_run_against_itself(record: RunRecord) -> None:

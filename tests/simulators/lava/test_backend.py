@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive_program
+from helpers.lava import needs_lava
 
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import RangeError
@@ -17,11 +18,8 @@ from hybridnet.model.stm import SpikingStack
 from hybridnet.program.layers import MESSAGE_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.lava.options import ConvModel
 from hybridnet.simulators.quantise import quantise_input
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 N, T = 2, 11
 FIRST = ConvGeometry((2, 7, 9), 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 1), groups=2)

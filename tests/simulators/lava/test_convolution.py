@@ -4,17 +4,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from helpers import naive_program
+from helpers.lava import needs_lava
 from helpers.random_programs import geometries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.program.layers import ConvGeometry
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.lava.convolution import convolve
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 Array = npt.NDArray[Any]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import naive_program
+from helpers.lava import needs_lava
 from helpers.random_programs import Streams, streams
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -18,13 +19,12 @@ from hybridnet.program.layers import Program
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.lava.options import ConvModel
 from hybridnet.video.frontend import read_clip
 from hybridnet.video.synthetic import make_clip
 from hybridnet.workflows.simulate import load, shipped_bundle_path
 
-pytestmark = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
+pytestmark = needs_lava
 
 T = 3
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive_program
+from helpers.lava import needs_lava
 
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import BackendError, MissingBackendError
@@ -24,8 +25,6 @@ from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.lava.failure import USE_EMULATOR
 from hybridnet.support.files import temporary_folder
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 POINT = ConvGeometry((2, 3, 4), 2, (1, 1))
 ZEROS = {"point_input": np.zeros((1, 2, *POINT.input_shape), np.float32)}

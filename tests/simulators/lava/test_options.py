@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive_program
+from helpers.lava import needs_lava
 
 from hybridnet.deploy.bundle import Bundle
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import BackendError, ConfigError, HybridNetError, MissingBackendError
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.simulators.lava.backend import LavaBackend
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.lava.options import CHIP_MODELS
 from hybridnet.simulators.registry import spiking_backend
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 
 @pytest.fixture

@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.foreign_nets import edges, quirks, recorded, shipped
+from helpers.lava import needs_lava
 from helpers.places import HELPERS
 
 from hybridnet.deploy.netx.foreign import read_foreign_net
 from hybridnet.deploy.netx.weights import store_weights
 from hybridnet.errors import BundleError
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.netx.network import LayerTrace, NetxNetwork
-
-needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
 
 
 @dataclass

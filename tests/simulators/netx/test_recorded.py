@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.foreign_nets import recorded, shipped
+from helpers.lava import needs_lava
 
 from hybridnet.deploy.netx.foreign import read_foreign_net
 from hybridnet.errors import BundleError
-from hybridnet.simulators.lava.compat import lava_is_installed
 from hybridnet.simulators.netx.network import NetxNetwork
 
-pytestmark = pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
+pytestmark = needs_lava
 
 
 def test_pilotnets_recorded_states_are_reproduced_in_full() -> None:

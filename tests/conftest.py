@@ -7,10 +7,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from helpers import shapes
-
-shapes.install()  # before anything of hybridnet is imported
-
 from helpers.places import SHARED
 from helpers.small_model import small_checkpoint
 

@@ -105,13 +105,13 @@ class ConvLIF(nn.Module):
 
     @property
     def leak(self) -> Tensor:
-        """λ, scalar in (0, 1)."""
-        return torch.sigmoid(self.leak_logit)
+        """λ, scalar in (0, 1), float32; computed in float64, so that every CPU rounds it to the same number."""
+        return torch.sigmoid(self.leak_logit.double()).to(self.leak_logit.dtype)
 
     @property
     def threshold(self) -> Tensor:
-        """vth, scalar above 0, in units of the potential."""
-        return torch.exp(self.log_threshold)
+        """vth, scalar above 0, in units of the potential; computed as `leak` is."""
+        return torch.exp(self.log_threshold.double()).to(self.log_threshold.dtype)
 
     def forward(self, x: Tensor) -> LIFState:
         """Run one window.

@@ -25,7 +25,8 @@ from hybridnet.calibration.observe import observe_clips, run_layer, search_views
 from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView, search_program
 from hybridnet.cli.console import progress_on_stderr
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
 from hybridnet.report.render.text import decibels, table
 from hybridnet.simulators.torch.float_step import trace_program

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.observers import Observation
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import CacheError, ConfigError
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import MAX_JSON_BYTES, from_dict, read_json, to_dict

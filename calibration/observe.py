@@ -11,7 +11,7 @@ from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.search import LayerRun
 from hybridnet.calibration.sequence import SearchView
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import FixedConvLIF, Program, Stream
 from hybridnet.simulators.emulator.backend import Emulator

@@ -16,7 +16,7 @@ from hybridnet.calibration.report import LayerCalibration, StageRow, StepRow
 from hybridnet.calibration.sequence import Searched, SearchView
 from hybridnet.calibration.sources import Source, dominating, sqnr_by_source
 from hybridnet.calibration.statistics import Statistics, statistics_of
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.bridge import FixedEncoding
 from hybridnet.program.layers import POTENTIAL_MAX, FixedProgram
 from hybridnet.program.outputs import LOGITS

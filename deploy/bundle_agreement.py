@@ -20,7 +20,7 @@ from hybridnet.support.onnx_file import Tensor, Type, check_cost, errors_in, int
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
 if TYPE_CHECKING:
-    from hybridnet.deploy.bundle import Bundle
+    from hybridnet.deploy.bundle_parts import Bundle
 
 MAX_INPUT = 2**28
 """Numbers of one input of one view."""

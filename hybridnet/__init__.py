@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybridnet.deploy.bundle import Bundle
+    from hybridnet.deploy.bundle_parts import Bundle
     from hybridnet.errors import HybridNetError
     from hybridnet.report.record.data import RunRecord
     from hybridnet.workflows.calibrate import calibrate
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Bundle": "hybridnet.deploy.bundle",
+    "Bundle": "hybridnet.deploy.bundle_parts",
     "HybridNetError": "hybridnet.errors",
     "RunRecord": "hybridnet.report.record.data",
     "Simulation": "hybridnet.workflows.simulate",

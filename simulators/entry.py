@@ -16,7 +16,7 @@ from hybridnet.simulators.options import NO_SETTINGS, NoOptions, Option, Setting
 from hybridnet.support.sealed import EXPORT_AGAIN
 
 if TYPE_CHECKING:
-    from hybridnet.deploy.bundle import Parts
+    from hybridnet.deploy.bundle_parts import Parts
     from hybridnet.program.layers import FixedProgram, FloatProgram
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend  # noqa: F401 - named in quotes
     from hybridnet.support.arrays import Array

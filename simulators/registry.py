@@ -23,7 +23,7 @@ from hybridnet.simulators.lava.options import LavaOptions
 from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
 
 if TYPE_CHECKING:
-    from hybridnet.deploy.bundle import Parts
+    from hybridnet.deploy.bundle_parts import Parts
     from hybridnet.program.layers import FixedProgram, FloatProgram
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from helpers.places import SHARED
 from helpers.small_model import small_checkpoint
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.model.checkpoint import save_checkpoint
 from hybridnet.report.record.data import RunRecord
 from hybridnet.video.synthetic import make_clip

@@ -10,7 +10,7 @@ from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
 
 if TYPE_CHECKING:
-    from hybridnet.deploy.bundle import Bundle
+    from hybridnet.deploy.bundle_parts import Bundle
     from hybridnet.support.progress import Progress
 
 

@@ -18,8 +18,9 @@ from hybridnet.calibration.report import CalibrationReport
 from hybridnet.calibration.report import to_json as report_to_json
 from hybridnet.calibration.sequence import Searched, search_program
 from hybridnet.calibration.stages import Bench
-from hybridnet.deploy.bundle import BridgeEntry, Bundle, Manifest, Parts, Quantisation, checksums, finish, read_bundle
+from hybridnet.deploy.bundle import checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
+from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, Parts, Quantisation
 from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
 from hybridnet.program.layers import FixedProgram

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hybridnet.config import DEFAULT_VIEWS
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.layers import FixedProgram, FloatProgram
 from hybridnet.simulators.divergence.causes import Cause, classify

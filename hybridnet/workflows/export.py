@@ -16,19 +16,9 @@ from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
-from hybridnet.deploy.bundle import (
-    SCHEMA,
-    BridgeEntry,
-    Bundle,
-    Manifest,
-    ModelEntry,
-    Parts,
-    Quantisation,
-    checksums,
-    finish,
-    read_bundle,
-)
+from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
+from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, ModelEntry, Parts, Quantisation
 from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.deploy.onnx.export import OPSET, export_ann
 from hybridnet.errors import ModelError

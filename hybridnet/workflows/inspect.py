@@ -12,7 +12,8 @@ from pathlib import Path
 import onnx
 from torch import Tensor, nn
 
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.program import write_onnx_program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import FixedProgram
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.record.data import Note, NoteKind, VideoRow

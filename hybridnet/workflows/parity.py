@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.views import Calibration
-from hybridnet.deploy.bundle import Parts
+from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.errors import ModelError, PartitionError
 from hybridnet.model.neuron import LIFState
 from hybridnet.model.stm import SpikingStack, read

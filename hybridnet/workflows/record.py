@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.fit import fit, layer_plans
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT

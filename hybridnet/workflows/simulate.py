@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from hybridnet.config import DEFAULT_VIEWS
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip import DEFAULT_CHIP
 from hybridnet.deploy.chip.profile import load_chip
 from hybridnet.errors import ConfigError

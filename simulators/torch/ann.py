@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from hybridnet.deploy.bundle import Parts
+from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.errors import BackendError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs

@@ -12,7 +12,7 @@ from helpers.foreign_model import gestures
 
 from hybridnet.cli import COMMANDS, build_parser, main
 from hybridnet.cli.arguments import BATCH, Takes, Writes, paths
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.file import to_json
 from hybridnet.support.kinds import Kind, kind_of

@@ -15,7 +15,7 @@ import pytest
 from helpers.places import ROOT
 
 from hybridnet.cli import COMMANDS, build_parser, main
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 
 HYBRIDNET = str(Path(sys.executable).with_name("hybridnet"))
 

@@ -13,7 +13,7 @@ import pytest
 from helpers.lava import needs_lava
 
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.support.arrays import write_arrays

@@ -26,7 +26,8 @@ from helpers.lava import needs_lava
 from helpers.small_model import SMALL
 
 from hybridnet.config import Experiment, TrainingConfig
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import MANIFEST
 from hybridnet.evaluation.run import RESULTS
 from hybridnet.model.checkpoint import load_checkpoint, load_content

@@ -12,7 +12,8 @@ import torch
 from helpers.foreign_model import EVENTS, STEPS, declaring, example, gestures, maps
 
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.file import read_records
 from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN
 

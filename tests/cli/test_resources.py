@@ -18,7 +18,7 @@ from helpers.small_model import SMALL
 
 from hybridnet.cli import main
 from hybridnet.config import Experiment, TrainingConfig
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.support.plain import to_dict
 
 START = "import sys; from hybridnet.cli import main; sys.exit(main())"

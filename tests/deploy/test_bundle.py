@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN, MANIFEST, PROGRAM
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.deploy.program_file import read_program

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.places import HELPERS
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 
 
 def fuzz(checkpoint: Path, bundle: Bundle, files: int, first: int, timeout_s: float) -> str:

@@ -11,7 +11,8 @@ from helpers.hostile import SIGNED, UNSIGNED, behind, graph, spoilt
 from onnx import helper
 
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN
 from hybridnet.errors import BackendError, BundleError
 from hybridnet.workflows.simulate import Simulator

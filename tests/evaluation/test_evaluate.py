@@ -16,7 +16,7 @@ import torch
 from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.evaluation.clips import Clip, find_clips
 from hybridnet.evaluation.results import ClipResult, ResultsFile

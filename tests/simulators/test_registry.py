@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.errors import BundleError, ConfigError, MissingBackendError
 from hybridnet.evaluation.runners import RunnerSpec, load_runner

@@ -14,7 +14,7 @@ from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.cli.train import starting_point
 from hybridnet.config import Experiment, TrainingConfig
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, TrainingError
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs

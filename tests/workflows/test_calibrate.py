@@ -23,7 +23,8 @@ from hybridnet.calibration.report import StageRow
 from hybridnet.calibration.sources import Source
 from hybridnet.calibration.stages import Used, cause_of
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle, read_bundle
+from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN_INT8, CALIBRATION
 from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError
 from hybridnet.model.checkpoint import save_checkpoint

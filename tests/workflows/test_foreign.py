@@ -11,7 +11,7 @@ from torch import nn
 
 import hybridnet
 from hybridnet.config import PreprocessConfig
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import BackendError, ConfigError, ModelError, PartitionError
 
 LABELS = ("wave", "point", "still")

@@ -13,7 +13,7 @@ from helpers.small_model import SMALL, small_checkpoint
 from torch import Tensor, nn
 
 import hybridnet
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.model.network import example_inputs
 from hybridnet.workflows.inspect import OpenedModule, open_model
 

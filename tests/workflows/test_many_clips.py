@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import VideoError
 from hybridnet.video import make_clip
 from hybridnet.workflows.simulate import Simulator

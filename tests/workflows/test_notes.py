@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.record.data import NoteKind
 from hybridnet.workflows.notes import run_notes

@@ -18,7 +18,8 @@ from torch import nn
 import hybridnet
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.views import Calibration
-from hybridnet.deploy.bundle import Bundle, checksums, read_bundle, write_manifest
+from hybridnet.deploy.bundle import checksums, read_bundle, write_manifest
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FIXED
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BundleError, ModelError, PartitionError

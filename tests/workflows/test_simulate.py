@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.lava import needs_lava
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import RunRecord
 from hybridnet.workflows.simulate import load, simulate
 

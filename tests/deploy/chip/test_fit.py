@@ -12,7 +12,7 @@ import hybridnet.deploy.chip.profiles
 from hybridnet.cli import main
 from hybridnet.cli.report import rendered
 from hybridnet.config import ModelConfig, load_experiment
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.advice import ACCURACY, advise, halo
 from hybridnet.deploy.chip.fit import RULES, LayerPlan, fit, layer_plans
 from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.cli import main
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.nir import check as nir_check
 from hybridnet.deploy.nir.file import DT, read_nir, write_nir
 from hybridnet.errors import BundleError, ConfigError, MissingBackendError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.onnx.export import OPSET, export_ann
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs

@@ -16,7 +16,7 @@ from helpers.exact_sums import weights, worst_difference
 from onnx import TensorProto, helper, numpy_helper
 
 import hybridnet.assets
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN_INT8
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic
 from hybridnet.errors import BackendError

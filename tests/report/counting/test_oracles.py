@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
 from hybridnet.report.counting.program import count_layer, leaks, synapses
 from hybridnet.report.quantities import Ops

@@ -12,7 +12,7 @@ import pytest
 
 from hybridnet.cli import main
 from hybridnet.cli.report import FILES, drawn, rendered
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import RecordError
 from hybridnet.evaluation.run import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import Distribution, Summary

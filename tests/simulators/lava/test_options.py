@@ -10,7 +10,7 @@ import pytest
 from helpers import naive_program
 from helpers.lava import needs_lava
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import BackendError, ConfigError, HybridNetError, MissingBackendError
 from hybridnet.program.layers import ConvGeometry

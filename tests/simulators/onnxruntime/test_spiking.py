@@ -17,7 +17,7 @@ from helpers.small_model import fixed_stream, random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnet.deploy.bundle import Bundle
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError, RangeError

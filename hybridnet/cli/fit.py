@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("bundle", nargs="?", type=arguments.BUNDLE, metavar="BUNDLE",
                         help="default: ./hybridnet-bundle, else the model that ships")  # fmt: skip
-    parser.add_argument("--chip", default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
+    parser.add_argument("--chip", type=arguments.CHIP, default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
                         help=f"a chip that ships, or the profile of another (default: {DEFAULT_CHIP})")  # fmt: skip
     parser.add_argument("--chips", type=int, default=1, metavar="N", help="how many there are (default: 1)")
     parser.add_argument("--format", default="text", choices=["html", "json", "markdown", "text"], help="default: text")

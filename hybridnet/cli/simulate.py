@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
                         help="another profile for the ANN half; the report says so")  # fmt: skip
-    parser.add_argument("--chip", default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
+    parser.add_argument("--chip", type=arguments.CHIP, default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
                         help=f"whose time and fit are estimated (default: {DEFAULT_CHIP})")  # fmt: skip
     parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
     parser.add_argument(

@@ -149,7 +149,7 @@ def garbage(path: Path) -> None:
         (unknown_key, "no extra.weight"),
         (other_shape, "head.bias is (7,), the model's (3,)"),
         (wrapped, "state_dict() alone"),
-        (code, "cannot be read"),
+        (code, "is no part of a tensor"),
         (garbage, "is text. Give export a checkpoint"),
         (lambda path: None, "does not exist"),
     ],

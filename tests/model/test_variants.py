@@ -140,7 +140,7 @@ def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
     assert bundle.preprocess == config.preprocess
     run = simulate(clip, bundle).run
     with open_clip(clip, config.preprocess) as opened, torch.no_grad():
-        inputs = stack_views([prepare_view(view, config.preprocess) for view in opened])
+        inputs = stack_views([prepare_view(view, config.preprocess) for view in opened]).tensors()
         logits = load_checkpoint(tmp_path / "model.pt").model(**inputs).numpy()
     assert np.abs(run.logits - logits).max() < 0.2 * np.abs(logits).max()
 

@@ -47,5 +47,5 @@ def _key(bundle: Bundle, clip: CalibrationClip) -> str:
     for layer in bundle.program.layers():
         floats.update(layer.weight.tobytes() + layer.bias.tobytes())
         floats.update(repr((layer.name, layer.geometry, layer.leak, layer.threshold, layer.reset)).encode())
-    parts = (floats.hexdigest(), clip.sha256, clip.views, preprocess)
+    parts = (floats.hexdigest(), clip.sha256, len(clip.views), preprocess)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

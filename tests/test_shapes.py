@@ -1,10 +1,14 @@
-"""The shapes that docstrings state hold at every call of the tests (see `helpers.shapes`)."""
+"""The shapes that docstrings state hold at every call of the main job (see `helpers.shapes`)."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.places import HELPERS
 from helpers.shapes import ShapeError, check, checked, stated_shapes
 
-from hybridnet.calibration.search import Reference
 from hybridnet.support.arrays import Array
 
 
@@ -42,8 +46,23 @@ def test_a_wrong_shape_is_an_error(x: tuple[int, ...], weight: tuple[int, ...], 
         checked(scaled, "scaled")(**arguments)
 
 
-def test_the_suite_runs_with_shapes_checked() -> None:
-    """The wrapper is really in place: a read-out with an axis too many is refused by what its class states."""
-    x = np.zeros((1, 2, 3, 4, 5), np.float32)
-    with pytest.raises(ShapeError, match=r"Reference: readout has shape \(1, 2, 3, 4, 5\)"):
-        Reference(x, x, x > 0)
+MAIN_JOB = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from helpers.shapes import install
+install()
+from hybridnet.workflows.export import export
+from hybridnet.workflows.simulate import simulate
+bundle = export(Path({checkpoint!r}), Path({out!r}), calibrate={clip!r})
+print(len(simulate({clip!r}, bundle).run.logits))
+"""
+
+
+def test_the_main_job_keeps_the_shapes_that_docstrings_state(checkpoint_path: Path, clip: Path, tmp_path: Path) -> None:
+    code = MAIN_JOB.format(
+        tests=str(HELPERS.parent), checkpoint=str(checkpoint_path), out=str(tmp_path / "bundle"), clip=str(clip)
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 0

@@ -58,7 +58,7 @@ def lif_step(
     """Advance a layer by one step; see the module's equations.
 
     Args:
-        current: conv(w, x[t]) + b, (B, C, H, W), in units of the potential.
+        current: conv(w, x[t]) + b, (B, C, H, W) or (C, H, W), in units of the potential.
         state: u and o of the step before; None at the start of a window (both zero).
         leak: λ in (0, 1).
         threshold: vth > 0.

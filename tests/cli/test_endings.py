@@ -174,7 +174,7 @@ def test_doctor_tells_of_packages_that_do_not_import(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("hybridnet.simulators.registry.SPIKING", {})
-    monkeypatch.setattr("hybridnet.simulators.registry.ANN", {})
+    monkeypatch.setattr("hybridnet.simulators.registry.ANN_ENTRIES", {})
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.split("\n")
     for package in PACKAGES.values():

@@ -121,7 +121,7 @@ def test_an_output_that_cannot_be_written_is_known_before_the_work(
     def works(*arguments: object, **options: object) -> None:
         raise AssertionError("it began")
 
-    for work in ("exporting.partition", "calibrating.run.read_clips", "simulation.Simulator.run"):
+    for work in ("workflows.export.partition", "workflows.calibrate.read_clips", "workflows.simulate.Simulator.run"):
         monkeypatch.setattr(f"hybridnet.{work}", works)
     words = {
         "export": ["export", model, "-o", out],

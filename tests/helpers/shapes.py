@@ -1,4 +1,4 @@
-"""Shapes that docstrings state are checked while the tests run: `x: …, (N, T, C, H, W)` holds at every call.
+"""Shapes that docstrings state are checked while a test runs: `x: …, (N, T, C, H, W)` holds at every call.
 
 `install` wraps the public functions and methods of `hybridnet` as they are imported, and the dataclasses whose
 attributes have shapes. One letter means one number within a call; `…` stands for any dimensions; what is no letter or

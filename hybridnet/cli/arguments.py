@@ -7,6 +7,7 @@ left to the command's own reader, and a name that is no path (`--profile loihi2`
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from hybridnet.errors import ArgumentError
 from hybridnet.support.kinds import Kind, kind_of
 
 STDOUT = "-"
+
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)")
+"""What a path makes of a URL, of which it keeps one slash."""
 
 _FOLDERS = frozenset({Kind.FOLDER, Kind.BUNDLE, Kind.CACHE})
 _TEXTS = frozenset({Kind.TEXT, Kind.JSON, Kind.RECORD, Kind.EVALUATION})
@@ -45,6 +49,8 @@ class Takes:
             ArgumentError: With what it is, and what `name` takes.
         """
         kind = kind_of(path)
+        if kind is Kind.NOTHING and (url := URL.fullmatch(str(path))):
+            raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=f"Give {name} {self.what}")
         if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
             raise ArgumentError(kind.value, where=path, remedy=f"Give {name} {self.what}")
 

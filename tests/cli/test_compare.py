@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle_parts import Bundle

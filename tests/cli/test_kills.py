@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from helpers.small_model import SMALL
 
 from hybridnet.config import Experiment, TrainingConfig

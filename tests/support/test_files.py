@@ -28,7 +28,7 @@ from hybridnet.support.workshop import OLD
 HOLD = """
 import sys, time
 from pathlib import Path
-from hybridnet import files
+from hybridnet.support import files
 files.exchange = lambda one, other: False
 with files.atomic_{kind}(Path(sys.argv[1]){options}) as new:
     {write}

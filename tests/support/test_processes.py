@@ -21,7 +21,7 @@ from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 PARENT = """
 import os, signal, sys, time
 from collections import deque
-from hybridnet import processes
+from hybridnet.support import processes
 from hybridnet.support.processes import LocalWorker, spread
 start = processes.subprocess.Popen
 def told(*arguments, **options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +74,7 @@ def test_a_folder_of_classes_is_cached_and_learned(folder: Path, tmp_path: Path)
 def test_without_validation_the_last_epoch_is_kept(
     large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     splits = cached_splits(large, SMALL.preprocess)
     recipe = dataclasses.replace(RECIPE, augment=AugmentConfig(smallest_crop=0.9))
     record = run_training(Experiment(SMALL, recipe), tmp_path, dataclasses.replace(splits, test=None))

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 from helpers.foreign_model import example, gestures
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from onnx import numpy_helper
 from torch import nn
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import RunRecord

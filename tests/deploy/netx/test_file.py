@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from helpers import naive_program, random_programs
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from helpers.places import HELPERS
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -301,11 +301,15 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path, monkeypatch
 
 
 def test_the_command_line_writes_it_and_tells_the_losses(
-    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle,
+    checkpoint_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "p.nir"
     monkeypatch.setattr("hybridnet.cli.export._export_checkpoint", lambda *_: bundle)
-    assert main(["export", "x.pt", "--nir", str(file)]) == 0
+    assert main(["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--nir", str(file)]) == 0
     told = capsys.readouterr().err
     for name in ("mv", "r"):
         assert f"{tmp_path / f'p.{name}.nir'}: LOSSY: NIR has no soft reset" in told

@@ -21,6 +21,7 @@ from hybridnet.deploy.layout import ANN_INT8
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic
 from hybridnet.errors import BackendError
 from hybridnet.simulators.registry import ann_backend
+from hybridnet.support.sealed import sha256_file
 
 HELPERS = Path(exact_sums.__file__).parent
 SHIPPED = Path(hybridnet.assets.__file__).parent / "tiny-motion.bundle" / ANN_INT8
@@ -128,7 +129,7 @@ def test_a_graph_that_does_not_say_how_many_bits_is_refused(bundle: Bundle, int8
     graph = onnx.load(str(int8))
     del graph.metadata_props[:]
     onnx.save(graph, str(tmp_path / ANN_INT8))
-    manifest = dataclasses.replace(bundle.manifest, files={ANN_INT8: ""})
+    manifest = dataclasses.replace(bundle.manifest, files={ANN_INT8: sha256_file(tmp_path / ANN_INT8)})
     listed = dataclasses.replace(bundle, path=tmp_path, manifest=manifest)
     with pytest.raises(BackendError, match=r"saturate on CPUs without VNNI.*--ann int8"):
         ann_backend("onnxruntime-int8", listed)

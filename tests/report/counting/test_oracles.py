@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from helpers.random_programs import geometries
 from helpers.small_model import random_layer
 from hypothesis import given, settings

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive_program
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import RangeError

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from helpers import naive_program
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from helpers.random_programs import geometries
 from hypothesis import given, settings
 from hypothesis import strategies as st

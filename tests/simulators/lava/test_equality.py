@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import naive_program
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from helpers.random_programs import Streams, streams
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st

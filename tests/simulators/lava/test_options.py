@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive_program
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.netx.file import write_net

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.foreign_nets import edges, quirks, recorded, shipped
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 from helpers.places import HELPERS
 
 from hybridnet.deploy.netx.foreign import read_foreign_net

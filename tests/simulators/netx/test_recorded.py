@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.foreign_nets import recorded, shipped
-from helpers.lava import needs_lava
+from helpers.needs import needs_lava
 
 from hybridnet.deploy.netx.foreign import read_foreign_net
 from hybridnet.errors import BundleError

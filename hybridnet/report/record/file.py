@@ -55,7 +55,9 @@ def read_records(path: Path) -> list[RunRecord]:
         records = [from_dict(RunRecord, item) for item in items]
     except ConfigError as error:
         raise RecordError(f"is damaged ({error})", where=path, remedy=remedy) from error
-    for record in records:
+    for record, item in zip(records, items, strict=True):
+        if json.loads(to_json([record])) != item:
+            raise RecordError("is damaged (a field is missing that has no default)", where=path, remedy=remedy)
         if tuple(row.name for row in record.partitions) != PARTITIONS:
             raise RecordError(f"is damaged (partitions are not {', '.join(PARTITIONS)})", where=path, remedy=remedy)
         if reason := _inconsistent(record):

@@ -1,5 +1,6 @@
 """Tests have no package: this puts their helpers, such as `naive_program`, on the path. And what many tests share."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hybridnet.report.record.data import RunRecord
 from hybridnet.video.synthetic import make_clip
 from hybridnet.workflows.export import export
 from hybridnet.workflows.simulate import simulate
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it runs in the background
 
 REAL_CLIPS = SHARED / "data" / "clips"
 

@@ -59,6 +59,7 @@ print(len(simulate({clip!r}, bundle).run.logits))
 """
 
 
+@pytest.mark.slow
 def test_the_main_job_keeps_the_shapes_that_docstrings_state(checkpoint_path: Path, clip: Path, tmp_path: Path) -> None:
     code = MAIN_JOB.format(
         tests=str(HELPERS.parent), checkpoint=str(checkpoint_path), out=str(tmp_path / "bundle"), clip=str(clip)

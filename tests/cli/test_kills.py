@@ -219,7 +219,7 @@ def undisturbed(name: str, inputs: Inputs) -> tuple[object, float, object]:
 
 
 def parametrised() -> list[Any]:
-    quick = {("transcode", 0), ("transcode", 1)}
+    quick = {("transcode", 0)}
     slow = [pytest.mark.slow]
     lava = needs_lava
     return [

@@ -116,6 +116,7 @@ def test_a_back_end_is_one_class_and_one_entry(
     load_runner(RunnerSpec(exported.path, snn="borrowed"))
 
 
+@pytest.mark.slow
 def test_doctor_tries_every_entry(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bundle: Bundle
 ) -> None:

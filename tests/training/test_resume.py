@@ -108,6 +108,7 @@ def test_going_on_is_never_having_stopped(ema_decay: float, tmp_path: Path) -> N
     assert whole.epoch == rest.epoch
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_in_the_same_weights(cache: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     recipe = dataclasses.replace(RECIPE, epochs=12)

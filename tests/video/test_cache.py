@@ -186,6 +186,7 @@ build_cache(data, Path(sys.argv[2]), preprocess, clips_per_shard=2, workers=2)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_continues_to_the_same_bytes(tmp_path: Path) -> None:
     script = tmp_path / "build.py"
     script.write_text(BUILD, encoding="utf-8")

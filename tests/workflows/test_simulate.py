@@ -28,7 +28,10 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @needs_lava
-@pytest.mark.parametrize(("name", "transcoded"), CLIPS.items())
+@pytest.mark.parametrize(
+    ("name", "transcoded"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (number > 1)) for number, case in enumerate(CLIPS.items())],
+)
 def test_emulator_and_lava_agree_to_the_bit(name: str, transcoded: bool, real_clips: Path, shipped: Bundle) -> None:
     record = assert_same_bits(real_clips / name, shipped)
     assert record.video.transcoded is transcoded

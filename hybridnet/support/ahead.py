@@ -48,6 +48,7 @@ def ahead(items: Iterator[T], *, limit_s: float = math.inf) -> Generator[T, None
 
     Raises:
         TimeoutError: If an item takes longer.
+        MemoryError: If there is too little memory for the thread.
     """
     asked: SimpleQueue[bool] = SimpleQueue()
     made: SimpleQueue[_Made[T]] = SimpleQueue()
@@ -59,7 +60,7 @@ def ahead(items: Iterator[T], *, limit_s: float = math.inf) -> Generator[T, None
         raise MemoryError(str(error)) from error
     try:
         asked.put(True)
-        while (item := _take(made, limit_s)) is not None:
+        while (item := _take(made, limit_s, thread)) is not None:
             asked.put(True)
             yield item
             del item  # the caller alone decides how long it lives
@@ -90,7 +91,7 @@ def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[
             items.close()
 
 
-def _take(made: SimpleQueue[_Made[T]], limit_s: float) -> T | None:
+def _take(made: SimpleQueue[_Made[T]], limit_s: float, thread: threading.Thread) -> T | None:
     """The next item, None at the end."""
     until = monotonic() + limit_s
     while True:
@@ -99,6 +100,8 @@ def _take(made: SimpleQueue[_Made[T]], limit_s: float) -> T | None:
         except Empty:
             if stopped():
                 raise StoppedError from None
+            if not thread.is_alive() and made.empty():
+                raise MemoryError("a thread ended without a word") from None  # it had no memory left for one
             if monotonic() > until:
                 raise TimeoutError(f"nothing came for {limit_s:g} s") from None
         else:

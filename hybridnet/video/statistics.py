@@ -139,11 +139,11 @@ def inspect(path: Path, preprocess: PreprocessConfig, *, transcode: TranscodePol
         VideoError: If the reader refuses the file.
     """
     started = perf_counter()
-    with open_clip(path, dataclasses.replace(preprocess, accumulate=True), transcode=transcode) as clip:
+    accumulating = dataclasses.replace(preprocess, accumulate=True)
+    with our_errors(path), open_clip(path, accumulating, transcode=transcode) as clip:
         opening_s = perf_counter() - started
         accumulated = measure_accumulated(clip.sample(SAMPLED_GOPS), preprocess)
         info = clip.info  # reading may have found that it had to be transcoded after all
-    with our_errors(path):
         stream = aside(lambda: measure_stream(path, low_delay=not info.transcoded, vectors=not info.interlaced))
     return Inspection(
         path=str(path),

@@ -52,6 +52,12 @@ def test_what_waits_within_a_thread_ends_with_it() -> None:
     assert inner_ended.wait(10)
 
 
+def test_a_thread_that_dies_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "_make", lambda *_: None)
+    with pytest.raises(MemoryError):
+        next(ahead(iter([1])))
+
+
 def test_work_aside_returns_and_raises() -> None:
     def fails() -> None:
         raise HybridNetError("x")

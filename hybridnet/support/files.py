@@ -13,7 +13,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,9 +142,9 @@ def check_writable(path: Path, kind: str = "") -> None:
 
 
 def discard_unfinished(path: Path) -> None:
-    """Remove what a process that was killed left of an output."""
+    """Remove what a process that was killed left of an output; one that is still writing it is left alone."""
     if (place := beside(_real(path))).exists():
-        with workshop(place, wait=True):
+        with suppress(OutputExistsError), workshop(place, of=path):
             pass
 
 

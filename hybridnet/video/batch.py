@@ -141,6 +141,7 @@ def transcode_files(
 def transcode_file(job: Job, preprocess: PreprocessConfig, *, overwrite: bool = False) -> Result:
     """Transcode one file, in this process; arguments as `transcode_files`'."""
     try:
+        discard_unfinished(job.target)
         if job.target.exists() and not overwrite:
             flaw = _flaw(job.target, preprocess)
             if not flaw:

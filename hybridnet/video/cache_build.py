@@ -186,6 +186,7 @@ def _build_shard(job: _Job) -> Shard:
 
     set_num_threads(1)
     final = job.folder / job.name
+    discard_unfinished(final)
     try:
         shard = read_checked(final / SHARD, Shard)
         if not is_damaged(final, shard) and not any(clip.failure for clip in shard.clips):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import threading
 from collections import deque
-from contextlib import suppress
 from pathlib import Path
 
 from hybridnet.simulators.lava.failure import TRACE_LINES, USE_EMULATOR, Failure, failure_of_exit, read_failure
@@ -15,8 +12,8 @@ from hybridnet.support.processes import interpreter
 
 START = "from pathlib import Path; from hybridnet.simulators.lava.worker import main; main(Path(sys.argv[3]))"
 
-GRACE_S = 5.0
-"""How long the worker's processes may take to end after being asked."""
+GRACE_S = 30.0
+"""How long the worker's processes may take to end."""
 
 
 def run_worker(folder: Path, timeout_s: float) -> None:
@@ -36,7 +33,7 @@ def run_worker(folder: Path, timeout_s: float) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # a process group of its own, to be ended as a whole
+        start_new_session=True,  # the terminal's signals are for the parent
     )
     output: deque[str] = deque(maxlen=TRACE_LINES)
     reader = threading.Thread(target=output.extend, args=(worker.stdout,), daemon=True)
@@ -47,7 +44,7 @@ def run_worker(folder: Path, timeout_s: float) -> None:
     except subprocess.TimeoutExpired:
         in_time = False
     finally:
-        _end_group(worker, reader)
+        _end(worker, reader)
     said = "".join(output)
     if not in_time:
         raise Failure(f"took more than {timeout_s:g} s", f"Use fewer views or more time. {USE_EMULATOR}", said).error()
@@ -55,17 +52,14 @@ def run_worker(folder: Path, timeout_s: float) -> None:
         raise (read_failure(folder) or failure_of_exit("the worker", worker.returncode, said)).error()
 
 
-def _end_group(worker: subprocess.Popen[str], reader: threading.Thread) -> None:
-    """End what is left of the worker's process group.
+def _end(worker: subprocess.Popen[str], reader: threading.Thread) -> None:
+    """End what is left of the worker.
 
-    All of its processes hold its output open, so that the end of the reader tells that all have ended. Python's tracker
-    of shared memory is one of them; it ignores SIGTERM, and removes what the others have left once they are gone.
+    Its processes end with it. All hold its output open, so that the end of the reader tells that all have ended.
+    Python's tracker of shared memory, which is one of them, ends last: it removes what the others have left.
     """
     if worker.poll() == 0:
         reader.join(GRACE_S)
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if reader.is_alive():
-            with suppress(ProcessLookupError):  # all have ended since
-                os.killpg(worker.pid, sign)
-            reader.join(GRACE_S)
+    worker.kill()
     worker.wait()
+    reader.join(GRACE_S)

@@ -75,7 +75,7 @@ def living(group: int) -> list[str]:
 
 def living_after_a_moment(group: int) -> list[str]:
     """A process closes its files, which is what the backend waits for, a moment before it has ended."""
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 30
     while living(group) and time.monotonic() < deadline:
         time.sleep(0.05)
     return living(group)
@@ -117,11 +117,12 @@ class Sabotage:
         )
 
     def left_behind(self) -> list[Any]:
+        processes = list(itertools.chain.from_iterable(map(living_after_a_moment, self.groups)))
         memory = Path("/dev/shm").glob(f"{self.prefix[1:]}*")  # noqa: S108
         with temporary_folder():  # removes what a process left that was killed
             pass
         folders = self.folder.glob("hybridnet-*")
-        return [*memory, *folders, *itertools.chain.from_iterable(map(living_after_a_moment, self.groups))]
+        return [*processes, *memory, *folders]
 
 
 @pytest.fixture

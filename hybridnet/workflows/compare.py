@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.layers import FixedProgram, FloatProgram
@@ -29,11 +28,10 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.registry import SIDES, spiking_backend
 from hybridnet.support.arrays import Array, read_arrays
-from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video import TranscodePolicy
-from hybridnet.video.frontend import read_clip
-from hybridnet.workflows.simulate import ARRAYS_SUFFIX, load
+from hybridnet.workflows.simulate import load
+from hybridnet.workflows.sources import ARRAYS_SUFFIX, read_source
 
 SCHEMA = "hybridnet.compare/1"
 
@@ -126,7 +124,8 @@ def compare(
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
     names = (a, b) if a != b else (f"a: {a}", f"b: {b}")
     sides = [contender(which, bundle, name) for which, name in zip((a, b), names, strict=True)]
-    inputs = _read(source, bundle, views, transcode, progress)
+    arrays = read_source(source, bundle, views, transcode, progress).views.arrays
+    inputs = {stream.input_name: arrays[stream.input_name] for stream in bundle.program.streams}
     streams, causes = compare_sides(sides[0], sides[1], inputs, tolerance, progress)
     firsts = [stream.first for stream in streams if stream.first is not None]
     first = min(firsts, key=lambda d: (d.place.window, d.place.step, d.place.depth), default=None)
@@ -246,25 +245,6 @@ def to_json(comparison: Comparison) -> str:
 def first_of(comparison: Comparison) -> Divergence | None:
     """The first difference of all streams."""
     return next((stream.first for stream in comparison.streams if stream.stream == comparison.first), None)
-
-
-def _read(
-    source: str | Path | Inputs, bundle: Bundle, views: int | None, transcode: TranscodePolicy, progress: Progress
-) -> Inputs:
-    """The model's inputs that spiking streams take, (N, T, C, H, W) each."""
-    inputs: Inputs
-    if isinstance(source, Mapping) or Path(source).suffix == ARRAYS_SUFFIX:
-        if views is not None:
-            raise ConfigError("views", views, "none with arrays, of which all are compared")
-        given = source if isinstance(source, Mapping) else read_arrays(Path(source))
-        where = "arrays" if isinstance(source, Mapping) else source
-        inputs = checked(given, bundle.manifest.model.inputs, where).arrays
-    else:
-        count = DEFAULT_VIEWS if views is None else views
-        clip = read_clip(source, bundle.preprocess, count, transcode=transcode, progress=progress)
-        inputs = clip.views.arrays
-    taken = [stream.input_name for stream in bundle.program.streams]
-    return {name: inputs[name] for name in taken}
 
 
 def _fed(inputs: Inputs, program: FloatProgram | FixedProgram) -> dict[str, Array]:

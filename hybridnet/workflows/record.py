@@ -25,7 +25,6 @@ from hybridnet.report.pricing.price import Prices, price_layers, price_partition
 from hybridnet.report.quantities import Ops, Precision, Span
 from hybridnet.report.record.data import (
     SCHEMA,
-    ArraysRow,
     ClassScore,
     FitRow,
     LayerRow,
@@ -34,15 +33,14 @@ from hybridnet.report.record.data import (
     PartitionRow,
     Prediction,
     RunRecord,
-    VideoRow,
 )
 from hybridnet.report.record.latency import ChipTime, chip_time, summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import packages
 from hybridnet.support.statistics import spike_agreement, sqnr_db
-from hybridnet.support.views import Views
 from hybridnet.workflows.notes import run_notes, source_notes
+from hybridnet.workflows.sources import Read
 
 STATIC = "static power"
 """Name of the row that stands for the time of the chips."""
@@ -64,23 +62,6 @@ class Setup:
     program: FloatProgram | FixedProgram
     graph: GraphCount
     settings: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Read:
-    """What was read: the rows of a video, or of arrays; the other of the two is None.
-
-    Attributes:
-        views: The model's inputs.
-        view_ms: Host time of reading each view, (N,); None of arrays.
-        open_ms: Host time of opening the clip, transcoding included.
-    """
-
-    views: Views
-    video: VideoRow | None
-    arrays: ArraysRow | None
-    view_ms: npt.NDArray[np.float64] | None
-    open_ms: float
 
 
 def build_record(

@@ -19,7 +19,7 @@ from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.pricing.price import load_prices
 from hybridnet.report.pricing.profile import DEFAULT_PROFILE
-from hybridnet.report.record.data import ArraysRow, RunRecord, VideoRow
+from hybridnet.report.record.data import RunRecord, VideoRow
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
 from hybridnet.simulators.options import NO_SETTINGS, Settings
@@ -33,21 +33,15 @@ from hybridnet.simulators.registry import (
     spiking_entry,
 )
 from hybridnet.support.ahead import ahead
-from hybridnet.support.arrays import Array, read_arrays
-from hybridnet.support.inputs import checked
+from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.video import TranscodePolicy
 from hybridnet.video.frontend import read_clip
-from hybridnet.workflows.record import Read, Setup, build_record
+from hybridnet.workflows.record import Setup, build_record
+from hybridnet.workflows.sources import Source, read_source
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
-
-Source = str | Path | Mapping[str, Array]
-"""A video, or the model's inputs by name: in a `.npz` file, or as arrays."""
-
-ARRAYS_SUFFIX = ".npz"
-"""A source with this suffix holds the model's inputs; any other is a video."""
 
 SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
 
@@ -185,7 +179,7 @@ class Simulator:
         if not top_k > 0:
             raise ConfigError("top_k", top_k, "greater than 0")
         prices, estimated = load_prices(profile, ann_profile), load_chip(chip)
-        read = self._read(source, views, transcode, progress)
+        read = read_source(source, self.bundle, views, transcode, progress)
         run = run_hybrid(self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
         compared = parity and not self.is_reference
         reference = run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None
@@ -214,28 +208,6 @@ class Simulator:
                 for clip, inputs, result in results:
                     crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
                     yield Classified(clip.video, self._ann.run(inputs | crossing.values))
-
-    def _read(
-        self,
-        source: Source,
-        views: int | None,
-        transcode: TranscodePolicy,
-        progress: Progress,
-    ) -> Read:
-        if not isinstance(source, Mapping) and Path(source).suffix != ARRAYS_SUFFIX:
-            clip = read_clip(
-                source,
-                self.bundle.preprocess,
-                DEFAULT_VIEWS if views is None else views,
-                transcode=transcode,
-                progress=progress,
-            )
-            return Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms)
-        if views is not None:
-            raise ConfigError("views", views, "none with arrays, of which all views are run")
-        given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
-        found = checked(given, self.bundle.manifest.model.inputs, name)
-        return Read(found, None, ArraysRow(name, len(found)), None, 0.0)
 
 
 def simulate(

@@ -130,6 +130,7 @@ def test_weights_that_grow_beyond_24_bits_stop_the_training(tmp_path: Path) -> N
         checkpoint.model(**inputs(1))
 
 
+@pytest.mark.slow
 def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: Path) -> None:
     checkpoint = small_checkpoint()
     bundle = export_checkpoint_of(checkpoint, tmp_path)

@@ -257,6 +257,7 @@ def crash(data: DataSet, tmp_path: Path, signal_name: str) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.slow
 def test_a_clip_that_crashes_the_decoder_is_listed(data: DataSet, tmp_path: Path) -> None:
     done = crash(data, tmp_path, "SIGSEGV")
     assert done.stdout.splitlines() == ["a.avi 3 ", "deadly.avi 0 crashes the decoder", "b.avi 2 "], done.stderr

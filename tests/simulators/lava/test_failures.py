@@ -256,6 +256,7 @@ backend.run({"point_input": np.zeros((1, 2, 2, 3, 4), np.float32)})
 """
 
 
+@pytest.mark.slow
 @needs_lava
 def test_a_worker_that_nobody_waits_for_any_more_ends(point: Path, sabotage: Sabotage) -> None:
     sabotage.conv(f"open({str(sabotage.folder / 'runs')!r}, 'w').close(), time.sleep(100)")

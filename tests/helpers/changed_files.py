@@ -202,7 +202,7 @@ def make_checkpoint(seed: Path, place: Path, draw: random.Random) -> Path:
         content = {"state_dict": weights, **changed(plain, draw)} if draw.random() < 0.8 else changed(plain, draw)
     elif action == 4:
         weights[name] = (
-            weights[name].flatten()[:1].expand(draw.choice(((3,), (2**20, 2**10), tuple(weights[name].shape))))
+            weights[name].flatten()[:1].expand(draw.choice(((3,), (2**20, 2**10), tuple(weights[name].shape) or (1,))))
         )
     else:
         weights[name] = draw.choice(

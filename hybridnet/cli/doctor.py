@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
     for half, entries in (("snn", SPIKING), ("ann", ANN_ENTRIES)):
         for name, entry in entries.items():
             problem = _problem(partial(entry.attempt, bundle))
-            tell([f"{f'{half} {name}':16} {problem or 'works'}"])
+            tell([f"{f'{half} {name}':22} {problem or 'works'}"])
             failed |= bool(problem) and not entry.optional
     for module, package in PACKAGES.items():
-        tell([f"{package.name:16} {_problem(partial(optional, module)) or 'works'}"])
+        tell([f"{package.name:22} {_problem(partial(optional, module)) or 'works'}"])
     return 1 if failed else 0
 
 

@@ -178,5 +178,5 @@ def test_doctor_tells_of_packages_that_do_not_import(
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.split("\n")
     for package in PACKAGES.values():
-        assert any(line.startswith(f"{package.name:16} {package.name} is there but does not import") for line in lines)
+        assert any(line.startswith(f"{package.name:22} {package.name} is there but does not import") for line in lines)
     assert all(line.isprintable() for line in lines)

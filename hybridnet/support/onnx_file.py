@@ -214,6 +214,10 @@ def _check_form(model: onnx.ModelProto) -> None:
                 raise BundleError("holds graphs, or lists of tensors", where=f"node {node.name}")
             if attribute.HasField("t"):
                 held.append(attribute.t)
+            if attribute.name == "num_outputs" and attribute.i != len(node.output):  # ONNX Runtime would abort
+                raise BundleError(
+                    f"declares {attribute.i} outputs and has {len(node.output)}", where=f"node {node.name}"
+                )
     for tensor in held:
         if tensor.external_data or tensor.data_location:
             raise BundleError("keeps its numbers in another file", where=f"tensor {tensor.name}")

@@ -376,7 +376,7 @@ SIGNED: dict[str, tuple[Change, str]] = {
         graph(lambda m: m.graph.input[0].type.tensor_type.shape.dim[1].__setattr__("dim_value", 4), "snn/program.onnx"),
         "no usable ONNX file|inputs are not those|whose shape is known",
     ),
-    "a split into fewer": (graph(split_into_fewer, "snn/program.float.onnx"), "not as many outputs as it declares"),
+    "a split into fewer": (graph(split_into_fewer, "snn/program.float.onnx"), r"declares \d outputs and has \d"),
     "a spiking half without spikes": (
         graph(lambda m: m.graph.output.pop(), "snn/program.float.onnx"),
         "its outputs are not those",

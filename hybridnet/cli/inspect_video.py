@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from hybridnet.cli.console import put, say, tell
-    from hybridnet.config import load_experiment
+    from hybridnet.configs import load_experiment
     from hybridnet.support.files import write_text
     from hybridnet.video.statistics import inspect
 

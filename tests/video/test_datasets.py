@@ -12,7 +12,7 @@ from helpers.places import ROOT, SHARED
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
-from hybridnet.video import datasets, make_clip, open_clip, split_lists
+from hybridnet.video import dataset, make_clip, open_clip, split_lists
 from hybridnet.video.dataset import DataSet, Sample
 from hybridnet.video.datasets import DATASETS, folder_tree, load_dataset
 

@@ -11,7 +11,7 @@ from hybridnet.cli.backends import add_backends
 
 if TYPE_CHECKING:
     from hybridnet.evaluation.clips import Clips
-    from hybridnet.evaluation.run import EvaluationRecord
+    from hybridnet.evaluation.record import EvaluationRecord
     from hybridnet.evaluation.runners import Runner
     from hybridnet.evaluation.summary import ClassRow, Summary
 

@@ -84,9 +84,9 @@ def share(value: float | None, digits: int = 1) -> Number:
     return Number(NONE if value is None else f"{value:.{digits}%}".replace("%", " %"), value)
 
 
-def points(value: float, digits: int = 2) -> Number:
-    """What a share changes by, in points of a percent, with its sign."""
-    return Number(f"{value:+.{digits}%}".replace("%", " %"), value)
+def points(change: float) -> Number:
+    """What a share changes by, in points of a percent: −0.0033 is -0.33."""
+    return figure(100 * change, "+.2f")
 
 
 def decibels(value: float | None) -> Number:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Picture, Section, Table
-from hybridnet.report.numbers import markup
+from hybridnet.report.numbers import markup, plural
 from hybridnet.report.render.svg import drawn
 
 STYLE = """
@@ -26,12 +26,12 @@ p{margin:.25rem 0}
 .headline p:first-child{font-weight:600}
 .notes{color:var(--soft);font-size:.82rem;margin:.4rem 0 0;padding:0;list-style:none}
 .scroll{overflow-x:auto;max-width:100%;margin:.5rem 0}
-table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:max-content;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;
 vertical-align:top;overflow-wrap:normal}
 th{font-weight:600;color:var(--soft)}
 .l{text-align:left}
-td.l{white-space:normal;max-width:26rem}
+td.l{white-space:normal;max-width:min(26rem,70vw)}
 tr:last-child td{border-bottom:0}
 summary{cursor:pointer;color:var(--mark);margin:.4rem 0}
 .pictures{display:flex;flex-wrap:wrap;gap:.2rem 1.5rem}
@@ -116,7 +116,7 @@ def _table(table: Table) -> str:
     rows = "\n".join(row(cells, "td") for cells in table.rows)
     head = f"<thead>{row(table.heading, 'th')}</thead>\n" if table.heading else ""
     whole = _scrolling(f"<table>\n{head}<tbody>\n{rows}\n</tbody></table>")
-    return f"<details><summary>{len(table.rows)} rows</summary>{whole}</details>" if table.long else whole
+    return f"<details><summary>{plural(len(table.rows), 'row')}</summary>{whole}</details>" if table.long else whole
 
 
 def _scrolling(drawn: str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from hybridnet.report.document import Bars, Heatmap, Histogram, Picture
 from hybridnet.report.numbers import markup
 
-WIDTH, ROW, NUMBER = 640, 26, 110
+WIDTH, ROW, NUMBER = 580, 26, 110
 """Of bars: width of the picture, height of a row, and width of the number at its end."""
 
-LETTER, MARGIN = 6.6, 12
+LETTER, MARGIN = 7.6, 12
 """About the width of a letter, and the room between a label and what it labels."""
 
-LONGEST = 40
+LONGEST = 28
 """Letters of a label; of a longer one the whole is in its tooltip."""
 
 NUMBERED, CELL = 30, 26
@@ -88,7 +88,7 @@ def heatmap(picture: Heatmap) -> str:
 
 def histogram(picture: Histogram) -> str:
     """Outlines of shares over magnitudes, from 0 to the largest."""
-    width, height, left, top, bottom = 320, 200, 44, 26, 40
+    width, height, left, top, bottom = 320, 200, 52, 26, 40
     first, last = picture.edges[0], picture.edges[-1]
     most = max((share for _, shares in picture.series for share in shares), default=0.0) or 1.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import count, decibels, joules, span
+from hybridnet.report.numbers import count, decibels, joules, plural, span
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.render import sections, sections_energy, sections_run
 from hybridnet.support.text import visible
@@ -49,7 +49,7 @@ def _table(data: Table) -> str:
         return "none"
     shown = data.rows[: data.shown or None]
     hidden = len(data.rows) - len(shown)
-    more = f"\n… and {hidden} more rows, which every other format has" if hidden else ""
+    more = f"\n… and {plural(hidden, 'more row')}, in the other formats" if hidden else ""
     return table(data.heading, shown, data.left) + more
 
 

@@ -14,7 +14,7 @@ from hybridnet.cli import main
 from hybridnet.cli.report import FILES, drawn, rendered
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import RecordError
-from hybridnet.evaluation.run import Evaluated, EvaluationRecord
+from hybridnet.evaluation.record import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import Distribution, Summary
 from hybridnet.report.numbers import energy_cell, joules
 from hybridnet.report.pricing.advice import energy_gains

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 
 from hybridnet.deploy.chip.advice import Advice
@@ -29,6 +31,12 @@ def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: 
         Section("Sources", lines=tuple(dict.fromkeys(f"{c.rule}: {c.source}" for c in report.checks))),
     )
     return Document(f"hybridnet: {model} on {chip.name}", sections)
+
+
+def to_json(report: FitReport, advice: Sequence[Advice]) -> str:
+    """The estimate as JSON, ending in a newline."""
+    content = {"schema": "hybridnet.fit/1", **dataclasses.asdict(report), "broken": report.broken}
+    return json.dumps(content | {"advice": [dataclasses.asdict(a) for a in advice]}, indent=1) + "\n"
 
 
 def _layers(report: FitReport, chip: Chip) -> Section:

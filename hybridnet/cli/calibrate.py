@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
+from hybridnet.cli.formats import add_format, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,31 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="exit 3 if u[T] of a layer that is read out has less, end to end")  # fmt: skip
     add_parity(parser)
     parser.add_argument(
-        "--plot", type=arguments.OUT_FOLDER, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs"
-    )
-    parser.add_argument(
         "--cache", type=arguments.OUT_FOLDER, metavar="DIR", help="keep what was observed of each clip, and go on"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
-    parser.add_argument(
-        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the report as JSON too; - for stdout"
-    )
+    add_format(parser, out=False, json="the report")
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, then print what was found and lost."""
+    from hybridnet.calibration.document import calibration_document
     from hybridnet.calibration.measure import Limits
-    from hybridnet.calibration.render import render_calibration
     from hybridnet.calibration.report import to_json
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, tell
-    from hybridnet.support.files import write_text
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.workflows.calibrate import Options, calibrate
 
-    if args.plot is not None:
-        from hybridnet.support.figures import new_figure
-
-        new_figure(1, 1)  # refused before any work, not after it
-        args.plot.mkdir(parents=True, exist_ok=True)
     with progress_on_stderr() as progress:
         options = Options(
             most_clips=args.most_clips,
@@ -74,20 +64,10 @@ def run(args: argparse.Namespace) -> int:
         done = calibrate(
             args.source, args.out, clips=args.clips, options=options, overwrite=args.overwrite, progress=progress
         )
-    if str(args.json) == "-":
-        put(to_json(done.report))
-    else:
-        put(render_calibration(done.report))
-        tell(["", f"Wrote    {done.bundle.path}/"])
-        if args.json is not None:
-            write_text(args.json, to_json(done.report))
+    show(args, calibration_document(done.report), to_json(done.report))
+    say(f"hybridnet: wrote {done.bundle.path}/")
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")
-    if args.plot is not None:
-        from hybridnet.calibration.plot import plot_calibration
-
-        for file in plot_calibration(done.report, args.plot):
-            say(f"hybridnet: wrote {file}")
     if done.report.failed:
         what = "; ".join(f"{r.name}: {r.where} {r.measured:.2f}, {r.allowed:g} allowed" for r in done.report.failed)
         say(f"hybridnet: calibration failed: {what}. First loss: {done.report.first_loss or 'none'}; the bundle was"

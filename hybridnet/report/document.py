@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+FORMATS = ("text", "markdown", "html", "csv", "json")
+"""How results are shown. Documents are drawn as the first four; json is the record that a document is made from."""
+
 
 @dataclass(frozen=True)
 class Bar:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Sequence
+
 from hybridnet.config import PreprocessConfig
 from hybridnet.report.document import Bar, Bars, Document, Section, Table, facts
 from hybridnet.report.numbers import figure, plural, share, whole
@@ -11,14 +15,23 @@ LENGTHS_SHOWN = 8
 """Lengths of GOPs that a terminal shows, the most frequent first."""
 
 
-def video_document(i: Inspection, preprocess: PreprocessConfig) -> Document:
+def video_document(i: Inspection, preprocess: PreprocessConfig, seen: Sequence[str] = ()) -> Document:
     """The file, its GOPs, and the lengths of its vectors.
 
     Args:
         i: What was measured.
         preprocess: Gives the size of the frames as the model sees them.
+        seen: What a network makes of it.
     """
-    return Document(f"hybridnet: {i.path}", (_file(i, preprocess), _gops(i.stream.gop_lengths), _motion(i, preprocess)))
+    network = [Section("As a network sees it", lines=tuple(seen))] if seen else []
+    return Document(
+        f"hybridnet: {i.path}", (_file(i, preprocess), _gops(i.stream.gop_lengths), _motion(i, preprocess), *network)
+    )
+
+
+def to_json(inspection: Inspection) -> str:
+    """What was measured as JSON, ending in a newline."""
+    return json.dumps(dataclasses.asdict(inspection), indent=1, allow_nan=False) + "\n"
 
 
 def _file(i: Inspection, preprocess: PreprocessConfig) -> Section:

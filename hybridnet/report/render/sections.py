@@ -31,7 +31,13 @@ def run_document(record: RunRecord) -> Document:
         glossary(record),
         Section("Made by", lines=(_commands(record), f"{record.created}, {_versions(record)}")),
     )
-    return Document(f"hybridnet: {record.model.name} on {record.source}", sections)
+    return Document(_title(record), sections)
+
+
+def brief_document(record: RunRecord) -> Document:
+    """What fits a screen: headline, prediction, partitions, spiking, parity and notes."""
+    sections = (headline, prediction, partitions, spiking, parity, notes)
+    return Document(_title(record), tuple(section(record) for section in sections))
 
 
 def headline(record: RunRecord) -> Section:
@@ -135,6 +141,10 @@ def glossary(record: RunRecord) -> Section:
     """A line per term."""
     used = [(name, TERMS[name].meaning) for name in record.totals.energy_pj.terms if name in TERMS]
     return Section("Glossary", table=Table(("term", "means"), (*GLOSSARY.items(), *used), left=2, long=True))
+
+
+def _title(record: RunRecord) -> str:
+    return f"hybridnet: {record.model.name} on {record.source}"
 
 
 def _source(record: RunRecord) -> str:

@@ -69,7 +69,7 @@ def heatmap(picture: Heatmap) -> str:
         x, y = left + cell.column * side, 4 + cell.row * side
         what = f"{picture.names[cell.row]} → {picture.names[cell.column]}: {cell.text}"
         parts.append(
-            f'<rect class="s0" x="{x}" y="{y}" width="{side}" height="{side}" opacity="{max(cell.share, 0.04):.2f}">'
+            f'<rect class="s0" x="{x}" y="{y}" width="{side}" height="{side}" opacity="{0.15 + 0.85 * cell.share:.2f}">'
             f"<title>{markup(what)}</title></rect>"
         )
         if few:

@@ -5,30 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import count, decibels, joules, plural, span
-from hybridnet.report.record.data import RunRecord
-from hybridnet.report.render import sections, sections_energy, sections_run
+from hybridnet.report.numbers import plural
 from hybridnet.support.text import visible
-
-__all__ = ["count", "decibels", "joules", "render_document", "render_layers", "render_text", "span", "table"]
-
-
-def render_text(record: RunRecord) -> str:
-    """What `hybridnet simulate` prints: headline, prediction, partitions, spiking, parity and notes."""
-    parts = (
-        sections.headline(record),
-        sections.prediction(record),
-        sections.partitions(record),
-        sections_energy.spiking(record),
-        sections_run.parity(record),
-        sections.notes(record),
-    )
-    return "\n\n".join(_section(part) for part in parts) + "\n"
-
-
-def render_layers(record: RunRecord) -> str:
-    """The table of all layers."""
-    return _section(sections.layers(record))
 
 
 def render_document(document: Document) -> str:

@@ -18,7 +18,8 @@ from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.record.prices import NoPrice
 from hybridnet.report.render.prices_page import prices_page
 from hybridnet.report.render.sections import run_document
-from hybridnet.report.render.text import count, joules, render_document, render_layers, render_text
+from hybridnet.report.numbers import count, joules
+from hybridnet.report.render.text import render_document, render_layers, render_text
 
 
 def test_price_is_the_papers_method_plus_its_missing_terms() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -286,12 +287,10 @@ def test_the_command_calibrates_a_checkpoint_and_fails_where_asked(
     checkpoint, out = tmp_path / "small.pt", tmp_path / "bundle"
     save_checkpoint(checkpoint, small_checkpoint())
     typed = ["calibrate", str(checkpoint), "-o", str(out), "--clips", str(clips), "--min-sqnr", "90"]
-    assert main([*typed, "--plot", str(tmp_path / "plots")]) == 3
+    assert main(typed) == 3
     text, told = capsys.readouterr()
     assert "First loss" in text
-    assert "SQNR of u[T], dB: mv.0" in text
+    assert re.search(r"^SQNR of u\[T\], dB +mv\.0 .* FAILED$", text, re.MULTILINE)
     assert "hybridnet: warning: clips that can be used: only 6" in told
     assert "calibration failed" in told
     assert read_bundle(out).manifest.quantisation.rule == "searched on calibration clips"
-    for name in ("sqnr", "spike_rates", "potentials"):
-        assert (tmp_path / "plots" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hybridnet.cli.report import rendered
 from hybridnet.report.record.data import RunRecord
+from hybridnet.report.render.formats import rendered
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

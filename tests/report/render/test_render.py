@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from hybridnet.cli import main
-from hybridnet.cli.report import FILES, drawn, rendered
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import RecordError
 from hybridnet.evaluation.record import Evaluated, EvaluationRecord
@@ -25,6 +24,7 @@ from hybridnet.report.record.data import LayerRow, Note, NoteKind, RunRecord
 from hybridnet.report.record.file import to_json
 from hybridnet.report.render.accuracy import SCHEMA, accuracy_plot, read_evaluations
 from hybridnet.report.render.changes import compare, compare_document
+from hybridnet.report.render.formats import FILES, drawn, rendered
 from hybridnet.report.render.sections import GLOSSARY, run_document
 from hybridnet.report.render.text import render_document
 from hybridnet.workflows.simulate import simulate

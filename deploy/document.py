@@ -12,10 +12,11 @@ from hybridnet.report.render.parity import parity_sections
 def bundle_document(bundle: Bundle) -> Document:
     """What an export wrote and what it lost, and the commands that go on from there."""
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
-    scales, nodes = manifest.quantisation, plural(len(graph.nodes), "counted ONNX node")
+    scales = manifest.quantisation
     table = facts(
         ("model", f"{manifest.model.name}, {_classes(manifest.labels)}"),
-        ("ANN half", f"{nodes}, {count(graph.macs)} MAC per view, opset {manifest.opset}"),
+        ("ANN half", f"{plural(len(graph.nodes), 'counted ONNX node')}, opset {manifest.opset}"),
+        ("MAC per view", count(graph.macs)),
         ("scales", f"{scales.rule}, {plural(scales.views, 'view')} of {scales.calibrated_on}"),
         ("wrote", f"{bundle.path}/"),
         ("next", f"hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}"),

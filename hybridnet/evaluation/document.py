@@ -93,7 +93,8 @@ def _cost(summary: Summary) -> Table:
         if e is None
         else (
             ("energy of a clip, median", joules(e.p50)),
-            ("energy of a clip, 5 to 95 %", f"{joules(e.p5)} – {joules(e.p95)}"),
+            ("energy of a clip, 5 % below", joules(e.p5)),
+            ("energy of a clip, 95 % below", joules(e.p95)),
             ("energy of a clip, mean", joules(e.mean)),
         )
     )

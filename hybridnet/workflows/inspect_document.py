@@ -23,7 +23,8 @@ def model_document(report: SplitReport, *, everything: bool = False) -> Document
         ("model", report.model),
         ("a view", plural(report.steps, "step")),
         *halves.items(),
-        ("bridge", f"{size(fixed)} per view in fixed point, {size(in_float)} in float"),
+        ("crosses per view in fixed point", size(fixed)),
+        ("crosses per view in float", size(in_float)),
     )
     heading = ("half", "layer", "kind", "output", "why", "parameters", "crosses")
     notes = (f"{hidden} operations between layers are not listed (--all).",) if hidden else ()

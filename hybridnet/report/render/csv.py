@@ -44,15 +44,19 @@ def render_tables(documents: Sequence[Document]) -> str:
 
 
 def _rows(title: str, table: Table) -> Iterator[Sequence[object]]:
-    """The section's name before every row, so that each table can be found, and its units in the heading."""
-    heading = table.heading or ("name", "value")
-    units = ({cell.unit for cell in column if isinstance(cell, Number)} for column in zip(*table.rows, strict=True))
-    yield (
-        "section",
-        *(f"{name} [{' '.join(u)}]" if (u := unit - {""}) else name for name, unit in zip(heading, units, strict=True)),
-    )
-    for row in table.rows:
-        yield (title, *map(_plain, row))
+    """The section's name before every row, so that each table can be found; units in the heading, or with the name."""
+    if not table.heading:
+        yield "section", "name", "value"
+        yield from ((title, _with_unit(name, (value,)), _plain(value)) for name, value in table.rows)
+        return
+    columns = zip(*table.rows, strict=True)
+    yield "section", *map(_with_unit, table.heading, columns)
+    yield from ((title, *map(_plain, row)) for row in table.rows)
+
+
+def _with_unit(name: str, cells: Iterable[str]) -> str:
+    units = sorted({cell.unit for cell in cells if isinstance(cell, Number)} - {""})
+    return f"{name} [{' '.join(units)}]".strip() if units else name
 
 
 def _plain(cell: str) -> object:

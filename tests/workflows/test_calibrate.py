@@ -14,10 +14,12 @@ import av
 import numpy as np
 import pytest
 from helpers.foreign_model import example, gestures
+from helpers.pages import Page
 from helpers.small_model import small_checkpoint
 
 import hybridnet
 from hybridnet.calibration.clips import read_clips
+from hybridnet.calibration.document import calibration_document
 from hybridnet.calibration.measure import Limits, first_loss_of, top1_limits
 from hybridnet.calibration.observe import observe_clips
 from hybridnet.calibration.report import StageRow
@@ -29,8 +31,10 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN_INT8, CALIBRATION
 from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError
 from hybridnet.model.checkpoint import save_checkpoint
+from hybridnet.report.document import Histogram
 from hybridnet.report.pricing.advice import advice
 from hybridnet.report.record.data import RunRecord
+from hybridnet.report.render.html import render_html
 from hybridnet.simulators.registry import ann_backend
 from hybridnet.support.arrays import write_arrays
 from hybridnet.support.progress import silent
@@ -75,6 +79,26 @@ def test_the_report_tells_what_was_found(done: Calibrated, bundle: Bundle) -> No
     assert "only 6;" in report.warnings[0]
     assert json.loads((done.bundle.path / CALIBRATION).read_text())["model"] == "small"
     assert {f"{s} {kind}" for s in ("mv", "r") for kind in ("input",)} <= {t.name for t in report.tensors}
+
+
+def test_the_page_shows_every_layer_and_tensor(done: Calibrated) -> None:
+    document = calibration_document(done.report)
+    page = Page(render_html([document]))
+    pictures = [picture for part in document.sections for picture in part.pictures]
+    layers = [row.layer for row in done.report.layers]
+    assert [p.title for p in pictures if isinstance(p, Histogram)] == [
+        f"{name}: share of potentials per octave" for name in layers
+    ]
+    for picture in pictures:
+        if isinstance(picture, Histogram):
+            assert len(picture.edges) == len(picture.series[0][1]) + 1
+            seen = sum(
+                share * (b - a)
+                for share, a, b in zip(picture.series[0][1], picture.edges, picture.edges[1:], strict=False)
+            )
+            assert 0 <= seen <= 1
+    for name in (*layers, *(b.tensor for b in done.report.bridge), *(a.variant for a in done.report.ann), "First loss"):
+        assert name in page.text
 
 
 def total_macs(record: RunRecord) -> int:

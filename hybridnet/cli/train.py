@@ -152,7 +152,7 @@ def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bo
     else:
         clips = sum(map(sum, record.test.confusion))
         unseen = " of unseen seeds" if made else ", never used for a choice"
-        first = f"Accuracy on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
+        first = f"Accuracy on {clips} test clips{unseen}: {share(record.test.accuracy)} ({size})"
     following = f"hybridnet export {out / CHECKPOINT}"
     if scales is not None:  # export would choose other integers
         following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips DIR -o BUNDLE"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import figure, joules, share
+from hybridnet.report.numbers import NONE, figure, joules, points, share
 from hybridnet.report.pricing.audit import Verdict
 from hybridnet.report.pricing.profile import Profile, load_profile, profile_names
 
@@ -27,11 +27,11 @@ def audit_document(name: str, verdicts: Sequence[Verdict], profile: Profile) -> 
             figure(v.interval.low, ".4g"),
             figure(v.interval.high, ".4g"),
             v.row.energy.text,
-            share(v.row.energy.value / v.computed_j - 1 if v.computed_j else None, 2),
+            points(v.row.energy.value / v.computed_j - 1) if v.computed_j else NONE,
         )
         for v in verdicts
     )
-    heading = ("method", "verdict", "TFLOPs", "spike GOPs", "derived J", "from J", "to J", "printed J", "off")
+    heading = ("method", "verdict", "TFLOPs", "spike GOPs", "derived J", "from J", "to J", "printed J", "off %")
     mac, ac = profile.priced["mac"], profile.priced["ac"]
     sections = [
         Section(

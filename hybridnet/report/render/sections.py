@@ -48,7 +48,9 @@ def headline(record: RunRecord) -> Section:
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
-        "No prediction: the bundle has no labels" if best is None else f"Predicts {best.label}, score {best.score:.1%}",
+        "No prediction: the bundle has no labels"
+        if best is None
+        else f"Predicts {best.label}, score {share(best.score)}",
         f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
         f"{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
@@ -61,7 +63,7 @@ def prediction(record: RunRecord) -> Section:
     """The best classes."""
     if record.prediction is None:
         return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
-    rows = tuple((f"{c.score:6.1%}", c.label) for c in record.prediction.top_k)
+    rows = tuple((share(c.score), c.label) for c in record.prediction.top_k)
     return Section("Prediction", "softmax of the mean logits over views", table=Table(("score", "class"), rows, left=2))
 
 

@@ -94,7 +94,7 @@ def _against_dense(record: RunRecord) -> str:
     dense, events = ways[1].energy_pj.reference, ways[0].energy_pj.reference
     text = (
         f"The spiking half run dense would cost {joules(dense)} (modelled);"
-        f" as events it costs {events / dense:.1%} of that."
+        f" as events it costs {share(events / dense)} of that."
     )
     at = {record.profile.name: [a.energy_pj for a in ways], "int8 at 45 nm": [a.int8_energy_pj for a in ways]}
     less = [name for name, (a, *_, c) in at.items() if a is not None and c is not None and c.reference < a.reference]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybridnet.report.document import Bar, Bars, Section, Table
-from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text
+from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text, share
 from hybridnet.report.record.data import LayerRow, Parity, RunRecord
 from hybridnet.report.record.latency import Pipeline
 
@@ -94,7 +94,7 @@ def parity(record: RunRecord) -> Section:
         compared: tuple[str, ...] = ("Not compared with the float model, or is the float model itself.",)
     else:
         sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
-        same = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())
+        same = ", ".join(f"{n} {share(v, 2)}" for n, v in p.spike_agreement.items())
         compared = (
             f"With {p.reference}: {parity_outcome(p)}",
             f"SQNR on the bridge: {sqnr}",

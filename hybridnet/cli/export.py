@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
 from hybridnet.cli.formats import add_format, show
+from hybridnet.cli.options import Adder, chosen
+from hybridnet.workflows.options import ExportOptions
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
@@ -29,17 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=arguments.LABELS, metavar="FILE", help="with --model: names of the classes, one a line"
     )
-    parser.add_argument("--calibrate", type=arguments.VIDEOS_OR_ARRAYS, metavar="VIDEO_OR_DIR_OR_NPZ",
-                        help="clips or arrays to find the fixed-point scales and measure parity on (default: clips of"
-                             " the motion set; with --model, the example inputs)")  # fmt: skip
-    parser.add_argument("--opset", type=int, default=18, choices=range(18, 21), metavar="N",
-                        help="ONNX opset, 18 to 20 (default: 18)")  # fmt: skip
+    option = Adder(parser, ExportOptions)
+    option("--calibrate", "clips or arrays to find the fixed-point scales and measure parity on (default: clips of the"
+           " motion set; with --model, the example inputs)",
+           type=arguments.VIDEOS_OR_ARRAYS, metavar="VIDEO_OR_DIR_OR_NPZ")  # fmt: skip
+    option("--opset", "ONNX opset, 18 to 20", type=int, choices=range(18, 21), metavar="N")
     add_parity(parser)
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams each has its"
                              " own file, FILE with the stream's name before the suffix")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
+    option("--overwrite", "replace an existing bundle", action="store_true")
     add_format(parser, out=False, json="the parity report")
 
 
@@ -72,15 +75,7 @@ def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
     for name in ("inputs", "labels"):
         if getattr(args, name) is not None:
             raise ConfigError(name, str(getattr(args, name)), "only with --model; a checkpoint brings its own")
-    return export_checkpoint(
-        args.checkpoint,
-        args.out,
-        calibrate=args.calibrate,
-        opset=args.opset,
-        overwrite=args.overwrite,
-        parity=args.parity,
-        progress=progress,
-    )
+    return export_checkpoint(args.checkpoint, args.out, chosen(ExportOptions, args), progress=progress)
 
 
 def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
@@ -88,16 +83,6 @@ def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
     from hybridnet.workflows.foreign import load_model, read_labels
 
     labels = None if args.labels is None else read_labels(args.labels)
+    options = dataclasses.replace(chosen(ExportOptions, args), labels=labels, name=args.model)
     model, inputs = load_model(args.model, args.checkpoint, args.inputs)
-    return export_module(
-        model,
-        inputs,
-        args.out,
-        labels=labels,
-        calibration=args.calibrate,
-        name=args.model,
-        opset=args.opset,
-        overwrite=args.overwrite,
-        parity=args.parity,
-        progress=progress,
-    )
+    return export_module(model, inputs, args.out, options, progress=progress)

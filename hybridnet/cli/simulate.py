@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_backends, add_settings, settings_of
 from hybridnet.cli.formats import add_format, format_of, write_json
-from hybridnet.deploy.chip import DEFAULT_CHIP
+from hybridnet.cli.options import Adder, chosen
+from hybridnet.config import DEFAULT_VIEWS
+from hybridnet.workflows.options import SimulateOptions
 
 if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
@@ -23,22 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     add_backends(parser)
     add_settings(parser)
-    parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled per clip (default: 8)")
-    parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
-                        help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
-    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes listed (default: 5)")
-    parser.add_argument(
-        "--profile",
-        type=arguments.PROFILE,
-        default="horowitz45",
-        metavar="NAME_OR_YAML",
-        help="energy profile (default: horowitz45)",
-    )
-    parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
-                        help="another profile for the ANN half; the report says so")  # fmt: skip
-    parser.add_argument("--chip", type=arguments.CHIP, default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
-                        help=f"whose time and fit are estimated (default: {DEFAULT_CHIP})")  # fmt: skip
-    parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
+    option = Adder(parser, SimulateOptions)
+    option("--views", f"GOPs sampled per clip (default: {DEFAULT_VIEWS})", type=int, metavar="N")
+    option("--transcode", "when to transcode a clip that is not I + T P", choices=["auto", "never", "always"])
+    option("--top-k", "classes listed", type=int, metavar="K")
+    option("--profile", "energy profile", type=arguments.PROFILE, metavar="NAME_OR_YAML")
+    option("--ann-profile", "another profile for the ANN half; the report says so",
+           type=arguments.PROFILE, metavar="NAME_OR_YAML")  # fmt: skip
+    option("--chip", "whose time and fit are estimated", type=arguments.CHIP, metavar="NAME_OR_YAML")
+    option("--no-parity", "do not compare with the float model", dest="parity", action="store_false")
     add_format(parser, json="the run records")
     parser.add_argument(
         "--report",
@@ -63,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.support.arrays import write_arrays
     from hybridnet.workflows.simulate import Simulator
 
-    simulator = Simulator(args.bundle, snn=args.snn, ann=args.ann, settings=settings_of(args))
+    simulator = Simulator(args.bundle, dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args)))
     kind, records = format_of(args), []
     at_once = kind == "text" and args.shown is None
     if args.output is not None and len(args.sources) > 1:
@@ -76,18 +72,7 @@ def run(args: argparse.Namespace) -> int:
         _check_report(args.report)
     for source in args.sources:
         with progress_on_stderr() as progress:
-            result = simulator.run(
-                source,
-                views=args.views,
-                transcode=args.transcode,
-                profile=args.profile,
-                ann_profile=args.ann_profile,
-                chip=args.chip,
-                top_k=args.top_k,
-                parity=args.parity,
-                command=args.typed,
-                progress=progress,
-            )
+            result = simulator.run(source, progress=progress)
         records.append(result.record)
         if at_once:
             put(brief(result.record))

@@ -30,6 +30,7 @@ from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
 from hybridnet.video.datasets import Sample
 from hybridnet.video.synthetic import make_clip
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 
@@ -187,7 +188,7 @@ def test_a_bundle_says_what_simulate_says(bundle: Bundle, folder: Path, tmp_path
     record = evaluated(bundle.path, folder, tmp_path, "--views", "2")
     energies = []
     for name, line in lines(tmp_path / RESULTS).items():
-        expected = simulate(folder / name, bundle, views=2, parity=False).record
+        expected = simulate(folder / name, bundle, SimulateOptions(views=2, parity=False)).record
         assert expected.prediction is not None
         assert line["logits"] == list(expected.prediction.logits)
         assert line["energy_pj"] == pytest.approx(expected.totals.energy_pj.reference)

@@ -40,7 +40,8 @@ from hybridnet.simulators.registry import ann_backend
 from hybridnet.support.arrays import write_arrays
 from hybridnet.support.progress import silent
 from hybridnet.video.synthetic import make_clip
-from hybridnet.workflows.calibrate import Calibrated, Options, calibrate
+from hybridnet.workflows.calibrate import Calibrated, calibrate
+from hybridnet.workflows.options import CalibrateOptions, ExportOptions, SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 MADE = {"frames": 8, "width": 44, "height": 42, "gop": 4}
@@ -59,8 +60,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(bundle: Bundle, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
     out = tmp_path_factory.mktemp("calibrated") / "bundle"
-    options = Options(ann_int8=True, search_bridge=True, limits=Limits(max_top1_drop=100, min_sqnr_db=5))
-    return calibrate(bundle, out, clips=clips, options=options)
+    return calibrate(bundle, out, thorough(clips))
+
+
+def thorough(clips: Path) -> CalibrateOptions:
+    return CalibrateOptions(clips=clips, ann="int8", search_bridge=True, max_top1_drop=100, min_sqnr_db=5)
 
 
 def test_the_report_tells_what_was_found(done: Calibrated, bundle: Bundle) -> None:
@@ -101,10 +105,10 @@ def total_macs(record: RunRecord) -> int:
 
 def test_its_bundle_runs_on_every_back_end_of_integers(done: Calibrated, clip: Path) -> None:
     assert done.bundle.parity.failed == ()
-    runs = [simulate(clip, done.bundle, snn=snn, parity=False) for snn in ("emulator", "onnxruntime")]
+    runs = [simulate(clip, done.bundle, SimulateOptions(snn=snn, parity=False)) for snn in ("emulator", "onnxruntime")]
     for name, v in runs[0].run.spiking.readouts.items():
         assert np.array_equal(v, runs[1].run.spiking.readouts[name])
-    int8 = simulate(clip, done.bundle, ann="onnxruntime-int8")
+    int8 = simulate(clip, done.bundle, SimulateOptions(ann="onnxruntime-int8"))
     assert int8.record.partitions[-1].backend == "onnxruntime-int8"
     assert {row.kind for row in int8.record.layers if row.precision == "int8"} >= {"Conv", "MatMul"}
     assert total_macs(int8.record) == total_macs(simulate(clip, done.bundle).record)
@@ -119,16 +123,15 @@ def test_its_bundle_runs_on_every_back_end_of_integers(done: Calibrated, clip: P
 def test_fewer_bits_cross(done: Calibrated, bundle: Bundle, clip: Path) -> None:
     rows = {row.tensor: row for row in done.report.bridge}
     assert sum(row.bytes for row in rows.values()) < sum(row.bytes_before for row in rows.values())
-    crossing = simulate(clip, done.bundle, parity=False).run.crossing
+    crossing = simulate(clip, done.bundle, SimulateOptions(parity=False)).run.crossing
     views = 3
     assert crossing.bytes == {name: views * row.bytes for name, row in rows.items()}
-    whole = simulate(clip, bundle, parity=False).run.crossing
+    whole = simulate(clip, bundle, SimulateOptions(parity=False)).run.crossing
     assert sum(whole.bytes.values()) == views * sum(row.bytes_before for row in rows.values())
 
 
 def test_calibrating_twice_gives_the_same_bundle(done: Calibrated, bundle: Bundle, clips: Path, tmp_path: Path) -> None:
-    options = Options(ann_int8=True, search_bridge=True, limits=Limits(max_top1_drop=100, min_sqnr_db=5))
-    again = calibrate(bundle, tmp_path / "again", clips=clips, options=options).bundle
+    again = calibrate(bundle, tmp_path / "again", thorough(clips)).bundle
     assert again.manifest == done.bundle.manifest  # holds the SHA-256 of every file
 
 
@@ -150,20 +153,19 @@ def test_where_the_clips_lie_is_no_part_of_a_bundle(
     done: Calibrated, bundle: Bundle, clips: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(clips, tmp_path / "elsewhere" / clips.name)
-    options = Options(ann_int8=True, search_bridge=True, limits=Limits(max_top1_drop=100, min_sqnr_db=5))
-    again = calibrate(bundle, tmp_path / "b", clips=tmp_path / "elsewhere" / clips.name, options=options).bundle
+    again = calibrate(bundle, tmp_path / "b", thorough(tmp_path / "elsewhere" / clips.name)).bundle
     assert again.manifest.files == done.bundle.manifest.files
     assert again.manifest.quantisation == done.bundle.manifest.quantisation
 
 
 def test_a_folder_may_have_any_name(bundle: Bundle, clips: Path, tmp_path: Path) -> None:
     shutil.copytree(clips, tmp_path / "{a} {0} %s")
-    report = calibrate(bundle, tmp_path / "b", clips=tmp_path / "{a} {0} %s").report
+    report = calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=tmp_path / "{a} {0} %s")).report
     assert report.clips.source == "{a} {0} %s (6 of 6 clips)"
 
 
 def test_a_bundle_that_loses_what_it_had_says_so(done: Calibrated, clips: Path, tmp_path: Path) -> None:
-    warnings = " | ".join(calibrate(done.bundle, tmp_path / "b", clips=clips).report.warnings)
+    warnings = " | ".join(calibrate(done.bundle, tmp_path / "b", CalibrateOptions(clips=clips)).report.warnings)
     assert "int8 ANN half belongs to its old integers and is not kept" in warnings
     assert "bits of the bundle's bridge are not kept" in warnings
 
@@ -214,7 +216,12 @@ def test_a_destination_that_cannot_be_is_refused_before_the_work(bundle: Bundle,
     (tmp_path / "file").write_text("precious")
     told: list[str] = []
     with pytest.raises(OutputExistsError):
-        calibrate(bundle, tmp_path / "file", overwrite=True, progress=lambda what, done, total: told.append(what))
+        calibrate(
+            bundle,
+            tmp_path / "file",
+            CalibrateOptions(overwrite=True),
+            progress=lambda what, done, total: told.append(what),
+        )
     assert told == []
     assert (tmp_path / "file").read_text() == "precious"
 
@@ -238,7 +245,7 @@ def test_a_terminated_calibration_leaves_nothing(bundle: Bundle, clips: Path, tm
 
 
 def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Path, tmp_path: Path) -> None:
-    again = calibrate(done.bundle, tmp_path / "b", clips=clips).bundle
+    again = calibrate(done.bundle, tmp_path / "b", CalibrateOptions(clips=clips)).bundle
     assert {entry.bits for entry in again.manifest.bridge} == {24}
     with pytest.raises(BundleError, match=r"no ann\.int8\.onnx.*--ann int8"):
         ann_backend("onnxruntime-int8", again)
@@ -246,7 +253,7 @@ def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Pa
 
 def test_an_existing_folder_is_kept(bundle: Bundle, clips: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError):
-        calibrate(bundle, tmp_path, clips=clips)
+        calibrate(bundle, tmp_path, CalibrateOptions(clips=clips))
 
 
 def write(path: Path, frames: list[np.ndarray]) -> Path:
@@ -266,7 +273,7 @@ def test_clips_that_lie_are_left_out_with_the_reason(bundle: Bundle, clips: Path
     write(folder / "one.avi", [random.integers(0, 255, (42, 44, 3), dtype=np.uint8)])
     write(folder / "small.avi", [random.integers(0, 255, (16, 16, 3), dtype=np.uint8) for _ in range(8)])
     (folder / "text.avi").write_text("no video")
-    report = calibrate(bundle, tmp_path / "b", clips=folder).report
+    report = calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=folder)).report
     told = " | ".join(report.warnings)
     assert "black.avi was left out: nothing moves" in told
     assert "one.avi was left out" in told
@@ -279,22 +286,22 @@ def test_too_few_clips_are_refused(bundle: Bundle, clips: Path, tmp_path: Path) 
     for name in ("black", "black2", "black3", "black4"):
         write(tmp_path / f"{name}.avi", [np.zeros((42, 44, 3), np.uint8)] * 8)
     with pytest.raises(VideoError, match=r"4 usable clips or more .* there are 0 \(black.avi was left out"):
-        calibrate(bundle, tmp_path / "b", clips=tmp_path)
+        calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=tmp_path))
     with pytest.raises(VideoError, match="there are 1"):
-        calibrate(bundle, tmp_path / "b", clips=clips / "a" / "0.avi")
+        calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=clips / "a" / "0.avi"))
     with pytest.raises(VideoError, match="nowhere: does not exist"):
-        calibrate(bundle, tmp_path / "b", clips=tmp_path / "nowhere")
+        calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="4 or more clips"):
-        calibrate(bundle, tmp_path / "b", clips=clips, options=Options(most_clips=3))
+        calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=clips, most_clips=3))
     assert not (tmp_path / "b").exists()
 
 
 def test_a_model_of_arrays_is_calibrated_on_arrays(tmp_path: Path) -> None:
-    bundle = hybridnet.export(gestures(), example(), tmp_path / "b", labels=("a", "b", "c"))
+    bundle = hybridnet.export(gestures(), example(), tmp_path / "b", ExportOptions(labels=("a", "b", "c")))
     random, shapes = np.random.default_rng(0), bundle.manifest.model.inputs
     arrays = {name: random.normal(size=(12, *shape)).astype(np.float32) for name, shape in shapes.items()}
     write_arrays(tmp_path / "x.npz", arrays)
-    done = calibrate(bundle, tmp_path / "c", clips=tmp_path / "x.npz")
+    done = calibrate(bundle, tmp_path / "c", CalibrateOptions(clips=tmp_path / "x.npz"))
     assert (done.report.clips.searched, done.report.clips.held_out) == (8, 4)
     assert done.bundle.parity.failed == ()
 

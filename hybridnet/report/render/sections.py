@@ -48,9 +48,7 @@ def headline(record: RunRecord) -> Section:
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
-        "No prediction: the bundle has no labels"
-        if best is None
-        else f"Predicts {best.label}, score {share(best.score)}",
+        f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels",
         f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
         f"{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",

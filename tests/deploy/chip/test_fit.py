@@ -19,6 +19,7 @@ from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.report.quantities import Span
 from hybridnet.report.render.formats import rendered
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 CHIP = load_chip("loihi2")
@@ -182,7 +183,7 @@ def test_a_second_chip_is_one_file(
     assert "9 × a made chip" in text
     assert "Basis: guess; only nobody can say that a network fits" in text
     assert not any(rule in text for rule in ("F105", "F106", "F107"))
-    record = simulate(clip, bundle, chip=str(path), views=1, parity=False).record
+    record = simulate(clip, bundle, SimulateOptions(chip=str(path), views=1, parity=False)).record
     assert record.fit is not None
     assert record.timing.chip is not None
     assert (record.fit.chip, record.fit.cores_per_chip, record.fit.basis) == (str(path), 7, "guess")

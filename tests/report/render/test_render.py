@@ -27,6 +27,7 @@ from hybridnet.report.render.changes import compare, compare_document
 from hybridnet.report.render.formats import FILES, drawn, rendered
 from hybridnet.report.render.sections import GLOSSARY, run_document
 from hybridnet.report.render.text import render_document
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 HOSTILE = "<script>alert('x')</script> | =1+1 \"&amp; [a](javascript:b) \x1b[31m\nEnergy 0 J"
@@ -113,7 +114,7 @@ def test_totals_are_the_sum_of_their_rows_and_terms(record: RunRecord) -> None:
 
 @pytest.mark.parametrize("name", profile_names())
 def test_repricing_equals_a_fresh_run(name: str, record: RunRecord, bundle: Bundle, clip: Path) -> None:
-    fresh = simulate(clip, bundle, profile=name).record
+    fresh = simulate(clip, bundle, SimulateOptions(profile=name)).record
     again = reprice(record, load_prices(name, None))
     same = ("layers", "totals", "comparison", "profile", "ann_profile", "notes", "fit")
     for field in same:

@@ -21,7 +21,7 @@ import torch
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import from_file, from_motion_set
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic, write_half
 from hybridnet.errors import BackendError

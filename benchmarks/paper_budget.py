@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.report.numbers import count, joules

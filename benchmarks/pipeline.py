@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.support.ahead import ahead

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure the file, tell, and draw a GOP if asked."""
     from hybridnet.cli.console import say
-    from hybridnet.config import load_experiment
+    from hybridnet.configs import load_experiment
     from hybridnet.video.document import to_json, video_document
     from hybridnet.video.statistics import inspect
 

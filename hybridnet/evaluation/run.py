@@ -33,7 +33,7 @@ from hybridnet.support.files import check_writable, head_of, locked, write_text
 from hybridnet.support.processes import LocalWorker
 from hybridnet.support.progress import Progress, silent
 from hybridnet.training.sources import is_cache
-from hybridnet.video.datasets import ALL
+from hybridnet.video.dataset import ALL
 from hybridnet.workflows.options import EvaluateOptions
 from hybridnet.workflows.record import environment
 

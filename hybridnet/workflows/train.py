@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridnet.config import Experiment, load_experiment, load_recipe
+from hybridnet.config import Experiment
+from hybridnet.configs import load_experiment, load_recipe
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.errors import CheckpointError
 from hybridnet.model.checkpoint import load_checkpoint

@@ -28,7 +28,7 @@ from hybridnet.report.numbers import share
 from hybridnet.support.processes import LocalWorker
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import Sample
+from hybridnet.video.dataset import Sample
 from hybridnet.video.synthetic import make_clip
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate

@@ -10,7 +10,8 @@ from helpers.places import ROOT
 
 import hybridnet.deploy.chip.profiles
 from hybridnet.cli import main
-from hybridnet.config import ModelConfig, load_experiment
+from hybridnet.config import ModelConfig
+from hybridnet.configs import load_experiment
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.advice import ACCURACY, advise, halo
 from hybridnet.deploy.chip.fit import RULES, LayerPlan, fit, layer_plans

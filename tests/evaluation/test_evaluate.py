@@ -259,6 +259,15 @@ def test_several_splits_have_a_mean(checkpoint_path: Path, folder: Path, tmp_pat
     assert "Mean of 3 splits" in page
 
 
+def test_a_page_that_is_of_no_evaluation_is_kept(
+    checkpoint_path: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / PAGE).write_text("<p>mine")
+    assert main(["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path)]) == 1
+    assert f"{PAGE}: is of no evaluation" in capsys.readouterr().err
+    assert (tmp_path / PAGE).read_text() == "<p>mine"
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [

@@ -30,7 +30,8 @@ from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS
-from hybridnet.report.render.text import count, decibels, table
+from hybridnet.report.numbers import count, decibels
+from hybridnet.report.render.text import table
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend

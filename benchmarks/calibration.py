@@ -28,7 +28,8 @@ from hybridnet.cli.console import progress_on_stderr
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
-from hybridnet.report.render.text import decibels, table
+from hybridnet.report.numbers import decibels
+from hybridnet.report.render.text import table
 from hybridnet.simulators.torch.float_step import trace_program
 from hybridnet.workflows.export import export_checkpoint
 from hybridnet.workflows.options import ExportOptions

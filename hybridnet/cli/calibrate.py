@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
+from hybridnet.cli.formats import add_format, show
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.workflows.options import CalibrateOptions
 
@@ -32,45 +33,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--min-sqnr", "exit 3 if u[T] of a layer that is read out has less, end to end",
            type=float, metavar="DB", dest="min_sqnr_db")  # fmt: skip
     add_parity(parser)
-    parser.add_argument(
-        "--plot", type=arguments.OUT_FOLDER, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs"
-    )
     option("--cache", "keep what was observed of each clip, and go on", type=arguments.OUT_FOLDER, metavar="DIR")
     option("--overwrite", "replace an existing bundle", action="store_true")
-    parser.add_argument(
-        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the report as JSON too; - for stdout"
-    )
+    add_format(parser, out=False, json="the report")
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, then print what was found and lost."""
-    from hybridnet.calibration.render import render_calibration
+    from hybridnet.calibration.document import calibration_document
     from hybridnet.calibration.report import to_json
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, tell
-    from hybridnet.support.files import write_text
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.workflows.calibrate import calibrate
 
-    if args.plot is not None:
-        from hybridnet.support.figures import new_figure
-
-        new_figure(1, 1)  # refused before any work, not after it
-        args.plot.mkdir(parents=True, exist_ok=True)
     with progress_on_stderr() as progress:
         done = calibrate(args.source, args.out, chosen(CalibrateOptions, args), progress=progress)
-    if str(args.json) == "-":
-        put(to_json(done.report))
-    else:
-        put(render_calibration(done.report))
-        tell(["", f"Wrote    {done.bundle.path}/"])
-        if args.json is not None:
-            write_text(args.json, to_json(done.report))
+    show(args, calibration_document(done.report), to_json(done.report))
+    say(f"hybridnet: wrote {done.bundle.path}/")
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")
-    if args.plot is not None:
-        from hybridnet.calibration.plot import plot_calibration
-
-        for file in plot_calibration(done.report, args.plot):
-            say(f"hybridnet: wrote {file}")
     if done.report.failed:
         what = "; ".join(f"{r.name}: {r.where} {r.measured:.2f}, {r.allowed:g} allowed" for r in done.report.failed)
         say(f"hybridnet: calibration failed: {what}. First loss: {done.report.first_loss or 'none'}; the bundle was"

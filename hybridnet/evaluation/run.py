@@ -1,37 +1,34 @@
-"""One evaluation from models and data to results, summary and picture.
+"""One evaluation from models and data to results, summary and page.
 
     results.jsonl      a line per clip, as it is finished
     evaluation.json    what the results come to
-    confusion.png      clips by true and predicted class
+    evaluation.html    the same as a page, with the confusion matrix and the accuracy of each class as pictures
 
-With several data splits results and pictures lie in a folder for each, `1`, `2` and so on, and evaluation.json beside
-the folders holds the mean over splits.
+With several data splits results lie in a folder for each, `1`, `2` and so on; the two files beside the folders are of
+all splits and hold the mean over them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from hybridnet.errors import ConfigError, DataSetError, OutputExistsError
 from hybridnet.evaluation.clips import Clip, Clips, find_clips
+from hybridnet.evaluation.document import evaluation_document
 from hybridnet.evaluation.on_ray import RayWorker, cluster
-from hybridnet.evaluation.plot import plot_confusion
+from hybridnet.evaluation.record import Evaluated, EvaluationRecord, to_json
 from hybridnet.evaluation.results import ClipResult, ResultsFile, check_results
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
 from hybridnet.evaluation.spread import ClipRunner, evaluate_on, here
-from hybridnet.evaluation.summary import Spread, Summary, spread_of, summarise
+from hybridnet.evaluation.summary import Summary, spread_of, summarise
 from hybridnet.report.pricing.profile import load_profile
 from hybridnet.report.record.data import Note, NoteKind
-from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.render.accuracy import FAMILY, SCHEMA
-from hybridnet.support.figures import check_picture
+from hybridnet.report.render.html import render_html
 from hybridnet.support.files import check_writable, head_of, locked, write_text
 from hybridnet.support.processes import LocalWorker
 from hybridnet.support.progress import Progress, silent
@@ -40,48 +37,7 @@ from hybridnet.video.dataset import ALL
 from hybridnet.workflows.options import EvaluateOptions
 from hybridnet.workflows.record import environment
 
-RESULTS, EVALUATION, CONFUSION = "results.jsonl", "evaluation.json", "confusion.png"
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One model on one data split.
-
-    Attributes:
-        model: Path of the checkpoint or bundle.
-        model_sha256: Of the checkpoint, or of the bundle's manifest.
-        data: Name of the data set and its split's number.
-        split: Name of the split.
-        views: Most views of a clip: uniformly sampled GOPs, each with the centre crop.
-        backends: Of the spiking and the ANN half; torch for a checkpoint.
-        profile: Whose prices the energy has; None of a checkpoint, which has none.
-        summary: What it comes to.
-        notes: What a reader must know.
-    """
-
-    model: str
-    model_sha256: str
-    data: str
-    split: str
-    views: int
-    backends: tuple[str, ...]
-    profile: ProfileRow | None
-    summary: Summary
-    notes: tuple[Note, ...]
-
-
-@dataclass(frozen=True)
-class EvaluationRecord:
-    """All of one call; `mean` over several splits, None of one."""
-
-    schema: str
-    command: str
-    created: str
-    environment: dict[str, str]
-    engine: str
-    workers: int
-    evaluated: tuple[Evaluated, ...]
-    mean: Spread | None
+RESULTS, EVALUATION, PAGE = "results.jsonl", "evaluation.json", "evaluation.html"
 
 
 def evaluate(
@@ -172,16 +128,22 @@ def run_evaluation(
         evaluated=tuple(evaluated),
         mean=spread_of([each.summary for each in evaluated]) if count > 1 else None,
     )
-    write_text(out / EVALUATION, json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n")
+    write_text(out / EVALUATION, to_json(record))
+    write_text(out / PAGE, render_html([evaluation_document(record)]))
     return record
 
 
 def _check_folder(out: Path) -> None:
     """Refuse to write over what is not of an evaluation; before any work."""
     check_writable(out / EVALUATION)
-    check_picture(out / CONFUSION)
-    if (head := head_of(out / EVALUATION)) and FAMILY.encode() not in head:
-        raise OutputExistsError(out / EVALUATION, "is of no evaluation, and is not replaced", "Choose another folder")
+    check_writable(out / PAGE)
+    head = head_of(out / EVALUATION)
+    for name, foreign in (
+        (EVALUATION, head and FAMILY.encode() not in head),
+        (PAGE, not head and (out / PAGE).exists()),
+    ):
+        if foreign:
+            raise OutputExistsError(out / name, "is of no evaluation, and is not replaced", "Choose another folder")
 
 
 def _evaluate(
@@ -223,8 +185,6 @@ def _evaluate(
             f"not one clip could be read; {first[0]}: {first[1]}" if first else "no clips", where=clips.data
         )
     summary = summarise(done, runner.labels, failures, len(missing) / seconds if missing else None)
-    title = f"{spec.model.name} on {clips.data}, {clips.split}\n{summary.top1:.1%} of {summary.clips} clips"
-    plot_confusion(summary.confusion, runner.labels, title, folder / CONFUSION)
     return Evaluated(
         model=str(spec.model),
         model_sha256=spec.sha256,

@@ -39,7 +39,7 @@ from hybridnet.model.network import example_inputs
 from hybridnet.report.pricing.profile import load_profile, profile_names
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.record.prices import NotPriced
-from hybridnet.report.render.text import render_text
+from hybridnet.report.render.formats import rendered
 from hybridnet.workflows.export import export
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
@@ -65,8 +65,7 @@ def run_record(path: Path) -> None:
     """What is read is written as it was, and can be shown."""
     records = read_records(path)
     assert json.loads(to_json(records)) == json.loads(path.read_text()) or len(records) != 1
-    for record in records:
-        render_text(record)
+    rendered(records, "text")
 
 
 def run_profile(path: Path) -> None:

@@ -10,7 +10,6 @@ from helpers.places import ROOT
 
 import hybridnet.deploy.chip.profiles
 from hybridnet.cli import main
-from hybridnet.cli.report import rendered
 from hybridnet.config import ModelConfig
 from hybridnet.configs import load_experiment
 from hybridnet.deploy.bundle_parts import Bundle
@@ -20,6 +19,7 @@ from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.report.quantities import Span
+from hybridnet.report.render.formats import rendered
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 

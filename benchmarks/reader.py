@@ -22,7 +22,7 @@ from av.video.reformatter import VideoReformatter
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.video import BackTrace, make_clip, mv_grid, open_clip, prepare_view
+from hybridnet.video import References, make_clip, mv_grid, open_clip, prepare_view
 from hybridnet.video.accumulate import to_pixels
 from hybridnet.video.coded import block_vectors
 from hybridnet.video.reader import sample_indices
@@ -91,15 +91,15 @@ def pixel_map(path: Path) -> None:
 
 def accumulated(path: Path) -> None:
     """Π of every P-frame."""
-    trace: BackTrace | None = None
+    references: References | None = None
     for frame, tau in grids(path):
-        if trace is None:
-            trace = BackTrace(frame.height, frame.width)
+        if references is None:
+            references = References(frame.height, frame.width)
         if kind_of(frame) == "I":
-            trace.reset()
+            references.reset()
         else:
-            trace.step(tau)
-            trace.motion_vectors()
+            references.step(tau)
+            references.motion_vectors()
 
 
 def accumulated_with_residual(path: Path) -> None:

@@ -16,7 +16,7 @@ from hybridnet.report.record.data import FitRow
 
 
 @dataclass(frozen=True)
-class LayerPlan:
+class LayerDemand:
     """What of a layer decides its fit."""
 
     name: str
@@ -75,32 +75,32 @@ class FitReport:
         return FitRow(self.chip, self.neurons, self.cores, self.cores_per_chip, self.chips, self.broken, self.basis)
 
 
-def layer_plans(program: FixedProgram) -> tuple[LayerPlan, ...]:
+def layer_demands(program: FixedProgram) -> tuple[LayerDemand, ...]:
     """The layers of a program, stream by stream."""
     return tuple(
-        LayerPlan(layer.name, stream.name, layer.geometry, significant_bits(layer.weight), layer.reset)
+        LayerDemand(layer.name, stream.name, layer.geometry, significant_bits(layer.weight), layer.reset)
         for stream in program.streams
         for layer in stream.layers
     )
 
 
-def fit(plans: Sequence[LayerPlan], chip: Chip, chips: int = 1) -> FitReport:
+def fit(demands: Sequence[LayerDemand], chip: Chip, chips: int = 1) -> FitReport:
     """Map every layer and check every rule.
 
     Args:
-        plans: See `layer_plans`.
+        demands: See `layer_demands`.
         chip: Its limits.
         chips: How many there are.
     """
-    layers = tuple(map_layer(plan.name, plan.geometry, plan.weight_bits, chip) for plan in plans)
+    layers = tuple(map_layer(demand.name, demand.geometry, demand.weight_bits, chip) for demand in demands)
     cores = sum(layer.cores for layer in layers)
-    mapped = Mapped(tuple(plans), layers, chip, chips, cores)
+    mapped = Mapped(tuple(demands), layers, chip, chips, cores)
     return FitReport(
         chip=chip.name,
         chips_allowed=chips,
         cores_per_chip=chip.cores.value,
         neurons=sum(layer.neurons for layer in layers),
-        weights=sum(math.prod(plan.geometry.weight_shape) for plan in plans),
+        weights=sum(math.prod(demand.geometry.weight_shape) for demand in demands),
         cores=cores,
         chips=mapped.chips_needed,
         layers=layers,
@@ -113,7 +113,7 @@ def fit(plans: Sequence[LayerPlan], chip: Chip, chips: int = 1) -> FitReport:
 class Mapped:
     """What the rules look at."""
 
-    plans: tuple[LayerPlan, ...]
+    demands: tuple[LayerDemand, ...]
     layers: tuple[LayerFit, ...]
     chip: Chip
     chips: int
@@ -156,12 +156,12 @@ def synapse_memory(m: Mapped) -> Check:
 def weight_bits(m: Mapped) -> Check:
     """F103: weights have no more significant bits than the chip's."""
     limit = m.chip.weight_bits
-    over = [plan.name for plan in m.plans if plan.weight_bits > limit.value]
+    over = [demand.name for demand in m.demands if demand.weight_bits > limit.value]
     return Check(
         "F103",
         f"weights of at most {limit.value} significant bits",
         not over,
-        f"{max(plan.weight_bits for plan in m.plans)} bits at the most",
+        f"{max(demand.weight_bits for demand in m.demands)} bits at the most",
         f"quantise {', '.join(over)} anew: hybridnet export" if over else "",
         limit.source,
     )
@@ -186,12 +186,12 @@ def exact_width(m: Mapped) -> Check | None:
     limit = m.chip.exact_width
     if limit is None:
         return None
-    over = [plan.name for plan in m.plans if plan.geometry.input_shape[2] > limit.value]
+    over = [demand.name for demand in m.demands if demand.geometry.input_shape[2] > limit.value]
     return Check(
         "F105",
         f"inputs at most {limit.value} wide",
         not over,
-        f"{max(plan.geometry.input_shape[2] for plan in m.plans)} wide",
+        f"{max(demand.geometry.input_shape[2] for demand in m.demands)} wide",
         f"a smaller crop, or a stride before {', '.join(over)}: {limit.note}" if over else "",
         limit.source,
         blocks=False,
@@ -204,8 +204,8 @@ def input_chips(m: Mapped) -> Check | None:
     if limit is None:
         return None
     streams: dict[str, LayerFit] = {}
-    for plan, layer in zip(m.plans, m.layers, strict=True):
-        streams.setdefault(plan.stream, layer)
+    for demand, layer in zip(m.demands, m.layers, strict=True):
+        streams.setdefault(demand.stream, layer)
     over = [layer.name for layer in streams.values() if layer.cores > limit.value * m.chip.cores.value]
     return Check(
         "F106",
@@ -222,12 +222,12 @@ def neuron_model(m: Mapped) -> Check | None:
     known = m.chip.neurons
     if known is None:
         return None
-    other = [plan.reset for plan in m.plans if plan.reset not in known.resets]
+    other = [demand.reset for demand in m.demands if demand.reset not in known.resets]
     return Check(
         "F107",
         f"a neuron of the public software ({' or '.join(known.resets)} reset)",
         not other,
-        f"{' and '.join(dict.fromkeys(other)) or 'another'} reset in {len(other)} of {len(m.plans)} layers",
+        f"{' and '.join(dict.fromkeys(other)) or 'another'} reset in {len(other)} of {len(m.demands)} layers",
         known.remedy if other else "",
         known.source,
         blocks=False,

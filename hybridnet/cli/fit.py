@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.cli.console import EXIT_CHECK_FAILED
     from hybridnet.deploy.chip.advice import advise
     from hybridnet.deploy.chip.document import fit_document, to_json
-    from hybridnet.deploy.chip.fit import fit, layer_plans
+    from hybridnet.deploy.chip.fit import fit, layer_demands
     from hybridnet.deploy.chip.profile import load_chip
     from hybridnet.errors import ConfigError
     from hybridnet.workflows.simulate import load
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if args.chips < 1:
         raise ConfigError("chips", args.chips, "1 or more")
     chip, bundle = load_chip(args.chip), load(args.bundle)
-    plans = layer_plans(bundle.fixed)
-    report, advice = fit(plans, chip, args.chips), advise(plans, chip, args.chips)
+    demands = layer_demands(bundle.fixed)
+    report, advice = fit(demands, chip, args.chips), advise(demands, chip, args.chips)
     show(args, fit_document(bundle.manifest.model.name, report, advice, chip), to_json(report, advice))
     return EXIT_CHECK_FAILED if args.fail_on == "fit" and report.broken else 0

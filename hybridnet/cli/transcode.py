@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     """Transcode every file; tell what was written, kept and what failed and why."""
     from hybridnet.cli.console import progress_on_stderr, say, tell
     from hybridnet.configs import load_experiment
-    from hybridnet.video.batch import Outcome, plan, transcode_files
+    from hybridnet.video.batch import Outcome, jobs_of, transcode_files
 
     preprocess = load_experiment(args.config).model.preprocess
-    jobs, others = plan(args.sources, args.out)
+    jobs, others = jobs_of(args.sources, args.out)
     if others:
         say(f"hybridnet: {len(others)} files are no videos by their suffix, such as {others[0]}")
     with progress_on_stderr() as progress:

@@ -1,6 +1,6 @@
 """Compressed video: reading, accumulation, views, and a synthetic motion set."""
 
-from hybridnet.video.accumulate import BackTrace, mv_grid
+from hybridnet.video.accumulate import References, mv_grid
 from hybridnet.video.frames import Gop, PFrame
 from hybridnet.video.gop import View
 from hybridnet.video.live import LiveClip, open_live
@@ -12,11 +12,11 @@ from hybridnet.video.views import ViewArrays, prepare_view, stack_views, to_int8
 
 __all__ = [
     "MOTIONS",
-    "BackTrace",
     "Clip",
     "Gop",
     "LiveClip",
     "PFrame",
+    "References",
     "TranscodePolicy",
     "VideoInfo",
     "View",

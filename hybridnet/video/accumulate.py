@@ -114,7 +114,7 @@ def planar(picture: Picture, window: Window) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rows.reshape(window.height, window.width, 3).transpose(2, 0, 1))
 
 
-class BackTrace:
+class References:
     """Γ_t: for every pixel of P-frame t, the pixel of the I-frame that it stems from.
 
     Sources outside the frame are clamped to its edge, as the codec's unrestricted motion vectors are.
@@ -188,14 +188,14 @@ class BackTrace:
 @cache
 def load_kernels(steps: int) -> None:
     """Compile the loops, or load what an earlier process compiled, before the first view of T steps is timed."""
-    trace, picture = BackTrace(CELL, CELL), interleaved(np.zeros((3, CELL, CELL), np.uint8))
-    trace.step(mv_grid(np.zeros(2, VECTOR), CELL, CELL)[0])
-    trace.motion_vectors()
-    trace.residual(picture, picture)
+    references, picture = References(CELL, CELL), interleaved(np.zeros((3, CELL, CELL), np.uint8))
+    references.step(mv_grid(np.zeros(2, VECTOR), CELL, CELL)[0])
+    references.motion_vectors()
+    references.residual(picture, picture)
     window = Window(0, 0, CELL, CELL)
     motion, residuals = (np.zeros((steps, channels, CELL, CELL), np.int16) for channels in (2, 3))
     tau = np.zeros((steps, 2, *grid_shape(CELL, CELL)), np.int16)
-    trace.view(tau, (picture,) * (steps + 1), window, motion, residuals, accumulate=True)
+    references.view(tau, (picture,) * (steps + 1), window, motion, residuals, accumulate=True)
 
 
 @kernel
@@ -249,7 +249,7 @@ def accumulate_view(
     residuals: Any,
     accumulate: bool,
 ) -> None:
-    """Π and Δ of all P-frames of a view; arguments as `BackTrace.view` names them, its buffers among them."""
+    """Π and Δ of all P-frames of a view; arguments as `References.view` names them, its buffers among them."""
     gamma[:] = identity
     for t in range(len(taus)):
         before, gamma = gamma, before

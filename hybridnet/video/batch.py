@@ -55,7 +55,7 @@ class Result:
     reason: str = ""
 
 
-def plan(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
+def jobs_of(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
     """List the files to transcode; folders are searched and their tree is mirrored under `out`.
 
     Args:

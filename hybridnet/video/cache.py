@@ -94,7 +94,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CachePlan:
     """What a cache is built from; a build continues only the same plan.
 
     Attributes:
@@ -124,7 +124,7 @@ class Plan:
 class Manifest:
     """The plan and, once the cache is finished, its shards."""
 
-    plan: Plan
+    plan: CachePlan
     shards: tuple[Shard, ...] = ()
 
     @property
@@ -144,7 +144,7 @@ class CachedViews:
         sources: For each number of `clip`, the file relative to the data set's folder.
     """
 
-    def __init__(self, folder: Path, plan: Plan, shards: tuple[Shard, ...]) -> None:
+    def __init__(self, folder: Path, plan: CachePlan, shards: tuple[Shard, ...]) -> None:
         import torch
 
         self.classes, self.preprocess = plan.classes, plan.preprocess

@@ -32,8 +32,8 @@ from hybridnet.video.cache import (
     SCHEMA,
     SHARD,
     CachedClip,
+    CachePlan,
     Manifest,
-    Plan,
     Shard,
     array_layout,
     is_damaged,
@@ -56,7 +56,7 @@ class _Job:
     first: int
     samples: tuple[Sample, ...]
     root: Path
-    plan: Plan
+    plan: CachePlan
     crashes: frozenset[Sample] = frozenset()  # clips that kill a process
 
 
@@ -109,13 +109,13 @@ def build_cache(
     return manifest
 
 
-def _plan(dataset: DataSet, preprocess: PreprocessConfig, views: int, clips_per_shard: int) -> Plan:
+def _plan(dataset: DataSet, preprocess: PreprocessConfig, views: int, clips_per_shard: int) -> CachePlan:
     listed = [
         (split, _source(sample, dataset.root), sample.label)
         for split, samples in dataset.splits.items()
         for sample in samples
     ]
-    return Plan(
+    return CachePlan(
         schema=SCHEMA,
         dataset=dataset.name,
         classes=dataset.classes,
@@ -128,7 +128,7 @@ def _plan(dataset: DataSet, preprocess: PreprocessConfig, views: int, clips_per_
     )
 
 
-def _jobs(dataset: DataSet, folder: Path, plan: Plan) -> Iterator[_Job]:
+def _jobs(dataset: DataSet, folder: Path, plan: CachePlan) -> Iterator[_Job]:
     size = plan.clips_per_shard
     for split, samples in dataset.splits.items():
         for number, first in enumerate(range(0, len(samples), size)):
@@ -136,7 +136,7 @@ def _jobs(dataset: DataSet, folder: Path, plan: Plan) -> Iterator[_Job]:
             yield _Job(folder, f"{split}-{number:05d}", split, first, chosen, dataset.root, plan)
 
 
-def _start(folder: Path, plan: Plan) -> None:
+def _start(folder: Path, plan: CachePlan) -> None:
     """Write the plan, or compare it with the one there."""
     path = folder / MANIFEST
     discard_unfinished(path)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import BackTrace, interleaved, to_pixels
+from hybridnet.video.accumulate import References, interleaved, to_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,26 +50,26 @@ class PFrame:
     @cached_property
     def motion_vectors(self) -> NDArray[np.int16]:
         """Accumulated motion vectors Π in pixels, x then y, shape (2, H, W)."""
-        return self._trace.motion_vectors()
+        return self._references.motion_vectors()
 
     @cached_property
     def residual(self) -> NDArray[np.int16]:
         """δ(i) = I_t(i) − I_{t−1}(i − τ(i)) in grey levels, −255 to 255, shape (3, H, W)."""
-        one_step = BackTrace(*self.rgb.shape[1:])
+        one_step = References(*self.rgb.shape[1:])
         one_step.step(self.cells)
         return one_step.residual(interleaved(self.rgb), interleaved(self._previous))
 
     @cached_property
     def accumulated_residual(self) -> NDArray[np.int16]:
         """Δ(i) = I_t(i) − I_0(i − Π(i)) in grey levels, −255 to 255, shape (3, H, W)."""
-        return self._trace.residual(interleaved(self.rgb), interleaved(self._i_frame))
+        return self._references.residual(interleaved(self.rgb), interleaved(self._i_frame))
 
     @cached_property
-    def _trace(self) -> BackTrace:
-        trace = BackTrace(*self.rgb.shape[1:])
+    def _references(self) -> References:
+        references = References(*self.rgb.shape[1:])
         for tau in self._taus:
-            trace.step(tau)
-        return trace
+            references.step(tau)
+        return references
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import BackTrace, Window, planar, to_pixels
+from hybridnet.video.accumulate import References, Window, planar, to_pixels
 from hybridnet.video.coded import CodedFrame
 from hybridnet.video.frames import Gop, PFrame
 from hybridnet.video.memory import Pool
@@ -55,7 +55,7 @@ class GopBuilder:
     Args:
         orientation: How views are mirrored and turned to stand upright.
         window: The part of the frames that views show, before they are turned; all of it if None.
-        accumulate: Whether views trace motion vectors and residuals back to the I-frame, or to the frame before only.
+        accumulate: Whether motion vectors and residuals of views refer to the I-frame, or to the frame before only.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class GopBuilder:
         """
         (height, width), (i_frame, *p_frames) = frames[0].size, frames
         window = self._window or Window(0, 0, height, width)
-        trace = self._trace_of(height, width)
+        references = self._references_of(height, width)
         motion_vectors = _POOL.empty((len(p_frames), 2, window.height, window.width), np.int16)
         residuals = _POOL.empty((len(p_frames), 3, window.height, window.width), np.int16)
         taus, pictures = np.stack([frame.tau for frame in p_frames]), tuple(frame.picture for frame in frames)
-        trace.view(taus, pictures, window, motion_vectors, residuals, accumulate=self._accumulate)
+        references.view(taus, pictures, window, motion_vectors, residuals, accumulate=self._accumulate)
         rows, columns = window.slices
         view = View(
             i_frame=planar(i_frame.picture, window),
@@ -116,10 +116,10 @@ class GopBuilder:
             )
         return Gop(gop, pictures[0], tuple(p_frames), corrupt)
 
-    def _trace_of(self, height: int, width: int) -> BackTrace:
+    def _references_of(self, height: int, width: int) -> References:
         if self._size != (height, width):
-            self._size, self._trace = (height, width), BackTrace(height, width)
-        return self._trace
+            self._size, self._references = (height, width), References(height, width)
+        return self._references
 
 
 def turned(view: View, quarter_turns: int, *, mirrored: bool = False) -> View:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.deploy.chip.fit import fit, layer_plans
+from hybridnet.deploy.chip.fit import fit, layer_demands
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
@@ -146,7 +146,7 @@ def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
     """How long a view takes on the chip, and how many of them, by its profile."""
     step, deepest = chip.step_us, max(len(stream.layers) for stream in bundle.fixed.streams)
     us = Span(step.low, step.reference, step.high)
-    return chip_time(bundle.fixed.steps, deepest, us, step.source), fit(layer_plans(bundle.fixed), chip).row
+    return chip_time(bundle.fixed.steps, deepest, us, step.source), fit(layer_demands(bundle.fixed), chip).row
 
 
 def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:

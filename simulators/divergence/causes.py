@@ -24,7 +24,7 @@ from hybridnet.simulators.divergence.hypotheses import (
     rule_changes,
 )
 from hybridnet.simulators.divergence.parameter_fit import parameter_changes
-from hybridnet.simulators.divergence.step_check import Mask, Record, departures, predict
+from hybridnet.simulators.divergence.step_check import Mask, Observed, departures, predict
 from hybridnet.support.arrays import Array
 
 EVIDENCE_PER_PARAMETER = 2
@@ -60,25 +60,28 @@ def classify(a: Side, b: Side, divergence: Divergence, first_window: int = 0) ->
     window = place.window - first_window
     if place.depth < 0:
         return (_input_cause(a.result.inputs[place.stream][window], b.result.inputs[place.stream][window], place.step),)
-    records = (_record(a, divergence, window), _record(b, divergence, window))
+    observed = (_observed(a, divergence, window), _observed(b, divergence, window))
     until = place.step + 1
-    off = [departures(record, predict(record)) for record in records]
+    off = [departures(each, predict(each)) for each in observed]
     departing = [i for i in (0, 1) if off[i][:until].any()]
     if departing:
         names = (a.name, b.name)
-        shift = _shift(records)
+        shift = _shift(observed)
         if shift:
             return (
                 Cause(
-                    CauseClass.TIMING, b.name, f"records every step {shift}", (f"so compared with {a.name}, all agree",)
+                    CauseClass.TIMING,
+                    b.name,
+                    f"records every step {shift}",
+                    (f"so compared with {a.name}, all agree",),
                 ),
             )
-        follows = "" if len(departing) == 2 else _follows(names[1 - departing[0]], records[1 - departing[0]])
-        return tuple(_explain(names[i], records[i], off[i], place.step, follows) for i in departing)
-    return (_neither(records, divergence),)
+        follows = "" if len(departing) == 2 else _follows(names[1 - departing[0]], observed[1 - departing[0]])
+        return tuple(_explain(names[i], observed[i], off[i], place.step, follows) for i in departing)
+    return (_neither(observed, divergence),)
 
 
-def _record(side: Side, divergence: Divergence, window: int) -> Record:
+def _observed(side: Side, divergence: Divergence, window: int) -> Observed:
     place = divergence.place
     stream = next(s for s in side.program.streams if s.name == place.stream)
     layer: AnyLayer = stream.layers[place.depth]
@@ -86,10 +89,10 @@ def _record(side: Side, divergence: Divergence, window: int) -> Record:
     fed = result.spikes[stream.layers[place.depth - 1].name] if place.depth else result.inputs[place.stream]
     u, o = result.potentials[layer.name], result.spikes[layer.name]
     before = (u[window - 1, -1], o[window - 1, -1]) if window else None
-    return Record(layer, fed[window], u[window], o[window], before)
+    return Observed(layer, fed[window], u[window], o[window], before)
 
 
-def _explain(name: str, record: Record, off: Mask, step: int, follows: str) -> Cause:
+def _explain(name: str, observed: Observed, off: Mask, step: int, follows: str) -> Cause:
     """The change that predicts the most, the fewer fitted numbers the better."""
     total = int(off.sum())
     evidence = [
@@ -97,7 +100,7 @@ def _explain(name: str, record: Record, off: Mask, step: int, follows: str) -> C
         f" first at step {int(off.any(axis=(1, 2, 3)).argmax())}",
         *([follows] if follows else []),
     ]
-    groups: tuple[Callable[[Record], Iterator[Hypothesis]], ...] = (
+    groups: tuple[Callable[[Observed], Iterator[Hypothesis]], ...] = (
         rule_changes,
         input_changes,
         layout_changes,
@@ -105,23 +108,23 @@ def _explain(name: str, record: Record, off: Mask, step: int, follows: str) -> C
     )
     for group in groups:
         fitting = []
-        for hypothesis in group(record):
-            rest = departures(record, hypothesis.predict(record))
+        for hypothesis in group(observed):
+            rest = departures(observed, hypothesis.predict(observed))
             explained = total - int(rest.sum())
             if not rest[: step + 1].any() and explained >= EVIDENCE_PER_PARAMETER * hypothesis.parameters:
                 fitting.append((hypothesis.parameters, int(rest.sum()), hypothesis))
         if fitting:
-            return _named(name, record, off, step, fitting, evidence)
+            return _named(name, observed, off, step, fitting, evidence)
     return Cause(
         CauseClass.UNEXPLAINED,
         name,
         "departs from the program in a way that no known cause predicts",
-        (*evidence, _largest(record, off, step)),
+        (*evidence, _largest(observed, off, step)),
     )
 
 
 def _named(
-    name: str, record: Record, off: Mask, step: int, fitting: list[tuple[int, int, Hypothesis]], evidence: list[str]
+    name: str, observed: Observed, off: Mask, step: int, fitting: list[tuple[int, int, Hypothesis]], evidence: list[str]
 ) -> Cause:
     """The best of the changes that predict all up to the step; what it leaves over and what fits as well is said."""
     parameters, rest, best = min(fitting, key=lambda fit: fit[:2])
@@ -141,37 +144,37 @@ def _named(
         either = " or ".join(kinds)
         statement = f"departs by {either}: the record does not tell them apart"
         return Cause(CauseClass.UNEXPLAINED, name, statement, tuple(evidence))
-    return Cause(best.kind, name, best.statement, (*evidence, *_details(best.kind, record, off, step)))
+    return Cause(best.kind, name, best.statement, (*evidence, *_details(best.kind, observed, off, step)))
 
 
-def _details(kind: CauseClass, record: Record, off: Mask, step: int) -> list[str]:
+def _details(kind: CauseClass, observed: Observed, off: Mask, step: int) -> list[str]:
     """What is typical of a class, counted on the departing neurons of the step."""
-    there, vth = off[step], threshold_of(record.layer)
+    there, vth = off[step], threshold_of(observed.layer)
     count = int(there.sum())
-    delta = (record.exact_u[step] - predict(record).u[step])[there]
+    delta = (observed.exact_u[step] - predict(observed).u[step])[there]
     if kind is CauseClass.TIE:
-        return [f"u = vth exactly in {int((record.exact_u[step][there] == vth).sum())} of {count} departing neurons"]
+        return [f"u = vth exactly in {int((observed.exact_u[step][there] == vth).sum())} of {count} departing neurons"]
     if kind is CauseClass.SATURATION:
-        beyond = int((np.abs(predict(record).exact[step][there]) > POTENTIAL_MAX).sum())
+        beyond = int((np.abs(predict(observed).exact[step][there]) > POTENTIAL_MAX).sum())
         return [f"the exact potential is beyond ±{POTENTIAL_MAX} in {beyond} of {count} departing neurons"]
     if kind is CauseClass.RESET:
-        spiked = record.o[step - 1][there] if step else np.zeros(count, bool)
-        exact = int((np.abs(np.abs(delta) - vth) <= record.allowed).sum())
+        spiked = observed.o[step - 1][there] if step else np.zeros(count, bool)
+        exact = int((np.abs(np.abs(delta) - vth) <= observed.allowed).sum())
         return [
             f"{int(spiked.sum())} of {count} departing neurons spiked one step before,"
-            f" {int(record.o[step][there].sum())} spike at this step; |Δu| = vth exactly in {exact}"
+            f" {int(observed.o[step][there].sum())} spike at this step; |Δu| = vth exactly in {exact}"
         ]
     if kind is CauseClass.ROUNDING:
         return [f"|Δu| ≤ {int(np.abs(delta).max())} unit of v in all {count} departing neurons"]
     return []
 
 
-def _shift(records: tuple[Record, Record]) -> str:
+def _shift(observed: tuple[Observed, Observed]) -> str:
     """Whether b holds what a holds, but one step later or earlier; empty if not."""
-    a, b = (record.exact_u for record in records)
-    if len(a) < 3 or records[0].fixed_point != records[1].fixed_point:
+    a, b = (each.exact_u for each in observed)
+    if len(a) < 3 or observed[0].fixed_point != observed[1].fixed_point:
         return ""  # two steps may agree by chance
-    allowed = records[0].allowed + records[1].allowed
+    allowed = observed[0].allowed + observed[1].allowed
     if (np.abs(a[1:] - a[:-1]) <= allowed).all():
         return ""  # nothing moves: a shift could not be seen
     for how, left, right in (("one step late", a[:-1], b[1:]), ("one step early", a[1:], b[:-1])):
@@ -180,9 +183,9 @@ def _shift(records: tuple[Record, Record]) -> str:
     return ""
 
 
-def _neither(records: tuple[Record, Record], divergence: Divergence) -> Cause:
+def _neither(observed: tuple[Observed, Observed], divergence: Divergence) -> Cause:
     """Both follow their programs: these differ, or floats were added in another order, or one side is quantised."""
-    first, second = records
+    first, second = observed
     step = divergence.place.step
     at = (step, divergence.place.channel, divergence.place.y, divergence.place.x)
     if first.fixed_point != second.fixed_point:
@@ -207,7 +210,7 @@ def _neither(records: tuple[Record, Record], divergence: Divergence) -> Cause:
     return Cause(CauseClass.ROUNDING, "", "floats are rounded differently", evidence)
 
 
-def _quantisation(fixed: Record, in_float: Record, at: tuple[int, int, int, int]) -> tuple[str, ...]:
+def _quantisation(fixed: Observed, in_float: Observed, at: tuple[int, int, int, int]) -> tuple[str, ...]:
     """Δu = u_fixed − u_float at one neuron, split into what came with the step before and what this step adds."""
     assert isinstance(fixed.layer, FixedConvLIF)  # noqa: S101 - narrows the type; the caller knows
     scale = fixed.layer.potential_scale
@@ -255,11 +258,11 @@ def _input_cause(a: Array, b: Array, step: int) -> Cause:
     return Cause(CauseClass.INPUT, "", "the sides were not fed the same", evidence)
 
 
-def _follows(name: str, record: Record) -> str:
-    within = f", within float rounding of {record.allowed:.3g}" if record.allowed else ", bit for bit"
+def _follows(name: str, observed: Observed) -> str:
+    within = f", within float rounding of {observed.allowed:.3g}" if observed.allowed else ", bit for bit"
     return f"{name} follows the program{within}"
 
 
-def _largest(record: Record, off: Mask, step: int) -> str:
-    delta = np.abs(record.exact_u[step] - predict(record).u[step])[off[step]]
+def _largest(observed: Observed, off: Mask, step: int) -> str:
+    delta = np.abs(observed.exact_u[step] - predict(observed).u[step])[off[step]]
     return f"|Δu| is up to {delta.max():.7g} in {delta.size} departing neurons of this step" if delta.size else ""

@@ -18,8 +18,8 @@ from hybridnet.program.layers import POTENTIAL_MAX
 from hybridnet.simulators.divergence.find import AnyLayer
 from hybridnet.simulators.divergence.step_check import (
     PROGRAM,
+    Observed,
     Prediction,
-    Record,
     ResetRule,
     Rule,
     convolve,
@@ -56,7 +56,7 @@ class Hypothesis:
 
     Attributes:
         statement: What the side does, to follow its name: "rounds …".
-        parameters: How many numbers were fitted to the record.
+        parameters: How many numbers were fitted to what was observed.
     """
 
     kind: CauseClass
@@ -66,9 +66,9 @@ class Hypothesis:
     current: Array | None = None
     parameters: int = 0
 
-    def predict(self, record: Record) -> Prediction:
+    def predict(self, observed: Observed) -> Prediction:
         """The run as it would be."""
-        return predict(record, self.rule, layer=self.layer, current=self.current)
+        return predict(observed, self.rule, layer=self.layer, current=self.current)
 
 
 RESETS: dict[ResetRule, str] = {
@@ -83,15 +83,15 @@ RESETS: dict[ResetRule, str] = {
 }
 
 
-def rule_changes(record: Record) -> Iterator[Hypothesis]:
+def rule_changes(observed: Observed) -> Iterator[Hypothesis]:
     """Other arithmetic and other reset semantics; nothing is fitted."""
     for reset, statement in RESETS.items():
-        if reset != record.layer.reset:
+        if reset != observed.layer.reset:
             yield Hypothesis(CauseClass.RESET, statement, Rule(reset=reset))
-    if record.before is not None:
+    if observed.before is not None:
         yield Hypothesis(CauseClass.RESET, "keeps the state of the window before", Rule(carried=True))
     yield Hypothesis(CauseClass.TIE, "spikes at u = vth (compares with ≥, not >)", Rule(at_threshold=True))
-    if not record.fixed_point:
+    if not observed.fixed_point:
         return
     for rounding in ("down", "up", "to nearest", "to nearest, halves up", "to nearest, halves away"):
         yield Hypothesis(CauseClass.ROUNDING, f"rounds the decay {rounding}, not toward zero", Rule(rounding=rounding))
@@ -100,35 +100,35 @@ def rule_changes(record: Record) -> Iterator[Hypothesis]:
     yield Hypothesis(CauseClass.SATURATION, "saturates at −2²³, not at −(2²³ − 1)", Rule(saturation="down to −2²³"))
 
 
-def input_changes(record: Record) -> Iterator[Hypothesis]:
+def input_changes(observed: Observed) -> Iterator[Hypothesis]:
     """The right numbers at a wrong time or in a wrong type."""
-    late = np.concatenate([np.zeros_like(record.x[:1]), record.x[:-1]])
-    yield _fed(record, late, CauseClass.TIMING, "takes its input one step late")
-    if record.layer.input_kind == "analog":
-        binary = (record.x != 0).astype(record.x.dtype)
-        yield _fed(record, binary, CauseClass.INPUT, "takes its input as booleans (num_message_bits = 0 in Lava)")
+    late = np.concatenate([np.zeros_like(observed.x[:1]), observed.x[:-1]])
+    yield _fed(observed, late, CauseClass.TIMING, "takes its input one step late")
+    if observed.layer.input_kind == "analog":
+        binary = (observed.x != 0).astype(observed.x.dtype)
+        yield _fed(observed, binary, CauseClass.INPUT, "takes its input as booleans (num_message_bits = 0 in Lava)")
 
 
-def layout_changes(record: Record) -> Iterator[Hypothesis]:
+def layout_changes(observed: Observed) -> Iterator[Hypothesis]:
     """Kernel, input or output map in another order."""
-    layer, w = record.layer, record.layer.weight
+    layer, w = observed.layer, observed.layer.weight
     for how, kernel in _kernels(w):
-        current = convolve(record.x, kernel, layer.bias, layer)
+        current = convolve(observed.x, kernel, layer.bias, layer)
         # The bias enters unchanged; `current_of` would validate a layer, which a layout does not need.
-        yield _driven(record, current, f"convolves with the kernel {how}")
-    for how, x in [*orders(record.x), *channel_orders(record.x)]:
-        yield _fed(record, x, CauseClass.LAYOUT, f"takes its input {how}")
-    for how, current in orders(record.current):
+        yield _driven(observed, current, f"convolves with the kernel {how}")
+    for how, x in [*orders(observed.x), *channel_orders(observed.x)]:
+        yield _fed(observed, x, CauseClass.LAYOUT, f"takes its input {how}")
+    for how, current in orders(observed.current):
         yield Hypothesis(CauseClass.LAYOUT, f"has its output {how}", current=current)
-    yield from _permuted_outputs(record)
+    yield from _permuted_outputs(observed)
 
 
-def _fed(record: Record, x: Array, kind: CauseClass, statement: str) -> Hypothesis:
-    return Hypothesis(kind, statement, current=current_of(x, record.layer))
+def _fed(observed: Observed, x: Array, kind: CauseClass, statement: str) -> Hypothesis:
+    return Hypothesis(kind, statement, current=current_of(x, observed.layer))
 
 
-def _driven(record: Record, current: Array, statement: str) -> Hypothesis:
-    scaled = current.astype(np.int64) * 64 if record.fixed_point else current
+def _driven(observed: Observed, current: Array, statement: str) -> Hypothesis:
+    scaled = current.astype(np.int64) * 64 if observed.fixed_point else current
     return Hypothesis(CauseClass.LAYOUT, statement, current=scaled)
 
 
@@ -185,18 +185,18 @@ def channel_orders(x: Array) -> Iterator[tuple[str, Array]]:
             yield f"with its channels in the order {list(order)}", x[:, order]
 
 
-def _permuted_outputs(record: Record) -> Iterator[Hypothesis]:
+def _permuted_outputs(observed: Observed) -> Iterator[Hypothesis]:
     """The order in which the recorded channels would follow the program, if there is one: each has one source."""
-    shown = record.exact_u - (predict(record).exact - record.current)  # the current that each step must have had
-    telling = np.abs(record.exact_u) < POTENTIAL_MAX if record.fixed_point else np.isfinite(record.exact_u)
-    t = int((np.abs(record.current) * telling).sum(axis=(1, 2, 3)).argmax())
+    shown = observed.exact_u - (predict(observed).exact - observed.current)  # the current that each step must have had
+    telling = np.abs(observed.exact_u) < POTENTIAL_MAX if observed.fixed_point else np.isfinite(observed.exact_u)
+    t = int((np.abs(observed.current) * telling).sum(axis=(1, 2, 3)).argmax())
     order = []
     for channel, seen in zip(shown[t], telling[t], strict=True):
-        distances = (np.abs(record.current[t] - channel) * seen).max(axis=(1, 2))
-        if not seen.any() or not distances.min() <= record.allowed:
+        distances = (np.abs(observed.current[t] - channel) * seen).max(axis=(1, 2))
+        if not seen.any() or not distances.min() <= observed.allowed:
             return
         order.append(int(distances.argmin()))
     if sorted(order) == list(range(len(order))) and order != sorted(order):
         yield Hypothesis(
-            CauseClass.LAYOUT, f"has its output channels in the order {order}", current=record.current[:, order]
+            CauseClass.LAYOUT, f"has its output channels in the order {order}", current=observed.current[:, order]
         )

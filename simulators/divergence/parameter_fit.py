@@ -1,6 +1,6 @@
 """Which other leak, threshold, bias or weights would predict a recorded run: fitted to what the program leaves over.
 
-With r the record minus the program's prediction (each step from the recorded one before it), in units of u,
+With r the observed minus the program's prediction (each step from the recorded one before it), in units of u,
 
     leak        r = (λ' − λ)·u[t−1]                          one number
     threshold   r = (vth − vth')·o[t−1], or spikes alone     one number
@@ -23,7 +23,7 @@ from hybridnet.errors import ConfigError
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry, FixedConvLIF
 from hybridnet.simulators.divergence.find import AnyLayer, threshold_of
 from hybridnet.simulators.divergence.hypotheses import CauseClass, Hypothesis
-from hybridnet.simulators.divergence.step_check import Mask, Record, predict
+from hybridnet.simulators.divergence.step_check import Mask, Observed, predict
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import evenly
 
@@ -40,23 +40,23 @@ LISTED = 4
 """Changed weights that a statement lists."""
 
 
-def parameter_changes(record: Record) -> Iterator[Hypothesis]:
+def parameter_changes(observed: Observed) -> Iterator[Hypothesis]:
     """Other parameters, those with the fewest fitted numbers first."""
-    prediction = predict(record)
-    usable = np.abs(record.exact_u) < POTENTIAL_MAX if record.fixed_point else np.isfinite(record.exact_u)
-    left = np.where(usable, record.exact_u - prediction.exact, 0)
-    departs = np.abs(left) > record.allowed
-    yield from _leak(record, left, departs)
-    yield from _threshold(record, left, departs)
+    prediction = predict(observed)
+    usable = np.abs(observed.exact_u) < POTENTIAL_MAX if observed.fixed_point else np.isfinite(observed.exact_u)
+    left = np.where(usable, observed.exact_u - prediction.exact, 0)
+    departs = np.abs(left) > observed.allowed
+    yield from _leak(observed, left, departs)
+    yield from _threshold(observed, left, departs)
     if departs.any():
-        yield from _bias(record, left, departs, usable)
-        yield from _weights(record, left, departs, usable)
+        yield from _bias(observed, left, departs, usable)
+        yield from _weights(observed, left, departs, usable)
 
 
-def _leak(record: Record, left: Array, departs: Mask) -> Iterator[Hypothesis]:
+def _leak(observed: Observed, left: Array, departs: Mask) -> Iterator[Hypothesis]:
     """From the neuron-step with the largest u[t−1], where rounding matters least."""
-    layer = record.layer
-    u, o = record.exact_u[:-1], record.o[:-1]
+    layer = observed.layer
+    u, o = observed.exact_u[:-1], observed.o[:-1]
     kept = np.where(departs[1:], np.where(o, 0, u) if layer.reset == "hard" else u, 0)
     if not kept.any():
         return
@@ -71,28 +71,28 @@ def _leak(record: Record, left: Array, departs: Mask) -> Iterator[Hypothesis]:
         yield from _changed(CauseClass.LEAK, f"leaks with λ = {leak:.6g}, not {layer.leak:.6g}", layer, 1, leak=leak)
 
 
-def _threshold(record: Record, left: Array, departs: Mask) -> Iterator[Hypothesis]:
+def _threshold(observed: Observed, left: Array, departs: Mask) -> Iterator[Hypothesis]:
     """From what is subtracted after a spike, else from which potentials spike."""
-    layer, unit, vth = record.layer, 2**POTENTIAL_SHIFT if record.fixed_point else 1, threshold_of(record.layer)
-    after_spike = departs[1:] & record.o[:-1]
+    layer, unit, vth = observed.layer, 2**POTENTIAL_SHIFT if observed.fixed_point else 1, threshold_of(observed.layer)
+    after_spike = departs[1:] & observed.o[:-1]
     if layer.reset == "soft" and after_spike.any():
         found = vth - float(np.median(left[1:][after_spike]))
     else:
         # All of [quiet, spiking) agree with every spike, u > vth'; the one next to the program's is taken.
-        u = record.exact_u.astype(np.float64)
-        quiet, spiking = float(u[~record.o].max(initial=-np.inf)), float(u[record.o].min(initial=np.inf))
+        u = observed.exact_u.astype(np.float64)
+        quiet, spiking = float(u[~observed.o].max(initial=-np.inf)), float(u[observed.o].min(initial=np.inf))
         if quiet <= vth < spiking or not quiet < spiking:
             return
-        below = (np.ceil(spiking / unit) - 1) * unit if record.fixed_point else (max(quiet, 0.0) + spiking) / 2
-        found = below if vth >= spiking else np.ceil(quiet / unit) * unit if record.fixed_point else quiet
-    threshold = round(found / unit) if record.fixed_point else float(found)
+        below = (np.ceil(spiking / unit) - 1) * unit if observed.fixed_point else (max(quiet, 0.0) + spiking) / 2
+        found = below if vth >= spiking else np.ceil(quiet / unit) * unit if observed.fixed_point else quiet
+    threshold = round(found / unit) if observed.fixed_point else float(found)
     statement = f"has the threshold {threshold:.7g}, not {layer.threshold:.7g}"
     yield from _changed(CauseClass.THRESHOLD, statement, layer, 1, threshold=threshold)
 
 
-def _bias(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
-    layer = record.layer
-    bias, unit = layer.bias.astype(np.float64), 2**POTENTIAL_SHIFT if record.fixed_point else 1
+def _bias(observed: Observed, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
+    layer = observed.layer
+    bias, unit = layer.bias.astype(np.float64), 2**POTENTIAL_SHIFT if observed.fixed_point else 1
     channels = [int(c) for c in np.flatnonzero(departs.any(axis=(0, 2, 3)))]
     for c in channels:
         bias[c] += float(np.median(left[:, c][usable[:, c]])) / unit
@@ -103,8 +103,8 @@ def _bias(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[
         yield from _changed(CauseClass.BIAS, statement, layer, len(changed), bias=bias)
 
 
-def _weights(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
-    layer = record.layer
+def _weights(observed: Observed, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
+    layer = observed.layer
     weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
     unit, bias_unit = 1, 1
     if isinstance(layer, FixedConvLIF):
@@ -112,16 +112,16 @@ def _weights(record: Record, left: Array, departs: Mask, usable: Mask) -> Iterat
     sure = True
     for c in np.flatnonzero(departs.any(axis=(0, 2, 3))):
         rows = _rows(departs[:, c], usable[:, c], max(FIT_ROWS, 4 * weight[c].size))
-        x = _receptive_fields(record.x, int(c), rows, layer.geometry)
+        x = _receptive_fields(observed.x, int(c), rows, layer.geometry)
         x[:, -1] = bias_unit
-        fit = _fit(x, left[:, c][rows] / unit, record.allowed)
+        fit = _fit(x, left[:, c][rows] / unit, observed.allowed)
         if fit is None:
             return
         change, only = fit
         sure = sure and only
         weight[c] += change[:-1].reshape(weight[c].shape)
         bias[c] += change[-1]
-    small = record.allowed  # a fitted float that changes nothing is the program's own
+    small = observed.allowed  # a fitted float that changes nothing is the program's own
     weight = _like(np.where(np.abs(weight - layer.weight) <= small, layer.weight, weight), layer.weight)
     bias = _like(np.where(np.abs(bias - layer.bias) <= small, layer.bias, bias), layer.bias)
     places = np.argwhere(weight != layer.weight)

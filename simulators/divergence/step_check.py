@@ -57,7 +57,7 @@ PROGRAM = Rule()
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class Observed:
     """What one side recorded of one layer in one window.
 
     Attributes:
@@ -115,21 +115,21 @@ class Prediction:
 
 
 def predict(
-    record: Record, rule: Rule = PROGRAM, *, layer: AnyLayer | None = None, current: Array | None = None
+    observed: Observed, rule: Rule = PROGRAM, *, layer: AnyLayer | None = None, current: Array | None = None
 ) -> Prediction:
     """Every step from the recorded step before it.
 
     Args:
-        record: What was recorded.
+        observed: What was recorded.
         rule: What is computed differently.
-        layer: With which parameters; the record's own if None.
+        layer: With which parameters; the observed's own if None.
         current: What enters the membrane, in the unit of u; computed from `layer` if None.
     """
-    layer = layer or record.layer
+    layer = layer or observed.layer
     if current is None:
-        current = record.current if layer is record.layer else current_of(record.x, layer)
+        current = observed.current if layer is observed.layer else current_of(observed.x, layer)
     vth = threshold_of(layer)
-    u, o = _delayed(record, carried=rule.carried)
+    u, o = _delayed(observed, carried=rule.carried)
     reset = rule.reset or layer.reset
     if reset == "soft, one step late":
         o = np.concatenate([np.zeros_like(o[:1]), o[:-1]])
@@ -143,18 +143,18 @@ def predict(
         spikes = pre > vth
         return Prediction(exact, np.where(spikes, 0, pre), spikes)
     # The recorded potential is what the neuron compared, in the recorded type: no rounding of ours can flip a spike.
-    limit = vth if record.fixed_point else record.u.dtype.type(vth)
-    return Prediction(exact, pre, record.u >= limit if rule.at_threshold else record.u > limit)
+    limit = vth if observed.fixed_point else observed.u.dtype.type(vth)
+    return Prediction(exact, pre, observed.u >= limit if rule.at_threshold else observed.u > limit)
 
 
-def departures(record: Record, prediction: Prediction) -> Mask:
-    """Where the record is not as predicted, in u beyond float rounding or in o, (T, C, H, W)."""
-    return departs_in_u(record, prediction) | (record.o != prediction.o)
+def departures(observed: Observed, prediction: Prediction) -> Mask:
+    """Where what was observed is not as predicted, in u beyond float rounding or in o, (T, C, H, W)."""
+    return departs_in_u(observed, prediction) | (observed.o != prediction.o)
 
 
-def departs_in_u(record: Record, prediction: Prediction) -> Mask:
+def departs_in_u(observed: Observed, prediction: Prediction) -> Mask:
     """Where u is not as predicted, beyond float rounding."""
-    return ~(np.abs(record.exact_u - prediction.u) <= record.allowed)  # a NaN departs
+    return ~(np.abs(observed.exact_u - prediction.u) <= observed.allowed)  # a NaN departs
 
 
 def current_of(x: Array, layer: AnyLayer) -> Array:
@@ -171,11 +171,11 @@ def convolve(x: Array, weight: Array, bias: Array, layer: AnyLayer) -> Array:
         return conv_current(frames, w, b, layer.geometry).numpy()
 
 
-def _delayed(record: Record, *, carried: bool) -> tuple[Array, Mask]:
+def _delayed(observed: Observed, *, carried: bool) -> tuple[Array, Mask]:
     """u[t−1] and o[t−1] for every t; zero before the first step unless carried over."""
-    u, o = record.exact_u, record.o.astype(bool)
-    if carried and record.before is not None:
-        first_u, first_o = record.before[0].astype(u.dtype), record.before[1].astype(bool)
+    u, o = observed.exact_u, observed.o.astype(bool)
+    if carried and observed.before is not None:
+        first_u, first_o = observed.before[0].astype(u.dtype), observed.before[1].astype(bool)
     else:
         first_u, first_o = np.zeros_like(u[0]), np.zeros_like(o[0])
     return np.concatenate([first_u[None], u[:-1]]), np.concatenate([first_o[None], o[:-1]])

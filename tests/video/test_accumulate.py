@@ -1,4 +1,4 @@
-"""The back-trace against compositions and sums written out pixel by pixel."""
+"""References against compositions and sums written out pixel by pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import BackTrace, interleaved, mv_grid
+from hybridnet.video.accumulate import References, interleaved, mv_grid
 
 MV_DTYPE = np.dtype(
     [("source", "i4"), ("w", "u1"), ("h", "u1"), ("src_x", "i2"), ("src_y", "i2"), ("dst_x", "i2"), ("dst_y", "i2")]
@@ -43,10 +43,10 @@ def motions(draw: st.DrawFn) -> tuple[int, int, list[NDArray[np.int16]]]:
 @given(motions())
 def test_the_recurrence_is_the_composition_of_all_steps(motion: tuple[int, int, list[NDArray[np.int16]]]) -> None:
     height, width, taus = motion
-    trace = BackTrace(height, width)
+    references = References(height, width)
     for tau in taus:
-        trace.step(tau)
-    vectors = trace.motion_vectors()
+        references.step(tau)
+    vectors = references.motion_vectors()
     for y, x in product(range(height), range(width)):
         source_y, source_x = gamma(taus, y, x, height, width)
         assert vectors[:, y, x].tolist() == [x - source_x, y - source_y]
@@ -57,10 +57,10 @@ def test_the_recurrence_is_the_composition_of_all_steps(motion: tuple[int, int, 
 def test_the_residual_is_the_sum_of_equation_2(motion: tuple[int, int, list[NDArray[np.int16]]]) -> None:
     height, width, taus = motion
     frames = np.random.default_rng(0).integers(0, 256, (len(taus) + 1, 3, height, width), np.uint8)
-    trace = BackTrace(height, width)
+    references = References(height, width)
     for tau in taus:
-        trace.step(tau)
-    residual = trace.residual(interleaved(frames[-1]), interleaved(frames[0]))
+        references.step(tau)
+    residual = references.residual(interleaved(frames[-1]), interleaved(frames[0]))
     pictures = frames.astype(int)
     for y, x in product(range(height), range(width)):
         total, here = np.zeros(3, int), (y, x)
@@ -72,12 +72,12 @@ def test_the_residual_is_the_sum_of_equation_2(motion: tuple[int, int, list[NDAr
 
 
 def test_without_motion_every_pixel_stems_from_itself() -> None:
-    trace = BackTrace(24, 40)
+    references = References(24, 40)
     picture = np.random.default_rng(1).integers(0, 256, (3, 24, 40), np.uint8)
     for _ in range(3):
-        trace.step(np.zeros((2, 4, 6), np.int16))
-    assert not trace.motion_vectors().any()
-    assert not trace.residual(interleaved(picture), interleaved(picture)).any()
+        references.step(np.zeros((2, 4, 6), np.int16))
+    assert not references.motion_vectors().any()
+    assert not references.residual(interleaved(picture), interleaved(picture)).any()
 
 
 def vectors(*rows: tuple[int, ...]) -> NDArray[np.void]:

@@ -16,7 +16,7 @@ from hybridnet.configs import load_experiment
 from hybridnet.errors import ConfigError, VideoError
 from hybridnet.video import batch as batch_module
 from hybridnet.video import make_clip, open_clip
-from hybridnet.video.batch import Job, Outcome, plan, transcode_file, transcode_files
+from hybridnet.video.batch import Job, Outcome, jobs_of, transcode_file, transcode_files
 
 TINY = load_experiment("tiny").model.preprocess
 
@@ -139,13 +139,13 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 def test_sources_that_cannot_be_are_refused_before_anything_is_written(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="does not exist"):
-        plan([tree / "nothing.avi"], tmp_path / "out")
+        jobs_of([tree / "nothing.avi"], tmp_path / "out")
     with pytest.raises(VideoError, match="holds no videos"):
-        plan([_empty(tmp_path)], tmp_path / "out")
+        jobs_of([_empty(tmp_path)], tmp_path / "out")
     with pytest.raises(ConfigError, match="one source for each copy"):
-        plan([tree / "a/one.avi", tree / "a/one.avi"], tmp_path / "out")
+        jobs_of([tree / "a/one.avi", tree / "a/one.avi"], tmp_path / "out")
     with pytest.raises(ConfigError, match="no copy replaces its source"):
-        plan([tree / "a"], tree / "a")
+        jobs_of([tree / "a"], tree / "a")
     with pytest.raises(ConfigError, match="workers"):
         transcode_files([], TINY, workers=0)
     assert not (tmp_path / "out").exists()
@@ -158,8 +158,8 @@ def _empty(folder: Path) -> Path:
 
 def test_copies_inside_the_source_folder_are_no_sources(tree: Path) -> None:
     (tree / "b/broken.avi").unlink()
-    jobs, _ = plan([tree], tree / "copies")
+    jobs, _ = jobs_of([tree], tree / "copies")
     (tree / "copies").mkdir()
     make_clip(tree / "copies/one.avi", "still", 0, frames=12, width=64, height=48)
-    assert plan([tree], tree / "copies")[0] == jobs
+    assert jobs_of([tree], tree / "copies")[0] == jobs
     assert batch_module.OUTPUT_SUFFIX in {job.target.suffix for job in jobs}

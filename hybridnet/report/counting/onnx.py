@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hybridnet.errors import BundleError
 from hybridnet.report.counting.operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
-from hybridnet.report.counting.shapes import BYTES, GraphView, view_graph
+from hybridnet.report.counting.shapes import BYTES, SizedGraph, sized_graph
 from hybridnet.report.quantities import Ops, Precision
 from hybridnet.support.sealed import AnyFile
 
@@ -76,27 +76,27 @@ def count_graph(path: AnyFile) -> GraphCount:
     Raises:
         BundleError: If the shapes of a node with MACs cannot be inferred.
     """
-    view = view_graph(path)
+    graph = sized_graph(path)
     nodes: list[NodeCount] = []
     uncounted: Counter[str] = Counter()
-    for node, precision in zip(view.nodes, view.precisions, strict=True):
+    for node, precision in zip(graph.nodes, graph.precisions, strict=True):
         if node.op_type in DATA_MOVEMENT:
             continue
-        work = _work(node, view, path)
+        work = _work(node, graph, path)
         if work is None:
             uncounted[node.op_type] += 1
         else:
-            nodes.append(_counted(node, work, precision, view))
+            nodes.append(_counted(node, work, precision, graph))
     return GraphCount(tuple(nodes), dict(sorted(uncounted.items())))
 
 
-def _work(node: NodeProto, view: GraphView, path: AnyFile) -> Work | None:
+def _work(node: NodeProto, graph: SizedGraph, path: AnyFile) -> Work | None:
     """None for what no closed form is known for, or no shape."""
     counter = MAC_OPERATORS.get(node.op_type) or OTHER_OPERATORS.get(node.op_type)
     if counter is None:
         return None
     try:
-        return counter(Node(node, view.shapes))
+        return counter(Node(node, graph.shapes))
     except NotImplementedError:
         return None
     except KeyError as error:
@@ -105,19 +105,19 @@ def _work(node: NodeProto, view: GraphView, path: AnyFile) -> Work | None:
         return None
 
 
-def _counted(node: NodeProto, work: Work, precision: Precision, view: GraphView) -> NodeCount:
+def _counted(node: NodeProto, work: Work, precision: Precision, graph: SizedGraph) -> NodeCount:
     def size(names: list[str]) -> int:
-        return sum(math.prod(view.shapes[name]) for name in names if name in view.shapes) * BYTES[precision]
+        return sum(math.prod(graph.shapes[name]) for name in names if name in graph.shapes) * BYTES[precision]
 
     given = [name for name in node.input if name]
     return NodeCount(
         name=node.name,
         kind=node.op_type,
-        shape=view.shapes.get(node.output[0], ())[1:],
+        shape=graph.shapes.get(node.output[0], ())[1:],
         precision=precision,
         macs=work.macs,
         element_ops=work.element_ops,
         functions=work.functions,
-        weight_bytes=size([name for name in given if name in view.constants]),
-        activation_bytes=size([*(name for name in given if name not in view.constants), node.output[0]]),
+        weight_bytes=size([name for name in given if name in graph.constants]),
+        activation_bytes=size([*(name for name in given if name not in graph.constants), node.output[0]]),
     )

@@ -28,7 +28,7 @@ BYTES: Mapping[Precision, int] = {"fp32": 4, "int8": 1}
 
 
 @dataclass(frozen=True)
-class GraphView:
+class SizedGraph:
     """A graph for one view.
 
     Attributes:
@@ -46,7 +46,7 @@ class GraphView:
     opset: int
 
 
-def view_graph(path: AnyFile) -> GraphView:
+def sized_graph(path: AnyFile) -> SizedGraph:
     """Read an ONNX file and set its free batch dimension to 1.
 
     Raises:
@@ -66,7 +66,7 @@ def view_graph(path: AnyFile) -> GraphView:
         for i, node in zip(kept, nodes, strict=True)
     ]
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    return GraphView(
+    return SizedGraph(
         tuple(nodes),
         {name: shape for name, (_, shape) in tensors_of(model).items()},
         constants,

@@ -14,7 +14,7 @@ from hybridnet.config import ModelConfig
 from hybridnet.configs import load_experiment
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.advice import ACCURACY, advise, halo
-from hybridnet.deploy.chip.fit import RULES, LayerPlan, fit, layer_plans
+from hybridnet.deploy.chip.fit import RULES, LayerDemand, fit, layer_demands
 from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
@@ -26,29 +26,29 @@ from hybridnet.workflows.simulate import simulate
 CHIP = load_chip("loihi2")
 
 
-def plans_of(config: ModelConfig) -> tuple[LayerPlan, ...]:
+def plans_of(config: ModelConfig) -> tuple[LayerDemand, ...]:
     """The STMs of a config, of both streams."""
-    plans, side = [], config.preprocess.crop
+    demands, side = [], config.preprocess.crop
     for stream, channels in (("mv", 2), ("r", 3)):
         shape = (channels, side, side)
         for i, (c, s) in enumerate(zip(config.stm.channels, config.stm.strides, strict=True)):
             k = config.stm.kernel
             geometry = ConvGeometry(shape, c, (k, k), (s, s), (k // 2, k // 2))
-            plans.append(LayerPlan(f"{stream}.{i}", stream, geometry, 8, "soft"))
+            demands.append(LayerDemand(f"{stream}.{i}", stream, geometry, 8, "soft"))
             shape = geometry.output_shape
-    return tuple(plans)
+    return tuple(demands)
 
 
 BASE = plans_of(load_experiment("base").model)
 
 
-def broken_by(rule: str, plans: tuple[LayerPlan, ...], chip: Chip = CHIP, chips: int = 1) -> bool:
-    return not next(check for check in fit(plans, chip, chips).checks if check.rule == rule).ok
+def broken_by(rule: str, demands: tuple[LayerDemand, ...], chip: Chip = CHIP, chips: int = 1) -> bool:
+    return not next(check for check in fit(demands, chip, chips).checks if check.rule == rule).ok
 
 
-def one(channels: int = 4, side: int = 8, **changes: object) -> tuple[LayerPlan, ...]:
-    plan = LayerPlan("s.0", "s", ConvGeometry((2, side, side), channels, (3, 3), (1, 1), (1, 1)), 8, "hard")
-    return (dataclasses.replace(plan, **changes),)  # type: ignore[arg-type]
+def one(channels: int = 4, side: int = 8, **changes: object) -> tuple[LayerDemand, ...]:
+    demand = LayerDemand("s.0", "s", ConvGeometry((2, side, side), channels, (3, 3), (1, 1), (1, 1)), 8, "hard")
+    return (dataclasses.replace(demand, **changes),)  # type: ignore[arg-type]
 
 
 def limited(**limits: int) -> Chip:
@@ -111,10 +111,10 @@ def test_advice_is_the_least_change() -> None:
 
 
 def test_streams_by_turns_and_tiles() -> None:
-    plans = plans_of(load_experiment("base").model)
-    turns = next(a for a in advise(plans, CHIP, 2) if "one stream" in a.change)
+    demands = plans_of(load_experiment("base").model)
+    turns = next(a for a in advise(demands, CHIP, 2) if "one stream" in a.change)
     assert (turns.cores, turns.chips, turns.passes) == (224, 2, 2)
-    tiles = next(a for a in advise(plans, CHIP) if "tiles" in a.change)
+    tiles = next(a for a in advise(demands, CHIP) if "tiles" in a.change)
     assert tiles.passes == int(tiles.change[0]) ** 2
 
 
@@ -122,8 +122,8 @@ def test_tiles_overlap_by_the_longer_reach() -> None:
     """A kernel of 1×31 sees 15 positions to each side along the second axis."""
     geometry = ConvGeometry((1, 16, 4096), 8, (1, 31), (1, 1), (0, 15))
     stream = (
-        LayerPlan("s.0", "s", geometry, 8, "hard"),
-        LayerPlan("s.1", "s", ConvGeometry((8, 16, 4096), 8, (3, 3), (1, 2), (1, 1), (1, 2)), 8, "hard"),
+        LayerDemand("s.0", "s", geometry, 8, "hard"),
+        LayerDemand("s.1", "s", ConvGeometry((8, 16, 4096), 8, (3, 3), (1, 2), (1, 1), (1, 2)), 8, "hard"),
     )
     assert halo(stream) == 15 + 2
     assert halo((stream[1],)) == 2
@@ -134,10 +134,10 @@ def test_tiles_overlap_by_the_longer_reach() -> None:
 
 
 def test_what_fits_needs_no_advice(bundle: Bundle) -> None:
-    plans = layer_plans(bundle.fixed)
-    assert fit(plans, CHIP).broken == ()
-    assert advise(plans, CHIP) == ()
-    assert {plan.stream for plan in plans} == {stream.name for stream in bundle.fixed.streams}
+    demands = layer_demands(bundle.fixed)
+    assert fit(demands, CHIP).broken == ()
+    assert advise(demands, CHIP) == ()
+    assert {demand.stream for demand in demands} == {stream.name for stream in bundle.fixed.streams}
 
 
 def test_edge_fits_one_chip_by_this_estimate() -> None:

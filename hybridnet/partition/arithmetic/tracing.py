@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,7 @@ RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropou
 
 
 def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tape:
-    """The tape of `model` for these inputs, without what does not reach its outputs; the model itself is not changed.
+    """The tape of `model` for these inputs; the model itself is not changed.
 
     Raises:
         ModelError: If the model raises an error of its own.
@@ -56,7 +56,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tape:
         raise ModelError(told(error), where=recorder.path or type(model).__name__) from error
     outputs = tuple(recorder.noted(leaf) for leaf in leaves(output))
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
-    return Tape(refs, shapes, _reaching(recorder.operations, outputs), outputs)
+    return Tape(refs, shapes, tuple(recorder.operations), outputs)
 
 
 def copy_of(model: nn.Module) -> nn.Module:
@@ -71,16 +71,6 @@ def copy_of(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model, memo)
     except Exception as error:  # a user's module may hold anything
         raise ModelError(f"it cannot be copied ({told(error)})", where=type(model).__name__) from error
-
-
-def _reaching(operations: Sequence[Operation], outputs: tuple[Any, ...]) -> tuple[Operation, ...]:
-    """The operations that the outputs depend on."""
-    needed, kept = {v for v in outputs if isinstance(v, Ref)}, []
-    for operation in reversed(operations):
-        if needed.intersection(operation.results):
-            needed.update(operation.reads())
-            kept.append(operation)
-    return tuple(reversed(kept))
 
 
 class _Recorder(TorchDispatchMode):

@@ -1,0 +1,299 @@
+"""Expanding frames to forms, and finding what is compared with a threshold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridnet.partition.arithmetic import forms
+from hybridnet.partition.arithmetic.elementwise import Elementwise
+from hybridnet.partition.arithmetic.forms import Form, NoFormError, Variable
+from hybridnet.partition.arithmetic.frames import Coefficient, Frame, coefficient
+
+COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
+PASSED_THROUGH = ("add", "sub", "rsub", "mul", "div", "neg", "_to_copy")
+"""Operations with constants between a potential and the comparison with its threshold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """What is compared with a threshold.
+
+    Attributes:
+        frame: The frame that holds it, plus `offset`.
+        form: What it is, without constants.
+    """
+
+    variable: Variable
+    frame: Frame
+    form: Form
+    offset: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold:
+    """A spike fires where its potential is above `value`."""
+
+    potential: Variable
+    value: Tensor
+    frame: Frame
+
+
+@dataclass(eq=False)
+class Expansion:
+    """All frames as forms.
+
+    Attributes:
+        currents: Per variable of that kind the frame, and the operand if a frame puts several together.
+        relays: Per variable of that kind its frame.
+        unread: Frames that have no form of what they are made from.
+    """
+
+    forms: dict[Frame, Form] = field(default_factory=dict)
+    potentials: dict[Variable, Potential] = field(default_factory=dict)
+    thresholds: dict[Variable, Threshold] = field(default_factory=dict)
+    sources: dict[Variable, Frame] = field(default_factory=dict)
+    currents: dict[Variable, tuple[Frame, int]] = field(default_factory=dict)
+    relays: dict[Variable, Frame] = field(default_factory=dict)
+    unread: list[Frame] = field(default_factory=list)
+
+
+def expand(frames: list[Frame]) -> Expansion:
+    """The forms of frames, which come in the order of their making."""
+    found = Expansion()
+    readers = Counter(operand for frame in frames for operand in dict.fromkeys(frame.operands))
+    compared = {_compared(frame, readers) for frame in frames}
+    for frame in frames:
+        form = _form(frame, found)
+        if frame in compared and form.varying().terms and not _is_choice(form):
+            form = _name_potential(frame, form, found)
+        found.forms[frame] = form
+    return found
+
+
+def _compared(frame: Frame, readers: Counter[Frame]) -> Frame | None:
+    """What a comparison compares with a constant; None if the frame is no such comparison.
+
+    Arithmetic with other constants may lie between, as in `v / vth - 1 > 0`. A potential is read elsewhere too, by the
+    reset or the next step, so it is the first on the way that is; otherwise the last.
+    """
+    if frame.kind != "elementwise" or frame.op.name not in COMPARISONS or len(frame.operands) != 1:
+        return None
+    (base,) = frame.operands
+    while readers[base] < 2 and base.kind == "elementwise" and base.op.name in PASSED_THROUGH and len(base.operands) == 1:
+        (base,) = base.operands
+    return base
+
+
+def _is_choice(form: Form) -> bool:
+    """Whether it depends on nothing but one or two variables that are 0 or 1."""
+    return len(form.variables) <= 2 and all(v.binary for v in form.variables)
+
+
+def _name_potential(frame: Frame, form: Form, found: Expansion) -> Form:
+    named = forms.variable("potential", frame.number)
+    (variable,) = named.variables
+    found.potentials[variable] = Potential(variable, frame, form.varying(), form.constant)
+    return forms.add(named, forms.number(form.constant))
+
+
+def _form(frame: Frame, found: Expansion) -> Form:
+    try:
+        return _RULES[frame.kind](frame, found)
+    except NoFormError:
+        return _source(frame, found)
+
+
+def _source(frame: Frame, found: Expansion) -> Form:
+    if frame.kind not in ("input", "host"):
+        found.unread.append(frame)
+    form = forms.variable("source", frame.number)
+    found.sources[next(iter(form.variables))] = frame
+    return form
+
+
+def _linear(frame: Frame, found: Expansion) -> Form:
+    operand = found.forms[frame.operands[0]]
+    if not operand.variables:
+        full = operand.constant.expand(frame.operands[0].shape)
+        return forms.number(frame.op.apply(full[None])[0])
+    return _current(frame, 0, found)
+
+
+def _move(frame: Frame, found: Expansion) -> Form:
+    total, binary = Form({}), True
+    for index, operand in enumerate(frame.operands):
+        part = found.forms[operand]
+        binary &= part.binary
+        if part.variables:
+            part = _current(frame, index, found)
+        elif part.terms:
+            values = part.constant.expand(operand.shape).flatten()
+            here = frame.op.operand == index
+            part = forms.number(torch.where(here, values[frame.op.element.clamp(min=0) * here], 0.0))
+        total = forms.add(total, part)
+    return Form(total.terms, binary)
+
+
+def _current(frame: Frame, index: int, found: Expansion) -> Form:
+    form = forms.variable("current", frame.number, index)
+    found.currents[next(iter(form.variables))] = frame, index
+    return form
+
+
+def _maximum(frame: Frame, found: Expansion) -> Form:
+    operand = found.forms[frame.operands[0]]
+    factor = torch.ones((), dtype=torch.float64)
+    if not operand.binary:
+        multiple = operand.as_multiple()
+        if multiple is None or not multiple[0].binary or multiple[1].ndim or operand.constant.any() or multiple[1] < 0:
+            raise NoFormError
+        factor = multiple[1]
+    form = forms.variable("relay", frame.number)
+    found.relays[next(iter(form.variables))] = frame
+    return forms.scale(form, factor)
+
+
+def _elementwise(frame: Frame, found: Expansion) -> Form:
+    args = [_argument(a, found) for a in frame.args]
+    op: Elementwise = frame.op
+    if op.name in COMPARISONS:
+        return _comparison(frame, op, args, found)
+    rule = _ALGEBRA.get(op.name)
+    if rule is not None:
+        try:
+            return rule(op, *args)
+        except NoFormError:
+            pass
+    if any(not isinstance(a, Form) for a in args):
+        raise NoFormError
+    chosen = forms.interpolate(lambda *values: op.function(*values, **op.settings), args)
+    if chosen is None:
+        raise NoFormError
+    return chosen
+
+
+def _argument(value: Any, found: Expansion) -> Any:
+    if isinstance(value, Frame):
+        return found.forms[value]
+    if isinstance(value, Coefficient):
+        return forms.number(value.value, binary=bool(((value.value == 0) | (value.value == 1)).all()))
+    return forms.number(value) if isinstance(value, bool | int | float) else value
+
+
+def _comparison(frame: Frame, op: Elementwise, args: list[Form], found: Expansion) -> Form:
+    name, (a, b) = op.name, args
+    if name == "heaviside":
+        name, b = ("ge" if bool((b.constant == 1).all()) else "gt"), forms.number(0.0)
+    if name in ("lt", "le"):
+        return forms.invert(_above(frame, forms.add(a, b, -1.0), found, or_equal=name == "lt"))
+    return _above(frame, forms.add(a, b, -1.0), found, or_equal=name == "ge")
+
+
+def _above(frame: Frame, difference: Form, found: Expansion, *, or_equal: bool) -> Form:
+    """Where a form is above 0, or is 0 too if `or_equal`: a spike."""
+    chosen = forms.interpolate(lambda d: d >= 0 if or_equal else d > 0, [difference])
+    if chosen is not None:
+        return Form(chosen.terms, True)
+    multiple = difference.as_multiple()
+    if multiple is None or multiple[0].kind != "potential":
+        raise NoFormError
+    potential, factor = multiple
+    if bool((factor > 0).all()):
+        return _spike(frame, potential, -difference.constant / factor, found, or_equal=or_equal)
+    if bool((factor < 0).all()):
+        return forms.invert(_spike(frame, potential, -difference.constant / factor, found, or_equal=not or_equal))
+    raise NoFormError
+
+
+def _spike(frame: Frame, potential: Variable, threshold: Tensor, found: Expansion, *, or_equal: bool) -> Form:
+    """Spikes above a threshold; at or above a float32 number is above the float32 number just below it."""
+    if or_equal:
+        below = torch.tensor(-torch.inf, dtype=torch.float32)
+        threshold = torch.nextafter(threshold.float(), below).double()
+    form = forms.variable("spike", *potential.key, coefficient(threshold).key)
+    (variable,) = form.variables
+    found.thresholds.setdefault(variable, Threshold(potential, threshold, frame))
+    return form
+
+
+def _need_binary(*values: Form) -> None:
+    if not all(value.binary for value in values):
+        raise NoFormError
+
+
+def _constant_of(value: Form) -> Tensor:
+    if value.variables:
+        raise NoFormError
+    return value.constant
+
+
+def _factor(op: Elementwise) -> float:
+    return float(np.float32(op.settings.get("alpha", 1)))
+
+
+def _and(_op: Elementwise, a: Form, b: Form) -> Form:
+    _need_binary(a, b)
+    return forms.multiply(a, b)
+
+
+def _or(_op: Elementwise, a: Form, b: Form) -> Form:
+    _need_binary(a, b)
+    return forms.invert(forms.multiply(forms.invert(a), forms.invert(b)))
+
+
+def _not(_op: Elementwise, a: Form) -> Form:
+    _need_binary(a)
+    return forms.invert(a)
+
+
+def _where(_op: Elementwise, condition: Form, a: Form, b: Form) -> Form:
+    _need_binary(condition)
+    chosen = forms.choose(condition, a, b)
+    return Form(chosen.terms, a.binary and b.binary)
+
+
+def _copied(op: Elementwise, a: Form) -> Form:
+    """A cast to whole numbers or truth values changes nothing of what is 0 or 1."""
+    _need_binary(a)
+    return a
+
+
+def _lerp(_op: Elementwise, a: Form, b: Form, weight: Form) -> Form:
+    return forms.add(a, forms.multiply(weight, forms.add(b, a, -1.0)))
+
+
+def _addcmul(op: Elementwise, a: Form, b: Form, c: Form) -> Form:
+    return forms.add(a, forms.multiply(b, c), float(np.float32(op.settings.get("value", 1))))
+
+
+_ALGEBRA: dict[str, Callable[..., Form]] = {
+    "add": lambda op, a, b: forms.add(a, b, _factor(op)),
+    "sub": lambda op, a, b: forms.add(a, b, -_factor(op)),
+    "rsub": lambda op, a, b, *alpha: forms.add(b, a, -float(np.float32(alpha[0].constant if alpha else _factor(op)))),
+    "mul": lambda op, a, b: forms.multiply(a, b),
+    "div": lambda op, a, b: forms.scale(a, 1.0 / _constant_of(b)) if "rounding_mode" not in op.settings else _no_form(),
+    "neg": lambda op, a: forms.scale(a, torch.tensor(-1.0, dtype=torch.float64)),
+    "where": _where,
+    "masked_fill": lambda op, a, mask, value: _where(op, mask, value, a),
+    "logical_not": _not, "bitwise_not": _not,
+    "logical_and": _and, "bitwise_and": _and,
+    "logical_or": _or, "bitwise_or": _or,
+    "_to_copy": _copied,
+    "lerp": _lerp,
+    "addcmul": _addcmul,
+}  # fmt: skip
+
+_RULES: dict[str, Callable[[Frame, Expansion], Form]] = {
+    "input": _source, "host": _source, "linear": _linear, "move": _move, "maximum": _maximum, "elementwise": _elementwise,
+}  # fmt: skip
+
+
+def _no_form() -> Form:
+    raise NoFormError

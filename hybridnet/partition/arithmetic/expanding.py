@@ -38,7 +38,7 @@ class Potential:
 
 @dataclass(frozen=True, eq=False)
 class Threshold:
-    """A spike fires where its potential is above `value`."""
+    """A spike fires where the frame of its potential is above `value`."""
 
     potential: Variable
     value: Tensor
@@ -214,12 +214,15 @@ def _above(frame: Frame, difference: Form, found: Expansion, *, or_equal: bool) 
 
 def _spike(frame: Frame, potential: Variable, threshold: Tensor, found: Expansion, *, or_equal: bool) -> Form:
     """Spikes above a threshold; at or above a float32 number is above the float32 number just below it."""
+    threshold = threshold + found.potentials[potential].offset
+    single = threshold.float()
+    is_single = (single.double() - threshold).abs() <= forms.ROUNDING * threshold.abs()
+    threshold = torch.where(is_single, single.double(), threshold)
     if or_equal:
-        below = torch.tensor(-torch.inf, dtype=torch.float32)
-        threshold = torch.nextafter(threshold.float(), below).double()
+        threshold = torch.nextafter(single, torch.tensor(-torch.inf)).double()
     form = forms.variable("spike", *potential.key, coefficient(threshold).key)
     (variable,) = form.variables
-    found.thresholds.setdefault(variable, Threshold(potential, threshold, frame))
+    found.thresholds.setdefault(variable, Threshold(potential, coefficient(threshold).value, frame))
     return form
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 VariableKind = Literal["source", "current", "potential", "spike", "relay"]
 
 MOST_TERMS = 200
-ROUNDING = 1e-12
+ROUNDING = 1e-9
 """What is left of two numbers that cancel, relative to them, is 0."""
 
 
@@ -108,9 +108,13 @@ def add(a: Form, b: Form, factor: Tensor | float = 1.0) -> Form:
         if key not in terms:
             terms[key] = scaled
             continue
-        total = terms[key] + scaled
-        terms[key] = torch.where(total.abs() <= ROUNDING * (terms[key].abs() + scaled.abs()), 0.0, total)
+        terms[key] = difference(terms[key], -scaled)
     return _checked(terms)
+
+
+def difference(a: Tensor, b: Tensor) -> Tensor:
+    """A − b, and 0 where only rounding is left of it."""
+    return torch.where((a - b).abs() <= ROUNDING * (a.abs() + b.abs()), 0.0, a - b)
 
 
 def scale(a: Form, factor: Tensor) -> Form:

@@ -1,0 +1,91 @@
+"""Example inputs: which axis their examples lie along, and whether a model treats each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridnet.errors import ModelError, PartitionError
+from hybridnet.partition.arithmetic.tape import leaves
+from hybridnet.partition.arithmetic.tracing import copy_of
+from hybridnet.support.text import told
+
+TOLERANCE = 1e-3
+"""Results of one example alone and in a batch may differ by rounding, and by a spike that rounding decides."""
+
+
+def two_examples(inputs: Mapping[str, Tensor], axis: int) -> dict[str, Tensor]:
+    """Two examples of each input; the second of a single one is the first, turned around."""
+    made = {}
+    for name, x in inputs.items():
+        two = x if x.shape[axis] > 1 else torch.cat((x, x.flip(tuple(a for a in range(x.ndim) if a != axis))), axis)
+        made[name] = two.narrow(axis, 0, 2).contiguous()
+    return made
+
+
+def run(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Any]:
+    """What a copy of the model returns, flat.
+
+    Raises:
+        ModelError: If it fails.
+    """
+    model = copy_of(model)
+    try:
+        with torch.no_grad():
+            return leaves(model(**inputs))
+    except (Exception, SystemExit) as error:  # the user's own code runs here: it may raise anything
+        raise ModelError(told(error), where=type(model).__name__) from error
+
+
+def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
+    """The axis of the inputs along which examples lie: the first, or the second of a model that takes time first.
+
+    Raises:
+        PartitionError: If examples depend on each other along either.
+    """
+    if not inputs or any(x.ndim < 2 for x in inputs.values()):
+        raise PartitionError("each input needs an axis of examples and at least one more", where="inputs")
+    if _apart(model, inputs, 0):
+        return 0
+    if all(x.ndim > 2 for x in inputs.values()) and _apart(model, inputs, 1):
+        return 1
+    name = next(iter(inputs))
+    raise PartitionError(
+        f"views depend on each other: model({name})[:1] differs from model({name}[:1])",
+        where=type(model).__name__,
+        remedy="Its neurons step through an axis that holds the batch; give time an axis of its own",
+    )
+
+
+def _apart(model: nn.Module, inputs: Mapping[str, Tensor], axis: int) -> bool:
+    """Whether each of two examples along `axis` gives alone what it gives beside the other."""
+    both = two_examples(inputs, axis)
+    together = run(model, both)
+    for i in (0, 1):
+        try:
+            alone = run(model, {name: x.narrow(axis, i, 1).contiguous() for name, x in both.items()})
+        except ModelError:
+            return axis == 0  # it takes only the batch it was made for, and cannot be tried with another
+        for whole, one in zip(together, alone, strict=True):
+            if isinstance(whole, Tensor) and not _is_example(whole, one, i, axis):
+                return False
+    return True
+
+
+def _is_example(whole: Tensor, one: Tensor, index: int, axis: int) -> bool:
+    for along in dict.fromkeys((axis, 0, 1)):
+        if whole.ndim > along and whole.shape[along] == 2 and one.ndim == whole.ndim:
+            part = whole.narrow(along, index, 1)
+            if part.shape == one.shape and _differ_little(part, one):
+                return True
+    return False
+
+
+def _differ_little(a: Tensor, b: Tensor) -> bool:
+    """All but a few, which a spike on the edge of its threshold may have changed."""
+    a, b = a.double(), b.double()
+    scale = b.abs().max().clamp(min=1e-12)
+    return bool(((a - b).abs() <= TOLERANCE * scale).double().mean() >= 0.98)

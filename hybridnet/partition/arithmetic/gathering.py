@@ -1,0 +1,139 @@
+"""Gathering the populations of a model: neurons, relays and integrators, with names of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from hybridnet.partition.arithmetic.chains import Chain, NoNeuronError, chains
+from hybridnet.partition.arithmetic.expanding import Expansion
+from hybridnet.partition.arithmetic.frames import Frame
+from hybridnet.partition.arithmetic.integrators import integrators
+from hybridnet.partition.arithmetic.lifted import Lifted
+from hybridnet.partition.arithmetic.neurons import ZERO, Neuron, neuron
+from hybridnet.partition.arithmetic.places import Origin, Places, layer_before
+from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
+from hybridnet.partition.arithmetic.routes import NoRouteError, Router
+from hybridnet.partition.arithmetic.synapses import as_map
+
+
+@dataclass(eq=False)
+class Names:
+    """Hands out names, each once."""
+
+    taken: set[str] = field(default_factory=set)
+
+    def unique(self, name: str) -> str:
+        """`name`, or `name#2` and so on."""
+        tried, count = name, 1
+        while tried in self.taken:
+            count += 1
+            tried = f"{name}#{count}"
+        self.taken.add(tried)
+        return tried
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """All populations of a model.
+
+    Attributes:
+        steps: T.
+    """
+
+    populations: tuple[FoundPopulation, ...]
+    obstacles: tuple[Obstacle, ...]
+    places: Places
+    steps: int
+    names: Names
+
+
+def gather(lifted: Lifted, found: Expansion) -> Gathered:
+    """The populations of a model whose frames are lifted and expanded."""
+    made, refused_potentials = chains(found)
+    router = Router(found)
+    steps = max((len(chain.steps) for chain in made), default=1)
+    names = Names(set(lifted.tape.inputs))
+    refused: dict[int, str] = {
+        number: f"it runs {len(chain.steps)} of {steps} steps"
+        for number, chain in enumerate(made)
+        if len(chain.steps) != steps
+    }
+    while True:
+        places = Places(found, router, made, frozenset(refused))
+        neurons, failed = _neurons(made, router, places)
+        if not failed:
+            break
+        refused.update(failed)
+    called = [place_name(chain, found) for chain in made]
+    populations = [
+        FoundPopulation(
+            names.unique(called[number]), made[number].path, "neurons",
+            Origin("population", number, made[number].shape), as_map(made[number].shape), equation,
+            {t: step.potential.frame for t, step in enumerate(made[number].steps)},
+        )
+        for number, equation in neurons.items()
+    ]  # fmt: skip
+    ends = integrators(lifted, found, router, places, steps)
+    for end in ends:
+        path = end.frame.path or layer_before(end.frame)
+        origin = Origin("integrator", end.frame.number, end.frame.shape)
+        populations.append(
+            FoundPopulation(
+                names.unique(path), path, "integrator", origin, as_map(end.frame.shape), end.neuron, end.frames
+            )
+        )
+    populations += [_relay(origin, places, names) for origin in places.relays]
+    obstacles = [Obstacle(called[n], why, remedy_for(why)) for n, why in refused.items()]
+    by_path: dict[tuple[str, str], Obstacle] = {}
+    for potential, why in refused_potentials:
+        path = potential.frame.path or layer_before(potential.frame)
+        by_path.setdefault((path, why), Obstacle(path or "the model", why, remedy_for(why)))
+    return Gathered(tuple(populations), (*obstacles, *by_path.values()), places, steps, names)
+
+
+def _neurons(made: list[Chain], router: Router, places: Places) -> tuple[dict[int, Neuron], dict[int, str]]:
+    """The equations of chains that are not refused yet, and why others have none."""
+    found: dict[int, Neuron] = {}
+    failed: dict[int, str] = {}
+    for number, chain in enumerate(made):
+        if number in places.refused:
+            continue
+        try:
+            found[number] = neuron(chain, router, places)
+            as_map(chain.shape)
+        except (NoNeuronError, NoRouteError) as reason:
+            failed[number] = str(reason)
+    return found, failed
+
+
+def _relay(origin: Origin, places: Places, names: Names) -> FoundPopulation:
+    """Neurons that fire where any of their inputs does, or where all do."""
+    wires = places.relays[origin]
+    half = torch.tensor(0.5 if origin.kind == "relay" else len(wires) - 0.5, dtype=torch.float64)
+    equation = Neuron(ZERO, ZERO, half, "hard", ZERO, ZERO, ZERO, ZERO, wires)
+    path = origin.key[0] if isinstance(origin.key, tuple) else ""
+    name = names.unique(path or ("pool" if origin.kind == "relay" else "and"))
+    return FoundPopulation(name, path, "relay", origin, as_map(origin.shape), equation, places.members.get(origin, {}))
+
+
+def place_name(chain: Chain, found: Expansion) -> str:
+    """What users call a population: its module, or that of the layer before it."""
+    return chain.path or layer_before(chain.steps[-1].potential.frame) or "neurons"
+
+
+REMEDIES = {
+    "several thresholds": "Let it fire at one threshold",
+    "takes away a part": "Reset it to its rest, or take off a fixed amount",
+    "another value than": "Reset it to the value it starts from",
+    "is gated by it": "Reset the last potential before what arrives is added",
+    "steps": "Let it run at each step",
+    "max_pool2d": "Give the convolution before it a stride, or pool its spikes",
+}
+
+
+def remedy_for(reason: str) -> str:
+    """What to change, as far as a reason tells."""
+    return next((remedy for part, remedy in REMEDIES.items() if part in reason), "")
+

@@ -1,0 +1,2 @@
+def replayed(reading, model, examples):
+    return reading

@@ -172,4 +172,3 @@ def _place(step: StepForm, found: Expansion) -> object:
             maps.append(f"{index} {getattr(frame.op, 'weight', frame.what)!r}")
     keys = tuple(spike.key[1:] for spike in step.thresholds)
     return step.potential.frame.path, step.potential.frame.shape, keys, tuple(sorted(maps))
-

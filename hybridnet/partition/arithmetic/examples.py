@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from hybridnet.errors import ModelError, PartitionError
 from hybridnet.partition.arithmetic.tape import leaves
-from hybridnet.partition.arithmetic.tracing import copy_of
+from hybridnet.partition.arithmetic.untouched import untouched
 from hybridnet.support.text import told
+
+Rest = Callable[[nn.Module], object]
+"""Puts a model's neurons at rest, in place."""
 
 TOLERANCE = 1e-3
 """Results of one example alone and in a batch may differ by rounding, and by a spike that rounding decides."""
@@ -26,21 +29,24 @@ def two_examples(inputs: Mapping[str, Tensor], axis: int) -> dict[str, Tensor]:
     return made
 
 
-def run(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Any]:
-    """What a copy of the model returns, flat.
+def run(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest, times: int = 1) -> list[list[Any]]:
+    """What the model returns, flat, each time; `rest` puts its neurons at rest before. It is left as it was.
 
     Raises:
         ModelError: If it fails.
     """
-    model = copy_of(model)
+    results = []
     try:
-        with torch.no_grad():
-            return leaves(model(**inputs))
+        with torch.no_grad(), untouched(model):
+            for _ in range(times):
+                rest(model)
+                results.append(leaves(model(**inputs)))
     except (Exception, SystemExit) as error:  # the user's own code runs here: it may raise anything
         raise ModelError(told(error), where=type(model).__name__) from error
+    return results
 
 
-def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
+def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest) -> int:
     """The axis of the inputs along which examples lie: the first, or the second of a model that takes time first.
 
     Raises:
@@ -48,9 +54,9 @@ def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
     """
     if not inputs or any(x.ndim < 2 for x in inputs.values()):
         raise PartitionError("each input needs an axis of examples and at least one more", where="inputs")
-    if _apart(model, inputs, 0):
+    if _apart(model, inputs, 0, rest):
         return 0
-    if all(x.ndim > 2 for x in inputs.values()) and _apart(model, inputs, 1):
+    if all(x.ndim > 2 for x in inputs.values()) and _apart(model, inputs, 1, rest):
         return 1
     name = next(iter(inputs))
     raise PartitionError(
@@ -60,13 +66,13 @@ def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor]) -> int:
     )
 
 
-def _apart(model: nn.Module, inputs: Mapping[str, Tensor], axis: int) -> bool:
+def _apart(model: nn.Module, inputs: Mapping[str, Tensor], axis: int, rest: Rest) -> bool:
     """Whether each of two examples along `axis` gives alone what it gives beside the other."""
     both = two_examples(inputs, axis)
-    together = run(model, both)
+    together = run(model, both, rest)[0]
     for i in (0, 1):
         try:
-            alone = run(model, {name: x.narrow(axis, i, 1).contiguous() for name, x in both.items()})
+            alone = run(model, {name: x.narrow(axis, i, 1).contiguous() for name, x in both.items()}, rest)[0]
         except ModelError:
             return axis == 0  # it takes only the batch it was made for, and cannot be tried with another
         for whole, one in zip(together, alone, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,11 +64,11 @@ class Expansion:
     unread: list[Frame] = field(default_factory=list)
 
 
-def expand(frames: list[Frame]) -> Expansion:
-    """The forms of frames, which come in the order of their making."""
+def expand(frames: list[Frame], held: Container[Frame]) -> Expansion:
+    """The forms of frames, which come in the order of their making; `held` are those that the model has a tensor of."""
     found = Expansion()
     readers = Counter(operand for frame in frames for operand in dict.fromkeys(frame.operands))
-    compared = {_compared(frame, readers) for frame in frames}
+    compared = {_compared(frame, readers, held) for frame in frames}
     for frame in frames:
         form = _form(frame, found)
         if frame in compared and form.varying().terms and not _is_choice(form):
@@ -77,7 +77,7 @@ def expand(frames: list[Frame]) -> Expansion:
     return found
 
 
-def _compared(frame: Frame, readers: Counter[Frame]) -> Frame | None:
+def _compared(frame: Frame, readers: Counter[Frame], held: Container[Frame]) -> Frame | None:
     """What a comparison compares with a constant; None if the frame is no such comparison.
 
     Arithmetic with other constants may lie between, as in `v / vth - 1 > 0`. A potential is read elsewhere too, by the
@@ -86,9 +86,13 @@ def _compared(frame: Frame, readers: Counter[Frame]) -> Frame | None:
     if frame.kind != "elementwise" or frame.op.name not in COMPARISONS or len(frame.operands) != 1:
         return None
     (base,) = frame.operands
-    while readers[base] < 2 and base.kind == "elementwise" and base.op.name in PASSED_THROUGH and len(base.operands) == 1:
+    found = base
+    while (
+        readers[base] < 2 and base.kind == "elementwise" and base.op.name in PASSED_THROUGH and len(base.operands) == 1
+    ):
         (base,) = base.operands
-    return base
+        found = base if base in held else found
+    return found
 
 
 def _is_choice(form: Form) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -49,13 +50,17 @@ class Gathered:
     names: Names
 
 
-def gather(lifted: Lifted, found: Expansion) -> Gathered:
-    """The populations of a model whose frames are lifted and expanded."""
+def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Gathered:
+    """The populations of a model whose frames are lifted and expanded.
+
+    Args:
+        differing: Numbers of chains that the replay refused, with the reason.
+    """
     made, refused_potentials = chains(found)
     router = Router(found)
     steps = max((len(chain.steps) for chain in made), default=1)
     names = Names(set(lifted.tape.inputs))
-    refused: dict[int, str] = {
+    refused: dict[int, str] = dict(differing) | {
         number: f"it runs {len(chain.steps)} of {steps} steps"
         for number, chain in enumerate(made)
         if len(chain.steps) != steps
@@ -136,4 +141,3 @@ REMEDIES = {
 def remedy_for(reason: str) -> str:
     """What to change, as far as a reason tells."""
     return next((remedy for part, remedy in REMEDIES.items() if part in reason), "")
-

@@ -105,7 +105,11 @@ def _mean(operation: Operation, lifted: Lifted) -> list[Any]:
 
 def _reduced(operation: Operation, lifted: Lifted, *, mean: bool) -> Arranged:
     """A sum or mean; over axes that hold different frames it adds them up, within frames it is a linear map."""
-    x, axes, keep = (*lifted.arguments(operation), None, False, None)[:3] if len(operation.args) < 3 else lifted.arguments(operation)[:3]
+    x, axes, keep = (
+        (*lifted.arguments(operation), None, False, None)[:3]
+        if len(operation.args) < 3
+        else lifted.arguments(operation)[:3]
+    )
     axes = range(len(x.shape)) if not axes else ([axes] if isinstance(axes, int) else axes)
     left = sorted({axis % len(x.shape) for axis in axes}, reverse=True)
     count = 1
@@ -154,9 +158,7 @@ def _constant(value: Any) -> Const:
     return value
 
 
-def _linear(
-    linear: Linear, x: Arranged, operation: Operation, lifted: Lifted, bias: Const | None = None
-) -> Arranged:
+def _linear(linear: Linear, x: Arranged, operation: Operation, lifted: Lifted, bias: Const | None = None) -> Arranged:
     """A linear map of each row, and a bias per channel added."""
     if not isinstance(x, Arranged):
         raise MisalignedError
@@ -167,7 +169,9 @@ def _linear(
     y = _per_row(make, x, operation, lifted, linear.apply)
     if bias is None:
         return y
-    return pointwise(ADD, [y, Const(bias.value.reshape(-1, *[1] * (len(y.shape) - 2)), bias.key)], operation.path, lifted)
+    return pointwise(
+        ADD, [y, Const(bias.value.reshape(-1, *[1] * (len(y.shape) - 2)), bias.key)], operation.path, lifted
+    )
 
 
 def _per_row(

@@ -42,7 +42,9 @@ def _input(name: str, shape: tuple[int, ...], time: int | None, batch: int, tabl
     labels = torch.stack([(index << FRAME) | inside for index in range(len(frames))])
     others = iter(range(2, 2 + len(rest)))
     order = [0 if axis == time else 1 if axis == batch else next(others) for axis in range(len(shape))]
-    return arranged(frames, labels.permute(order) if time is not None else labels[0].permute([o - 1 for o in order]), table)
+    return arranged(
+        frames, labels.permute(order) if time is not None else labels[0].permute([o - 1 for o in order]), table
+    )
 
 
 def _results(operation: Operation, lifted: Lifted) -> list[Any]:

@@ -121,6 +121,17 @@ class Pick:
 
 
 @dataclass(frozen=True)
+class Channels:
+    """Whole channels in another order; −1 is zeros."""
+
+    sources: tuple[int, ...]
+
+    def apply(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H, W)."""
+        return torch.cat((x, torch.zeros_like(x[:, :1])), 1)[:, list(self.sources)]
+
+
+@dataclass(frozen=True)
 class Scale:
     """A factor per element or channel."""
 
@@ -146,7 +157,7 @@ class MaximumPool:
         return F.max_pool2d(x, self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
 
 
-Linear = Convolution | Dense | AveragePool | AdaptivePool | Reduction | Nearest | Pick | Scale
+Linear = Convolution | Dense | AveragePool | AdaptivePool | Reduction | Nearest | Pick | Channels | Scale
 
 
 def pair(values: Any, otherwise: Any = None) -> Pair:

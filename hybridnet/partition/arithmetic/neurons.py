@@ -61,7 +61,9 @@ class Responses:
     constants: list[Tensor] = field(default_factory=list)
 
 
-def responses(drives: Sequence[Mapping[Route, Tensor]], places: Places) -> dict[tuple[Origin, tuple[Linear, ...]], list[Tensor]]:
+def responses(
+    drives: Sequence[Mapping[Route, Tensor]], places: Places
+) -> dict[tuple[Origin, tuple[Linear, ...]], list[Tensor]]:
     """Per map from an origin, its response by delay.
 
     Raises:
@@ -84,7 +86,9 @@ def _response(origin: Origin, seen: Mapping[int, Mapping[int | None, Tensor]], s
     for t, at in seen.items():
         for source, factor in at.items():
             if source is None or source > t:
-                raise NoNeuronError("it reads a later step of what feeds it" if source else "it reads its input unevenly")
+                raise NoNeuronError(
+                    "it reads a later step of what feeds it" if source else "it reads its input unevenly"
+                )
             by_delay.setdefault(t - source, {})[t] = factor
     for delay, factors in by_delay.items():
         if set(factors) != set(range(delay, steps)) or not same(list(factors.values())):
@@ -117,7 +121,11 @@ def neuron(chain: Chain, router: Router, places: Places) -> Neuron:
     answers = responses([arrival.routes for arrival in arrivals], places)
     constants = [step.constant + arrival.constant for step, arrival in zip(chain.steps, arrivals, strict=True)]
     later = chain.steps[1:]
-    for name, values in (("leak", [s.kept for s in later]), ("reset", [s.gated for s in later]), ("reset", [s.reset for s in later])):
+    for name, values in (
+        ("leak", [s.kept for s in later]),
+        ("reset", [s.gated for s in later]),
+        ("reset", [s.reset for s in later]),
+    ):
         if values and not same(values):
             raise NoNeuronError(f"its {name} differs from step to step")
     leak, gated, reset = (later[0].kept, later[0].gated, later[0].reset) if later else (ZERO, ZERO, ZERO)

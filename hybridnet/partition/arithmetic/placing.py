@@ -89,7 +89,9 @@ def place(gathered: Gathered, axes: Mapping[str, int | None]) -> Placement:
             obstacles.append(_apart(population, levels[population.name] > chosen, gathered))
     sources = Sources(gathered, {p.origin: p.name for p in placed}, axes)
     populations, synapses = _program_parts(placed, weights, sources)
-    program = GraphProgram(tuple(sources.inputs.values()), in_order(populations, synapses), tuple(synapses), gathered.steps)
+    program = GraphProgram(
+        tuple(sources.inputs.values()), in_order(populations, synapses), tuple(synapses), gathered.steps
+    )
     return Placement(program, tuple(p.name for p in placed), sources.hosts, (*gathered.obstacles, *obstacles))
 
 
@@ -114,9 +116,7 @@ def _program_parts(
     placed: list[FoundPopulation], weights: Mapping[str, list[tuple[Origin, Synapse]]], sources: Sources
 ) -> tuple[list[Population], list[Synapse]]:
     populations = [equation(p) for p in placed]
-    synapses = [
-        replace(synapse, source=sources.name(origin)) for p in placed for origin, synapse in weights[p.name]
-    ]
+    synapses = [replace(synapse, source=sources.name(origin)) for p in placed for origin, synapse in weights[p.name]]
     biased = [p for p in placed if bool((p.neuron.current_bias != 0).any())]
     if biased:
         name = sources.gathered.names.unique(ALWAYS)
@@ -187,7 +187,11 @@ def _levels(populations: list[FoundPopulation], gathered: Gathered) -> dict[str,
 
 
 def _level(
-    origin: Origin, by_origin: Mapping[Origin, str], levels: Mapping[str, int], owners: Mapping[Frame, str], gathered: Gathered
+    origin: Origin,
+    by_origin: Mapping[Origin, str],
+    levels: Mapping[str, int],
+    owners: Mapping[Frame, str],
+    gathered: Gathered,
 ) -> int:
     if origin in by_origin:
         return levels[by_origin[origin]]
@@ -210,4 +214,3 @@ def _apart(population: FoundPopulation, behind: bool, gathered: Gathered) -> Obs
     path, what, layer, _ = hosts[0].key  # type: ignore[misc]
     where = path or f"{layer} → {what}"
     return Obstacle(population.name, f"it reads {what} ({where}), which only the host computes", remedy_for(str(what)))
-

@@ -7,7 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridnet.partition.arithmetic.arrangement import FRAME, Arranged, MisalignedError, align, arranged, from_rows, moved, rows
+from hybridnet.partition.arithmetic.arrangement import (
+    FRAME,
+    Arranged,
+    MisalignedError,
+    align,
+    arranged,
+    from_rows,
+    moved,
+    rows,
+)
 from hybridnet.partition.arithmetic.elementwise import Elementwise
 from hybridnet.partition.arithmetic.frames import coefficient
 from hybridnet.partition.arithmetic.lifted import Lifted

@@ -2,50 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from hybridnet.errors import PartitionError
 from hybridnet.partition.arithmetic.examples import batch_axis, two_examples
-from hybridnet.partition.arithmetic.expanding import expand
-from hybridnet.partition.arithmetic.gathering import gather
+from hybridnet.partition.arithmetic.expanding import Expansion, expand
+from hybridnet.partition.arithmetic.gathering import Gathered, gather
 from hybridnet.partition.arithmetic.integrators import read_by_host
+from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.lifting import lift
 from hybridnet.partition.arithmetic.placing import place
 from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.replay import replayed
 from hybridnet.partition.arithmetic.roles import roles
-from hybridnet.partition.arithmetic.tracing import trace
+from hybridnet.partition.arithmetic.tracing import at_rest, trace
 
 
-def read(model: nn.Module, inputs: Mapping[str, Tensor], *, replay: bool = True) -> Reading:
+def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.Module], object] = at_rest) -> Reading:
     """The spiking populations of a model in evaluation, on the CPU, and the largest program that they make.
 
     Args:
         inputs: Example inputs by argument name; the batch is their first axis, or the second behind time.
-        replay: Run what is found beside the model, and refuse what differs.
+        rest: Puts the model's neurons at rest, if its own `forward` does not.
 
     Raises:
         ModelError: If the model fails on the inputs.
-        PartitionError: If it cannot be traced, if its examples depend on each other, or if the program that was read
-            computes something else than the model.
+        PartitionError: If it cannot be traced, if its examples or windows depend on each other, or if the program that
+            was read computes something else than the model.
     """
     with torch.no_grad():
-        axis = batch_axis(model, inputs)
+        axis = batch_axis(model, inputs, rest)
         examples = two_examples(inputs, axis)
-        lifted = lift(trace(model, examples), axis)
-        found = expand(lifted.frames)
-        gathered = gather(lifted, found)
-        placement = place(gathered, lifted.axes)
-        reading = Reading(
-            lifted=lifted,
-            expansion=found,
-            populations=gathered.populations,
-            placed=placement.placed,
-            program=placement.program,
-            hosts=placement.hosts,
-            obstacles=placement.obstacles,
-            leaving=roles(read_by_host(lifted, found), found, gathered.populations),
-        )
-        return replayed(reading, model, examples) if replay else reading
+        lifted = lift(trace(model, examples, rest), axis)
+        found = expand(lifted.frames, lifted.where)
+        refused: dict[int, str] = {}
+        while True:
+            gathered = gather(lifted, found, refused)
+            reading = _placed(lifted, found, gathered)
+            reading, disagreements = replayed(reading, model, examples, rest)
+            if not disagreements:
+                return reading
+            for differing in disagreements:
+                origin = reading.population(differing.population).origin
+                if origin.kind != "population":
+                    raise PartitionError(differing.found, where=differing.population)
+                refused[int(str(origin.key))] = (
+                    f"replayed, it is another neuron: at step {differing.step} {differing.found}"
+                )
+
+
+def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:
+    placement = place(gathered, lifted.axes)
+    return Reading(
+        lifted=lifted,
+        expansion=found,
+        populations=gathered.populations,
+        placed=placement.placed,
+        program=placement.program,
+        hosts=placement.hosts,
+        obstacles=placement.obstacles,
+        leaving=roles(read_by_host(lifted, found), found, gathered.populations),
+    )

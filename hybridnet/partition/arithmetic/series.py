@@ -56,7 +56,9 @@ def two_decays(response: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
     root = (total * total / 4 - both).clamp(min=0).sqrt()
     slow, fast = total / 2 + root, total / 2 - root
     for t in range(2, len(response)):
-        if not bool((response[t] - total * response[t - 1] + both * response[t - 2]).abs().max() <= 1e-7 * first.abs().max()):
+        if not bool(
+            (response[t] - total * response[t - 1] + both * response[t - 2]).abs().max() <= 1e-7 * first.abs().max()
+        ):
             return None
     return slow, fast
 

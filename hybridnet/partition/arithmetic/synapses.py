@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hybridnet.errors import ConfigError
 from hybridnet.partition.arithmetic.frames import coefficient
-from hybridnet.partition.arithmetic.linear import Linear, Pick
+from hybridnet.partition.arithmetic.linear import Channels, Linear, Pick
 from hybridnet.partition.arithmetic.routes import NoRouteError, applied
 from hybridnet.partition.arithmetic.windows import (
     NoWindowError,
@@ -67,10 +67,14 @@ def as_map(shape: tuple[int, ...]) -> Shape:
     return full[0], full[1], full[2]
 
 
-def _folded(maps: tuple[Linear, ...], factor: Tensor, source: tuple[int, ...], target: tuple[int, ...]) -> tuple[Geometry, FloatArray]:
+def _folded(
+    maps: tuple[Linear, ...], factor: Tensor, source: tuple[int, ...], target: tuple[int, ...]
+) -> tuple[Geometry, FloatArray]:
     start, end = as_map(source), as_map(target)
     try:
-        geometry, weight = _by_window(maps, source, end) if len(source) == 3 == len(target) else _dense(maps, source, end)
+        geometry, weight = (
+            _by_window(maps, source, end) if len(source) == 3 == len(target) else _dense(maps, source, end)
+        )
     except NoWindowError as reason:
         if end[1:] != (1, 1):
             raise NoRouteError(f"between spikes and neuron stands {reason}, which no convolution holds") from reason
@@ -99,13 +103,14 @@ def _by_window(maps: tuple[Linear, ...], source: tuple[int, ...], end: Shape) ->
     free = tuple(_unbound(linear, shape) for linear, shape in zip(maps, shapes, strict=True))
     start = as_map(source)
     if any(w.spreads for w in windows):
-        return _spreading(free, tuple(replace(w, spreads=True) for w in windows), start, end)
+        return _spreading(free, shapes, windows, start, end)
     try:
         geometry = plain_geometry(*windows, start, end[0])
     except ConfigError as error:
         raise NoWindowError("a map smaller than its kernel") from error
     if geometry.output_shape != end:
         raise NoWindowError("a padding that differs between sides")
+    windows = window_of(free, shapes)  # on a map of another size, without the zeros around
     at = [-(-w.padding // w.stride) + 1 for w in windows]
     first = [i * w.stride - w.padding for i, w in zip(at, windows, strict=True)]
     size = [f + w.kernel + w.padding + w.stride for f, w in zip(first, windows, strict=True)]
@@ -121,7 +126,9 @@ def _slopes(maps: tuple[Linear, ...], shape: tuple[int, ...], answers: Callable[
         return torch.autograd.grad(answers(applied(maps, x)).diagonal().sum(), x)[0]
 
 
-def _spreading(maps: tuple[Linear, ...], windows: tuple[Window, ...], start: Shape, end: Shape) -> tuple[Geometry, Tensor]:
+def _spreading(
+    free: tuple[Linear, ...], shapes: list[tuple[int, ...]], windows: tuple[Window, Window], start: Shape, end: Shape
+) -> tuple[Geometry, Tensor]:
     """A transposed convolution: what one input reaches, from each channel."""
     extra = [
         out - ((size - 1) * w.stride - 2 * w.padding + w.kernel)
@@ -132,28 +139,18 @@ def _spreading(maps: tuple[Linear, ...], windows: tuple[Window, ...], start: Sha
         geometry = TransposedGeometry(start, end[0], kernel, stride, padding, (extra[0], extra[1]))
     except ConfigError as error:
         raise NoWindowError("an upsampling with a border of its own") from error
+    windows = window_of(free, shapes)
     at = [-(-w.padding // w.stride) + 1 for w in windows]
     size = [2 * i + w.kernel // w.stride + 2 for i, w in zip(at, windows, strict=True)]
     x = torch.zeros(start[0], start[0], *size, dtype=torch.float64)
     x[range(start[0]), range(start[0]), at[0], at[1]] = 1
     y, left = (i * w.stride - w.padding for i, w in zip(at, windows, strict=True))
-    return geometry, applied(maps, x)[:, :, y : y + kernel[0], left : left + kernel[1]]
+    return geometry, applied(free, x)[:, :, y : y + kernel[0], left : left + kernel[1]]
 
 
 def _unbound(linear: Linear, shape: tuple[int, ...]) -> Linear:
     """The map without what ties it to one size: whole channels are moved wherever they end, and no zeros put around."""
-    return _Channels(channel_pick(linear, shape)[0]) if isinstance(linear, Pick) else linear  # type: ignore[index, return-value]
-
-
-@dataclass(frozen=True)
-class _Channels:
-    """Whole channels in another order; −1 is zeros."""
-
-    sources: tuple[int, ...]
-
-    def apply(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C', H, W)."""
-        return torch.cat((x, torch.zeros_like(x[:, :1])), 1)[:, list(self.sources)]
+    return Channels(channel_pick(linear, shape)[0]) if isinstance(linear, Pick) else linear  # type: ignore[index]
 
 
 def _scaled(weight: Tensor, factor: Tensor, end: Shape, *, transposed: bool) -> Tensor:

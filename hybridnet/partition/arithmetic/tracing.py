@@ -7,9 +7,8 @@ depends on the inputs' data cannot be traced, and is refused with the module tha
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hybridnet.errors import ModelError, PartitionError
 from hybridnet.partition.arithmetic.aliases import Memory
 from hybridnet.partition.arithmetic.tape import Const, Operation, Ref, Tape, leaves
+from hybridnet.partition.arithmetic.untouched import untouched
 from hybridnet.support.text import told
 
 FILLED = (
@@ -35,19 +35,23 @@ RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropou
 """Operations that draw anew at each run."""
 
 
-def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tape:
-    """The tape of `model` for these inputs; the model itself is not changed.
+def at_rest(_model: nn.Module) -> None:
+    """Leave a model as it is: it puts its neurons at rest by itself."""
+
+
+def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Module], object] = at_rest) -> Tape:
+    """The tape of `model` for these inputs; the model itself is not changed, `rest` puts its neurons at rest.
 
     Raises:
         ModelError: If the model raises an error of its own.
         PartitionError: If what it does depends on the data of its inputs, or is random.
     """
-    model = copy_of(model)
     recorder = _Recorder(model)
     try:
-        with torch.no_grad(), recorder.following_modules():
+        with torch.no_grad(), untouched(model), recorder.following_modules():
             starts = {name: x.detach().clone() for name, x in inputs.items()}
             refs = {name: recorder.start(x) for name, x in starts.items()}
+            rest(model)
             with recorder:
                 output = model(**starts)
     except PartitionError:
@@ -57,20 +61,6 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tape:
     outputs = tuple(recorder.noted(leaf) for leaf in leaves(output))
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
     return Tape(refs, shapes, tuple(recorder.operations), outputs)
-
-
-def copy_of(model: nn.Module) -> nn.Module:
-    """A copy whose states can change while the model's own stay.
-
-    Raises:
-        ModelError: If the model cannot be copied.
-    """
-    held = [v for module in model.modules() for v in leaves(list(vars(module).values())) if isinstance(v, Tensor)]
-    memo: dict[int, Any] = {id(v): v.detach().clone() for v in held if not v.is_leaf}
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:  # a user's module may hold anything
-        raise ModelError(f"it cannot be copied ({told(error)})", where=type(model).__name__) from error
 
 
 class _Recorder(TorchDispatchMode):
@@ -124,7 +114,9 @@ class _Recorder(TorchDispatchMode):
             if isinstance(value, Tensor):
                 self._memory.add(value)
         if base.rstrip("_") in RANDOM:
-            raise PartitionError(f"{base} draws anew at each run", where=self.path, remedy="Set the model to evaluation")
+            raise PartitionError(
+                f"{base} draws anew at each run", where=self.path, remedy="Set the model to evaluation"
+            )
         if base in FILLED or not any(isinstance(v, Ref) for v in leaves((noted_args, noted_kwargs))):
             return output
         if not any(isinstance(r, Tensor) for r in leaves(output)):

@@ -13,6 +13,7 @@ import torch
 
 from hybridnet.partition.arithmetic.linear import (
     AveragePool,
+    Channels,
     Convolution,
     Linear,
     Nearest,
@@ -40,7 +41,9 @@ class Window:
     def convolved(self, kernel: int, stride: int, padding: int) -> Window:
         """A plain convolution behind it."""
         if not self.spreads:
-            return Window(self.kernel + (kernel - 1) * self.stride, self.stride * stride, self.padding + padding * self.stride)
+            return Window(
+                self.kernel + (kernel - 1) * self.stride, self.stride * stride, self.padding + padding * self.stride
+            )
         if stride != 1:
             raise NoWindowError("a stride behind upsampling")
         return replace(self, kernel=self.kernel + kernel - 1, padding=self.padding + kernel - 1 - padding)
@@ -79,6 +82,8 @@ def _behind(window: Window, linear: Linear, shape: tuple[int, ...], axis: int) -
         return window.convolved(linear.kernel[axis], linear.stride[axis], linear.padding[axis])
     if isinstance(linear, Nearest):
         return window.spread(linear.factors[axis], linear.factors[axis], 0)
+    if isinstance(linear, Channels):
+        return window
     if isinstance(linear, Scale) and max(linear.factor.value.shape[1:], default=1) == 1:
         return window
     if isinstance(linear, Pick) and len(shape) == 3 and (offsets := channel_pick(linear, shape)) is not None:

@@ -53,12 +53,13 @@ def arranged(frames: Sequence[Frame], labels: Tensor, table: FrameTable) -> Arra
     used = torch.unique(found[labels >= 0])
     renamed = torch.zeros(max(len(frames), 1), dtype=torch.int64)
     renamed[used] = torch.arange(len(used))
-    moved = torch.where(labels < 0, labels, (renamed[found.clamp(min=0)] << FRAME) | element(labels))
+    new = torch.where(labels < 0, labels, (renamed[found.clamp(min=0)] << FRAME) | element(labels))
     kept = tuple(frames[i] for i in used.tolist())
     shape = tuple(labels.shape)
-    if len(kept) == 1 and shape == table.full(kept[0]) and bool((moved.flatten() == torch.arange(moved.numel())).all()):
-        moved = None
-    return Arranged(kept, shape, moved)
+    is_whole = len(kept) == 1 and shape == table.full(kept[0])
+    if is_whole and bool((new.flatten() == torch.arange(new.numel())).all()):
+        return Arranged(kept, shape)
+    return Arranged(kept, shape, new)
 
 
 def merged(values: Sequence[Arranged]) -> tuple[list[Frame], list[Tensor]]:
@@ -170,7 +171,8 @@ def rows(value: Arranged, table: FrameTable, path: str) -> Rows:
         raise MisalignedError
     inside = torch.where(zero, -1, (found << FRAME) | (element(labels) % sizes[found]))
     weights = torch.randint(1, 2**62, (inside.shape[1],), generator=torch.Generator().manual_seed(0)) | 1
-    frames, label = [], torch.zeros(len(labels), dtype=torch.int64)
+    frames: list[Frame] = []
+    label = torch.zeros(len(labels), dtype=torch.int64)
     for positions in _groups((inside * weights).sum(1)):
         examples = number[positions] if int(number[positions[0]]) >= 0 else torch.arange(len(positions))
         _permutation(examples, table.batch)
@@ -184,9 +186,9 @@ def _row_frame(
 ) -> Frame:
     """The frame of which `labels` (elements without batch) are an example."""
     used = torch.unique(labels[labels >= 0] >> FRAME).tolist()
-    if len(used) == 1 and frames[used[0]].shape == shape:
-        if bool((element(labels) == torch.arange(len(labels))).all()) and bool((labels >= 0).all()):
-            return frames[used[0]]
+    in_order = bool((element(labels) == torch.arange(len(labels))).all()) and bool((labels >= 0).all())
+    if in_order and len(used) == 1 and frames[used[0]].shape == shape:
+        return frames[used[0]]
     renamed = torch.full((len(frames),), -1)
     renamed[used] = torch.arange(len(used))
     operand = torch.where(labels < 0, -1, renamed[(labels >> FRAME).clamp(min=0)]).reshape(shape)

@@ -9,7 +9,6 @@ import torch
 
 from hybridnet.partition.arithmetic.chains import Chain, NoNeuronError, chains
 from hybridnet.partition.arithmetic.expanding import Expansion
-from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.integrators import integrators
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.neurons import ZERO, Neuron, neuron

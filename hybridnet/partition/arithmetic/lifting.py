@@ -28,9 +28,9 @@ def lift(tape: Tape, batch_axis: int = 0) -> Lifted:
     for name, ref in tape.inputs.items():
         lifted.note(ref, _input(name, tape.shapes[name], lifted.axes[name], batch_axis, lifted.table))
     for operation in tape.operations:
-        for ref, value in zip(operation.results, _results(operation, lifted), strict=True):
-            if ref is not None:
-                lifted.note(ref, value)
+        for result, value in zip(operation.results, _results(operation, lifted), strict=True):
+            if result is not None:
+                lifted.note(result, value)
     return lifted
 
 

@@ -17,14 +17,57 @@ DATA_ARGUMENTS: dict[str, tuple[int, ...]] = {
 """Which arguments of a move hold elements; of others the first."""
 
 MOVES = frozenset(
-    "view _unsafe_view reshape _reshape_alias transpose permute t select slice unbind split split_with_sizes chunk "
-    "expand squeeze unsqueeze clone contiguous alias detach flip roll narrow index_select index gather "
-    "constant_pad_nd pixel_shuffle pixel_unshuffle channel_shuffle repeat lift_fresh movedim".split()
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "_reshape_alias",
+        "transpose",
+        "permute",
+        "t",
+        "select",
+        "slice",
+        "unbind",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "expand",
+        "squeeze",
+        "unsqueeze",
+        "clone",
+        "contiguous",
+        "alias",
+        "detach",
+        "flip",
+        "roll",
+        "narrow",
+        "index_select",
+        "index",
+        "gather",
+        "constant_pad_nd",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "channel_shuffle",
+        "repeat",
+        "lift_fresh",
+        "movedim",
+    ]
 ) | set(DATA_ARGUMENTS)
 
 ROWWISE = frozenset(
-    "convolution addmm mm avg_pool2d _adaptive_avg_pool2d max_pool2d_with_indices upsample_nearest2d native_batch_norm "
-    "upsample_bilinear2d native_group_norm adaptive_max_pool2d".split()
+    [
+        "convolution",
+        "addmm",
+        "mm",
+        "avg_pool2d",
+        "_adaptive_avg_pool2d",
+        "max_pool2d_with_indices",
+        "upsample_nearest2d",
+        "native_batch_norm",
+        "upsample_bilinear2d",
+        "native_group_norm",
+        "adaptive_max_pool2d",
+    ]
 )
 """Operations that treat each row of their first axis by itself."""
 
@@ -115,9 +158,9 @@ def _time_axis(tape: Tape, name: str, batch_axis: int) -> int | None:
         else:
             output = elements[refs[0]]
         outputs = list(output) if isinstance(output, tuple | list) else [output]
-        for ref, value, result in zip(operation.results, outputs, operation.shapes, strict=False):
-            if ref is not None and tuple(value.shape) == result:
-                elements[ref] = value
+        for made, value, result in zip(operation.results, outputs, operation.shapes, strict=False):
+            if made is not None and tuple(value.shape) == result:
+                elements[made] = value
     axes = [axis for axis, indices in found.items() if len(indices) == shape[axis] > 1]
     if not axes and len(shape) in (3, 5):
         axes = [axis for axis in (1, 0, len(shape) - 1) if axis in found and shape[axis] == 1]

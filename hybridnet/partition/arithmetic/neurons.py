@@ -129,7 +129,7 @@ def neuron(chain: Chain, router: Router, places: Places) -> Neuron:
         if values and not same(values):
             raise NoNeuronError(f"its {name} differs from step to step")
     leak, gated, reset = (later[0].kept, later[0].gated, later[0].reset) if later else (ZERO, ZERO, ZERO)
-    decay = current_decay([a for a in answers.values()])
+    decay = current_decay(list(answers.values()))
     fades = decay is not None and bool((decay != 0).any())
     if decay is None and max(sum(bool((h != 0).any()) for h in a) for a in answers.values()) > LONGEST:
         raise NoNeuronError("what arrives fades in a way that no single decay describes")
@@ -183,7 +183,7 @@ def _reset(leak: Tensor, gated: Tensor, reset: Tensor, rest: Tensor) -> tuple[Re
 
 
 def _threshold(chain: Chain, found: Expansion, rest: Tensor) -> Tensor:
-    """vth of u = F − ρ."""
+    """Vth of u = F − ρ."""
     if any(len(step.thresholds) > 1 for step in chain.steps):
         raise NoNeuronError("its potential is compared with several thresholds")
     values = [found.thresholds[spike].value for step in chain.steps for spike in step.thresholds]

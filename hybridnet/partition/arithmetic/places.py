@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,13 +23,22 @@ class Origin:
 
     Attributes:
         kind: `input`, `population`, `relay` (an OR of windows), `and`, or `host`.
-        key: Tells origins of a kind apart: a name, a number, a module.
+        key: Tells origins of a kind apart: a name, a number, a `HostKey`.
         shape: (C, H, W) or (F,) of one step.
     """
 
     kind: str
-    key: Hashable
+    key: Any
     shape: tuple[int, ...]
+
+
+class HostKey(NamedTuple):
+    """What the host computes: module and operation, the layer before it, and which of several alike at one step."""
+
+    path: str
+    what: str
+    layer: str
+    number: int
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,8 @@ class Places:
     def _host(self, frame: Frame, at: int) -> tuple[Origin, int]:
         if frame not in self._hosts:
             layer = layer_before(frame)
-            alike = [(o, t) for o, t in self._hosts.values() if isinstance(o.key, tuple)]
-            taken = sum(o.key[:3] == (frame.path, frame.what, layer) and t == at for o, t in alike)  # type: ignore[index]
-            origin = Origin("host", (frame.path, frame.what, layer, taken), frame.shape)
+            taken = sum(o.key[:3] == (frame.path, frame.what, layer) and t == at for o, t in self._hosts.values())
+            origin = Origin("host", HostKey(frame.path, frame.what, layer, taken), frame.shape)
             self._hosts[frame] = origin, at
             self.members.setdefault(origin, {})[at] = frame
         return self._hosts[frame]

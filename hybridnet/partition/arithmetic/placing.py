@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.gathering import Gathered, remedy_for
-from hybridnet.partition.arithmetic.places import Origin
+from hybridnet.partition.arithmetic.places import HostKey, Origin
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
 from hybridnet.partition.arithmetic.routes import NoRouteError
 from hybridnet.partition.arithmetic.series import close
@@ -70,7 +70,7 @@ class Sources:
     def _frames(self, origin: Origin) -> Mapping[int, Frame]:
         if origin.kind != "population":
             return self.gathered.places.members[origin]
-        chain = self.gathered.places.chains[int(str(origin.key))]
+        chain = self.gathered.places.chains[origin.key]
         found = self.gathered.places.found
         return {t: found.thresholds[step.thresholds[0]].frame for t, step in enumerate(chain.steps) if step.thresholds}
 
@@ -211,6 +211,8 @@ def _apart(population: FoundPopulation, behind: bool, gathered: Gathered) -> Obs
     if not hosts:
         side = "behind" if behind else "before"
         return Obstacle(population.name, f"it lies {side} a part that only the host computes", "")
-    path, what, layer, _ = hosts[0].key  # type: ignore[misc]
-    where = path or f"{layer} → {what}"
-    return Obstacle(population.name, f"it reads {what} ({where}), which only the host computes", remedy_for(str(what)))
+    key: HostKey = hosts[0].key
+    where = key.path or f"{key.layer} → {key.what}"
+    return Obstacle(
+        population.name, f"it reads {key.what} ({where}), which only the host computes", remedy_for(key.what)
+    )

@@ -18,7 +18,7 @@ from hybridnet.partition.arithmetic.arrangement import (
     rows,
 )
 from hybridnet.partition.arithmetic.elementwise import Elementwise
-from hybridnet.partition.arithmetic.frames import coefficient
+from hybridnet.partition.arithmetic.frames import Frame, coefficient
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.tape import Const
 
@@ -44,7 +44,8 @@ def pointwise(op: Elementwise, arguments: list[Any], path: str, lifted: Lifted) 
     except MisalignedError:
         values = [_by_rows(v, shape, lifted, path) for v in values]
         groups = list(align(values, shape, table))
-    frames, labels = [], torch.full((torch.Size(shape).numel(),), -1)
+    frames: list[Frame] = []
+    labels = torch.full((torch.Size(shape).numel(),), -1)
     for group in groups:
         rest = next(f.shape for f in group.frames if f is not None)
         met = iter(group.frames)

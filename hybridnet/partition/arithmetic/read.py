@@ -49,9 +49,7 @@ def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.M
                 origin = reading.population(differing.population).origin
                 if origin.kind != "population":
                     raise PartitionError(differing.found, where=differing.population)
-                refused[int(str(origin.key))] = (
-                    f"replayed, it is another neuron: at step {differing.step} {differing.found}"
-                )
+                refused[origin.key] = f"replayed, it is another neuron: at step {differing.step} {differing.found}"
 
 
 def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:

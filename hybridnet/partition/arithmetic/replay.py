@@ -129,7 +129,7 @@ def check_trace(reading: Reading, model: nn.Module, inputs: Mapping[str, Tensor]
     first, second = run(model, inputs, rest, times=2)
     if not all(_equal(a, b) for a, b in zip(first, second, strict=True)):
         raise PartitionError(
-            "its state is carried over from one window to the next: the same inputs give another result the second time",
+            "its state is carried over to the next window: the same inputs give another result the second time",
             where=type(model).__name__, remedy="Put its neurons at rest at the beginning of forward",
         )  # fmt: skip
     _, traced = reading.lifted.tape.run(inputs)

@@ -1,4 +1,4 @@
-"""Routes: how what reaches a neuron comes there, as linear maps from inputs, spikes, relays and what the host computes."""
+"""Routes: how what reaches a neuron comes there, as linear maps of inputs, spikes, relays and results of the host."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ and still inputs arrive at each step, so their response is what is added from ea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ def ratio(response: Sequence[Tensor]) -> Tensor | None:
     if len(response) < 2:
         return torch.zeros((), dtype=torch.float64)
     decay = torch.where(first == 0, 0.0, response[1] / torch.where(first == 0, 1.0, first))
-    for earlier, later in zip(response, response[1:], strict=False):
+    for earlier, later in pairwise(response):
         if not close(earlier * decay, later):
             return None
     return decay
@@ -65,4 +66,4 @@ def two_decays(response: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
 
 def increments(sums: Sequence[Tensor]) -> list[Tensor]:
     """What is added at each step."""
-    return [sums[0], *(later - earlier for earlier, later in zip(sums, sums[1:], strict=False))]
+    return [sums[0], *(later - earlier for earlier, later in pairwise(sums))]

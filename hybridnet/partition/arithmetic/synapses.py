@@ -150,7 +150,7 @@ def _spreading(
 
 def _unbound(linear: Linear, shape: tuple[int, ...]) -> Linear:
     """The map without what ties it to one size: whole channels are moved wherever they end, and no zeros put around."""
-    return Channels(channel_pick(linear, shape)[0]) if isinstance(linear, Pick) else linear  # type: ignore[index]
+    return Channels(channel_pick(linear, shape).sources) if isinstance(linear, Pick) else linear  # type: ignore[union-attr]
 
 
 def _scaled(weight: Tensor, factor: Tensor, end: Shape, *, transposed: bool) -> Tensor:

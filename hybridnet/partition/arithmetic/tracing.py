@@ -67,7 +67,7 @@ class _Recorder(TorchDispatchMode):
     """Notes each operation on what depends on the inputs."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[Operation] = []
         self._modules = {id(module): path for path, module in model.named_modules()}
         self._names = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
@@ -169,7 +169,7 @@ class _Recorder(TorchDispatchMode):
 
     def _named(self, value: Tensor) -> Ref:
         self._refs[value] = self._next()
-        return self._refs[value]  # type: ignore[no-any-return]
+        return self._refs[value]
 
     def _next(self) -> Ref:
         self._count += 1

@@ -8,6 +8,7 @@ outputs, and a convolution of stride 1 behind it widens that window.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -30,8 +31,10 @@ class NoWindowError(Exception):
 
 @dataclass(frozen=True)
 class Window:
-    """Along one axis: output i sees inputs i·stride − padding … + kernel − 1; or, if it spreads, input i reaches outputs
-    i·stride − padding … + kernel − 1."""  # noqa: D205, D209  # one sentence
+    """Along one axis, output i sees the inputs from i·stride − padding on, `kernel` of them.
+
+    If it spreads, input i reaches the outputs from i·stride − padding on instead.
+    """
 
     kernel: int = 1
     stride: int = 1
@@ -87,7 +90,7 @@ def _behind(window: Window, linear: Linear, shape: tuple[int, ...], axis: int) -
     if isinstance(linear, Scale) and max(linear.factor.value.shape[1:], default=1) == 1:
         return window
     if isinstance(linear, Pick) and len(shape) == 3 and (offsets := channel_pick(linear, shape)) is not None:
-        return window.padded(offsets[1 + axis])
+        return window.padded(offsets.before[axis])
     if isinstance(linear, Reduction) and linear.axes == (1,) and linear.keep:
         return window
     raise NoWindowError(NAMES.get(type(linear), "a rearrangement within the map"))
@@ -96,8 +99,15 @@ def _behind(window: Window, linear: Linear, shape: tuple[int, ...], axis: int) -
 NAMES = {Scale: "a factor that differs between positions", Reduction: "a sum over the map"}
 
 
-def channel_pick(pick: Pick, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int] | None:
-    """(source of each channel, −1 for zeros; rows and columns of zeros before) if it moves whole channels alone."""
+class ChannelPick(NamedTuple):
+    """The source of each channel, −1 for zeros, and the rows and columns of zeros put before."""
+
+    sources: tuple[int, ...]
+    before: tuple[int, int]
+
+
+def channel_pick(pick: Pick, shape: tuple[int, ...]) -> ChannelPick | None:
+    """What it does to channels, if it moves whole channels alone."""
     elements, (_, height, width) = pick.elements, shape
     if elements.ndim != 3 or not bool((elements >= 0).any()):
         return None
@@ -112,7 +122,7 @@ def channel_pick(pick: Pick, shape: tuple[int, ...]) -> tuple[tuple[int, ...], i
     expected = torch.full_like(elements, -1)
     inside = first[:, None, None] + torch.arange(height * width).reshape(height, width)
     expected[:, top : top + height, left : left + width] = torch.where(first[:, None, None] < 0, -1, inside)
-    return (tuple(channels.tolist()), top, left) if torch.equal(expected, elements) else None
+    return ChannelPick(tuple(channels.tolist()), (top, left)) if torch.equal(expected, elements) else None
 
 
 def plain_geometry(vertical: Window, horizontal: Window, source: tuple[int, int, int], channels: int) -> ConvGeometry:

@@ -38,10 +38,17 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Populations beside the model: where they differ, and how often rounding decided a spike."""
+    """Populations beside the model.
+
+    Attributes:
+        disagreements: Where one, fed with the model's own spikes, differs.
+        ties: How often rounding decided a spike, where it did.
+        together: How many spikes differ if the program runs by itself, where any do.
+    """
 
     disagreements: tuple[Disagreement, ...]
     ties: Mapping[str, int]
+    together: Mapping[str, int]
 
 
 def inputs_to_try(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
@@ -57,7 +64,7 @@ def inputs_to_try(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 
 
 def compare(reading: Reading, inputs: Mapping[str, Tensor]) -> Comparison:
-    """Each placed population beside the model on these inputs."""
+    """The program beside the model on these inputs: each population by itself, and all together."""
     seen = witness(reading, inputs)
     sent = completed(reading, seen)
     disagreements: list[Disagreement] = []
@@ -67,7 +74,7 @@ def compare(reading: Reading, inputs: Mapping[str, Tensor]) -> Comparison:
         disagreements += found[0]
         if found[1]:
             ties[p.name] = found[1]
-    return Comparison(tuple(disagreements), ties)
+    return Comparison(tuple(disagreements), ties, _differing_together(reading, sent))
 
 
 def completed(reading: Reading, seen: Witness) -> dict[str, list[Tensor]]:
@@ -106,18 +113,17 @@ def _compare(
     return [], ties
 
 
-def compare_whole(reading: Reading, inputs: Mapping[str, Tensor]) -> dict[str, int]:
-    """The program by itself beside the model: how many spikes of each population differ."""
+def _differing_together(reading: Reading, sent: Mapping[str, list[Tensor]]) -> dict[str, int]:
+    """How many spikes of each population differ if the whole program runs by itself."""
     if reading.program is None:
         return {}
-    sent = completed(reading, witness(reading, inputs))
-    fed = {node.name: sent[node.name] for node in reading.program.inputs}
-    states = run_program(reading.program, fed)
-    return {
-        p.name: sum(int((state.o != spikes).sum()) for state, spikes in zip(states[p.name], sent[p.name], strict=True))
-        for p in reading.program.populations
-        if p.threshold is not None
+    states = run_program(reading.program, {node.name: sent[node.name] for node in reading.program.inputs})
+    firing = [p.name for p in reading.program.populations if p.threshold is not None]
+    differing = {
+        name: sum(int((state.o != spikes).sum()) for state, spikes in zip(states[name], sent[name], strict=True))
+        for name in firing
     }
+    return {name: count for name, count in differing.items() if count}
 
 
 def check_trace(reading: Reading, model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest) -> None:
@@ -162,9 +168,9 @@ def replayed(
             return reading, found.disagreements
         for name, count in found.ties.items():
             ties[name] = ties.get(name, 0) + count
-        differing = {name: count for name, count in compare_whole(reading, tried).items() if count}
-        if differing and not found.ties:
+        if found.together and not found.ties:
             raise PartitionError(
-                f"the program as a whole gives other spikes than the model: {differing}", where=next(iter(differing))
+                f"the program as a whole gives other spikes than the model: {dict(found.together)}",
+                where=next(iter(found.together)),
             )
     return replace(reading, ties=ties), ()

@@ -43,8 +43,8 @@ class Frame:
 
     number: int
     kind: Kind
-    op: Any
-    args: tuple[Any, ...]
+    op: Any = field(repr=False)
+    args: tuple[Any, ...] = field(repr=False)
     shape: tuple[int, ...]
     batched: bool
     path: str

@@ -30,10 +30,10 @@ class FoundPopulation:
     name: str
     path: str
     kind: PopulationKind
-    origin: Origin
+    origin: Origin = field(repr=False)
     shape: Shape
-    neuron: Neuron
-    frames: Mapping[int, Frame]
+    neuron: Neuron = field(repr=False)
+    frames: Mapping[int, Frame] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Reading:
         leaving: What the host reads of the program.
     """
 
-    lifted: Lifted
-    expansion: Expansion
+    lifted: Lifted = field(repr=False)
+    expansion: Expansion = field(repr=False)
     populations: tuple[FoundPopulation, ...]
     placed: tuple[str, ...]
     program: GraphProgram | None
-    hosts: Mapping[str, Mapping[int, Frame]]
+    hosts: Mapping[str, Mapping[int, Frame]] = field(repr=False)
     obstacles: tuple[Obstacle, ...]
     leaving: tuple[Role, ...]
     ties: Mapping[str, int] = field(default_factory=dict)

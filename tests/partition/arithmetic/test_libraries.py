@@ -33,9 +33,12 @@ class Stepped(nn.Module):
         for conv in (self.conv1, self.conv2):
             conv.weight.data *= 3
 
+    def start(self, neuron: Any) -> tuple[Any, ...]:
+        return neuron.init_synaptic() if hasattr(neuron, "init_synaptic") else (None,) * (self.states or 0)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, 2, H, W) to (B, T, …)."""
-        states: list[tuple[Any, ...]] = [(None,) * (self.states or 0)] * 2
+        states: list[tuple[Any, ...]] = [self.start(neuron) for neuron in (self.neuron1, self.neuron2)]
         spikes = []
         for step in x.unbind(1):
             for i, (conv, neuron) in enumerate(((self.conv1, self.neuron1), (self.conv2, self.neuron2))):
@@ -116,8 +119,6 @@ def test_snntorch_spikes_that_reset_at_once_may_fire_twice() -> None:
 def test_snntorch_synaptic() -> None:
     snn = peer("snntorch")
     model = Stepped(lambda: snn.Synaptic(alpha=0.6, beta=0.9), states=2, bias=False)
-    for neuron in (model.neuron1, model.neuron2):
-        neuron.init_synaptic = neuron.init_synaptic
     torch.manual_seed(0)
     reading, program = program_of(model)
     p = program.populations[0]

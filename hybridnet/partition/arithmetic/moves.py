@@ -124,6 +124,8 @@ def carried_out(operation: Operation, elements: Mapping[Ref, Tensor]) -> Any:
         return args[1].expand(args[0].shape)
     if name == "constant_pad_nd":
         return torch.constant_pad_nd(args[0], args[1], -1)
+    if name in ("view", "_unsafe_view", "_reshape_alias"):  # what shares memory in the model need not do so here
+        return args[0].reshape(args[1])
     return operation.function(*args, **operation.kwargs)
 
 

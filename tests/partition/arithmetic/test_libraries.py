@@ -166,9 +166,9 @@ def test_spikingjelly_plif(v_reset: float | None) -> None:
 
 def test_norse_lif_box_cell() -> None:
     norse = peer("norse.torch")
-    p = first(Stepped(lambda: norse.LIFBoxCell(dt=0.01), states=1))
+    p = first(Stepped(lambda: norse.LIFBoxCell(norse.LIFBoxParameters(v_th=torch.as_tensor(0.3)), dt=0.002), states=1))
     assert (p.reset, float(p.current_leak)) == ("hard", 0)
-    assert float(p.leak) == pytest.approx(0, abs=1e-6)
+    assert float(p.leak) == pytest.approx(0.8)
 
 
 def test_norse_lif_cell_has_a_current() -> None:

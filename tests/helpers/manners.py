@@ -338,7 +338,11 @@ class NormFirst(Manner):
 
     def build(self):
         self.norm1, self.conv1 = nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3, 2)
-        self.depth, self.norm2, self.point = nn.Conv2d(4, 4, 3, 1, 1, 1, 4, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 5, 1)
+        self.depth, self.norm2, self.point = (
+            nn.Conv2d(4, 4, 3, 1, 1, 1, 4, bias=False),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 5, 1),
+        )
         self.lif1, self.lif2 = OwnPLIF(), OwnPLIF()
         for norm in (self.norm1, self.norm2):
             nn.init.uniform_(norm.weight, 0.5, 2.0), nn.init.uniform_(norm.bias, -0.2, 0.2)

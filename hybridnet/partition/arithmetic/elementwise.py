@@ -34,4 +34,5 @@ class Elementwise:
 
 
 ADD = Elementwise(aten.add.Tensor, "add")
+MASKED_FILL = Elementwise(aten.masked_fill.Scalar, "masked_fill")
 MULTIPLY = Elementwise(aten.mul.Tensor, "mul")

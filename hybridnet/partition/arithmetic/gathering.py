@@ -57,13 +57,17 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Ga
     """
     made, refused_potentials = chains(found)
     router = Router(found)
-    steps = max((len(chain.steps) for chain in made), default=1)
+    broken = {v: why for potential, why in refused_potentials for v in potential.form.variables}
+    refused: dict[int, str] = dict(differing)
+    for number, chain in enumerate(made):
+        for step in chain.steps:
+            if step.potential.variable in broken:
+                refused[number] = broken[step.potential.variable]
+    steps = max((len(chain.steps) for n, chain in enumerate(made) if n not in refused), default=1)
+    for number, chain in enumerate(made):
+        if len(chain.steps) != steps:
+            refused.setdefault(number, f"it runs {len(chain.steps)} of {steps} steps")
     names = Names(set(lifted.tape.inputs))
-    refused: dict[int, str] = dict(differing) | {
-        number: f"it runs {len(chain.steps)} of {steps} steps"
-        for number, chain in enumerate(made)
-        if len(chain.steps) != steps
-    }
     while True:
         places = Places(found, router, made, frozenset(refused))
         neurons, failed = _neurons(made, router, places)
@@ -90,11 +94,11 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Ga
         )
     populations += [_relay(origin, places, names) for origin in places.relays]
     obstacles = [Obstacle(called[n], why, remedy_for(why)) for n, why in refused.items()]
-    by_path: dict[tuple[str, str], Obstacle] = {}
+    by_name = {obstacle.name: obstacle for obstacle in obstacles}
     for potential, why in refused_potentials:
-        path = potential.frame.path or layer_before(potential.frame)
-        by_path.setdefault((path, why), Obstacle(path or "the model", why, remedy_for(why)))
-    return Gathered(tuple(populations), (*obstacles, *by_path.values()), places, steps, names)
+        name = potential.frame.path or layer_before(potential.frame) or "the model"
+        by_name.setdefault(name, Obstacle(name, why, remedy_for(why)))
+    return Gathered(tuple(populations), tuple(by_name.values()), places, steps, names)
 
 
 def _neurons(made: list[Chain], router: Router, places: Places) -> tuple[dict[int, Neuron], dict[int, str]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hybridnet.partition.arithmetic.arrangement import Arranged, MisalignedError, from_rows, moved, rows
-from hybridnet.partition.arithmetic.elementwise import ADD, MULTIPLY
+from hybridnet.partition.arithmetic.elementwise import ADD, MASKED_FILL, MULTIPLY
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.linear import (
@@ -93,6 +93,14 @@ def _norm(operation: Operation, lifted: Lifted) -> list[Any]:
     per_channel = [Const(v.reshape(-1, *[1] * (len(x.shape) - 2)), "norm") for v in (factor, offset)]
     scaled = pointwise(MULTIPLY, [x, per_channel[0]], operation.path, lifted)
     return [pointwise(ADD, [scaled, per_channel[1]], operation.path, lifted), None, None]
+
+
+def _masked(operation: Operation, lifted: Lifted) -> list[Any]:
+    """`x[mask] = number`, the one way of writing where data tells that is element by element."""
+    x, (mask,), value, *accumulate = lifted.arguments(operation)
+    if any(accumulate) or not isinstance(value, Const) or value.value.numel() != 1 or mask.shape != x.shape:
+        raise MisalignedError
+    return [pointwise(MASKED_FILL, [x, mask, value.value.item()], operation.path, lifted)]
 
 
 def _sum(operation: Operation, lifted: Lifted) -> list[Any]:
@@ -196,6 +204,7 @@ RULES: dict[str, Rule] = {
     "upsample_nearest2d": _nearest,
     "max_pool2d_with_indices": _maximum,
     "native_batch_norm": _norm,
+    "index_put": _masked,
     "sum": _sum,
     "mean": _mean,
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from hybridnet.partition.arithmetic.tape import Const, Operation, Ref, Tape
+from hybridnet.partition.arithmetic.tape import Const, Operation, Ref, Tape, leaves
 
 DATA_ARGUMENTS: dict[str, tuple[int, ...]] = {
     "cat": (0,), "stack": (0,), "copy": (0, 1), "index_put": (0, 2), "select_scatter": (0, 1), "slice_scatter": (0, 1),
@@ -80,6 +80,9 @@ def base_name(operation: Operation) -> str:
 def is_move(operation: Operation) -> bool:
     """Whether it moves elements and computes nothing; a padding, only if by zeros."""
     name = base_name(operation)
+    places = DATA_ARGUMENTS.get(name, (0,))
+    if any(isinstance(v, Ref) for i, a in enumerate(operation.args) if i not in places for v in leaves(a)):
+        return False  # where elements go depends on data
     if name == "constant_pad_nd":
         return len(operation.args) < 3 or operation.args[2] == 0
     return name in MOVES and not (name == "index_put" and len(operation.args) > 3 and operation.args[3])

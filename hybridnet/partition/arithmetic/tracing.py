@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from hybridnet.errors import ModelError, PartitionError
+from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.arithmetic.aliases import Memory
 from hybridnet.partition.arithmetic.tape import Const, Operation, Ref, Tape, leaves
 from hybridnet.partition.arithmetic.untouched import untouched
@@ -33,6 +34,9 @@ FILLED = (
 
 RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropout", "normal_functional", "multinomial")
 """Operations that draw anew at each run."""
+
+SHAPED_BY_DATA = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "bincount", "histc")
+"""Operations whose results have a size that depends on data."""
 
 
 def at_rest(_model: nn.Module) -> None:
@@ -52,6 +56,9 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
             starts = {name: x.detach().clone() for name, x in inputs.items()}
             refs = {name: recorder.start(x) for name, x in starts.items()}
             rest(model)
+            for module in model.modules():
+                if isinstance(module, ConvLIF):
+                    module.stepped = True
             with recorder:
                 output = model(**starts)
     except PartitionError:
@@ -119,7 +126,11 @@ class _Recorder(TorchDispatchMode):
             )
         if base in FILLED or not any(isinstance(v, Ref) for v in leaves((noted_args, noted_kwargs))):
             return output
-        if not any(isinstance(r, Tensor) for r in leaves(output)):
+        by_mask = base == "index" and any(
+            isinstance(noted, Ref) and given.dtype == torch.bool
+            for noted, given in zip(leaves(noted_args[1]), leaves(args[1]), strict=True)
+        )
+        if base in SHAPED_BY_DATA or by_mask or not any(isinstance(r, Tensor) for r in leaves(output)):
             raise PartitionError(
                 f"a number or a branch depends on the data of the inputs ({base})",
                 where=self.path, remedy="Let it depend on shapes and settings alone; use torch.where for a choice",

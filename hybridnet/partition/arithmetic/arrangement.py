@@ -42,6 +42,17 @@ class Arranged:
         """Its labels, in any case."""
         return torch.arange(_size(self.shape)).reshape(self.shape) if self.labels is None else self.labels
 
+    def holds_all(self, sizes: list[int]) -> list[bool]:
+        """Whether it holds each element of each of its frames, of these sizes."""
+        if self.labels is None:
+            return [True]
+        labels = self.labels.flatten()
+        labels = labels[labels >= 0]
+        starts = torch.tensor([0, *sizes]).cumsum(0)
+        held = torch.zeros(int(starts[-1]), dtype=torch.bool)
+        held[starts[labels >> FRAME] + element(labels)] = True
+        return [bool(part.all()) for part in held.split(sizes)]
+
     def whole(self) -> Frame | None:
         """The one frame that it is, in the frame's own order; None if it is anything else."""
         return self.frames[0] if self.labels is None else None
@@ -50,7 +61,7 @@ class Arranged:
 def arranged(frames: Sequence[Frame], labels: Tensor, table: FrameTable) -> Arranged:
     """Elements as `labels` tell; frames that are not used are left out."""
     found = labels >> FRAME
-    used = torch.unique(found[labels >= 0])
+    used = torch.bincount(found[labels >= 0].flatten(), minlength=1).nonzero().flatten()
     renamed = torch.zeros(max(len(frames), 1), dtype=torch.int64)
     renamed[used] = torch.arange(len(used))
     new = torch.where(labels < 0, labels, (renamed[found.clamp(min=0)] << FRAME) | element(labels))

@@ -64,13 +64,12 @@ class Lifted:
     def note(self, ref: Ref, value: Any) -> None:
         """Take note of what a traced tensor holds."""
         self.values[ref] = value
-        if not isinstance(value, Arranged):
+        if not isinstance(value, Arranged) or all(frame in self.where for frame in value.frames):
             return
-        for index, frame in enumerate(value.frames):
-            if frame not in self.where:
-                size = torch.Size(self.table.full(frame)).numel()
-                if value.labels is None or int((torch.unique(value.labels) >> FRAME == index).sum()) == size:
-                    self.where[frame] = ref
+        sizes = [torch.Size(self.table.full(frame)).numel() for frame in value.frames]
+        for frame, is_all in zip(value.frames, value.holds_all(sizes), strict=True):
+            if is_all:
+                self.where.setdefault(frame, ref)
 
     def arguments(self, operation: Operation) -> list[Any]:
         """The arguments of an operation, with the value of each traced tensor in its place."""

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-untyped-def,no-untyped-call,override,misc"
+# mypy: ignore-errors
 """Small networks in the manners in which people really write theirs; all are random, none is trained.
 
 Each is made for maps of a size (H, W) and a number of steps; `inputs(batch)` are example inputs by argument name.

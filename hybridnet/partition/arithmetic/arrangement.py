@@ -90,6 +90,15 @@ def element(labels: Tensor) -> Tensor:
     return labels & ((1 << FRAME) - 1)
 
 
+def picks_one_example(value: Arranged, table: FrameTable) -> bool:
+    """Whether it holds one example of a batch, and not the others."""
+    if value.labels is None or table.batch < 2 or not all(frame.batched for frame in value.frames):
+        return False
+    labels = value.labels[value.labels >= 0]
+    sizes = torch.tensor([_size(frame.shape) for frame in value.frames])
+    return len(torch.bincount(element(labels) // sizes[labels >> FRAME]).nonzero()) == 1
+
+
 @dataclass(frozen=True, eq=False)
 class Aligned:
     """Frames that lie exactly over each other.

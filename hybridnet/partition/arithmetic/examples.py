@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -27,6 +27,18 @@ def two_examples(inputs: Mapping[str, Tensor], axis: int) -> dict[str, Tensor]:
         two = x if x.shape[axis] > 1 else torch.cat((x, x.flip(tuple(a for a in range(x.ndim) if a != axis))), axis)
         made[name] = two.narrow(axis, 0, 2).contiguous()
     return made
+
+
+def inputs_to_try(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The example inputs; the same numbers in another order; and, of fractions, random ones of the same size."""
+    yield dict(inputs)
+    generator = torch.Generator().manual_seed(0)
+    yield {n: x.flatten()[torch.randperm(x.numel(), generator=generator)].reshape(x.shape) for n, x in inputs.items()}
+    if all(x.is_floating_point() for x in inputs.values()):
+        yield {
+            n: 2 * x.std().nan_to_num(1.0) * torch.randn(x.shape, generator=generator).to(x.dtype)
+            for n, x in inputs.items()
+        }
 
 
 def run(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest, times: int = 1) -> list[list[Any]]:
@@ -58,8 +70,13 @@ def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest) -> in
         return 0
     if all(x.ndim > 2 for x in inputs.values()) and _apart(model, inputs, 1, rest):
         return 1
+    raise depend_on_each_other(model, inputs)
+
+
+def depend_on_each_other(model: nn.Module, inputs: Mapping[str, Tensor]) -> PartitionError:
+    """What is wrong with a model that does not treat each example by itself."""
     name = next(iter(inputs))
-    raise PartitionError(
+    return PartitionError(
         f"views depend on each other: model({name})[:1] differs from model({name}[:1])",
         where=type(model).__name__,
         remedy="Its neurons step through an axis that holds the batch; give time an axis of its own",
@@ -68,11 +85,14 @@ def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest) -> in
 
 def _apart(model: nn.Module, inputs: Mapping[str, Tensor], axis: int, rest: Rest) -> bool:
     """Whether each of two examples along `axis` gives alone what it gives beside the other."""
-    both = two_examples(inputs, axis)
-    together = run(model, both, rest)[0]
+    return all(_apart_on(model, both, axis, rest) for both in inputs_to_try(two_examples(inputs, axis)))
+
+
+def _apart_on(model: nn.Module, both: Mapping[str, Tensor], axis: int, rest: Rest) -> bool:
+    (together,) = run(model, both, rest)
     for i in (0, 1):
         try:
-            alone = run(model, {name: x.narrow(axis, i, 1).contiguous() for name, x in both.items()}, rest)[0]
+            (alone,) = run(model, {name: x.narrow(axis, i, 1).contiguous() for name, x in both.items()}, rest)
         except ModelError:
             return axis == 0  # it takes only the batch it was made for, and cannot be tried with another
         for whole, one in zip(together, alone, strict=True):

@@ -23,8 +23,7 @@ class Lifted:
     Attributes:
         values: What each traced tensor holds.
         where: A traced tensor that holds all of a frame.
-        steps: Steps of each input; 0 for one without time.
-        batch: Examples that were traced.
+        mixing: Modules that take single examples out of a batch.
         axes: Per input the axis of time, or None.
     """
 
@@ -34,6 +33,7 @@ class Lifted:
     where: dict[Frame, Ref] = field(default_factory=dict)
     axes: Mapping[str, int | None] = field(default_factory=dict)
     batch_axis: int = 0
+    mixing: list[str] = field(default_factory=list)
 
     @property
     def frames(self) -> list[Frame]:

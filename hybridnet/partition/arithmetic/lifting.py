@@ -11,7 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridnet.partition.arithmetic.arrangement import FRAME, Arranged, MisalignedError, arranged, moved
+from hybridnet.partition.arithmetic.arrangement import (
+    FRAME,
+    Arranged,
+    MisalignedError,
+    arranged,
+    moved,
+    picks_one_example,
+)
 from hybridnet.partition.arithmetic.elementwise import Elementwise
 from hybridnet.partition.arithmetic.frames import FrameTable, Step
 from hybridnet.partition.arithmetic.layer_rules import RULES
@@ -101,6 +108,8 @@ def _host(operation: Operation, lifted: Lifted) -> list[Any]:
     values = [v for v in leaves(lifted.arguments(operation)) if isinstance(v, Arranged)]
     frames = tuple(dict.fromkeys(frame for value in values for frame in value.frames))
     plain = all(value.labels is None for value in values)
+    if any(picks_one_example(value, lifted.table) for value in values):
+        lifted.mixing.append(operation.path)
     key = f"{operation.name} {_settings(operation)}" if plain else f"{operation.name} {operation.results}"
     made: list[Any] = []
     for index, shape in enumerate(operation.shapes):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.errors import PartitionError
-from hybridnet.partition.arithmetic.examples import batch_axis, two_examples
+from hybridnet.partition.arithmetic.examples import batch_axis, depend_on_each_other, two_examples
 from hybridnet.partition.arithmetic.expanding import Expansion, expand
 from hybridnet.partition.arithmetic.gathering import Gathered, gather
 from hybridnet.partition.arithmetic.integrators import read_by_host
@@ -41,6 +41,8 @@ def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.M
         refused: dict[int, str] = {}
         while True:
             gathered = gather(lifted, found, refused)
+            if lifted.mixing and not gathered.populations:
+                raise depend_on_each_other(model, inputs)
             reading = _placed(lifted, found, gathered)
             reading, disagreements = replayed(reading, model, examples, rest)
             if not disagreements:

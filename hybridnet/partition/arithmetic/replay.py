@@ -6,7 +6,7 @@ must be equal within rounding, spikes too but for ties, which are counted. Then 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hybridnet.errors import PartitionError
 from hybridnet.partition.arithmetic.equations import State, arriving, column, run_program, step
-from hybridnet.partition.arithmetic.examples import Rest, run
+from hybridnet.partition.arithmetic.examples import Rest, inputs_to_try, run
 from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.witness import Witness, witness
 from hybridnet.program.graph import Population
@@ -49,18 +49,6 @@ class Comparison:
     disagreements: tuple[Disagreement, ...]
     ties: Mapping[str, int]
     together: Mapping[str, int]
-
-
-def inputs_to_try(inputs: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The example inputs; the same numbers in another order; and, of fractions, random ones of the same size."""
-    yield dict(inputs)
-    generator = torch.Generator().manual_seed(0)
-    yield {n: x.flatten()[torch.randperm(x.numel(), generator=generator)].reshape(x.shape) for n, x in inputs.items()}
-    if all(x.is_floating_point() for x in inputs.values()):
-        yield {
-            n: 2 * x.std().nan_to_num(1.0) * torch.randn(x.shape, generator=generator).to(x.dtype)
-            for n, x in inputs.items()
-        }
 
 
 def compare(reading: Reading, inputs: Mapping[str, Tensor]) -> Comparison:

@@ -11,6 +11,7 @@ from torch import Tensor
 from hybridnet.partition.arithmetic import forms
 from hybridnet.partition.arithmetic.expanding import Expansion, Potential
 from hybridnet.partition.arithmetic.forms import Form, Variable
+from hybridnet.partition.arithmetic.frames import Step
 
 
 class NoNeuronError(Exception):
@@ -164,11 +165,13 @@ def _joined(made: list[Chain], found: Expansion) -> list[Chain]:
 
 
 def _place(step: StepForm, found: Expansion) -> object:
-    """The same for the same neurons at different steps: module, shape, threshold, and what maps reach them."""
+    """The same for the same neurons at different steps: module, shape, threshold, inputs, and what maps reach them."""
     maps = []
     for variable in step.drive.variables:
         if variable.kind == "current":
             frame, index = found.currents[variable]
             maps.append(f"{index} {getattr(frame.op, 'weight', frame.what)!r}")
     keys = tuple(spike.key[1:] for spike in step.thresholds)
-    return step.potential.frame.path, step.potential.frame.shape, keys, tuple(sorted(maps))
+    frame = step.potential.frame
+    inputs = {f.op.name for f in (frame, *frame.before()) if isinstance(f.op, Step)}
+    return frame.path, frame.shape, keys, tuple(sorted(inputs)), tuple(sorted(maps))

@@ -175,9 +175,24 @@ def _elementwise(frame: Frame, found: Expansion) -> Form:
             return rule(op, *args)
         except NoFormError:
             pass
-    if any(not isinstance(a, Form) for a in args):
-        raise NoFormError
-    chosen = forms.interpolate(lambda *values: op.function(*values, **op.settings), args)
+    return _interpolated(frame, found)
+
+
+def _interpolated(frame: Frame, found: Expansion) -> Form:
+    """Any other operation, on what is 0 or 1."""
+    op: Elementwise = frame.op
+    varying = [i for i, a in enumerate(frame.args) if isinstance(a, Frame | Coefficient)]
+
+    def function(*values: Tensor) -> Tensor:
+        args = list(frame.args)
+        for i, value in zip(varying, values, strict=True):
+            args[i] = value
+        return op.function(*args, **op.settings)
+
+    try:
+        chosen = forms.interpolate(function, [_argument(frame.args[i], found) for i in varying])
+    except RuntimeError as error:  # an operation that takes no fractions
+        raise NoFormError from error
     if chosen is None:
         raise NoFormError
     return chosen

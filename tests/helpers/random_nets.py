@@ -61,7 +61,8 @@ class Layer(nn.Module):
         else:
             stride = 2 if self.kind == "strided" else 1
             dilation = 2 if self.kind == "dilated" else 1
-            conv = nn.Conv2d(channels, out, 3, stride, dilation, dilation, bias=bias)
+            padding = 0 if self.kind == "average" else dilation  # an odd row that an average drops is read by a padding
+            conv = nn.Conv2d(channels, out, 3, stride, padding, dilation, bias=bias)
             self.net = nn.Sequential(conv, norm) if self.kind == "norm" else conv
         for parameter in self.parameters():
             parameter.data *= 2
@@ -83,7 +84,7 @@ class RandomNet(nn.Module):
         super().__init__()
         dice = random.Random(seed)  # noqa: S311  # not for secrets
         torch.manual_seed(seed)
-        self.steps, self.size = dice.randint(2, 7), (dice.randint(8, 13), dice.randint(8, 13))
+        self.steps, self.size = dice.randint(2, 7), (dice.randint(24, 28), dice.randint(24, 28))
         channels, layers, neurons = 2, [], []
         for i in range(dice.randint(1, 3)):
             out = dice.choice([2, 3, 4])

@@ -155,18 +155,19 @@ def interpolate(function: Callable[..., Tensor], forms: list[Form]) -> Form | No
     variables = sorted(frozenset().union(*(form.variables for form in forms)), key=repr)
     if len(variables) > 2 or not all(v.binary for v in variables):
         return None
-    total = Form({})
+    total, binary = Form({}), True
     for values in product((0.0, 1.0), repeat=len(variables)):
         chosen = dict(zip(variables, values, strict=True))
         result = torch.as_tensor(function(*(_value(form, chosen) for form in forms))).double()
         if not bool(torch.isfinite(result).all()):
             return None
+        binary &= bool(((result == 0) | (result == 1)).all())
         here = number(result)
         for v, value in chosen.items():
             one = Form({frozenset({v}): torch.ones((), dtype=torch.float64)}, True)
             here = multiply(here, one if value else invert(one))
         total = add(total, here)
-    return total
+    return Form(total.terms, binary)
 
 
 def _value(form: Form, chosen: Mapping[Variable, float]) -> Tensor:

@@ -130,6 +130,8 @@ class RandomNet(nn.Module):
                 s, states[i] = neuron(layer(s), states[i])
             if self.join != "none":
                 other, side = self.side(self.beside(s), side)
-                s, joined = self.joined(self.last(s + other if self.join == "sum" else torch.cat((s, other), 1)), joined)
+                s, joined = self.joined(
+                    self.last(s + other if self.join == "sum" else torch.cat((s, other), 1)), joined
+                )
             out.append(s)
         return torch.stack(out, 1)

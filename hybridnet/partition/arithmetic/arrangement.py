@@ -95,7 +95,7 @@ def picks_one_example(value: Arranged, table: FrameTable) -> bool:
     if value.labels is None or table.batch < 2 or not all(frame.batched for frame in value.frames):
         return False
     labels = value.labels[value.labels >= 0]
-    sizes = torch.tensor([_size(frame.shape) for frame in value.frames])
+    sizes = torch.tensor([_size(frame.shape) for frame in value.frames], dtype=torch.int64)
     return len(torch.bincount(element(labels) // sizes[labels >> FRAME]).nonzero()) == 1
 
 
@@ -209,7 +209,7 @@ def _row_frame(
     in_order = bool((element(labels) == torch.arange(len(labels))).all()) and bool((labels >= 0).all())
     if in_order and len(used) == 1 and frames[used[0]].shape == shape:
         return frames[used[0]]
-    renamed = torch.full((len(frames),), -1)
+    renamed = torch.full((max(len(frames), 1),), -1)
     renamed[used] = torch.arange(len(used))
     operand = torch.where(labels < 0, -1, renamed[(labels >> FRAME).clamp(min=0)]).reshape(shape)
     picks = Rearrangement(operand, torch.where(labels < 0, -1, element(labels)).reshape(shape))

@@ -71,7 +71,7 @@ def expand(frames: list[Frame], held: Container[Frame]) -> Expansion:
     compared = {_compared(frame, readers, held) for frame in frames}
     for frame in frames:
         form = _form(frame, found)
-        if frame in compared and form.varying().terms and not _is_choice(form):
+        if frame in compared and not _is_choice(form):
             form = _name_potential(frame, form, found)
         found.forms[frame] = form
     return found
@@ -97,7 +97,7 @@ def _compared(frame: Frame, readers: Counter[Frame], held: Container[Frame]) -> 
 
 def _is_choice(form: Form) -> bool:
     """Whether it depends on nothing but one or two variables that are 0 or 1."""
-    return len(form.variables) <= 2 and all(v.binary for v in form.variables)
+    return 0 < len(form.variables) <= 2 and all(v.binary for v in form.variables)
 
 
 def _name_potential(frame: Frame, form: Form, found: Expansion) -> Form:

@@ -24,7 +24,7 @@ from hybridnet.partition.arithmetic.linear import (
     pair,
 )
 from hybridnet.partition.arithmetic.pointwise import pointwise
-from hybridnet.partition.arithmetic.tape import Const, Operation
+from hybridnet.partition.arithmetic.tape import Const, Operation, leaves
 
 Rule = Callable[[Operation, Lifted], list[Any]]
 
@@ -154,6 +154,20 @@ def _over_frames(x: Arranged, axis: int, path: str, lifted: Lifted) -> Arranged 
     return total if size > 1 else None
 
 
+def _by_row_on_host(operation: Operation, lifted: Lifted) -> list[Any]:
+    """Anything else that treats each example by itself: per step, it is the host's."""
+    x, *others = lifted.arguments(operation)
+    if any(isinstance(v, Arranged) for v in leaves(others)):
+        raise MisalignedError
+    settings = " ".join(v.key if isinstance(v, Const) else repr(v) for v in leaves((others, operation.kwargs)))
+    name = str(operation.function.overloadpacket.__name__)  # type: ignore[attr-defined]
+
+    def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
+        return lifted.table.make("host", name, (frame,), shape, operation.path, what=name, key=f"{name} {settings}")
+
+    return [_per_row(make, x, operation, lifted), *[None] * (len(operation.results) - 1)]
+
+
 def _filled(operation: Operation, lifted: Lifted, defaults: tuple[Any, ...]) -> list[Any]:
     """The arguments (tensor, kernel, …) with the defaults of those that are not given."""
     given = lifted.arguments(operation)
@@ -208,4 +222,11 @@ RULES: dict[str, Rule] = {
     "sum": _sum,
     "mean": _mean,
 }
+RULES |= dict.fromkeys(
+    (
+        "native_group_norm", "native_layer_norm", "upsample_bilinear2d", "upsample_bicubic2d", "adaptive_max_pool2d",
+        "reflection_pad2d", "replication_pad2d",
+    ),
+    _by_row_on_host,
+)  # fmt: skip
 """Per operation, what it makes of the frames of its first argument; anything else is the host's."""

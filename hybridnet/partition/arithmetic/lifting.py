@@ -69,7 +69,7 @@ def _results(operation: Operation, lifted: Lifted) -> list[Any]:
         if is_pointwise(operation) or base_name(operation) == "_to_copy":
             return [pointwise(Elementwise.of(operation), lifted.arguments(operation), operation.path, lifted)]
         return _host(operation, lifted)
-    except (MisalignedError, ValueError, RuntimeError):
+    except Exception:  # whatever an operation holds that is not followed: its result is then the host's
         return _host(operation, lifted)
 
 

@@ -166,10 +166,10 @@ def _time_axis(tape: Tape, name: str, batch_axis: int) -> int | None:
         for made, value, result in zip(operation.results, outputs, operation.shapes, strict=False):
             if made is not None and tuple(value.shape) == result:
                 elements[made] = value
-    axes = [axis for axis, indices in found.items() if len(indices) == shape[axis] > 1]
+    axes = [a for a, seen in found.items() if len(seen) > 1 and (len(seen) == shape[a] or len(shape) > 4)]
     if not axes and len(shape) in (3, 5):
         axes = [axis for axis in (1, 0, len(shape) - 1) if axis in found and shape[axis] == 1]
-    return axes[0] if axes else None
+    return max(axes, key=lambda axis: len(found[axis])) if axes else None
 
 
 def _note_fixed(elements: Tensor, by_rows: bool, shape: tuple[int, ...], found: dict[int, set[int]]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
+from hybridnet.errors import ConfigError
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.gathering import Gathered, remedy_for
 from hybridnet.partition.arithmetic.places import HostKey, Origin
@@ -107,7 +108,7 @@ def _foldable(gathered: Gathered) -> tuple[dict[str, list[tuple[Origin, Synapse]
                 groups.append((wire.origin, Synapse("", population.name, geometry, weight, wire.delay)))
             equation(population)
             folded[population.name] = groups
-        except NoRouteError as reason:
+        except (NoRouteError, ConfigError) as reason:
             obstacles.append(Obstacle(population.name, str(reason), remedy_for(str(reason))))
     return folded, obstacles
 

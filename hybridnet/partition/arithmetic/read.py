@@ -14,6 +14,7 @@ from hybridnet.partition.arithmetic.gathering import Gathered, gather
 from hybridnet.partition.arithmetic.integrators import read_by_host
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.lifting import lift
+from hybridnet.partition.arithmetic.nearest import nearest_obstacles
 from hybridnet.partition.arithmetic.placing import place
 from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.replay import replayed
@@ -34,6 +35,7 @@ def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.M
             was read computes something else than the model.
     """
     with torch.no_grad():
+        trace(model, two_examples(inputs, 0), rest)  # what cannot be traced is told before anything else
         axis = batch_axis(model, inputs, rest)
         examples = two_examples(inputs, axis)
         lifted = lift(trace(model, examples, rest), axis)
@@ -63,6 +65,6 @@ def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:
         placed=placement.placed,
         program=placement.program,
         hosts=placement.hosts,
-        obstacles=placement.obstacles,
+        obstacles=placement.obstacles or nearest_obstacles(placement, found, lifted.frames),
         leaving=roles(read_by_host(lifted, found), found, gathered.populations),
     )

@@ -35,6 +35,9 @@ FILLED = (
 RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropout", "normal_functional", "multinomial")
 """Operations that draw anew at each run."""
 
+RESHAPING = ("transpose_", "t_", "squeeze_", "unsqueeze_", "swapaxes_", "swapdims_", "detach_")
+"""In-place operations that change no element."""
+
 SHAPED_BY_DATA = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "bincount", "histc")
 """Operations whose results have a size that depends on data."""
 
@@ -144,13 +147,14 @@ class _Recorder(TorchDispatchMode):
     def _change(self, func: Any, changed: Tensor, args: Any, kwargs: Any) -> None:
         """Note an in-place operation in its plain form, and what else it changes."""
         name = func.overloadpacket.__name__
-        plain = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
+        packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
+        plain = getattr(packet, func._overloadname, getattr(packet, "int", None))
         if plain is None or not name.endswith("_") or plain._schema.is_mutable:
             raise PartitionError(
                 f"{name} writes into a tensor in a way that cannot be followed",
                 where=self.path, remedy="Use what the plain operation returns",
             )  # fmt: skip
-        overlaps = list(self._memory.overlaps(changed))
+        overlaps = [] if name in RESHAPING else list(self._memory.overlaps(changed))
         before = [self.noted(overlap.tensor) for overlap in overlaps]
         self._note(plain, args, kwargs, [changed])
         aten = torch.ops.aten

@@ -394,3 +394,82 @@ def test_logic_of_spikes(how: str) -> None:
 
     _, reading = one(Logic())
     assert set(reading.placed) == {"conv", "other", "last", "and"}
+
+
+class Windows(nn.Module):
+    """The neuron of `Plain` along a time axis of a whole window."""
+
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        v: Any = 0.0
+        spikes = []
+        for current in x.unbind(axis):
+            v = 0.7 * v + current
+            s = (v > 0.6).float()
+            v = v * (1 - s)
+            spikes.append(s)
+        return torch.stack(spikes, axis)
+
+
+def test_spikes_shifted_by_a_step_are_a_delay() -> None:
+    class Shifted(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.lif1, self.lif2 = nn.Conv2d(3, 2, 3), Windows(), Windows()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.lif1(torch.stack([self.conv(frame) for frame in x.unbind(1)]), 0)
+            late = torch.cat((torch.zeros_like(y[:1]), y[:-1]))
+            return self.lif2(2 * torch.stack([self.last(frame) for frame in late]), 0).sum(0)
+
+    _, reading = one(Shifted())
+    assert reading.placed == ("lif1", "lif2")
+    assert reading.program is not None
+    assert [(s.source, s.delay) for s in reading.program.onto("lif2")] == [("lif1", 1)]
+
+
+def test_a_dense_network_on_vectors() -> None:
+    class Vectors(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.lif1, self.lif2 = nn.Linear(6, 8), nn.Linear(8, 3), Windows(), Windows()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.lif2(3 * self.b(self.lif1(3 * self.a(x), 1)), 1).mean(1)
+
+    _, reading = one(Vectors(), {"x": torch.randn(2, 4, 6)})
+    assert reading.placed == ("lif1", "lif2")
+
+
+def test_a_front_with_a_norm_over_each_frame_is_the_hosts() -> None:
+    class Front(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(2, 4, 3, padding=1), nn.GroupNorm(2, 4)
+            self.next, self.lif = nn.Conv2d(4, 4, 3, 2), Windows()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.relu(self.norm(self.conv(x.float().flatten(0, 1))))
+            return self.lif(2 * self.next(y).unflatten(0, x.shape[:2]), 1).sum(1)
+
+    _, reading = one(Front(), {"x": torch.randint(0, 3, (2, 4, 2, 9, 8), dtype=torch.uint8)})
+    assert reading.program is not None
+    assert [(n.name, n.shape) for n in reading.program.inputs] == [("front", (4, 9, 8))]
+    assert len(reading.hosts["front"]) == 4
+
+
+def test_neurons_without_memory() -> None:
+    class Thresholds(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Conv2d(3, 2, 3)
+
+        def step(self, v: Any, current: Tensor, t: int) -> tuple[Tensor, Any]:
+            return (self.last((current > 0.1).float()) > 0.05).float(), v
+
+    _, reading = one(Thresholds())
+    assert reading.placed == ("conv", "last")
+
+
+def test_an_ann_has_nothing_to_place() -> None:
+    reading = read(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval(), {"input": torch.randn(2, 3, 4)})
+    assert str(reading.obstacles[0]) == "the model: nothing in it compares a potential with a threshold"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybridnet.errors import PartitionError
 from hybridnet.partition.arithmetic.arrangement import FRAME, Arranged
 from hybridnet.partition.arithmetic.frames import Frame, FrameTable
 from hybridnet.partition.arithmetic.tape import Const, Operation, Ref, Tape
@@ -53,7 +54,14 @@ class Lifted:
         return order
 
     def values_of(self, frames: list[Frame], inputs: Mapping[str, Tensor]) -> dict[Frame, Tensor]:
-        """What the model computes for `frames`, each (B, …), on inputs of the traced shapes."""
+        """What the model computes for `frames`, each (B, …), on inputs of the traced shapes.
+
+        Raises:
+            PartitionError: If the model holds no tensor with all of a frame.
+        """
+        for frame in frames:
+            if frame not in self.where:
+                raise PartitionError(f"no tensor of the model holds its {frame.what} as a whole", where=frame.path)
         found, _ = self.tape.run(inputs, [self.where[frame] for frame in frames])
         values = {}
         for frame in frames:

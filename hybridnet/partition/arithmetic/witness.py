@@ -47,9 +47,6 @@ def witness(reading: Reading, inputs: Mapping[str, Tensor]) -> Witness:
         sent[node.name] = [
             x.double().reshape(-1, *node.shape) for x in (steps * program.steps if node.still else steps)
         ]
-    missing = [p.name for p in program.populations if p.name not in sent or not sent[p.name]]
-    for name in missing:  # what the model does not compute by itself: the neuron that always fires, and ANDs
-        sent[name] = [torch.ones(1)] * 0
     potentials = {
         p.name: {t: values[f].double().reshape(-1, *p.shape) - _shaped(p.neuron.rest, p) for t, f in p.frames.items()}
         for p in placed
@@ -83,16 +80,14 @@ def _spike_frames(population: FoundPopulation, found: Expansion) -> dict[int, Fr
 def _sent(
     p: FoundPopulation, frames: Mapping[int, Frame], found: Expansion, values: Mapping[Frame, Tensor], steps: int
 ) -> list[Tensor]:
-    made = []
-    for t in range(steps):
-        if t not in frames:
-            if not p.frames:
-                return []
-            first = next(iter(values.values()))
-            made.append(torch.zeros(len(first), *p.shape, dtype=torch.float64))
-            continue
-        spikes = values[frames[t]].double().reshape(-1, *p.shape)
-        made.append(1 - spikes if _is_inverted(frames[t], found) else spikes)
+    """The spikes of each step, zeros where it fires never; nothing of an AND, which the model has no tensor of."""
+    if not p.frames:
+        return []
+    batch = len(values[next(iter(p.frames.values()))])
+    made = [torch.zeros(batch, *p.shape, dtype=torch.float64)] * steps
+    for t, frame in frames.items():
+        spikes = values[frame].double().reshape(-1, *p.shape)
+        made[t] = 1 - spikes if _is_inverted(frame, found) else spikes
     return made
 
 

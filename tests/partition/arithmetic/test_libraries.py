@@ -1,8 +1,9 @@
-# mypy: disable-error-code="override"
+# mypy: disable-error-code="override,no-untyped-call"
 """Neurons of libraries are read as what they compute: no class of theirs is known to the reader."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -211,3 +212,52 @@ def test_norse_li_is_an_integrator() -> None:
     p = next(p for p in program.populations if p.threshold is None)
     assert sorted((float(p.leak), float(p.current_leak))) == pytest.approx([0.6, 0.8])
     assert [(r.kind, r.steps) for r in reading.leaving] == [("potential", (STEPS - 1,))]
+
+
+def random_snntorch(dice: random.Random) -> nn.Module:
+    snn = peer("snntorch")
+    reset = dice.choice(["subtract", "zero", "none"])
+    beta, threshold = dice.uniform(0.2, 0.95), dice.uniform(0.3, 1.5)
+    if dice.random() < 0.5:
+        return Stepped(lambda: snn.Leaky(beta=beta, threshold=threshold, reset_mechanism=reset), states=1)
+    return Stepped(
+        lambda: snn.Synaptic(alpha=0.5, beta=beta, threshold=threshold, reset_mechanism="subtract"), states=2
+    )
+
+
+def random_spikingjelly(dice: random.Random) -> nn.Module:
+    neuron = peer("spikingjelly.activation_based.neuron")
+    mode, v_reset = dice.choice("sm"), dice.choice([0.0, None, -0.2, 0.1])
+    threshold, decay_input = dice.uniform(0.4, 1.5), dice.random() < 0.5
+    kinds = {
+        "if": lambda: neuron.IFNode(threshold, v_reset, step_mode=mode),
+        "lif": lambda: neuron.LIFNode(dice.uniform(1.2, 4), decay_input, threshold, v_reset, step_mode=mode),
+        "plif": lambda: neuron.ParametricLIFNode(dice.uniform(1.2, 4), decay_input, threshold, v_reset, step_mode=mode),
+    }
+    return (Stepped if mode == "s" else Windowed)(kinds[dice.choice(sorted(kinds))])
+
+
+def random_norse(dice: random.Random) -> nn.Module:
+    norse = peer("norse.torch")
+    dt, v_th = dice.uniform(0.001, 0.004), torch.as_tensor(dice.uniform(0.2, 0.6))
+    return dice.choice(
+        [
+            lambda: Stepped(lambda: norse.LIFBoxCell(norse.LIFBoxParameters(v_th=v_th), dt=dt), states=1),
+            lambda: Stepped(lambda: norse.LIFCell(norse.LIFParameters(v_th=v_th), dt=dt), states=1),
+            lambda: Windowed(lambda: norse.LIF(norse.LIFParameters(v_th=v_th), dt=dt)),
+        ]
+    )()
+
+
+def read_random(make: Callable[[random.Random], nn.Module], seed: int) -> None:
+    torch.manual_seed(seed)
+    model = make(random.Random(seed))  # noqa: S311  # not for secrets
+    reading, _ = program_of(model)
+    assert reading.placed == ("neuron1", "neuron2"), [str(o) for o in reading.obstacles]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("make", [random_snntorch, random_spikingjelly, random_norse])
+def test_random_settings(make: Callable[[random.Random], nn.Module], seed: int) -> None:
+    read_random(make, seed)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 
 from hybridnet.partition.arithmetic.chains import Chain, NoNeuronError, chains
-from hybridnet.partition.arithmetic.expanding import Expansion
-from hybridnet.partition.arithmetic.integrators import integrators
+from hybridnet.partition.arithmetic.expanding import Expansion, Potential
+from hybridnet.partition.arithmetic.integrators import Integrator, integrators
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.neurons import ZERO, Neuron, neuron
 from hybridnet.partition.arithmetic.places import Origin, Places, layer_before
@@ -55,10 +55,40 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Ga
     Args:
         differing: Numbers of chains that the replay refused, with the reason.
     """
-    made, refused_potentials = chains(found)
+    made, no_neurons = chains(found)
     router = Router(found)
-    broken = {v: why for potential, why in refused_potentials for v in potential.form.variables}
-    refused: dict[int, str] = dict(differing)
+    refused, steps = _refused(made, no_neurons, differing)
+    while True:
+        places = Places(found, router, made, frozenset(refused))
+        neurons, failed = _neurons(made, router, places)
+        if not failed:
+            break
+        refused.update(failed)
+    names = Names(set(lifted.tape.inputs))
+    called = [place_name(chain) for chain in made]
+    populations = [_population(names.unique(called[n]), n, made[n], equation) for n, equation in neurons.items()]
+    ends = integrators(lifted, found, router, places, steps)
+    populations += [_integrator(end, names) for end in ends]
+    used = [*neurons.values(), *(end.neuron for end in ends)]
+    populations += [_relay(origin, places, names) for origin in _relays_of(used, places)]
+    obstacles = {called[n]: why for n, why in refused.items()}
+    for potential, why in no_neurons:
+        obstacles.setdefault(potential.frame.path or layer_before(potential.frame) or "the model", why)
+    return Gathered(
+        tuple(populations),
+        tuple(Obstacle(name, why, remedy_for(why)) for name, why in obstacles.items()),
+        places,
+        steps,
+        names,
+    )
+
+
+def _refused(
+    made: list[Chain], no_neurons: list[tuple[Potential, str]], differing: Mapping[int, str]
+) -> tuple[dict[int, str], int]:
+    """The chains that are no neurons at all their steps, with the reason, and the steps of the others."""
+    broken = {v: why for potential, why in no_neurons for v in potential.form.variables}
+    refused = dict(differing)
     for number, chain in enumerate(made):
         for step in chain.steps:
             if step.potential.variable in broken:
@@ -67,38 +97,32 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Ga
     for number, chain in enumerate(made):
         if len(chain.steps) != steps:
             refused.setdefault(number, f"it runs {len(chain.steps)} of {steps} steps")
-    names = Names(set(lifted.tape.inputs))
-    while True:
-        places = Places(found, router, made, frozenset(refused))
-        neurons, failed = _neurons(made, router, places)
-        if not failed:
-            break
-        refused.update(failed)
-    called = [place_name(chain, found) for chain in made]
-    populations = [
-        FoundPopulation(
-            names.unique(called[number]), made[number].path, "neurons",
-            Origin("population", number, made[number].shape), as_map(made[number].shape), equation,
-            {t: step.potential.frame for t, step in enumerate(made[number].steps)},
-        )
-        for number, equation in neurons.items()
-    ]  # fmt: skip
-    ends = integrators(lifted, found, router, places, steps)
-    for end in ends:
-        path = end.frame.path or layer_before(end.frame)
-        origin = Origin("integrator", end.frame.number, end.frame.shape)
-        populations.append(
-            FoundPopulation(
-                names.unique(path), path, "integrator", origin, as_map(end.frame.shape), end.neuron, end.frames
-            )
-        )
-    populations += [_relay(origin, places, names) for origin in places.relays]
-    obstacles = [Obstacle(called[n], why, remedy_for(why)) for n, why in refused.items()]
-    by_name = {obstacle.name: obstacle for obstacle in obstacles}
-    for potential, why in refused_potentials:
-        name = potential.frame.path or layer_before(potential.frame) or "the model"
-        by_name.setdefault(name, Obstacle(name, why, remedy_for(why)))
-    return Gathered(tuple(populations), tuple(by_name.values()), places, steps, names)
+    return refused, steps
+
+
+def _population(name: str, number: int, chain: Chain, equation: Neuron) -> FoundPopulation:
+    origin = Origin("population", number, chain.shape)
+    frames = {t: step.potential.frame for t, step in enumerate(chain.steps)}
+    return FoundPopulation(name, chain.path, "neurons", origin, as_map(chain.shape), equation, frames)
+
+
+def _integrator(end: Integrator, names: Names) -> FoundPopulation:
+    path = end.frame.path or layer_before(end.frame)
+    origin = Origin("integrator", end.frame.number, end.frame.shape)
+    shape = as_map(end.frame.shape)
+    return FoundPopulation(names.unique(path), path, "integrator", origin, shape, end.neuron, end.frames)
+
+
+def _relays_of(neurons: list[Neuron], places: Places) -> list[Origin]:
+    """The relays that neurons read, and those that these read."""
+    found: dict[Origin, None] = {}
+    todo = [wire.origin for neuron in neurons for wire in neuron.wires]
+    while todo:
+        origin = todo.pop()
+        if origin in places.relays and origin not in found:
+            found[origin] = None
+            todo += [wire.origin for wire in places.relays[origin]]
+    return list(found)
 
 
 def _neurons(made: list[Chain], router: Router, places: Places) -> tuple[dict[int, Neuron], dict[int, str]]:
@@ -110,7 +134,7 @@ def _neurons(made: list[Chain], router: Router, places: Places) -> tuple[dict[in
             continue
         try:
             found[number] = neuron(chain, router, places)
-            as_map(chain.shape)
+            as_map(chain.shape)  # which refuses other shapes
         except (NoNeuronError, NoRouteError) as reason:
             failed[number] = str(reason)
     return found, failed
@@ -126,7 +150,7 @@ def _relay(origin: Origin, places: Places, names: Names) -> FoundPopulation:
     return FoundPopulation(name, path, "relay", origin, as_map(origin.shape), equation, places.members.get(origin, {}))
 
 
-def place_name(chain: Chain, found: Expansion) -> str:
+def place_name(chain: Chain) -> str:
     """What users call a population: its module, or that of the layer before it."""
     return chain.path or layer_before(chain.steps[-1].potential.frame) or "neurons"
 

@@ -45,7 +45,7 @@ def integrators(lifted: Lifted, found: Expansion, router: Router, places: Places
     """The integrators whose potentials the host reads."""
     read: list[tuple[Frame, int, Arrival, Answers]] = []
     for frame in read_by_host(lifted, found):
-        if any(v.kind == "potential" for v in found.forms[frame].variables):
+        if len(frame.shape) > 3 or any(v.kind == "potential" for v in found.forms[frame].variables):
             continue
         try:
             arrival = router.of(found.forms[frame])

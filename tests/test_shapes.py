@@ -53,8 +53,9 @@ sys.path.insert(0, {tests!r})
 from helpers.shapes import install
 install()
 from hybridnet.workflows.export import export
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import simulate
-bundle = export(Path({checkpoint!r}), Path({out!r}), calibrate={clip!r})
+bundle = export(Path({checkpoint!r}), Path({out!r}), ExportOptions(calibrate={clip!r}))
 print(len(simulate({clip!r}, bundle).run.logits))
 """
 

@@ -25,8 +25,11 @@ NEW, OLD = "new", "old"
 TEMPORARY = "hybridnet-"
 """How the names of temporary folders begin."""
 
+_begun: set[Path] = set()
+"""Workshops that this process has begun to make or to take over, and has not left; see `_leave_all`."""
+
 _held: dict[Path, int] = {}
-"""Workshops of this process, with the handle of each lock; what an interrupt leaves is removed when Python ends."""
+"""Those of them that it has, with the handle of each lock."""
 
 
 def beside(path: Path) -> Path:
@@ -49,6 +52,7 @@ def workshop(path: Path, *, of: Path | None = None, wait: bool = False) -> Itera
 
 def _enter(path: Path, *, wait: bool) -> None:
     """Make and lock a workshop, or take over one whose process was killed."""
+    _begun.add(path)
     while True:
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
@@ -72,6 +76,7 @@ def _leave(path: Path) -> None:
     with suppress(OSError):
         path.rmdir()
     os.close(_held.pop(path))
+    _begun.discard(path)
 
 
 def _empty(workshop: Path) -> None:
@@ -89,9 +94,13 @@ def _empty(workshop: Path) -> None:
 
 @atexit.register
 def _leave_all() -> None:
-    for path in tuple(_held):
+    """Remove what an interrupt has left, at whatever moment it came; what another process holds stays."""
+    for path in tuple(_begun):
         with suppress(OSError):
-            _leave(path)
+            if path not in _held and path.exists():
+                _enter(path, wait=False)
+            if path in _held:
+                _leave(path)
 
 
 @functools.cache

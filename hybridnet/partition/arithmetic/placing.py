@@ -1,8 +1,9 @@
 """Placing: which populations go on the chip, and the program that they make.
 
 What the host computes from spikes lies between two parts of the chip, and a view passes the chip once. So each
-population has a level: how often the host stands between the model's inputs and it. The level with the most populations
-is placed; what comes before it is its front, what comes behind is the host's.
+population has a level: how often the host stands between the model's inputs and it. One level is placed, with those of
+others that have nothing to do with it by way of the host; the one that gives the most populations. What comes before is
+its front, what comes behind is the host's.
 """
 
 from __future__ import annotations
@@ -83,10 +84,13 @@ def place(gathered: Gathered, axes: Mapping[str, int | None]) -> Placement:
     levels = _levels(left, gathered)
     if not levels:
         return Placement(None, (), {}, (*gathered.obstacles, *obstacles))
-    chosen = max(sorted(set(levels.values())), key=lambda level: sum(at == level for at in levels.values()))
-    placed = [p for p in left if levels[p.name] == chosen]
+    ways = {
+        level: _extended([p for p in left if levels[p.name] == level], left, gathered)
+        for level in sorted(set(levels.values()))
+    }
+    chosen, placed = max(ways.items(), key=lambda way: len(way[1]))
     for population in left:
-        if levels[population.name] != chosen:
+        if population not in placed:
             obstacles.append(_apart(population, levels[population.name] > chosen, gathered))
     sources = Sources(gathered, {p.origin: p.name for p in placed}, axes)
     populations, synapses = _program_parts(placed, weights, sources)
@@ -185,6 +189,26 @@ def _levels(populations: list[FoundPopulation], gathered: Gathered) -> dict[str,
         if before == levels:
             break
     return levels
+
+
+def _extended(
+    placed: list[FoundPopulation], others: list[FoundPopulation], gathered: Gathered
+) -> list[FoundPopulation]:
+    """The placed populations and those of other levels that can join them: none passes spikes to them by the host."""
+    owners = {frame: p.name for p in others for frame in p.frames.values()}
+    reached = {p.origin: {owners[f] for end in p.frames.values() for f in end.before() if f in owners} for p in others}
+
+    def is_closed(chosen: list[FoundPopulation]) -> bool:
+        names, origins = {p.name for p in chosen}, {p.origin for p in chosen}
+        sources = {wire.origin for p in chosen for wire in p.neuron.wires} - origins
+        before = [reached[s] if s in reached else spiking_before(s, owners, gathered) for s in sources]
+        return not any(names & earlier for earlier in before)
+
+    chosen = list(placed)
+    for population in others:
+        if population not in chosen and is_closed([*chosen, population]):
+            chosen.append(population)
+    return [p for p in others if p in chosen]
 
 
 def _level(

@@ -473,3 +473,24 @@ def test_neurons_without_memory() -> None:
 def test_an_ann_has_nothing_to_place() -> None:
     reading = read(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval(), {"input": torch.randn(2, 3, 4)})
     assert str(reading.obstacles[0]) == "the model: nothing in it compares a potential with a threshold"
+
+
+def test_a_stream_beside_joins_what_is_placed_behind_a_front() -> None:
+    class Streams(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c, self.d = (nn.Conv2d(2, 2, 3, padding=1) for _ in range(4))
+            self.lif_a, self.lif_b, self.lif_c, self.lif_d = (Windows() for _ in range(4))
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            def layer(conv: nn.Module, lif: nn.Module, z: Tensor, *, pooled: bool = False) -> Tensor:
+                current = 3 * conv(z.flatten(0, 1))
+                current = nn.functional.max_pool2d(current, 3, 1, 1) if pooled else current
+                return lif(current.unflatten(0, z.shape[:2]), 1)
+
+            behind = layer(self.c, self.lif_c, layer(self.b, self.lif_b, layer(self.a, self.lif_a, x), pooled=True))
+            return behind.sum(1) + layer(self.d, self.lif_d, y).sum(1)
+
+    _, reading = one(Streams(), {"x": torch.randn(2, 4, 2, 6, 5), "y": torch.randn(2, 4, 2, 6, 5)})
+    assert set(reading.placed) == {"lif_b", "lif_c", "lif_d"}
+    assert [o.name for o in reading.obstacles] == ["lif_a"]

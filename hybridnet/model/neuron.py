@@ -79,7 +79,12 @@ class ConvLIF(nn.Module):
 
     Leak and threshold stay in (0, 1) and above 0 by a sigmoid and an exponential. The paper's equation has no bias, so
     neither has the convolution unless asked for; a batch norm brings one.
+
+    Attributes:
+        stepped: Compute step by step in torch's own operations, as whoever traces the module needs it.
     """
+
+    stepped = False
 
     def __init__(
         self,
@@ -127,7 +132,7 @@ class ConvLIF(nn.Module):
         frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         current = self.norm(self.conv(frames)).unflatten(0, (-1, x.shape[1]))
         leak, threshold = self.leak, self.threshold
-        if current.device.type == "cpu":
+        if current.device.type == "cpu" and not self.stepped:
             return LIFState(*lif_scan(current, leak, threshold, self.reset, self.surrogate_width))
         states: list[LIFState] = []
         for step in current.unbind(1):

@@ -1,0 +1,232 @@
+"""How the operations of layers act on frames: linear maps, poolings, norms, and sums over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybridnet.partition.arithmetic.arrangement import Arranged, MisalignedError, from_rows, moved, rows
+from hybridnet.partition.arithmetic.elementwise import ADD, MASKED_FILL, MULTIPLY
+from hybridnet.partition.arithmetic.frames import Frame
+from hybridnet.partition.arithmetic.lifted import Lifted
+from hybridnet.partition.arithmetic.linear import (
+    AdaptivePool,
+    AveragePool,
+    Convolution,
+    Dense,
+    Linear,
+    MaximumPool,
+    Nearest,
+    Reduction,
+    pair,
+)
+from hybridnet.partition.arithmetic.pointwise import pointwise
+from hybridnet.partition.arithmetic.tape import Const, Operation, leaves
+
+Rule = Callable[[Operation, Lifted], list[Any]]
+
+
+def _convolution(operation: Operation, lifted: Lifted) -> list[Any]:
+    x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = lifted.arguments(operation)
+    if weight.value.ndim != 4:
+        raise MisalignedError
+    sizes = (pair(stride), pair(padding), pair(dilation), transposed, pair(output_padding), groups)
+    return [_linear(Convolution(weight, *sizes), x, operation, lifted, bias)]
+
+
+def _addmm(operation: Operation, lifted: Lifted) -> list[Any]:
+    bias, x, weight = lifted.arguments(operation)
+    if operation.kwargs:
+        raise MisalignedError
+    return [_linear(Dense(_constant(weight)), x, operation, lifted, _constant(bias))]
+
+
+def _mm(operation: Operation, lifted: Lifted) -> list[Any]:
+    x, weight = lifted.arguments(operation)
+    return [_linear(Dense(_constant(weight)), x, operation, lifted)]
+
+
+def _average(operation: Operation, lifted: Lifted) -> list[Any]:
+    x, kernel, stride, padding, ceil_mode, include, divisor = _filled(operation, lifted, ([], 0, False, True, None))
+    pool = AveragePool(pair(kernel), pair(stride, kernel), pair(padding), ceil_mode, include, divisor)
+    return [_linear(pool, x, operation, lifted)]
+
+
+def _adaptive(operation: Operation, lifted: Lifted) -> list[Any]:
+    x, size = lifted.arguments(operation)
+    size = pair(size)
+    if x.shape[-2] % size[0] == 0 and x.shape[-1] % size[1] == 0:
+        kernel = x.shape[-2] // size[0], x.shape[-1] // size[1]
+        return [_linear(AveragePool(kernel, kernel), x, operation, lifted)]
+    return [_linear(AdaptivePool(size), x, operation, lifted)]
+
+
+def _nearest(operation: Operation, lifted: Lifted) -> list[Any]:
+    x, size = lifted.arguments(operation)[:2]
+    if size[0] % x.shape[-2] or size[1] % x.shape[-1]:
+        raise MisalignedError
+    return [_linear(Nearest((size[0] // x.shape[-2], size[1] // x.shape[-1])), x, operation, lifted)]
+
+
+def _maximum(operation: Operation, lifted: Lifted) -> list[Any]:
+    x, kernel, stride, padding, dilation, ceil_mode = _filled(operation, lifted, ([], 0, 1, False))
+    pool = MaximumPool(pair(kernel), pair(stride, kernel), pair(padding), pair(dilation), ceil_mode)
+
+    def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
+        return lifted.table.make("maximum", pool, (frame,), shape, operation.path, what="max_pool2d")
+
+    return [_per_row(make, x, operation, lifted), None]
+
+
+def _norm(operation: Operation, lifted: Lifted) -> list[Any]:
+    """A batch norm in evaluation is a factor and an offset per channel, on the second axis."""
+    x, weight, bias, mean, variance, training, _, eps = lifted.arguments(operation)
+    if training or mean is None or len(x.shape) < 2:
+        raise MisalignedError
+    factor = (variance.value.double() + eps).rsqrt()
+    factor = factor if weight is None else factor * weight.value.double()
+    offset = -mean.value.double() * factor
+    offset = offset if bias is None else offset + bias.value.double()
+    per_channel = [Const(v.reshape(-1, *[1] * (len(x.shape) - 2)), "norm") for v in (factor, offset)]
+    scaled = pointwise(MULTIPLY, [x, per_channel[0]], operation.path, lifted)
+    return [pointwise(ADD, [scaled, per_channel[1]], operation.path, lifted), None, None]
+
+
+def _masked(operation: Operation, lifted: Lifted) -> list[Any]:
+    """`x[mask] = number`, the one way of writing where data tells that is element by element."""
+    x, (mask,), value, *accumulate = lifted.arguments(operation)
+    if any(accumulate) or not isinstance(value, Const) or value.value.numel() != 1 or mask.shape != x.shape:
+        raise MisalignedError
+    return [pointwise(MASKED_FILL, [x, mask, value.value.item()], operation.path, lifted)]
+
+
+def _sum(operation: Operation, lifted: Lifted) -> list[Any]:
+    return [_reduced(operation, lifted, mean=False)]
+
+
+def _mean(operation: Operation, lifted: Lifted) -> list[Any]:
+    return [_reduced(operation, lifted, mean=True)]
+
+
+def _reduced(operation: Operation, lifted: Lifted, *, mean: bool) -> Arranged:
+    """A sum or mean; over axes that hold different frames it adds them up, within frames it is a linear map."""
+    x, axes, keep = (
+        (*lifted.arguments(operation), None, False, None)[:3]
+        if len(operation.args) < 3
+        else lifted.arguments(operation)[:3]
+    )
+    axes = range(len(x.shape)) if not axes else ([axes] if isinstance(axes, int) else axes)
+    left = sorted({axis % len(x.shape) for axis in axes}, reverse=True)
+    count = 1
+    for axis in list(left):
+        summed = _over_frames(x, axis, operation.path, lifted)
+        if summed is not None:
+            count, x = count * x.shape[axis], summed
+            left.remove(axis)
+    if left:
+        whole = x.whole()
+        if whole is None or not whole.batched or min(left) == 0:
+            raise MisalignedError
+        x = _linear(Reduction(tuple(sorted(left)), True, mean), x, operation, lifted)
+    if mean and count > 1:
+        x = pointwise(MULTIPLY, [x, 1.0 / count], operation.path, lifted)
+    if keep:
+        return x
+    shape = [size for axis, size in enumerate(x.shape) if axis not in {a % len(x.shape) for a in axes}]
+    return moved([x], lambda tables: tables[0].reshape(shape), lifted.table)[0]
+
+
+def _over_frames(x: Arranged, axis: int, path: str, lifted: Lifted) -> Arranged | None:
+    """The sum over an axis along which different frames lie, kept with size 1; None if it is none."""
+    if x.labels is None or x.shape[axis] == 1:
+        return None
+    size = x.shape[axis]
+    parts = moved([x], lambda tables: list(tables[0].split(1, axis)), lifted.table)
+    try:
+        total = parts[0]
+        for part in parts[1:]:
+            total = pointwise(ADD, [total, part], path, lifted)
+    except MisalignedError:
+        return None
+    return total if size > 1 else None
+
+
+def _by_row_on_host(operation: Operation, lifted: Lifted) -> list[Any]:
+    """Anything else that treats each example by itself: per step, it is the host's."""
+    x, *others = lifted.arguments(operation)
+    if any(isinstance(v, Arranged) for v in leaves(others)):
+        raise MisalignedError
+    settings = " ".join(v.key if isinstance(v, Const) else repr(v) for v in leaves((others, operation.kwargs)))
+    name = str(operation.function.overloadpacket.__name__)  # type: ignore[attr-defined]
+
+    def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
+        return lifted.table.make("host", name, (frame,), shape, operation.path, what=name, key=f"{name} {settings}")
+
+    return [_per_row(make, x, operation, lifted), *[None] * (len(operation.results) - 1)]
+
+
+def _filled(operation: Operation, lifted: Lifted, defaults: tuple[Any, ...]) -> list[Any]:
+    """The arguments (tensor, kernel, …) with the defaults of those that are not given."""
+    given = lifted.arguments(operation)
+    return [*given, *defaults[len(given) - 2 :]]
+
+
+def _constant(value: Any) -> Const:
+    if not isinstance(value, Const):
+        raise MisalignedError
+    return value
+
+
+def _linear(linear: Linear, x: Arranged, operation: Operation, lifted: Lifted, bias: Const | None = None) -> Arranged:
+    """A linear map of each row, and a bias per channel added."""
+    if not isinstance(x, Arranged):
+        raise MisalignedError
+
+    def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
+        return lifted.table.make("linear", linear, (frame,), shape, operation.path, what=type(linear).__name__)
+
+    y = _per_row(make, x, operation, lifted, linear.apply)
+    if bias is None:
+        return y
+    return pointwise(
+        ADD, [y, Const(bias.value.reshape(-1, *[1] * (len(y.shape) - 2)), bias.key)], operation.path, lifted
+    )
+
+
+def _per_row(
+    make: Callable[[Frame, tuple[int, ...]], Frame],
+    x: Arranged,
+    operation: Operation,
+    lifted: Lifted,
+    apply: Callable[[Tensor], Tensor] | None = None,
+) -> Arranged:
+    """What becomes of a tensor (N, …) if each of its rows does by itself."""
+    taken = rows(x, lifted.table, operation.path)
+    shape = operation.shapes[0][1:] if apply is None else tuple(apply(torch.zeros(1, *x.shape[1:]).double()).shape[1:])
+    return from_rows([make(frame, shape) for frame in taken.frames], taken.label, lifted.table)
+
+
+RULES: dict[str, Rule] = {
+    "convolution": _convolution,
+    "addmm": _addmm,
+    "mm": _mm,
+    "avg_pool2d": _average,
+    "_adaptive_avg_pool2d": _adaptive,
+    "upsample_nearest2d": _nearest,
+    "max_pool2d_with_indices": _maximum,
+    "native_batch_norm": _norm,
+    "index_put": _masked,
+    "sum": _sum,
+    "mean": _mean,
+}
+RULES |= dict.fromkeys(
+    (
+        "native_group_norm", "native_layer_norm", "upsample_bilinear2d", "upsample_bicubic2d", "adaptive_max_pool2d",
+        "reflection_pad2d", "replication_pad2d",
+    ),
+    _by_row_on_host,
+)  # fmt: skip
+"""Per operation, what it makes of the frames of its first argument; anything else is the host's."""

@@ -1,0 +1,70 @@
+"""Reading a model: from `nn.Module` and example inputs to populations, a program, and what stands against the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hybridnet.errors import PartitionError
+from hybridnet.partition.arithmetic.examples import batch_axis, depend_on_each_other, two_examples
+from hybridnet.partition.arithmetic.expanding import Expansion, expand
+from hybridnet.partition.arithmetic.gathering import Gathered, gather
+from hybridnet.partition.arithmetic.integrators import read_by_host
+from hybridnet.partition.arithmetic.lifted import Lifted
+from hybridnet.partition.arithmetic.lifting import lift
+from hybridnet.partition.arithmetic.nearest import nearest_obstacles
+from hybridnet.partition.arithmetic.placing import place
+from hybridnet.partition.arithmetic.reading import Reading
+from hybridnet.partition.arithmetic.replay import replayed
+from hybridnet.partition.arithmetic.roles import roles
+from hybridnet.partition.arithmetic.tracing import at_rest, trace
+
+
+def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.Module], object] = at_rest) -> Reading:
+    """The spiking populations of a model in evaluation, on the CPU, and the largest program that they make.
+
+    Args:
+        inputs: Example inputs by argument name; the batch is their first axis, or the second behind time.
+        rest: Puts the model's neurons at rest, if its own `forward` does not.
+
+    Raises:
+        ModelError: If the model fails on the inputs.
+        PartitionError: If it cannot be traced, if its examples or windows depend on each other, or if the program that
+            was read computes something else than the model.
+    """
+    with torch.no_grad():
+        trace(model, two_examples(inputs, 0), rest)  # what cannot be traced is told before anything else
+        axis = batch_axis(model, inputs, rest)
+        examples = two_examples(inputs, axis)
+        lifted = lift(trace(model, examples, rest), axis)
+        found = expand(lifted.frames, lifted.where)
+        refused: dict[int, str] = {}
+        while True:
+            gathered = gather(lifted, found, refused)
+            if lifted.mixing and not gathered.populations:
+                raise depend_on_each_other(model, inputs)
+            reading = _placed(lifted, found, gathered)
+            reading, disagreements = replayed(reading, model, examples, rest)
+            if not disagreements:
+                return reading
+            for differing in disagreements:
+                origin = reading.population(differing.population).origin
+                if origin.kind != "population":
+                    raise PartitionError(differing.found, where=differing.population)
+                refused[origin.key] = f"replayed, it is another neuron: at step {differing.step} {differing.found}"
+
+
+def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:
+    placement = place(gathered, lifted.axes)
+    return Reading(
+        lifted=lifted,
+        expansion=found,
+        populations=gathered.populations,
+        placed=placement.placed,
+        program=placement.program,
+        hosts=placement.hosts,
+        obstacles=placement.obstacles or nearest_obstacles(placement, found, lifted.frames),
+        leaving=roles(read_by_host(lifted, found), found, gathered.populations),
+    )

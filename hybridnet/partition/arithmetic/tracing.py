@@ -1,0 +1,201 @@
+"""Tracing a model to a tape: it runs once, on the example inputs, and each elementary operation is noted.
+
+Loops are unrolled and modules inlined by the mere running; custom autograd functions and scripted functions are gone;
+in-place operations become plain ones. What does not depend on the inputs is computed and not noted. A branch that
+depends on the inputs' data cannot be traced, and is refused with the module that asks for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from hybridnet.errors import ModelError, PartitionError
+from hybridnet.model.neuron import ConvLIF
+from hybridnet.partition.arithmetic.aliases import Memory
+from hybridnet.partition.arithmetic.tape import Const, Operation, Ref, Tape, leaves
+from hybridnet.partition.arithmetic.untouched import untouched
+from hybridnet.support.text import told
+
+FILLED = (
+    "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty",
+    "new_empty_strided",
+)  # fmt: skip
+"""Operations that take of a tensor its shape alone."""
+
+RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropout", "normal_functional", "multinomial")
+"""Operations that draw anew at each run."""
+
+RESHAPING = ("transpose_", "t_", "squeeze_", "unsqueeze_", "swapaxes_", "swapdims_", "detach_")
+"""In-place operations that change no element."""
+
+SHAPED_BY_DATA = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "bincount", "histc")
+"""Operations whose results have a size that depends on data."""
+
+
+def at_rest(_model: nn.Module) -> None:
+    """Leave a model as it is: it puts its neurons at rest by itself."""
+
+
+def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Module], object] = at_rest) -> Tape:
+    """The tape of `model` for these inputs; the model itself is not changed, `rest` puts its neurons at rest.
+
+    Raises:
+        ModelError: If the model raises an error of its own.
+        PartitionError: If what it does depends on the data of its inputs, or is random.
+    """
+    recorder = _Recorder(model)
+    try:
+        with torch.no_grad(), untouched(model), recorder.following_modules():
+            starts = {name: x.detach().clone() for name, x in inputs.items()}
+            refs = {name: recorder.start(x) for name, x in starts.items()}
+            rest(model)
+            for module in model.modules():
+                if isinstance(module, ConvLIF):
+                    module.stepped = True
+            with recorder:
+                output = model(**starts)
+    except PartitionError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's own code runs here: it may raise anything
+        raise ModelError(told(error), where=recorder.path or type(model).__name__) from error
+    outputs = tuple(recorder.noted(leaf) for leaf in leaves(output))
+    shapes = {name: tuple(x.shape) for name, x in inputs.items()}
+    return Tape(refs, shapes, tuple(recorder.operations), outputs)
+
+
+class _Recorder(TorchDispatchMode):
+    """Notes each operation on what depends on the inputs."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[Operation] = []
+        self._modules = {id(module): path for path, module in model.named_modules()}
+        self._names = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+        self._path: list[str] = []
+        self._refs: Any = WeakTensorKeyDictionary()
+        self._memory = Memory()
+        self._constants: dict[tuple[Any, ...], tuple[Const, Tensor]] = {}
+        self._count = 0
+
+    @property
+    def path(self) -> str:
+        """The module that runs now, or ran last when an error came."""
+        return self._path[-1] if self._path else ""
+
+    def start(self, x: Tensor) -> Ref:
+        """Take `x` as an input of the model."""
+        self._memory.add(x)
+        return self._named(x)
+
+    @contextmanager
+    def following_modules(self) -> Iterator[None]:
+        """Keep the path of the module that runs."""
+
+        def enter(module: nn.Module, _args: Any) -> None:
+            self._path.append(self._modules.get(id(module), self.path))
+
+        def leave(_module: nn.Module, _args: Any, _output: Any) -> None:
+            self._path.pop()
+
+        hooks = register_module_forward_pre_hook(enter), register_module_forward_hook(leave)
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and note it, if it depends on the inputs."""
+        kwargs = kwargs or {}
+        base = func.overloadpacket.__name__
+        noted_args, noted_kwargs = tree_map(self.noted, (args, kwargs))
+        output = func(*args, **kwargs)
+        for value in leaves((args, kwargs, output)):
+            if isinstance(value, Tensor):
+                self._memory.add(value)
+        if base.rstrip("_") in RANDOM:
+            raise PartitionError(
+                f"{base} draws anew at each run", where=self.path, remedy="Set the model to evaluation"
+            )
+        if base in FILLED or not any(isinstance(v, Ref) for v in leaves((noted_args, noted_kwargs))):
+            return output
+        by_mask = base == "index" and any(
+            isinstance(noted, Ref) and given.dtype == torch.bool
+            for noted, given in zip(leaves(noted_args[1]), leaves(args[1]), strict=True)
+        )
+        if base in SHAPED_BY_DATA or by_mask or not any(isinstance(r, Tensor) for r in leaves(output)):
+            raise PartitionError(
+                f"a number or a branch depends on the data of the inputs ({base})",
+                where=self.path, remedy="Let it depend on shapes and settings alone; use torch.where for a choice",
+            )  # fmt: skip
+        if func._schema.is_mutable:
+            self._change(func, args[0], noted_args, noted_kwargs)
+        else:
+            self._note(func, noted_args, noted_kwargs, leaves(output))
+        return output
+
+    def _change(self, func: Any, changed: Tensor, args: Any, kwargs: Any) -> None:
+        """Note an in-place operation in its plain form, and what else it changes."""
+        name = func.overloadpacket.__name__
+        packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
+        plain = getattr(packet, func._overloadname, getattr(packet, "int", None))
+        if plain is None or not name.endswith("_") or plain._schema.is_mutable:
+            raise PartitionError(
+                f"{name} writes into a tensor in a way that cannot be followed",
+                where=self.path, remedy="Use what the plain operation returns",
+            )  # fmt: skip
+        overlaps = [] if name in RESHAPING else list(self._memory.overlaps(changed))
+        before = [self.noted(overlap.tensor) for overlap in overlaps]
+        self._note(plain, args, kwargs, [changed])
+        aten = torch.ops.aten
+        for overlap, old in zip(overlaps, before, strict=True):
+            parts = [self._made(aten.reshape.default, (part, [-1])) for part in (old, self._refs[changed])]
+            both = self._made(aten.cat.default, (parts,))
+            picked = self._made(aten.index_select.default, (both, 0, self._constant(overlap.picks)))
+            shape = list(overlap.tensor.shape)
+            self._note(aten.reshape.default, (picked, shape), {}, [overlap.tensor])
+
+    def _made(self, func: Any, args: Any) -> Ref:
+        """Note an operation whose result is no tensor of the model's own."""
+        ref = self._next()
+        self.operations.append(Operation(func, args, {}, (ref,), self.path, ((),)))
+        return ref
+
+    def _note(self, func: Any, args: Any, kwargs: Any, results: list[Any]) -> None:
+        shapes = tuple(tuple(r.shape) if isinstance(r, Tensor) else () for r in results)
+        names = tuple(self._named(r) if isinstance(r, Tensor) else None for r in results)
+        self.operations.append(Operation(func, args, kwargs, names, self.path, shapes))
+
+    def noted(self, value: Any) -> Any:
+        """How a tape speaks of `value`."""
+        if not isinstance(value, Tensor):
+            return value
+        return self._refs[value] if value in self._refs else self._constant(value)
+
+    def _named(self, value: Tensor) -> Ref:
+        self._refs[value] = self._next()
+        return self._refs[value]
+
+    def _next(self) -> Ref:
+        self._count += 1
+        return Ref(self._count)
+
+    def _constant(self, value: Tensor) -> Const:
+        where = (value.data_ptr(), value._version, value.dtype, tuple(value.shape), value.stride())
+        if where not in self._constants:
+            name = self._names.get(id(value), "")
+            held = value.detach() if name else value.detach().clone()
+            digest = hashlib.blake2b(held.contiguous().numpy().tobytes(), digest_size=12).hexdigest()
+            constant = Const(held, f"{digest} {value.dtype} {tuple(value.shape)}", name)
+            self._constants[where] = constant, value  # which stays alive, so that nothing else comes to lie there
+        return self._constants[where][0]

@@ -59,7 +59,7 @@ class Emulator:
             self._rehearse(inputs)
         result = self._run(inputs, views, record=record_potentials)
         if self.strict:
-            _raise_on_overflow(result)
+            raise_on_overflow(result)
         return result
 
     def _rehearse(self, inputs: Mapping[str, Array]) -> None:
@@ -103,11 +103,21 @@ class Emulator:
         return (time.perf_counter() - started) * 1e3
 
 
-def _raise_on_overflow(result: SpikingResult) -> None:
+def raise_on_overflow(result: SpikingResult) -> None:
+    """Refuse a result whose numbers did not fit.
+
+    Raises:
+        RangeError: In the name of the first of them.
+    """
     for name, count in result.overflows.items():
         if count:
             raise RangeError(
                 f"{count} potentials saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
+            )
+    for name, count in result.current_overflows.items():
+        if count:
+            raise RangeError(
+                f"{count} currents saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
             )
     for name, count in result.clipped_inputs.items():
         if count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ _FORMS: dict[str, tuple[Any, Any, Any, Any, str]] = {
     "fixed": (FixedGraph, FixedInput, FixedPopulation, FixedSynapse, "int32"),
 }
 
+_ARRAYS = {"weight", "bias", "leak", "current_leak", "decay", "current_decay", "threshold", "reset_amount"}
+
 
 def write_graph(path: Path, graph: AnyGraph) -> None:
     """Write a graph program, float or fixed point."""
@@ -35,9 +38,9 @@ def write_graph(path: Path, graph: AnyGraph) -> None:
     def plain(node: Any) -> dict[str, Any]:
         fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
         for name, value in fields.items():
-            if isinstance(value, np.ndarray):
+            if name in _ARRAYS and value is not None:
                 fields[name] = names.setdefault(id(value), str(len(names)))
-                arrays[fields[name]] = value.astype(dtype)
+                arrays[fields[name]] = np.asarray(value, dtype)
             elif dataclasses.is_dataclass(value) and not isinstance(value, type):
                 fields[name] = dataclasses.asdict(value)
         return fields
@@ -66,7 +69,7 @@ def read_graph(file: AnyFile) -> AnyGraph:
             raise BundleError(f"its arrays {', '.join(wrong)} are not {dtype}", where=file, remedy=EXPORT_AGAIN)
         parts = (description[part] for part in ("inputs", "populations", "synapses"))
         nodes = (tuple(_node(kind, f, arrays) for f in part) for kind, part in zip(kinds, parts, strict=True))
-        found: AnyGraph = graph(*nodes, int(description["steps"]))
+        found: AnyGraph = graph(*nodes, operator.index(description["steps"]))
     except ModelError as error:
         raise BundleError(error.what, where=file, remedy=EXPORT_AGAIN) from error
     except BundleError:
@@ -74,9 +77,6 @@ def read_graph(file: AnyFile) -> AnyGraph:
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise BundleError(f"is no graph program ({said(error)})", where=file, remedy=EXPORT_AGAIN) from error
     return found
-
-
-_ARRAYS = {"weight", "bias", "leak", "current_leak", "decay", "current_decay", "threshold", "reset_amount"}
 
 
 def _node(kind: Any, fields: dict[str, Any], arrays: dict[str, Array]) -> Any:

@@ -16,6 +16,7 @@ from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulatio
 from hybridnet.program.graph import Geometry
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry
 from hybridnet.program.transposed import TransposedGeometry
+from hybridnet.support.arrays import Array
 
 Int64 = npt.NDArray[np.int64]
 
@@ -80,18 +81,18 @@ def step(population: FixedPopulation, state: State, t: int, total: Int64) -> Non
     state.saturated_currents += int(((state.c[t] != a) & (current_decay < DECAY_ONE)).sum())
 
 
-def spread(x: Int64, weight: Int64, geometry: Geometry) -> Int64:
-    """What a group makes of one step, (C_out, H_out, W_out) from (C, H, W)."""
+def spread(x: Array, weight: Array, geometry: Geometry) -> Array:
+    """What a group makes of one step, (C_out, H_out, W_out) from (C, H, W), in the weights' own type."""
     if isinstance(geometry, ConvGeometry):
         return _convolve(x, weight, geometry)
     return _transposed(x, weight, geometry)
 
 
-def _convolve(x: Int64, weight: Int64, g: ConvGeometry) -> Int64:
+def _convolve(x: Array, weight: Array, g: ConvGeometry) -> Array:
     (pad_y, pad_x), (stride_y, stride_x), (apart_y, apart_x) = g.padding, g.stride, g.dilation
     channels, height, width = g.output_shape
     padded = np.pad(x, ((0, 0), (pad_y, pad_y), (pad_x, pad_x)))
-    total = np.zeros(g.output_shape, np.int64)
+    total = np.zeros(g.output_shape, weight.dtype)
     for i, j in product(*map(range, g.kernel)):
         y, x0 = i * apart_y, j * apart_x
         rows = np.s_[y : y + (height - 1) * stride_y + 1 : stride_y]
@@ -101,10 +102,10 @@ def _convolve(x: Int64, weight: Int64, g: ConvGeometry) -> Int64:
     return total
 
 
-def _transposed(x: Int64, weight: Int64, g: TransposedGeometry) -> Int64:
+def _transposed(x: Array, weight: Array, g: TransposedGeometry) -> Array:
     (_, height, width), (pad_y, pad_x), (stride_y, stride_x) = g.input_shape, g.padding, g.stride
     channels, height_out, width_out = g.output_shape
-    total = np.zeros((channels, height_out + 2 * pad_y, width_out + 2 * pad_x), np.int64)
+    total = np.zeros((channels, height_out + 2 * pad_y, width_out + 2 * pad_x), weight.dtype)
     for i, j in product(*map(range, g.kernel)):
         y, x0 = i * g.dilation[0], j * g.dilation[1]
         rows = np.s_[y : y + (height - 1) * stride_y + 1 : stride_y]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.program.graph import Population, Synapse
+from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import ConvGeometry
 
 
@@ -25,3 +25,15 @@ def population(name: str, shape: tuple[int, int, int] = (2, 5, 4), **changes: An
 def synapse(source: str, target: str, delay: int = 0, shape: tuple[int, int, int] = (2, 5, 4)) -> Synapse:
     geometry = ConvGeometry(shape, 2, (3, 3), padding=(1, 1))
     return Synapse(source, target, geometry, np.zeros(geometry.weight_shape), delay)
+
+
+def program(*arrows: str) -> GraphProgram:
+    """Arrows such as `a>b` without delay and `b>>a` with one."""
+    synapses = [_synapse(arrow) for arrow in arrows]
+    names = sorted({end for g in synapses for end in (g.source, g.target)} - {"x"})
+    return GraphProgram((Input("x", (2, 5, 4)),), tuple(population(name) for name in names), tuple(synapses), 2)
+
+
+def _synapse(arrow: str) -> Synapse:
+    source, target = arrow.replace(">>", ">").split(">")
+    return synapse(source, target, int(">>" in arrow))

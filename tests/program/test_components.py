@@ -1,23 +1,8 @@
 """Which populations must be stepped together, and in which order the rest can be run."""
 
-from helpers.small_graphs import population, synapse
+from helpers.small_graphs import program
 
 from hybridnet.program.components import components, is_circle
-from hybridnet.program.graph import GraphProgram, Input, Synapse
-
-X = Input("x", (2, 5, 4))
-
-
-def program(*arrows: str) -> GraphProgram:
-    """Arrows such as `a>b` without delay and `b>>a` with one."""
-    synapses = [_synapse(arrow) for arrow in arrows]
-    names = sorted({end for g in synapses for end in (g.source, g.target)} - {"x"})
-    return GraphProgram((X,), tuple(population(name) for name in names), tuple(synapses), 2)
-
-
-def _synapse(arrow: str) -> Synapse:
-    source, target = arrow.replace(">>", ">").split(">")
-    return synapse(source, target, int(">>" in arrow))
 
 
 def test_a_chain_is_a_level_each() -> None:

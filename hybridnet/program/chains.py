@@ -62,7 +62,14 @@ def fixed_graph_of(program: FixedProgram) -> FixedGraph:
         tuple(inputs.values()),
         tuple(map(_fixed_population, program.layers())),
         tuple(
-            FixedSynapse(source, layer.name, layer.geometry, layer.weight, shift=layer.input_shift)
+            FixedSynapse(
+                source,
+                layer.name,
+                layer.geometry,
+                layer.weight,
+                shift=layer.input_shift,
+                weight_bits=(layer.weight_max + 2).bit_length() - 1,
+            )
             for stream in program.streams
             for source, layer in zip(_sources(stream), stream.layers, strict=False)
         ),

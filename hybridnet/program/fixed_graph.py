@@ -42,13 +42,14 @@ from hybridnet.program.layers import (
     PAYLOAD_MAX,
     POTENTIAL_SHIFT,
     THRESHOLD_MAX,
-    WEIGHT_MAX,
-    WEIGHT_MIN,
     ConvGeometry,
     IntArray,
     Reset,
     check_range,
 )
+
+WEIGHT_BITS = 8
+"""Significant bits of the chip's weights of mixed sign: even integers from WEIGHT_MIN to WEIGHT_MAX."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,10 @@ class FixedSynapse:
         source: Name of an input or of a population.
         target: Name of a population.
         geometry: Which inputs reach which neurons.
-        weight: In torch's layout of its kind, range [WEIGHT_MIN, WEIGHT_MAX], even.
+        weight: In torch's layout of its kind, range [−2^weight_bits, 2^weight_bits − 2], even.
         delay: Steps that pass on the way, d ≥ 0.
         shift: s, range [0, POTENTIAL_SHIFT], of the group's sum.
+        weight_bits: Significant bits of the even weights, range ±2^bits; more than 8 exist on paper alone.
     """
 
     source: str
@@ -138,10 +140,11 @@ class FixedSynapse:
     weight: IntArray
     delay: int = 0
     shift: int = POTENTIAL_SHIFT
+    weight_bits: int = WEIGHT_BITS
 
     def __post_init__(self) -> None:
         check_weight(self)
-        check_range(f"{label(self)}.weight", self.weight, WEIGHT_MIN, WEIGHT_MAX)
+        check_range(f"{label(self)}.weight", self.weight, -(2**self.weight_bits), 2**self.weight_bits - 2)
         check_range(f"{label(self)}.shift", np.asarray(self.shift), 0, POTENTIAL_SHIFT)
 
     def largest_sum(self, largest_input: int) -> int:

@@ -8,21 +8,21 @@ for the whole window before.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 import numpy as np
 import torch
 
+from hybridnet.errors import RangeError
 from hybridnet.program.components import Component, components, is_circle
-from hybridnet.program.fixed_graph import FixedGraph, FixedInput
-from hybridnet.simulators.emulator.backend import raise_on_overflow
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.simulators.emulator.exact_conv import cut
 from hybridnet.simulators.emulator.groups import Groups
-from hybridnet.simulators.emulator.population import PopulationTrace
-from hybridnet.simulators.emulator.traces import channels_first
+from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace, channels_first
 from hybridnet.simulators.emulator.workers import single_core_workers
 from hybridnet.simulators.graph_views import count_graph_views
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.quantise import quantise_frames
 from hybridnet.support.arrays import Array
 
 
@@ -32,13 +32,27 @@ class GraphEmulator:
     name = "emulator"
     fixed_point = True
 
-    def __init__(self, program: FixedGraph, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        program: FixedGraph,
+        *,
+        strict: bool = False,
+        read_outs: Collection[str] | None = None,
+        currents: bool = True,
+    ) -> None:
         """With `strict`, saturated states and clipped inputs raise; else they are counted.
+
+        Args:
+            program: In the chip's integers.
+            strict: See above.
+            read_outs: Populations whose last potential is returned; all by default.
+            currents: Record currents where potentials of all steps are recorded.
 
         Raises:
             RangeError: If the sums of a population are not exact in float64.
         """
-        self.program, self.strict = program, strict
+        self.program, self.strict, self._currents = program, strict, currents
+        self._read_outs = {p.name for p in program.populations} if read_outs is None else set(read_outs)
         self._groups = {p.name: Groups(program, p.name) for p in program.populations}
         self._levels = components(program)
         self._threads = torch.get_num_threads()
@@ -46,7 +60,7 @@ class GraphEmulator:
         self._rehearsed = False
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
-        """Run N windows; see `SpikingBackend.run`. Every population's last potential is a read-out.
+        """Run N windows; see `SpikingBackend.run`; the arrays of the result lie channels-last in memory.
 
         Args:
             inputs: Per input (N, T, C, H, W), or (N, C, H, W) of a still one, in model units.
@@ -65,41 +79,52 @@ class GraphEmulator:
             self._rehearsed = True
         result = self._run(inputs, views, record=record_potentials)
         if self.strict:
-            raise_on_overflow(result)
+            _raise_on_overflow(result)
         return result
 
     def _run(self, inputs: Mapping[str, Array], views: int, *, record: bool) -> SpikingResult:
-        frames = views, self.program.steps
-        populations = self.program.populations
-        traces = {p.name: PopulationTrace(p, self._groups[p.name], frames, record=record) for p in populations}
-        latency_ms, messages, clipped = [], [], dict.fromkeys((node.name for node in self.program.inputs), 0)
-        for view in range(views):
-            started = time.perf_counter()
-            sent: dict[str, Array] = {}
-            for node in self.program.inputs:
-                sent[node.name], count = _messages(inputs[node.name][view], node)
-                clipped[node.name] += count
-            messages.append(dict(sent))
-            self._view(view, sent, traces)
-            latency_ms.append((time.perf_counter() - started) * 1e3)
+        steps, populations = self.program.steps, self.program.populations
+        traces = {
+            p.name: PopulationTrace(
+                p,
+                self._groups[p.name],
+                (views, steps),
+                currents=steps if record and self._currents else 0,
+                potentials=steps if record else int(p.name in self._read_outs),
+            )
+            for p in populations
+        }
+        fed = {node.name: InputTrace(node, (views, steps)) for node in self.program.inputs}
+        latency_ms = [self._view(inputs, view, fed, traces) for view in range(views)]
         shapes = {p.name: p.shape for p in populations}
         potentials = {name: channels_first(t.potentials, shapes[name]) for name, t in traces.items()}
         currents = {name: channels_first(t.currents, shapes[name]) for name, t in traces.items()}
         return SpikingResult(
-            inputs={n.name: _stacked(n, [view[n.name] for view in messages]) for n in self.program.inputs},
+            inputs={name: trace.fed() for name, trace in fed.items()},
             spikes={name: channels_first(t.spikes, shapes[name]) for name, t in traces.items()},
-            readouts={name: values[:, -1] for name, values in potentials.items()},
+            readouts={name: values[:, -1] for name, values in potentials.items() if name in self._read_outs},
             latency_ms=np.array(latency_ms),
             overflows={name: t.saturated for name, t in traces.items()},
-            clipped_inputs=clipped,
+            clipped_inputs={name: trace.clipped for name, trace in fed.items()},
             potentials=potentials if record else {},
-            currents=currents if record else {},
+            currents=currents if record and self._currents else {},
             current_overflows={name: t.saturated_currents for name, t in traces.items()},
         )
 
-    def _view(self, view: int, sent: dict[str, Array], traces: Mapping[str, PopulationTrace]) -> None:
-        """Run one view, whose messages are in `sent`; its spikes join them."""
-        sent |= {name: trace.spikes[view] for name, trace in traces.items()}
+    def _view(
+        self,
+        inputs: Mapping[str, Array],
+        view: int,
+        fed: Mapping[str, InputTrace],
+        traces: Mapping[str, PopulationTrace],
+    ) -> float:
+        """Run one view: its inputs, then level by level; gives its time in ms."""
+        started = time.perf_counter()
+        for name, node in fed.items():
+            quantise = partial(node.quantise, inputs[name], view)
+            node.clipped += sum(self._workers.map(quantise, cut(len(node.messages[view]), self._threads)))
+        sent = {name: one.messages[view] for name, one in fed.items()}
+        sent |= {name: one.spikes[view] for name, one in traces.items()}
         for level in self._levels:
             jobs = []
             for component in level:
@@ -114,6 +139,7 @@ class GraphEmulator:
                 for trace, (saturated, currents) in zip(members, job.result(), strict=True):
                     trace.saturated += saturated
                     trace.saturated_currents += currents
+        return (time.perf_counter() - started) * 1e3
 
 
 def _run_rows(trace: PopulationTrace, view: int, sent: Mapping[str, Array], band: slice) -> list[tuple[int, int]]:
@@ -136,15 +162,24 @@ def _step_circle(
     return [(int(potentials), int(currents)) for potentials, currents in saturated]
 
 
-def _messages(values: Array, node: FixedInput) -> tuple[Array, int]:
-    """Messages of one view, int32 (T or 1, H, W·C), and how many were clipped."""
-    channels, height, width = node.shape
-    frames = values.reshape(-1, *node.shape)
-    messages = np.empty((len(frames), height, width, channels), np.int32)
-    clipped = quantise_frames(frames, node, messages)
-    return messages.reshape(len(frames), height, width * channels), clipped
+def _raise_on_overflow(result: SpikingResult) -> None:
+    """Refuse a result whose numbers did not fit.
 
-
-def _stacked(node: FixedInput, views: list[Array]) -> Array:
-    frames = channels_first(np.stack(views), node.shape)
-    return frames[:, 0] if node.still else frames
+    Raises:
+        RangeError: In the name of the first of them.
+    """
+    for name, count in result.overflows.items():
+        if count:
+            raise RangeError(
+                f"{count} potentials saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
+            )
+    for name, count in result.current_overflows.items():
+        if count:
+            raise RangeError(
+                f"{count} currents saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
+            )
+    for name, count in result.clipped_inputs.items():
+        if count:
+            raise RangeError(
+                f"{count} inputs did not fit their message", where=name, remedy="Calibrate on clips with larger inputs"
+            )

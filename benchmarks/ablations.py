@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from hybridnet.cli.console import progress_on_stderr
-from hybridnet.config import AugmentConfig, Experiment, ModelConfig, load_experiment
+from hybridnet.config import AugmentConfig, Experiment, ModelConfig
+from hybridnet.configs import load_experiment
 from hybridnet.model.network import HybridNet
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import from_dict, to_dict

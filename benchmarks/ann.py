@@ -21,7 +21,7 @@ import torch
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import from_file, from_motion_set
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic, write_half
 from hybridnet.errors import BackendError
@@ -30,7 +30,8 @@ from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.outputs import LOGITS
-from hybridnet.report.render.text import count, decibels, table
+from hybridnet.report.numbers import count, decibels
+from hybridnet.report.render.text import table
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend

@@ -28,9 +28,11 @@ from hybridnet.cli.console import progress_on_stderr
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
-from hybridnet.report.render.text import decibels, table
+from hybridnet.report.numbers import decibels
+from hybridnet.report.render.text import table
 from hybridnet.simulators.torch.float_step import trace_program
 from hybridnet.workflows.export import export_checkpoint
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import shipped_bundle_path
 
 STEPS, SIDE, CHANNELS = 11, 48, 8
@@ -87,7 +89,11 @@ def cases(checkpoints: list[Path], clips: Path | None) -> Iterator[Case]:
         yield f"random, {layers} layers", program, seen, searched, made_views(program, 2)[1]
     yield of_bundle("shipped", read_bundle(shipped_bundle_path()), None)
     for path in checkpoints:
-        bundle = read_bundle(path) if path.is_dir() else export_checkpoint(path, Path(f"{path}.bundle"), overwrite=True)
+        bundle = (
+            read_bundle(path)
+            if path.is_dir()
+            else export_checkpoint(path, Path(f"{path}.bundle"), ExportOptions(overwrite=True))
+        )
         yield of_bundle(path.stem, bundle, clips)
 
 

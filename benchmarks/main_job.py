@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from hybridnet.video.synthetic import make_clip
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import load, shipped_bundle_path, simulate
 
 REPEATS = 5
@@ -26,7 +27,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = make_clip(Path(folder) / "clip.avi", "zoom_in", 4_000_000, frames=96)
         for snn, ann in RUNS:
-            repeats = [simulate(clip, bundle, snn=snn, ann=ann, parity=False).record for _ in range(REPEATS)]
+            repeats = [
+                simulate(clip, bundle, SimulateOptions(snn=snn, ann=ann, parity=False)).record for _ in range(REPEATS)
+            ]
             for rows in zip(*(record.partitions for record in repeats), strict=True):
                 key = f"{rows[0].name} {rows[0].backend}"
                 if key in p50:

@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.model.network import HybridNet
 from hybridnet.training.data import ViewSet, motion_set
 from hybridnet.training.evaluate import evaluate

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.report.numbers import count, joules
 from hybridnet.workflows.export import export
+from hybridnet.workflows.options import ExportOptions, SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 PAPER_SPIKING_OPERATIONS, PAPER_ENERGY_J, PAPER_TERA_MAC = 3.99e9, 0.734, 0.15
@@ -30,8 +31,8 @@ def main() -> None:
         checkpoint = Path(folder) / "base.pt"
         labels = tuple(f"class {n}" for n in range(config.num_classes))
         save_checkpoint(checkpoint, Checkpoint(HybridNet(config).eval(), labels, {}))
-        bundle = export(checkpoint, Path(folder) / "bundle", calibrate=clip)
-        record = simulate(clip, bundle, parity=False).record
+        bundle = export(checkpoint, Path(folder) / "bundle", options=ExportOptions(calibrate=clip))
+        record = simulate(clip, bundle, SimulateOptions(parity=False)).record
     snn, ann = (record.partition(name) for name in ("snn", "ann"))
     if snn.ops is None or ann.ops is None or snn.energy_pj is None or ann.energy_pj is None:
         raise RuntimeError("nothing was counted")

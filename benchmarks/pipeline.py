@@ -14,16 +14,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.support.ahead import ahead
 from hybridnet.video import MOTIONS, make_clip
 from hybridnet.video.frontend import ClipInputs, read_clip
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator, shipped_bundle_path, shipped_checkpoint
 
 CLIPS, FRAMES, ROUNDS = 12, 96, 3
@@ -80,9 +82,10 @@ def print_process(name: str, *arguments: str) -> None:
 def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> None:
     """Clips per second of both ways, and the share of each stage of the cut one."""
     threads = torch.get_num_threads()
-    single = Simulator(bundle, settings={"threads": 1})
+    single = Simulator(bundle, SimulateOptions(settings={"threads": 1}, views=VIEWS))
     torch.set_num_threads(threads)  # of the process; the line before has set it too
-    simulator, int8 = Simulator(bundle), Simulator(bundle, ann="onnxruntime-int8")
+    usual = SimulateOptions(views=VIEWS, parity=False)
+    simulator, int8 = Simulator(bundle, usual), Simulator(bundle, replace(usual, ann="onnxruntime-int8"))
     model, preprocess = load_checkpoint(checkpoint).model.eval(), simulator.bundle.preprocess
 
     def whole() -> Iterator[int]:
@@ -92,13 +95,13 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
 
     def one_by_one() -> Iterator[int]:
         for clip in clips:
-            yield next(simulator.classify([clip], views=VIEWS)).index
+            yield next(simulator.classify([clip])).index
 
     ways: dict[str, Callable[[], Iterator[int]]] = {
-        "cut, stages overlapping": lambda: (clip.index for clip in simulator.classify(clips, views=VIEWS)),
-        "the same, a thread per operator": lambda: (clip.index for clip in single.classify(clips, views=VIEWS)),
+        "cut, stages overlapping": lambda: (clip.index for clip in simulator.classify(clips)),
+        "the same, a thread per operator": lambda: (clip.index for clip in single.classify(clips)),
         "cut, clip after clip": one_by_one,
-        "stages overlapping, ANN half in int8": lambda: (clip.index for clip in int8.classify(clips, views=VIEWS)),
+        "stages overlapping, ANN half in int8": lambda: (clip.index for clip in int8.classify(clips)),
         "whole in torch, reader overlapping": whole,
     }
     print(f"\n{name}: {len(clips)} clips of {FRAMES} frames, {VIEWS} views each, {torch.get_num_threads()} threads")
@@ -112,7 +115,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
     slowest = min(times["whole in torch, reader overlapping"])
     for way, taken in times.items():
         print(f"  {way:36s}{len(clips) / min(taken):8.2f} clips/s, {slowest / min(taken):.2f}× the whole model")
-    rows = simulator.run(clips[0], views=VIEWS, parity=False).record.partitions
+    rows = simulator.run(clips[0]).record.partitions
     totals = {row.name: row.latency_ms.total for row in rows if row.latency_ms is not None}
     shares = (f"{stage} {total / sum(totals.values()):.1%}" for stage, total in totals.items())
     print(f"  stages of one clip alone, {sum(totals.values()):.0f} ms: {', '.join(shares)}")

@@ -28,7 +28,8 @@ import yaml
 from ablations import insert
 
 from hybridnet.cli.console import progress_on_stderr
-from hybridnet.config import AugmentConfig, Experiment, Modality, load_experiment
+from hybridnet.config import AugmentConfig, Experiment, Modality
+from hybridnet.configs import load_experiment
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import to_dict
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training

@@ -50,9 +50,6 @@ class Limits:
                 raise ConfigError(name, value, "a number, 0 or more")
 
 
-NO_LIMITS = Limits()
-
-
 @dataclass(frozen=True, eq=False)
 class Chosen:
     """What a calibration decided, and what it stands beside.

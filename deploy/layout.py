@@ -10,6 +10,9 @@ ANN, ANN_INT8 = "ann.onnx", "ann.int8.onnx"
 CHECKPOINT = "model.pt"
 INT8_WEIGHT_BITS = ("hybridnet.weight_bits", "7")
 """Key and value in the metadata of ANN_INT8: its sums are then the same on every CPU (`hybridnet.deploy.onnx.int8`)."""
+OPSET = 18
+"""ONNX opset of all graphs, unless another one is asked for; it writes attention as MatMul and Softmax, which all
+runtimes have and which are counted; 23 would keep one node."""
 PARITY, CALIBRATION = "parity.json", "calibration.json"
 
 

@@ -8,8 +8,8 @@ import hybridnet
 
 def main(checkpoint: str, video: str, folder: str) -> None:
     """Print the best class, the share of energy of the spiking half, and its busiest layer."""
-    bundle = hybridnet.export(checkpoint, Path(folder) / "bundle", calibrate=video)
-    result = hybridnet.simulate(video, bundle, snn="emulator", ann="onnxruntime")
+    bundle = hybridnet.export(checkpoint, Path(folder) / "bundle", hybridnet.ExportOptions(calibrate=video))
+    result = hybridnet.simulate(video, bundle, hybridnet.SimulateOptions(snn="emulator", ann="onnxruntime"))
 
     if result.record.prediction is not None:  # a model without labels predicts nothing; see result.run.outputs
         best = result.record.prediction.top_k[0]

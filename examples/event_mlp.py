@@ -75,7 +75,9 @@ def main(folder: Path) -> None:
     model = EventMLP()
     train(model)
     events, _ = bars(16, seed=10_000)
-    bundle = hybridnet.export(model, {"events": events}, folder / "events", labels=CLASSES, overwrite=True)
+    bundle = hybridnet.export(
+        model, {"events": events}, folder / "events", hybridnet.ExportOptions(labels=CLASSES, overwrite=True)
+    )
     for check in bundle.parity.checks:
         print(f"{check.name:12} {check.what}: {check.value} {check.unit}, tolerance {check.tolerance}")
     for entry in bundle.manifest.bridge:

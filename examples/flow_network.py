@@ -73,7 +73,9 @@ def moving_dots(windows: int, seed: int = 0) -> Tensor:
 def main(folder: Path) -> None:
     """Export the network, then run its bundle on events that the export has not seen."""
     torch.manual_seed(0)
-    bundle = hybridnet.export(FlowNetwork(), {"events": moving_dots(8)}, folder / "flow", overwrite=True)
+    bundle = hybridnet.export(
+        FlowNetwork(), {"events": moving_dots(8)}, folder / "flow", hybridnet.ExportOptions(overwrite=True)
+    )
     for check in bundle.parity.checks:
         print(f"{check.name:12} {check.what}: {check.value} {check.unit}, tolerance {check.tolerance}")
     for layer in bundle.parity.layers:

@@ -4,7 +4,7 @@
     result = hybridnet.simulate("video.mp4", bundle)
     print(result.record.prediction.top_k)
 
-    bundle = hybridnet.export(module, {"events": tensor}, "dir", labels=names)    # any hybrid torch module
+    bundle = hybridnet.export(module, {"events": tensor}, "dir", ExportOptions(labels=names))    # any torch module
     result = hybridnet.simulate({"events": array}, bundle)
     print(result.run.outputs["logits"])
 
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
     from hybridnet.workflows.calibrate import calibrate
     from hybridnet.workflows.export import export
+    from hybridnet.workflows.options import CalibrateOptions, ExportOptions, SimulateOptions
     from hybridnet.workflows.simulate import Simulation, Simulator, load, simulate
 
 __all__ = [
     "Bundle",
+    "CalibrateOptions",
+    "ExportOptions",
     "HybridNetError",
     "RunRecord",
+    "SimulateOptions",
     "Simulation",
     "Simulator",
     "calibrate",
@@ -37,8 +41,11 @@ __all__ = [
 
 _HOME = {
     "Bundle": "hybridnet.deploy.bundle_parts",
+    "CalibrateOptions": "hybridnet.workflows.options",
+    "ExportOptions": "hybridnet.workflows.options",
     "HybridNetError": "hybridnet.errors",
     "RunRecord": "hybridnet.report.record.data",
+    "SimulateOptions": "hybridnet.workflows.options",
     "Simulation": "hybridnet.workflows.simulate",
     "Simulator": "hybridnet.workflows.simulate",
     "calibrate": "hybridnet.workflows.calibrate",

@@ -16,6 +16,7 @@ from hybridnet.model.checkpoint import save_checkpoint
 from hybridnet.report.record.data import RunRecord
 from hybridnet.video.synthetic import make_clip
 from hybridnet.workflows.export import export
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import simulate
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it runs in the background
@@ -41,7 +42,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle(checkpoint_path: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The small model exported, calibrated on the made clip."""
-    return export(checkpoint_path, tmp_path_factory.mktemp("bundle") / "bundle", calibrate=clip)
+    return export(checkpoint_path, tmp_path_factory.mktemp("bundle") / "bundle", options=ExportOptions(calibrate=clip))
 
 
 @pytest.fixture(scope="session")

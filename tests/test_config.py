@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hybridnet.config import Experiment, ModelConfig, config_names, load_experiment
+from hybridnet.config import Experiment, ModelConfig
+from hybridnet.configs import config_names, load_experiment
 from hybridnet.errors import ConfigError
 from hybridnet.support.plain import from_dict, to_dict
 

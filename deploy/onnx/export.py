@@ -15,13 +15,11 @@ import onnx
 import torch
 from torch import Tensor
 
+from hybridnet.deploy.layout import OPSET
 from hybridnet.errors import ModelError
 from hybridnet.partition.splitter import Partition
 from hybridnet.program.outputs import LOGITS
 from hybridnet.support.foreign import foreign_code
-
-OPSET = 18
-"""Writes attention as MatMul and Softmax, which all runtimes have and which are counted; 23 would keep one node."""
 
 
 def export_ann(

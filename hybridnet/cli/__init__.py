@@ -40,7 +40,7 @@ COMMANDS = {
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
-OUTPUT_FILES = {"json": "json", "output": "", "nir": "", "tag": "", "saliency": "", "trajectory": ""}
+OUTPUT_FILES = {"json": "json", "shown": "", "output": "", "nir": "", "tag": "", "saliency": "", "trajectory": ""}
 """Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_closed_streams()
     try:
         try:
-            args = build_parser().parse_args(typed)
+            args = build_parser(typed).parse_args(typed)
         finally:
             flush_stdout()  # of --help and --version, which end here
     except StdoutError as error:
@@ -70,8 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end(error)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; imports nothing heavy."""
+def build_parser(typed: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser of all commands; those that are not among the words `typed` have no arguments yet.
+
+    Imports nothing heavy.
+    """
     parser = Parser(
         prog="hybridnet",
         description="Deploy hybrid spiking/ANN video networks, and know what they cost.",
@@ -81,7 +84,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        importlib.import_module(f"hybridnet.cli.{name}").add_arguments(sub)
+        if name in typed:
+            importlib.import_module(f"hybridnet.cli.{name}").add_arguments(sub)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.set_defaults(parser=sub)
     return parser

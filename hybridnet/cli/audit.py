@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from hybridnet.cli import arguments
+from hybridnet.cli.formats import add_format, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,21 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " (default: Table 1 of arXiv 2503.13724, which ships)")  # fmt: skip
     parser.add_argument("--profile", type=arguments.PROFILE, default="horowitz45", metavar="NAME_OR_YAML",
                         help="prices (default: horowitz45)")  # fmt: skip
-    parser.add_argument("--format", default="text", choices=["html", "markdown", "text"], help="default: text")
-    parser.add_argument("-o", "--out", type=arguments.OUT_TEXT, metavar="FILE", help="write here instead of stdout")
+    add_format(parser)
     parser.add_argument("--fail-on", choices=["audit"], help="exit 3 if a row does not reproduce")
 
 
 def run(args: argparse.Namespace) -> int:
     """Derive the table again and print what does not come out."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, write_out
-    from hybridnet.cli.report import drawn
-    from hybridnet.report.pricing.audit import audit, audit_document, read_table
+    from hybridnet.cli.console import EXIT_CHECK_FAILED
+    from hybridnet.report.pricing.audit import audit, read_table
+    from hybridnet.report.pricing.audit_document import audit_document, to_json
     from hybridnet.report.pricing.profile import load_profile
 
     profile = load_profile(args.profile)
     verdicts = audit(read_table(args.table), profile)
-    text = drawn([audit_document(Path(args.table).stem, verdicts, profile)], args.format)
-    write_out(text, args.out)
+    name = Path(args.table).stem
+    show(args, audit_document(name, verdicts, profile), to_json(name, verdicts, profile))
     failed = args.fail_on == "audit" and not all(v.reproduces for v in verdicts)
     return EXIT_CHECK_FAILED if failed else 0

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build or continue, then say what is there and what is not."""
     from hybridnet.cli.console import progress_on_stderr, tell
-    from hybridnet.config import load_experiment
+    from hybridnet.configs import load_experiment
     from hybridnet.video.cache_build import build_cache
     from hybridnet.video.datasets import load_dataset
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
+from hybridnet.cli.formats import add_format, show
+from hybridnet.cli.options import Adder, chosen
+from hybridnet.workflows.options import CalibrateOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,78 +19,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the calibrated bundle (default: hybridnet-bundle)")  # fmt: skip
-    parser.add_argument("--clips", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ",
-                        help="videos, best in folders named as the classes, or arrays by input name (default: clips of"
-                             " the motion set)")  # fmt: skip
-    parser.add_argument("--most-clips", type=int, default=32, metavar="N",
-                        help="clips read, spread over the folder; every third is held out (default: 32)")  # fmt: skip
-    parser.add_argument("--views", type=int, default=4, metavar="N", help="GOPs read of each clip (default: 4)")
-    parser.add_argument("--ann", choices=["fp32", "int8"], default="fp32",
-                        help="int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`")  # fmt: skip
-    parser.add_argument("--scales", type=arguments.BUNDLE, metavar="BUNDLE",
-                        help="keep the scales of this bundle, in which train --qat worked; no search")  # fmt: skip
-    parser.add_argument("--search-bridge", action="store_true",
-                        help="find the fewest bits per bridge tensor that keep top-1")  # fmt: skip
-    parser.add_argument("--max-top1-drop", type=float, metavar="POINTS",
-                        help="exit 3 if held-out clips lose more accuracy; without classes: if more per cent of them"
-                             " change their top-1")  # fmt: skip
-    parser.add_argument("--min-sqnr", type=float, metavar="DB",
-                        help="exit 3 if u[T] of a layer that is read out has less, end to end")  # fmt: skip
+    option = Adder(parser, CalibrateOptions)
+    option("--clips", "videos, best in folders named as the classes, or arrays by input name (default: clips of the"
+           " motion set)", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ")  # fmt: skip
+    option("--most-clips", "clips read, spread over the folder; every third is held out", type=int, metavar="N")
+    option("--views", "GOPs read of each clip", type=int, metavar="N")
+    option("--ann", "int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`", choices=["fp32", "int8"])
+    option("--scales", "keep the scales of this bundle, in which train --qat worked; no search",
+           type=arguments.BUNDLE, metavar="BUNDLE")  # fmt: skip
+    option("--search-bridge", "find the fewest bits per bridge tensor that keep top-1", action="store_true")
+    option("--max-top1-drop", "exit 3 if held-out clips lose more accuracy; without classes: if more per cent of them"
+           " change their top-1", type=float, metavar="POINTS")  # fmt: skip
+    option("--min-sqnr", "exit 3 if u[T] of a layer that is read out has less, end to end",
+           type=float, metavar="DB", dest="min_sqnr_db")  # fmt: skip
     add_parity(parser)
-    parser.add_argument(
-        "--plot", type=arguments.OUT_FOLDER, metavar="DIR", help="draw SQNR, spike rates and potentials as PNGs"
-    )
-    parser.add_argument(
-        "--cache", type=arguments.OUT_FOLDER, metavar="DIR", help="keep what was observed of each clip, and go on"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
-    parser.add_argument(
-        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the report as JSON too; - for stdout"
-    )
+    option("--cache", "keep what was observed of each clip, and go on", type=arguments.OUT_FOLDER, metavar="DIR")
+    option("--overwrite", "replace an existing bundle", action="store_true")
+    add_format(parser, out=False, json="the report")
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, then print what was found and lost."""
-    from hybridnet.calibration.measure import Limits
-    from hybridnet.calibration.render import render_calibration
+    from hybridnet.calibration.document import calibration_document
     from hybridnet.calibration.report import to_json
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, tell
-    from hybridnet.support.files import write_text
-    from hybridnet.workflows.calibrate import Options, calibrate
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.workflows.calibrate import calibrate
 
-    if args.plot is not None:
-        from hybridnet.support.figures import new_figure
-
-        new_figure(1, 1)  # refused before any work, not after it
-        args.plot.mkdir(parents=True, exist_ok=True)
     with progress_on_stderr() as progress:
-        options = Options(
-            most_clips=args.most_clips,
-            views=args.views,
-            ann_int8=args.ann == "int8",
-            search_bridge=args.search_bridge,
-            parity=args.parity,
-            limits=Limits(max_top1_drop=args.max_top1_drop, min_sqnr_db=args.min_sqnr),
-            scales=args.scales,
-            cache=args.cache,
-        )
-        done = calibrate(
-            args.source, args.out, clips=args.clips, options=options, overwrite=args.overwrite, progress=progress
-        )
-    if str(args.json) == "-":
-        put(to_json(done.report))
-    else:
-        put(render_calibration(done.report))
-        tell(["", f"Wrote    {done.bundle.path}/"])
-        if args.json is not None:
-            write_text(args.json, to_json(done.report))
+        done = calibrate(args.source, args.out, chosen(CalibrateOptions, args), progress=progress)
+    show(args, calibration_document(done.report), to_json(done.report))
+    say(f"hybridnet: wrote {done.bundle.path}/")
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")
-    if args.plot is not None:
-        from hybridnet.calibration.plot import plot_calibration
-
-        for file in plot_calibration(done.report, args.plot):
-            say(f"hybridnet: wrote {file}")
     if done.report.failed:
         what = "; ".join(f"{r.name}: {r.where} {r.measured:.2f}, {r.allowed:g} allowed" for r in done.report.failed)
         say(f"hybridnet: calibration failed: {what}. First loss: {done.report.first_loss or 'none'}; the bundle was"

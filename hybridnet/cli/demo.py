@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Type what a user would type, showing each command; exit 1 if Lava and the emulator differ in a single number."""
     from hybridnet.cli.console import say, tell
-    from hybridnet.config import load_experiment
+    from hybridnet.configs import load_experiment
     from hybridnet.report.record.file import read_records
     from hybridnet.video import open_clip
     from hybridnet.video.synthetic import make_clip

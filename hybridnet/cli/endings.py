@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from types import FrameType
 
 from hybridnet.cli.console import StdoutError, say
 from hybridnet.errors import HybridNetError
@@ -15,7 +18,11 @@ EXIT_ERROR, EXIT_FAULT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 70, 141, 130
 """An error that the user can correct; one of ours, or of a library, that nobody foresaw; as a shell tells SIGPIPE and
 SIGINT."""
 
-ENDING_SIGNALS = {signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+ENDING_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+
+IMPORT_S, AGAIN_S = 5.0, 0.02
+"""How long a signal waits for an import to end, and how often it looks: libraries in C++ abort the process, or report
+something else, if an exception comes out of the middle of their import."""
 
 
 class Ended(KeyboardInterrupt):
@@ -28,13 +35,23 @@ class Ended(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """Raise `Ended` on a signal that asks to end, unless who started us ignores it (`nohup`); nothing in threads."""
+    """Raise `Ended` on a signal that asks to end, unless who started us ignores it (`nohup`); nothing in threads.
+
+    While a module is being imported the signal waits until that is done, IMPORT_S at the longest.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(number: int, frame: object) -> None:
-        raise Ended(number)
+    until: dict[int, float] = {}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        deadline = until.setdefault(number, time.monotonic() + IMPORT_S)
+        if not _imports(frame) or time.monotonic() > deadline:
+            raise Ended(number)
+        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
 
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
@@ -45,6 +62,13 @@ def signals_as_interrupts() -> Iterator[None]:
     finally:
         for number in heeded:
             signal.signal(number, before[number])
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in this frame or in one that called it."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 def end(error: BaseException) -> int:

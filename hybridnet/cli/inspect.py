@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from hybridnet.cli import arguments, inspect_model, inspect_video
+from hybridnet.cli.formats import add_format
 from hybridnet.support.kinds import Kind, kind_of
 
 
@@ -14,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", type=arguments.VIDEO_OR_MODEL, metavar="PATH", help="a video, a checkpoint or the folder of a bundle"
     )
-    parser.add_argument(
-        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the numbers; - for stdout, instead of text"
-    )
+    add_format(parser, json="the numbers")
     inspect_model.add_arguments(parser)
     inspect_video.add_arguments(parser)
 

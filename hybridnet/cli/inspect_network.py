@@ -53,17 +53,18 @@ def wanted(args: argparse.Namespace) -> bool:
 
 
 def run(args: argparse.Namespace, transcode: TranscodePolicy) -> list[str]:
-    """Draw what is asked for; lines that tell what was found and written."""
+    """Draw what is asked for; lines that tell what was found."""
     checkpoint = _network(args.network)
-    lines = [] if args.saliency is None else _saliency(args, checkpoint, transcode)
-    return lines if args.trajectory is None else [*lines, *_trajectory(args, checkpoint, transcode)]
+    found = [] if args.saliency is None else [_saliency(args, checkpoint, transcode)]
+    return found if args.trajectory is None else [*found, _trajectory(args, checkpoint, transcode)]
 
 
-def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> list[str]:
-    from hybridnet.cli.console import progress_on_stderr
+def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> str:
+    from hybridnet.cli.console import progress_on_stderr, say
     from hybridnet.errors import ConfigError
     from hybridnet.explain.saliency import saliency
     from hybridnet.explain.saliency_plot import draw_saliency
+    from hybridnet.report.numbers import share
     from hybridnet.support.figures import save_figure
     from hybridnet.video.frontend import read_clip
 
@@ -78,12 +79,13 @@ def _saliency(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Trans
     which = "predicted" if label is None else "asked for"
     title = f"{args.path.name}:  evidence for {labels[found.label]} ({which}, {found.score:.0%})"
     save_figure(draw_saliency(clip.views.tensors(), found, title, accumulated=preprocess.accumulate), args.saliency)
-    shares = ", ".join(f"{name} {found.share(name):.0%}" for name in found.maps)
-    return [f"Evidence   for {labels[found.label]} ({which}, {found.score:.1%}): {shares}", f"Wrote {args.saliency}"]
+    shares = ", ".join(f"{name} {share(found.share(name), 0)}" for name in found.maps)
+    say(f"hybridnet: wrote {args.saliency}")
+    return f"Evidence for {labels[found.label]} ({which}, {share(found.score)}): {shares}"
 
 
-def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> list[str]:
-    from hybridnet.cli.console import progress_on_stderr
+def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: TranscodePolicy) -> str:
+    from hybridnet.cli.console import progress_on_stderr, say
     from hybridnet.explain.trajectory import trajectory
     from hybridnet.explain.trajectory_plot import draw_trajectory
     from hybridnet.support.figures import save_figure
@@ -101,7 +103,8 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
     title = f"{len(frames.clip)} P-frames of {len(paths)} clip{'s' * (len(paths) > 1)} in the features of"
     title += f" {args.network.name if args.network else 'the model that ships'}"
     save_figure(draw_trajectory(frames, [path.name for path in paths], title), args.trajectory)
-    return [f"Wrote {args.trajectory}"]
+    say(f"hybridnet: wrote {args.trajectory}")
+    return title
 
 
 def _network(path: Path | None) -> Checkpoint:

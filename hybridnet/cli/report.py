@@ -7,21 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
+from hybridnet.cli.formats import add_format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hybridnet.report.document import Document
     from hybridnet.report.record.data import RunRecord
-
-FILES = {
-    "json": "record.json",
-    "text": "report.txt",
-    "markdown": "report.md",
-    "csv": "report.csv",
-    "html": "report.html",
-}
-"""Formats, and what `hybridnet simulate --report` calls them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("records", nargs="+", type=arguments.RECORDS, metavar="RUN.json",
                         help="written by `hybridnet simulate --json`; two are compared;"
                              " with --plot, evaluation.json of several `hybridnet evaluate`")  # fmt: skip
-    parser.add_argument("--format", default="text", choices=sorted(FILES), help="default: text")
-    parser.add_argument("-o", "--out", type=arguments.OUT_TEXT, metavar="FILE", help="write here instead of stdout")
+    add_format(parser)
     parser.add_argument("--profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
                         help="price the recorded counts again with this profile")  # fmt: skip
     parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
@@ -42,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Read the records, price them again if asked, render them."""
     from hybridnet.cli.console import write_out
     from hybridnet.errors import ConfigError
+    from hybridnet.report.render.formats import rendered
 
     if args.ann_profile is not None and args.profile is None:
         raise ConfigError("ann-profile", args.ann_profile, "with --profile, which prices the rest")
@@ -52,33 +41,8 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError("records", len(args.records), "one, or two to compare; any number with --plot")
         groups = [_read(path, args) for path in args.records]
         text = rendered(groups[0], args.format) if len(groups) == 1 else _compared(groups, args)
-    write_out(text, args.out)
+    write_out(text, args.shown)
     return 0
-
-
-def rendered(records: Sequence[RunRecord], kind: str) -> str:
-    """Records in one of FILES."""
-    from hybridnet.report.record.file import to_json
-    from hybridnet.report.render.csv import render_csv
-    from hybridnet.report.render.sections import run_document
-
-    if kind == "json":
-        return to_json(list(records))
-    if kind == "csv":
-        return render_csv(records)
-    return drawn([run_document(record) for record in records], kind)
-
-
-def drawn(documents: Sequence[Document], kind: str) -> str:
-    """Documents as text, markdown or html."""
-    from hybridnet.report.render.html import render_html
-    from hybridnet.report.render.markdown import render_markdown
-    from hybridnet.report.render.text import render_document
-
-    if kind == "html":
-        return render_html(documents)
-    render = render_markdown if kind == "markdown" else render_document
-    return "\n".join(render(document) for document in documents)
 
 
 def _read(path: Path, args: argparse.Namespace) -> list[RunRecord]:
@@ -94,16 +58,15 @@ def _read(path: Path, args: argparse.Namespace) -> list[RunRecord]:
 
 def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:
     from hybridnet.errors import RecordError
-    from hybridnet.report.render.changes import compare, compare_document, to_csv, to_json
+    from hybridnet.report.render.changes import compare, compare_document, to_json
+    from hybridnet.report.render.formats import drawn
 
     for path, group in zip(args.records, groups, strict=True):
         if len(group) != 1:
             raise RecordError(f"holds {len(group)} runs", where=path, remedy="Compare records of one run each")
     (one,), (other,) = groups
     changes = compare(one, other)
-    if args.format in ("json", "csv"):
-        return (to_json if args.format == "json" else to_csv)(changes)
-    return drawn([compare_document(one, other, changes)], args.format)
+    return to_json(changes) if args.format == "json" else drawn([compare_document(one, other, changes)], args.format)
 
 
 def _plot(args: argparse.Namespace) -> str:

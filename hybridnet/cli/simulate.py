@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_backends, add_settings, settings_of
-from hybridnet.deploy.chip import DEFAULT_CHIP
+from hybridnet.cli.formats import add_format, format_of, write_json
+from hybridnet.cli.options import Adder, chosen
+from hybridnet.config import DEFAULT_VIEWS
+from hybridnet.workflows.options import SimulateOptions
 
 if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
@@ -22,25 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
     add_backends(parser)
     add_settings(parser)
-    parser.add_argument("--views", type=int, metavar="N", help="GOPs sampled per clip (default: 8)")
-    parser.add_argument("--transcode", default="auto", choices=["auto", "never", "always"],
-                        help="when to transcode a clip that is not I + T P (default: auto)")  # fmt: skip
-    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes listed (default: 5)")
-    parser.add_argument(
-        "--profile",
-        type=arguments.PROFILE,
-        default="horowitz45",
-        metavar="NAME_OR_YAML",
-        help="energy profile (default: horowitz45)",
-    )
-    parser.add_argument("--ann-profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
-                        help="another profile for the ANN half; the report says so")  # fmt: skip
-    parser.add_argument("--chip", type=arguments.CHIP, default=DEFAULT_CHIP, metavar="NAME_OR_YAML",
-                        help=f"whose time and fit are estimated (default: {DEFAULT_CHIP})")  # fmt: skip
-    parser.add_argument("--no-parity", dest="parity", action="store_false", help="do not compare with the float model")
-    parser.add_argument(
-        "--json", type=arguments.OUT_TEXT, metavar="FILE", help="write the run record; - for stdout, instead of text"
-    )
+    option = Adder(parser, SimulateOptions)
+    option("--views", f"GOPs sampled per clip (default: {DEFAULT_VIEWS})", type=int, metavar="N")
+    option("--transcode", "when to transcode a clip that is not I + T P", choices=["auto", "never", "always"])
+    option("--top-k", "classes listed", type=int, metavar="K")
+    option("--profile", "energy profile", type=arguments.PROFILE, metavar="NAME_OR_YAML")
+    option("--ann-profile", "another profile for the ANN half; the report says so",
+           type=arguments.PROFILE, metavar="NAME_OR_YAML")  # fmt: skip
+    option("--chip", "whose time and fit are estimated", type=arguments.CHIP, metavar="NAME_OR_YAML")
+    option("--no-parity", "do not compare with the float model", dest="parity", action="store_false")
+    add_format(parser, json="the run records")
     parser.add_argument(
         "--report",
         type=arguments.OUT_FOLDER,
@@ -57,16 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate each source, print its report, write the records."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, tell
+    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, write_out
     from hybridnet.errors import ConfigError
     from hybridnet.report.record.file import to_json
-    from hybridnet.report.render.text import render_text
+    from hybridnet.report.render.formats import rendered
     from hybridnet.support.arrays import write_arrays
-    from hybridnet.support.files import write_text
     from hybridnet.workflows.simulate import Simulator
 
-    simulator = Simulator(args.bundle, snn=args.snn, ann=args.ann, settings=settings_of(args))
-    records = []
+    simulator = Simulator(args.bundle, dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args)))
+    kind, records = format_of(args), []
+    at_once = kind == "text" and args.shown is None
     if args.output is not None and len(args.sources) > 1:
         raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
     if args.fail_on == "parity" and (
@@ -77,32 +72,20 @@ def run(args: argparse.Namespace) -> int:
         _check_report(args.report)
     for source in args.sources:
         with progress_on_stderr() as progress:
-            result = simulator.run(
-                source,
-                views=args.views,
-                transcode=args.transcode,
-                profile=args.profile,
-                ann_profile=args.ann_profile,
-                chip=args.chip,
-                top_k=args.top_k,
-                parity=args.parity,
-                command=args.typed,
-                progress=progress,
-            )
+            result = simulator.run(source, progress=progress)
         records.append(result.record)
-        if str(args.json) != "-":
-            put(render_text(result.record) + "\n")
+        if at_once:
+            put(brief(result.record))
         if args.output is not None:
             write_arrays(args.output, result.run.outputs)
             say(f"hybridnet: wrote {args.output}")
     if args.report is not None:
         write_report(args.report, records)
         say(f"hybridnet: wrote {args.report}")
-    if str(args.json) == "-":
-        put(to_json(records))
-    elif args.json is not None:
-        write_text(args.json, to_json(records))
-        tell([f"Wrote {args.json}", f"Next: hybridnet report {args.json}"])
+    if not at_once:
+        write_out("".join(map(brief, records)) if kind == "text" else rendered(records, kind), args.shown)
+    if write_json(args, to_json(records)):
+        say(f"Next: hybridnet report {args.json}")
     if args.fail_on == "parity":
         different = [r.source for r in records if r.parity is None or not r.parity.top1_agrees]
         if different:
@@ -114,11 +97,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def brief(record: RunRecord) -> str:
+    """The short form of a run's report, as text."""
+    from hybridnet.report.render.sections import brief_document
+    from hybridnet.report.render.text import render_document
+
+    return render_document(brief_document(record)) + "\n"
+
+
 def _check_report(folder: Path) -> None:
     """Refuse a folder with files of a report's names, unless its record tells that they are of a report."""
-    from hybridnet.cli.report import FILES
     from hybridnet.errors import OutputExistsError
     from hybridnet.report.record.data import SCHEMA
+    from hybridnet.report.render.formats import FILES
     from hybridnet.support.files import check_writable, head_of
 
     check_writable(folder / FILES["json"])
@@ -130,7 +121,7 @@ def _check_report(folder: Path) -> None:
 
 def write_report(folder: Path, records: list[RunRecord]) -> None:
     """Write the records and their reports in every format into a folder."""
-    from hybridnet.cli.report import FILES, rendered
+    from hybridnet.report.render.formats import FILES, rendered
     from hybridnet.support.files import write_text
 
     for kind, name in FILES.items():

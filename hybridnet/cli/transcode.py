@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Transcode every file; tell what was written, kept and what failed and why."""
     from hybridnet.cli.console import progress_on_stderr, say, tell
-    from hybridnet.config import load_experiment
+    from hybridnet.configs import load_experiment
     from hybridnet.video.batch import Outcome, plan, transcode_files
 
     preprocess = load_experiment(args.config).model.preprocess

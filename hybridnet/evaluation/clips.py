@@ -13,7 +13,8 @@ from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import ConfigError
 from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
 from hybridnet.video.cache import Manifest, manifest_sha256, read_manifest
-from hybridnet.video.datasets import ALL, DataSet, Sample, load_dataset
+from hybridnet.video.dataset import ALL, DataSet, Sample
+from hybridnet.video.datasets import load_dataset
 
 
 @dataclass(frozen=True)

@@ -1,87 +1,89 @@
-"""One evaluation from models and data to results, summary and picture.
+"""One evaluation from models and data to results, summary and page.
 
     results.jsonl      a line per clip, as it is finished
     evaluation.json    what the results come to
-    confusion.png      clips by true and predicted class
+    evaluation.html    the same as a page, with the confusion matrix and the accuracy of each class as pictures
 
-With several data splits results and pictures lie in a folder for each, `1`, `2` and so on, and evaluation.json beside
-the folders holds the mean over splits.
+With several data splits results lie in a folder for each, `1`, `2` and so on; the two files beside the folders are of
+all splits and hold the mean over them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hybridnet.errors import ConfigError, DataSetError, OutputExistsError
-from hybridnet.evaluation.clips import Clip, Clips
+from hybridnet.evaluation.clips import Clip, Clips, find_clips
+from hybridnet.evaluation.document import evaluation_document
 from hybridnet.evaluation.on_ray import RayWorker, cluster
-from hybridnet.evaluation.plot import plot_confusion
+from hybridnet.evaluation.record import Evaluated, EvaluationRecord, to_json
 from hybridnet.evaluation.results import ClipResult, ResultsFile, check_results
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner
 from hybridnet.evaluation.spread import ClipRunner, evaluate_on, here
-from hybridnet.evaluation.summary import Spread, Summary, spread_of, summarise
+from hybridnet.evaluation.summary import Summary, spread_of, summarise
 from hybridnet.report.pricing.profile import load_profile
 from hybridnet.report.record.data import Note, NoteKind
-from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.render.accuracy import FAMILY, SCHEMA
-from hybridnet.support.figures import check_picture
+from hybridnet.report.render.html import render_html
 from hybridnet.support.files import check_writable, head_of, locked, write_text
 from hybridnet.support.processes import LocalWorker
 from hybridnet.support.progress import Progress, silent
+from hybridnet.training.sources import is_cache
+from hybridnet.video.dataset import ALL
+from hybridnet.workflows.options import EvaluateOptions
 from hybridnet.workflows.record import environment
 
-RESULTS, EVALUATION, CONFUSION = "results.jsonl", "evaluation.json", "confusion.png"
-
-Engine = Literal["local", "ray"]
+RESULTS, EVALUATION, PAGE = "results.jsonl", "evaluation.json", "evaluation.html"
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """One model on one data split.
+def evaluate(
+    models: Sequence[str | Path],
+    data: Sequence[str],
+    out: Path,
+    options: EvaluateOptions = EvaluateOptions(),
+    *,
+    progress: Progress = silent,
+) -> EvaluationRecord:
+    """Evaluate models on data that `hybridnet.evaluation.clips.find_clips` finds; see `run_evaluation`.
 
-    Attributes:
-        model: Path of the checkpoint or bundle.
-        model_sha256: Of the checkpoint, or of the bundle's manifest.
-        data: Name of the data set and its split's number.
-        split: Name of the split.
-        views: Most views of a clip: uniformly sampled GOPs, each with the centre crop.
-        backends: Of the spiking and the ANN half; torch for a checkpoint.
-        profile: Whose prices the energy has; None of a checkpoint, which has none.
-        summary: What it comes to.
-        notes: What a reader must know.
+    Args:
+        models: One checkpoint or bundle for all data splits, or one for each.
+        data: Each with every split of the options.
+        out: A folder.
+        options: Which clips, and where the models run.
+        progress: Told after each clip.
+
+    Raises:
+        ConfigError: If data, splits and models do not go together.
+        HybridNetError: As `run_evaluation`, and if the data cannot be had.
     """
+    if options.split is not None and options.split_name == ALL:
+        raise ConfigError("split", options.split, f"none with --split-name {ALL}, which has every clip")
+    if options.split is not None and (cache := next((each for each in data if is_cache(Path(each))), None)):
+        raise ConfigError(
+            "split", options.split, f"none, as {cache} is a cache and has the split that it was built with"
+        )
+    pairs = [(each, number) for each in data for number in options.split or (1,)]
+    if len(set(pairs)) < len(pairs):
+        raise ConfigError("data, split", [*data, *(options.split or ())], "each once")
+    load_profile(options.profile)  # refused before any work
+    alone = options.engine == "local" and options.workers == 1
+    threads = options.threads if alone or options.threads is not None else 1
+    specs = [
+        RunnerSpec(Path(model).resolve(), options.snn, options.ann, options.profile, options.device, threads)
+        for model in models
+    ]
 
-    model: str
-    model_sha256: str
-    data: str
-    split: str
-    views: int
-    backends: tuple[str, ...]
-    profile: ProfileRow | None
-    summary: Summary
-    notes: tuple[Note, ...]
+    def find(number: int, runner: Runner) -> Clips:
+        name, split = pairs[number]
+        made = out / "clips"
+        return find_clips(name, runner.preprocess, options.split_name, number=split, views=options.views, made=made)
 
-
-@dataclass(frozen=True)
-class EvaluationRecord:
-    """All of one call; `mean` over several splits, None of one."""
-
-    schema: str
-    command: str
-    created: str
-    environment: dict[str, str]
-    engine: str
-    workers: int
-    evaluated: tuple[Evaluated, ...]
-    mean: Spread | None
+    return run_evaluation(specs, find, len(pairs), out, options, progress=progress)
 
 
 def run_evaluation(
@@ -89,11 +91,8 @@ def run_evaluation(
     find: Callable[[int, Runner], Clips],
     count: int,
     out: Path,
+    options: EvaluateOptions = EvaluateOptions(),
     *,
-    engine: Engine = "local",
-    workers: int = 1,
-    overwrite: bool = False,
-    command: str = "hybridnet.evaluation.run_evaluation",
     progress: Progress = silent,
 ) -> EvaluationRecord:
     """Evaluate, go on with an evaluation, or sum up a finished one; write the module's files into `out`.
@@ -103,10 +102,7 @@ def run_evaluation(
         find: Gives the clips of each split, from its number and the loaded model.
         count: Number of data splits.
         out: A folder.
-        engine: `local` works in processes of this machine, or in this one if there is one worker; `ray` in a cluster.
-        workers: How many clips at a time.
-        overwrite: Evaluate anew, in place of going on; what is not of an evaluation stays.
-        command: Kept in the record.
+        options: With what engine and how many workers; what the specs say of models holds.
         progress: Told after each clip.
 
     Raises:
@@ -114,8 +110,6 @@ def run_evaluation(
         DataSetError: If not one clip could be read.
         HybridNetError: If a model or a back-end cannot be had.
     """
-    if workers < 1:
-        raise ConfigError("workers", workers, "1 or more")
     if len(specs) not in (1, count):
         raise ConfigError("models", len(specs), f"1, or {count} as there are data splits")
     _check_folder(out)
@@ -123,36 +117,40 @@ def run_evaluation(
     for number in range(count):
         spec = specs[number if len(specs) > 1 else 0]
         folder = out if count == 1 else out / str(number + 1)
-        evaluated.append(_evaluate(spec, lambda r, n=number: find(n, r), folder, engine, workers, overwrite, progress))  # type: ignore[misc]
+        evaluated.append(_evaluate(spec, lambda r, n=number: find(n, r), folder, options, progress))  # type: ignore[misc]
     record = EvaluationRecord(
         schema=SCHEMA,
-        command=command,
+        command=options.command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         environment=environment(),
-        engine=engine,
-        workers=workers,
+        engine=options.engine,
+        workers=options.workers,
         evaluated=tuple(evaluated),
         mean=spread_of([each.summary for each in evaluated]) if count > 1 else None,
     )
-    write_text(out / EVALUATION, json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n")
+    write_text(out / EVALUATION, to_json(record))
+    write_text(out / PAGE, render_html([evaluation_document(record)]))
     return record
 
 
 def _check_folder(out: Path) -> None:
     """Refuse to write over what is not of an evaluation; before any work."""
     check_writable(out / EVALUATION)
-    check_picture(out / CONFUSION)
-    if (head := head_of(out / EVALUATION)) and FAMILY.encode() not in head:
-        raise OutputExistsError(out / EVALUATION, "is of no evaluation, and is not replaced", "Choose another folder")
+    check_writable(out / PAGE)
+    head = head_of(out / EVALUATION)
+    for name, foreign in (
+        (EVALUATION, head and FAMILY.encode() not in head),
+        (PAGE, not head and (out / PAGE).exists()),
+    ):
+        if foreign:
+            raise OutputExistsError(out / name, "is of no evaluation, and is not replaced", "Choose another folder")
 
 
 def _evaluate(
     spec: RunnerSpec,
     find: Callable[[Runner], Clips],
     folder: Path,
-    engine: Engine,
-    workers: int,
-    overwrite: bool,
+    options: EvaluateOptions,
     progress: Progress,
 ) -> Evaluated:
     runner = load_runner(spec)
@@ -166,11 +164,11 @@ def _evaluate(
         "clips_sha256": clips.sha256,
     }
     failed: dict[str, str] = {}
-    with locked(folder), ResultsFile(folder / RESULTS, identity, anew=overwrite) as file:
+    with locked(folder), ResultsFile(folder / RESULTS, identity, anew=options.overwrite) as file:
         check_results(file.done, {clip.name: clip.label for clip in clips.clips}, len(runner.labels), folder / RESULTS)
         missing = [clip for clip in clips.clips if clip.name not in file.done]
         before, started = len(file.done), time.perf_counter()
-        with _engine(engine, spec, runner, missing, clips.views, workers) as results:
+        with _engine(options, spec, runner, missing, clips.views) as results:
             for number, result in enumerate(results, before + 1):
                 file.add(result)
                 if result.failure:
@@ -187,8 +185,6 @@ def _evaluate(
             f"not one clip could be read; {first[0]}: {first[1]}" if first else "no clips", where=clips.data
         )
     summary = summarise(done, runner.labels, failures, len(missing) / seconds if missing else None)
-    title = f"{spec.model.name} on {clips.data}, {clips.split}\n{summary.top1:.1%} of {summary.clips} clips"
-    plot_confusion(summary.confusion, runner.labels, title, folder / CONFUSION)
     return Evaluated(
         model=str(spec.model),
         model_sha256=spec.sha256,
@@ -204,13 +200,13 @@ def _evaluate(
 
 @contextmanager
 def _engine(
-    engine: Engine, spec: RunnerSpec, runner: Runner, clips: Sequence[Clip], views: int, workers: int
+    options: EvaluateOptions, spec: RunnerSpec, runner: Runner, clips: Sequence[Clip], views: int
 ) -> Iterator[Iterator[ClipResult]]:
     """Results of clips as they are finished."""
-    work = ClipRunner(spec, views)
+    work, workers = ClipRunner(spec, views), options.workers
     if not clips:
         yield iter(())
-    elif engine == "ray":
+    elif options.engine == "ray":
         with cluster(workers), closing(evaluate_on(clips, lambda: RayWorker(work), workers)) as results:
             yield results
     elif workers > 1:

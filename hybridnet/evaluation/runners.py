@@ -18,7 +18,7 @@ from hybridnet.evaluation.clips import CachedSpan, Clip
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.numbers import is_unknown
-from hybridnet.report.pricing.profile import DEFAULT_PROFILE
+from hybridnet.report.pricing import DEFAULT_PROFILE
 from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN
 from hybridnet.support.sealed import sha256_file
 from hybridnet.support.views import Views
@@ -26,6 +26,7 @@ from hybridnet.training.data import LabelledViews
 from hybridnet.training.sources import centred
 from hybridnet.video.cache import open_cache
 from hybridnet.video.frontend import read_clip
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator
 
 MAX_THREADS = 1024
@@ -124,8 +125,13 @@ class BundleRunner:
     """A bundle on a pair of back-ends."""
 
     def __init__(self, spec: RunnerSpec) -> None:
-        self._simulator = Simulator(spec.model, snn=spec.snn, ann=spec.ann, settings={"threads": spec.threads})
-        bundle, self._profile = self._simulator.bundle, spec.profile
+        self._simulator = Simulator(
+            spec.model,
+            SimulateOptions(
+                snn=spec.snn, ann=spec.ann, settings={"threads": spec.threads}, profile=spec.profile, parity=False
+            ),
+        )
+        bundle = self._simulator.bundle
         if bundle.manifest.labels is None:
             raise ModelError("has no labels, so it cannot be evaluated", where=spec.model, remedy="Export with labels")
         self.labels, self.preprocess = bundle.manifest.labels, bundle.preprocess
@@ -133,7 +139,7 @@ class BundleRunner:
     def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
         """See `Runner`."""
         inputs = inputs_of(clip, self.preprocess, views)
-        record = self._simulator.run(inputs.arrays, profile=self._profile, parity=False).record
+        record = self._simulator.run(inputs.arrays).record
         if record.prediction is None:
             raise ModelError("gives no prediction", where=clip.name)
         energy = record.totals.energy_pj

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridnet.config import DEFAULT_VIEWS, ModelConfig, load_experiment
+from hybridnet.config import DEFAULT_VIEWS, ModelConfig
+from hybridnet.configs import load_experiment
 from hybridnet.model.network import HybridNet, example_inputs
 
 

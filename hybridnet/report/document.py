@@ -1,34 +1,109 @@
-"""What every report is before it is drawn: sections of text, tables and bars. Renderers know nothing of runs."""
+"""What every report is before it is drawn: sections of text, tables and pictures. Renderers know nothing of runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+FORMATS = ("text", "markdown", "html", "csv", "json")
+"""How results are shown. Documents are drawn as the first four; json is the record that a document is made from."""
+
 
 @dataclass(frozen=True)
 class Bar:
-    """A value with its range, and how it is written."""
+    """A value with its range, and how it is written.
+
+    Attributes:
+        label: Empty for what belongs to the label above it.
+        low: Lower end of the range; equal to `high` where there is none.
+        series: Number of its name in `Bars.series`.
+    """
 
     label: str
     low: float
     reference: float
     high: float
     text: str
+    series: int = 0
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars, from 0.
+
+    Attributes:
+        title: What they show.
+        series: Names of what stands beside each other under one label, 3 at the most; empty if there is one series.
+        full: Where the scale ends; 0 lets it end at the largest value.
+    """
+
+    title: str
+    bars: tuple[Bar, ...]
+    series: tuple[str, ...] = ()
+    full: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a heat map: its place, its share from 0 to 1 (its colour), and its number."""
+
+    row: int
+    column: int
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A square of cells, of rows and columns of the same names; cells that are not given are empty."""
+
+    title: str
+    down: str
+    across: str
+    names: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Shares by magnitude, one outline per series.
+
+    Attributes:
+        title: What they are of.
+        edges: Of the bins, ascending, in the unit of the axis: one more than each series has shares.
+        series: Names with their shares, 3 at the most.
+        ticks: Places on the axis and what is written there.
+        label: Of the axis.
+        top: How the largest share is written.
+    """
+
+    title: str
+    edges: tuple[float, ...]
+    series: tuple[tuple[str, tuple[float, ...]], ...]
+    ticks: tuple[tuple[float, str], ...]
+    label: str
+    top: str
+
+
+Picture = Bars | Heatmap | Histogram
+"""What a page shows beside the numbers; other formats leave it out, since the tables hold what it shows."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text.
+    """Cells as text; those of `hybridnet.report.numbers` keep the numbers that they stand for.
 
     Attributes:
+        heading: Empty of a list of names and what belongs to them.
         left: How many leading columns are words, flush left; the others are numbers.
         long: Whether a page may fold it away.
+        shown: How many rows a terminal shows, which then says how many follow; 0 shows all.
     """
 
     heading: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: int = 1
     long: bool = False
+    shown: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +115,7 @@ class Section:
         basis: Where its numbers come from: counted, measured, modelled.
         lines: Text above the table.
         table: Its table.
-        bars: The same numbers as a picture, where there is room for one.
+        pictures: The same numbers, where there is room for them.
         notes: Small text below.
     """
 
@@ -48,7 +123,7 @@ class Section:
     basis: str = ""
     lines: tuple[str, ...] = ()
     table: Table | None = None
-    bars: tuple[Bar, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -58,3 +133,8 @@ class Document:
 
     title: str
     sections: tuple[Section, ...] = field(default_factory=tuple)
+
+
+def facts(*pairs: tuple[str, str]) -> Table:
+    """Names and what belongs to them, as a table without a heading; what is empty is left out."""
+    return Table((), tuple(pair for pair in pairs if pair[1]), left=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from hybridnet.report.quantities import Energy, Span
@@ -11,24 +12,59 @@ NONE = "–"
 """Stands where there is no number."""
 
 
-def count(number: int) -> str:
+class Number(str):
+    """A number as people read it, which keeps its value for those who compute with it.
+
+    Attributes:
+        value: In `unit`; None if there is none, or if words say it.
+        unit: One unit for all of a column, whatever prefix the text has; empty of counts and shares.
+    """
+
+    value: float | None
+    unit: str
+
+    def __new__(cls, text: str, value: float | None, unit: str = "") -> Number:
+        """What is read, what it stands for, and in which unit."""
+        number = super().__new__(cls, text)
+        number.value, number.unit = value, unit
+        return number
+
+
+def count(number: int) -> Number:
     """A count with a decimal prefix: 405504 is 405.5 k."""
     value = float(number)
     for prefix in ("", " k", " M", " G", " T"):
         if value < 1000 or prefix == " T":
             break
         value /= 1000
-    return f"{number}" if number < 1000 else f"{value:.1f}{prefix}"
+    return Number(f"{number}" if number < 1000 else f"{value:.1f}{prefix}", number)
 
 
-def joules(energy_pj: float) -> str:
+def size(number: int) -> Number:
+    """Bytes: 1500 are 1.5 kB."""
+    text = count(number)
+    return Number(f"{text}B" if " " in text else f"{text} B", number, "B")
+
+
+def figure(value: float | None, form: str = "", unit: str = "") -> Number:
+    """A number in one of Python's formats, with its unit; `–` if there is none."""
+    text = NONE if value is None else f"{value:{form}}{unit and f' {unit}'}"
+    return Number(text, value, unit)
+
+
+def whole(value: int | None) -> Number:
+    """An integer with every digit, in groups: 405504 is 405,504."""
+    return figure(value, ",")
+
+
+def joules(energy_pj: float) -> Number:
     """An energy with its unit: 1.5e6 pJ is 1.50 µJ."""
     value = energy_pj
     for unit in ("pJ", "nJ", "µJ", "mJ", "J"):
         if abs(value) < 1000 or unit == "J":
             break
         value /= 1000
-    return f"{value:.2f} {unit}"
+    return Number(f"{value:.2f} {unit}", energy_pj, "pJ")
 
 
 def span(energy: Energy | Span) -> str:
@@ -43,14 +79,31 @@ def energy_cell(energy: Energy | None) -> str:
     return f"{'≥ ' if energy.missing else ''}{joules(energy.reference)}"
 
 
-def share(value: float | None, digits: int = 1) -> str:
-    """A share in percent."""
-    return NONE if value is None else f"{value:.{digits}%}".replace("%", " %")
+def share(value: float | None, digits: int = 1) -> Number:
+    """A share in percent; its value is the share itself."""
+    return Number(NONE if value is None else f"{value:.{digits}%}".replace("%", " %"), value)
 
 
-def decibels(value: float | None) -> str:
+def points(change: float) -> Number:
+    """What a share changes by, in points of a percent: −0.0033 is -0.33."""
+    return figure(100 * change, "+.2f")
+
+
+def decibels(value: float | None) -> Number:
     """An SQNR; None is that of equal bits."""
-    return "exact" if value is None else f"{value:.1f} dB"
+    return Number("exact" if value is None else f"{value:.1f} dB", value, "dB")
+
+
+def outputs(sqnr_db: Mapping[str, float | None]) -> str:
+    """The SQNR of each output; of a single one without its name."""
+    if len(sqnr_db) == 1:
+        return decibels(next(iter(sqnr_db.values())))
+    return ", ".join(f"{name} {decibels(value)}" for name, value in sqnr_db.items())
+
+
+def plural(number: int, what: str) -> str:
+    """A count with its noun: 1 chip, 2 chips."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 Job = TypeVar("Job")
@@ -44,7 +45,8 @@ def interpreter(call: str, *arguments: str) -> list[str]:
         call: What it does, as Python.
         arguments: In `sys.argv[3:]` there.
     """
-    return [sys.executable, "-P", "-c", _START + call, json.dumps(sys.path), str(os.getpid()), *arguments]
+    found = [str(Path(path).absolute()) for path in sys.path]
+    return [sys.executable, "-P", "-c", _START + call, json.dumps(found), str(os.getpid()), *arguments]
 
 
 class DeadWorkerError(Exception):

@@ -15,7 +15,8 @@ from hybridnet.support.progress import Progress, silent
 from hybridnet.training.augment import centre
 from hybridnet.training.data import LabelledViews, motion_set
 from hybridnet.video.cache import MANIFEST, CachedViews, manifest_sha256, open_cache, read_manifest
-from hybridnet.video.datasets import DATASETS, DataSet, load_dataset
+from hybridnet.video.dataset import DataSet
+from hybridnet.video.datasets import DATASETS, load_dataset
 from hybridnet.video.synthetic import MOTIONS
 
 MOTION = "motion"

@@ -40,7 +40,7 @@ from hybridnet.video.cache import (
     read_checked,
     write_json,
 )
-from hybridnet.video.datasets import DataSet, Sample
+from hybridnet.video.dataset import DataSet, Sample
 from hybridnet.video.reader import open_clip
 from hybridnet.video.views import PIXEL_MEAN, PIXEL_STD, ViewArrays, prepare_view, to_int8
 

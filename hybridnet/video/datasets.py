@@ -11,11 +11,12 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hybridnet.errors import ConfigError, DataSetError
+from hybridnet.video.dataset import ALL, DataSet, LeftOut, Listed, Recipe, Sample, data_set
 from hybridnet.video.split_lists import (
     bad_line,
     find_list,
@@ -26,89 +27,14 @@ from hybridnet.video.split_lists import (
     read_text,
 )
 from hybridnet.video.stream import VIDEO_SUFFIXES
-from hybridnet.video.synthetic import MOTIONS, make_clip
-
-MAX_CLIPS = 2_000_000
-"""Most clips of a data set."""
+from hybridnet.video.synthetic import MOTIONS
 
 FOLDS = 5
 """A folder tree is dealt into five parts: one for test, one for validation, three for training."""
 
-ALL = "all"
-"""The split that holds every clip."""
-
 _SPLIT_NAMES = {"train": "train", "val": "validation", "validate": "validation", "validation": "validation"}
 
 _HMDB_CODES = {"1": "train", "2": "test", "0": None}  # 0: in this split the clip is not used
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a clip of the motion set is made; see `make_clip`."""
-
-    motion: str
-    seed: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One labelled clip.
-
-    Attributes:
-        path: The file.
-        label: Index into the data set's classes.
-        recipe: How to make the file if it is not there; None for footage.
-    """
-
-    path: Path
-    label: int
-    recipe: Recipe | None = None
-
-    def file(self) -> Path:
-        """The path, once the file is there: a clip with a recipe is made when it is missing."""
-        if self.recipe is not None and not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            made = self.recipe
-            make_clip(self.path, made.motion, made.seed, width=made.width, height=made.height)
-        return self.path
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that is listed or found but no sample, relative to the data set's folder, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Clips by split.
-
-    Attributes:
-        name: What it was loaded as, with the number of the split.
-        classes: Class names in the order of the labels.
-        splits: Samples of "train", "validation" or "test", or of `ALL` alone, in the order of the lists.
-        root: Folder that all clips are in.
-        left_out: Listed clips that are not there, and files of a folder tree that are no clips.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    splits: Mapping[str, tuple[Sample, ...]]
-    root: Path
-    left_out: tuple[LeftOut, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """A clip of a list: the places where it may lie, the likeliest first."""
-
-    split: str
-    label: int
-    candidates: tuple[Path, ...]
 
 
 def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
@@ -135,7 +61,7 @@ def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
         return DATASETS[name](root, split, *numbers)
     if name == "folder":
         classes, clips, left_out = _class_folders(root)
-        return _data_set(spec, classes, root, (_Listed(ALL, label, (path,)) for path, label in clips), left_out)
+        return data_set(spec, classes, root, (Listed(ALL, label, (path,)) for path, label in clips), left_out)
     loaded = DATASETS[name](root, 1, *numbers)
     return replace(loaded, name=spec, splits={ALL: tuple(clip for clips in loaded.splits.values() for clip in clips)})
 
@@ -148,7 +74,7 @@ def ucf101(root: Path, split: int = 1) -> DataSet:
     classes = tuple(numbered_classes(index))
     labels = {name: label for label, name in enumerate(classes)}
 
-    def listed() -> Iterator[_Listed]:
+    def listed() -> Iterator[Listed]:
         for kind in ("train", "test"):
             path = find_list(root, [f"{folder}/{kind}list{split:02d}.txt" for folder in folders])
             for line, text in lines_of(path):
@@ -156,9 +82,9 @@ def ucf101(root: Path, split: int = 1) -> DataSet:
                 label = labels.get(PurePosixPath(name).parent.name)
                 if label is None or number.strip() not in ("", str(label + 1)):
                     raise bad_line(path, line, text, "Class/clip.avi, and in the training list the class's number")
-                yield _Listed(kind, label, places_of(root, name, path, line, "UCF-101", ""))
+                yield Listed(kind, label, places_of(root, name, path, line, "UCF-101", ""))
 
-    return _data_set(f"ucf101 split {split}", classes, root, listed())
+    return data_set(f"ucf101 split {split}", classes, root, listed())
 
 
 def hmdb51(root: Path, split: int = 1) -> DataSet:
@@ -171,18 +97,18 @@ def hmdb51(root: Path, split: int = 1) -> DataSet:
         raise DataSetError(f"has no list *{ending}", where=root, remedy="Unpack test_train_splits.rar there")
     classes = tuple(path.name.removesuffix(ending) for path in lists)
 
-    def listed() -> Iterator[_Listed]:
+    def listed() -> Iterator[Listed]:
         for label, path in enumerate(lists):
             for line, text in lines_of(path):
                 name, _, code = text.rpartition(" ")
                 if not name or code not in _HMDB_CODES:
                     raise bad_line(path, line, text, "clip.avi and 0, 1 or 2")
                 if kind := _HMDB_CODES[code]:
-                    yield _Listed(
+                    yield Listed(
                         kind, label, places_of(root, f"{classes[label]}/{name.strip()}", path, line, "", "videos")
                     )
 
-    return _data_set(f"hmdb51 split {split}", classes, root, listed())
+    return data_set(f"hmdb51 split {split}", classes, root, listed())
 
 
 def kinetics(root: Path, split: int = 1) -> DataSet:
@@ -202,7 +128,7 @@ def kinetics(root: Path, split: int = 1) -> DataSet:
     classes = tuple(sorted({row["label"] or "" for _, _, row in rows}))
     labels = {name: label for label, name in enumerate(classes)}
 
-    def listed() -> Iterator[_Listed]:
+    def listed() -> Iterator[Listed]:
         for path, line, row in rows:
             kind = {**_SPLIT_NAMES, "test": "test"}.get(row["split"])
             span = [row["time_start"] or "", row["time_end"] or ""]
@@ -212,9 +138,9 @@ def kinetics(root: Path, split: int = 1) -> DataSet:
                 raise bad_line(path, line, ",".join(map(str, row.values())), "a label, id, start, end and split")
             name = f"{id_}_{int(float(span[0])):06d}_{int(float(span[1])):06d}.mp4"
             places = places_of(root, f"{row['label']}/{name}", path, line, path.stem, "")
-            yield _Listed(kind, labels[row["label"]], (*places, root / path.stem / name, root / name))
+            yield Listed(kind, labels[row["label"]], (*places, root / path.stem / name, root / name))
 
-    return _data_set("kinetics", classes, root, listed())
+    return data_set("kinetics", classes, root, listed())
 
 
 def something_v2(root: Path, split: int = 1) -> DataSet:
@@ -231,7 +157,7 @@ def something_v2(root: Path, split: int = 1) -> DataSet:
     labels = {str(name): int(number) for name, number in names.items()}
     folders = ("20bn-something-something-v2", "videos", "")
 
-    def listed() -> Iterator[_Listed]:
+    def listed() -> Iterator[Listed]:
         for kind in ("train", "validation"):
             path = find_list(root, [f"{prefix}{kind}.json" for prefix in prefixes])
             entries = read_json(path)
@@ -243,9 +169,9 @@ def something_v2(root: Path, split: int = 1) -> DataSet:
                 if label is None or not re.fullmatch(r"[0-9]{1,9}", id_):
                     raise bad_line(path, number, str(entry), "an id and a template of labels.json", unit="entry ")
                 files = (f"{id_}{suffix}" for suffix in (".webm", ".mp4", ".avi"))
-                yield _Listed(kind, label, tuple(root / folder / file for file in files for folder in folders))
+                yield Listed(kind, label, tuple(root / folder / file for file in files for folder in folders))
 
-    return _data_set("ssv2", tuple(sorted(labels, key=labels.__getitem__)), root, listed())
+    return data_set("ssv2", tuple(sorted(labels, key=labels.__getitem__)), root, listed())
 
 
 def folder_tree(root: Path, split: int = 1, block: int = 0) -> DataSet:
@@ -277,9 +203,9 @@ def folder_tree(root: Path, split: int = 1, block: int = 0) -> DataSet:
         fold_of = _deal(sizes)
         folds.update({path: fold_of[groups[path]] for path, _ in dealt})
     kinds = {split - 1: "test", split % FOLDS: "validation"}
-    listed = (_Listed(kinds.get(folds[path], "train"), label, (path,)) for path, label in clips)
+    listed = (Listed(kinds.get(folds[path], "train"), label, (path,)) for path, label in clips)
     name = f"folder{f':block={block}' if block else ''} split {split}"
-    return _data_set(name, classes, root, listed, left_out)
+    return data_set(name, classes, root, listed, left_out)
 
 
 def _class_folders(root: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]], list[LeftOut]]:
@@ -324,30 +250,6 @@ DATASETS: Mapping[str, Callable[..., DataSet]] = {
 """Readers by name; each takes the folder, the number of the split, and its own numbers."""
 
 _OPTIONS = {"folder": r"(block=[1-9]\d{0,5})?", "motion": r"([1-9]\d{1,3}x[1-9]\d{1,3})?"}
-
-
-def _data_set(
-    name: str, classes: tuple[str, ...], root: Path, listed: Iterable[_Listed], left_out: Iterable[LeftOut] = ()
-) -> DataSet:
-    """Look for every listed clip; refuse a clip in two splits, and a folder with none of the clips."""
-    splits: dict[str, list[Sample]] = {kind: [] for kind in ("train", "validation", "test", ALL)}
-    absent: list[LeftOut] = []
-    owner: dict[Path, str] = {}
-    for clip in listed:
-        found = next((path for path in clip.candidates if path.is_file()), None)
-        if found is None:
-            absent.append(LeftOut(clip.candidates[0].relative_to(root).as_posix(), "listed, but not there"))
-            continue
-        if owner.setdefault(found, clip.split) != clip.split:
-            raise DataSetError(f"is in both {owner[found]} and {clip.split}", where=found)
-        splits[clip.split].append(Sample(found, clip.label))
-        if len(owner) > MAX_CLIPS:
-            raise DataSetError(f"has more than {MAX_CLIPS} clips", where=root)
-    if not owner:
-        hint = f"; the first is looked for at {absent[0].path}" if absent else ""
-        raise DataSetError(f"holds none of its {len(absent)} clips{hint}", where=root, remedy="See docs/datasets.md")
-    used = {kind: tuple(clips) for kind, clips in splits.items() if clips}
-    return DataSet(name, classes, used, root, (*left_out, *absent))
 
 
 def _allow_splits(split: int, count: int) -> None:

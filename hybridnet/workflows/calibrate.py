@@ -12,7 +12,7 @@ from hybridnet.calibration.ann import quantise_ann
 from hybridnet.calibration.bridge import search_bits
 from hybridnet.calibration.clips import ClipSet, read_clips
 from hybridnet.calibration.fixed_point import quantise_program
-from hybridnet.calibration.measure import NO_LIMITS, Chosen, Limits, measure
+from hybridnet.calibration.measure import Chosen, Limits, measure
 from hybridnet.calibration.observe import observe_clips, run_layer, search_views
 from hybridnet.calibration.report import CalibrationReport
 from hybridnet.calibration.report import to_json as report_to_json
@@ -29,35 +29,10 @@ from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
 from hybridnet.workflows.export import export_checkpoint
+from hybridnet.workflows.options import CalibrateOptions
 from hybridnet.workflows.parity import remeasure_parity
 
 SEARCHED, FINE_TUNED = "searched on calibration clips", "those of a bundle, in which the model was fine-tuned"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a calibration does.
-
-    Attributes:
-        most_clips: Read at most, spread over the folder; every third is held out.
-        views: Read of each clip at most.
-        ann_int8: Also write the ANN half in int8.
-        search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
-        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
-        scales: A bundle whose scales are kept, with every number rounded to its nearest in them, instead of a search:
-            for a model that was fine-tuned in these scales.
-        limits: What is checked; a bundle that fails is written all the same.
-        cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
-    """
-
-    most_clips: int = 32
-    views: int = 4
-    ann_int8: bool = False
-    search_bridge: bool = False
-    parity: str | None = None
-    limits: Limits = NO_LIMITS
-    scales: Path | None = None
-    cache: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +46,8 @@ class Calibrated:
 def calibrate(
     source: str | Path | Bundle,
     out: str | Path,
+    options: CalibrateOptions = CalibrateOptions(),
     *,
-    clips: str | Path | None = None,
-    options: Options = Options(),
-    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Calibrated:
     """Write a calibrated bundle; the same clips give the same bundle in every byte.
@@ -82,19 +55,18 @@ def calibrate(
     Args:
         source: A checkpoint, which is exported first, or a bundle.
         out: Folder of the calibrated bundle; written whole or not at all.
-        clips: A folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
         options: What is done.
-        overwrite: Replace `out` if it is a bundle.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
     check_requested(options.parity)
+    limits = Limits(max_top1_drop=options.max_top1_drop, min_sqnr_db=options.min_sqnr_db)
     out = Path(out)
     scales = None if options.scales is None else read_bundle(options.scales).fixed  # refused before any work
-    with bundle_folder(out, overwrite=overwrite) as folder, _bundle_of(source, progress) as bundle:
-        report = _calibrate(bundle, folder, None if clips is None else Path(clips), options, scales, progress)
+    with bundle_folder(out, overwrite=options.overwrite) as folder, _bundle_of(source, progress) as bundle:
+        report = _calibrate(bundle, folder, options, limits, scales, progress)
     return Calibrated(read_bundle(out), report)
 
 
@@ -113,15 +85,15 @@ def _bundle_of(source: str | Path | Bundle, progress: Progress) -> Iterator[Bund
 def _calibrate(
     bundle: Bundle,
     folder: Path,
-    path: Path | None,
-    options: Options,
+    options: CalibrateOptions,
+    limits: Limits,
     scales: FixedProgram | None,
     progress: Progress,
 ) -> CalibrationReport:
     """Write all files of the calibrated bundle into an empty folder."""
     model = bundle.manifest.model
     clips = read_clips(
-        path,
+        None if options.clips is None else Path(options.clips),
         model.inputs,
         model.preprocess,
         bundle.manifest.labels,
@@ -145,10 +117,10 @@ def _calibrate(
     for name in (ANN, CHECKPOINT):
         (folder / name).write_bytes(bundle.file(name).read_bytes())
     write_spiking_half(folder, bundle.program, fixed)
-    int8 = folder / ANN_INT8 if options.ann_int8 else None
+    int8 = folder / ANN_INT8 if options.ann == "int8" else None
     tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
     chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
-    report = measure(bench, seen, searching, chosen, options.limits)
+    report = measure(bench, seen, searching, chosen, limits)
     (folder / CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
     rule = SEARCHED if options.scales is None else FINE_TUNED
     parts = Parts(folder, _manifest(bundle, folder, rule, clips, encodings), bundle.program, fixed)
@@ -157,9 +129,9 @@ def _calibrate(
     return report
 
 
-def _not_kept(bundle: Bundle, options: Options) -> Iterator[str]:
+def _not_kept(bundle: Bundle, options: CalibrateOptions) -> Iterator[str]:
     """Of a bundle that was calibrated before: what it has and is not asked for again."""
-    if ANN_INT8 in bundle.manifest.files and not options.ann_int8:
+    if ANN_INT8 in bundle.manifest.files and options.ann != "int8":
         yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
     if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed) and not options.search_bridge:
         yield "the bits of the bundle's bridge are not kept; --search-bridge finds them again"

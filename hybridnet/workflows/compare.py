@@ -26,10 +26,10 @@ from hybridnet.simulators.divergence.find import (
 )
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
-from hybridnet.simulators.registry import SIDES, spiking_backend
+from hybridnet.simulators.registry import spiking_backend
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.progress import Progress, silent
-from hybridnet.video import TranscodePolicy
+from hybridnet.workflows.options import CompareOptions
 from hybridnet.workflows.simulate import load
 from hybridnet.workflows.sources import ARRAYS_SUFFIX, read_source
 
@@ -94,13 +94,8 @@ class Comparison:
 def compare(
     source: str | Path | Inputs,
     bundle: Bundle | str | Path | None = None,
+    options: CompareOptions = CompareOptions(),
     *,
-    a: str = SIDES[0],
-    b: str = SIDES[1],
-    views: int | None = None,
-    tolerance: float | None = None,
-    transcode: TranscodePolicy = "auto",
-    command: str = "hybridnet.workflows.compare.compare",
     progress: Progress = silent,
 ) -> Comparison:
     """Run two sides on the same windows and find where they part.
@@ -108,23 +103,19 @@ def compare(
     Args:
         source: Any clip that `hybridnet.simulate` takes; or the model's inputs by name, as arrays or a `.npz` file.
         bundle: What to run; see `hybridnet.workflows.simulate.load`.
-        a: A back-end of the spiking half by name, or the `.npz` file of a recording; see `recording`.
-        b: The other.
-        views: GOPs sampled over a clip, DEFAULT_VIEWS if None; of arrays all windows are run.
-        tolerance: See `hybridnet.simulators.divergence.find.find`.
-        transcode: When a clip is transcoded before it is read.
-        command: Kept in the result.
+        options: Which two sides, and what counts as equal.
         progress: Told after each batch of windows.
 
     Raises:
         HybridNetError: With what to do about it.
     """
+    a, b, tolerance = options.a, options.b, options.tolerance
     if tolerance is not None and not (tolerance >= 0 and math.isfinite(tolerance)):
         raise ConfigError("tolerance", tolerance, "0 or more")
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
     names = (a, b) if a != b else (f"a: {a}", f"b: {b}")
     sides = [contender(which, bundle, name) for which, name in zip((a, b), names, strict=True)]
-    arrays = read_source(source, bundle, views, transcode, progress).views.arrays
+    arrays = read_source(source, bundle, options.views, options.transcode, progress).views.arrays
     inputs = {stream.input_name: arrays[stream.input_name] for stream in bundle.program.streams}
     streams, causes = compare_sides(sides[0], sides[1], inputs, tolerance, progress)
     firsts = [stream.first for stream in streams if stream.first is not None]
@@ -132,7 +123,7 @@ def compare(
     both_fixed = all(is_fixed(side.program) for side in sides)
     return Comparison(
         schema=SCHEMA,
-        command=command,
+        command=options.command,
         source="arrays" if isinstance(source, Mapping) else _printable(source),
         bundle=_printable(bundle.path),
         a=names[0],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -20,8 +20,8 @@ from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, ModelEntry, Parts, Quantisation
 from hybridnet.deploy.layout import ANN, CHECKPOINT
-from hybridnet.deploy.onnx.export import OPSET, export_ann
-from hybridnet.errors import ModelError
+from hybridnet.deploy.onnx.export import export_ann
+from hybridnet.errors import ConfigError, ModelError
 from hybridnet.model.checkpoint import load_checkpoint, save_tensors
 from hybridnet.model.network import example_inputs as example_inputs_of
 from hybridnet.partition.neurons import rest
@@ -33,6 +33,7 @@ from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
 from hybridnet.workflows.foreign import check_module, video_preprocess
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.parity import measure_parity
 
 Tensors = Mapping[str, Tensor]
@@ -60,15 +61,7 @@ class _Source:
 
 @overload
 def export(
-    model: str | Path,
-    path: str | Path,
-    /,
-    *,
-    calibrate: str | Path | None = None,
-    opset: int = OPSET,
-    overwrite: bool = False,
-    parity: str | None = None,
-    progress: Progress = silent,
+    model: str | Path, path: str | Path, /, options: ExportOptions = ..., *, progress: Progress = ...
 ) -> Bundle: ...
 
 
@@ -78,39 +71,30 @@ def export(
     example_inputs: Tensors,
     path: str | Path,
     /,
+    options: ExportOptions = ...,
     *,
-    labels: Iterable[str] | None = None,
-    calibration: Tensors | Iterable[Tensors] | str | Path | None = None,
-    preprocess: PreprocessConfig | None = None,
-    name: str | None = None,
-    opset: int = OPSET,
-    overwrite: bool = False,
-    parity: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = ...,
 ) -> Bundle: ...
 
 
-def export(model: str | Path | nn.Module, *arguments: Any, **options: Any) -> Bundle:
+def export(model: str | Path | nn.Module, *arguments: Any, **more: Any) -> Bundle:
     """Export a checkpoint, `export("ckpt.pt", "dir")`, or any module, `export(module, example_inputs, "dir")`.
 
-    See `export_checkpoint` and `export_module` for the options.
+    See `export_checkpoint` and `export_module`.
 
     Raises:
         HybridNetError: With what to do about it.
     """
     if isinstance(model, nn.Module):
-        return export_module(model, *arguments, **options)
-    return export_checkpoint(model, *arguments, **options)
+        return export_module(model, *arguments, **more)
+    return export_checkpoint(model, *arguments, **more)
 
 
 def export_checkpoint(
     checkpoint: str | Path,
     path: str | Path,
+    options: ExportOptions = ExportOptions(),
     *,
-    calibrate: str | Path | None = None,
-    opset: int = OPSET,
-    overwrite: bool = False,
-    parity: str | None = None,
     progress: Progress = silent,
 ) -> Bundle:
     """Export a checkpoint of the reference model.
@@ -118,26 +102,19 @@ def export_checkpoint(
     Args:
         checkpoint: Written by `hybridnet train`.
         path: Folder of the bundle; written whole or not at all.
-        calibrate: A video, a folder of videos or a `.npz` file of inputs to find the fixed-point scales and measure
-            parity on; clips of the motion set if None.
-        opset: ONNX opset of the ANN half.
-        overwrite: Replace `path` if it is a bundle.
-        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
+        options: How; the checkpoint brings its own labels, preprocessing and name.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    check_requested(parity)
+    for name in ("labels", "preprocess", "name"):
+        if (value := getattr(options, name)) is not None:
+            raise ConfigError(name, value, "none with a checkpoint, which brings its own")
+    check_requested(options.parity)
     loaded = load_checkpoint(Path(checkpoint))
     config = loaded.model.config
     examples = example_inputs_of(config)
-
-    def find() -> Calibration:
-        if calibrate is None:
-            return from_motion_set(config.preprocess, progress)
-        return from_file(Path(calibrate), shapes_of(examples), config.preprocess, progress)
-
     source = _Source(
         model=loaded.model,
         name=config.name,
@@ -145,24 +122,24 @@ def export_checkpoint(
         labels=loaded.labels,
         preprocess=config.preprocess,
         config=config,
-        calibrate=find,
+        calibrate=lambda: _calibration(
+            options.calibrate,
+            shapes_of(examples),
+            config.preprocess,
+            lambda: from_motion_set(config.preprocess, progress),
+            progress,
+        ),
         write_weights=lambda file: shutil.copyfile(checkpoint, file),
     )
-    return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
+    return _write(source, Path(path), options, progress)
 
 
 def export_module(
     module: nn.Module,
     example_inputs: Tensors,
     path: str | Path,
+    options: ExportOptions = ExportOptions(),
     *,
-    labels: Iterable[str] | None = None,
-    calibration: Tensors | Iterable[Tensors] | str | Path | None = None,
-    preprocess: PreprocessConfig | None = None,
-    name: str | None = None,
-    opset: int = OPSET,
-    overwrite: bool = False,
-    parity: str | None = None,
     progress: Progress = silent,
 ) -> Bundle:
     """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode, its neurons to rest.
@@ -172,59 +149,58 @@ def export_module(
         example_inputs: One float tensor per argument of its `forward`, by name, (N, …); those that spiking layers read
             (N, T, C, H, W).
         path: Folder of the bundle; written whole or not at all.
-        labels: One name per class, if the module returns logits (N, classes).
-        calibration: Inputs by name, (N, …), or several such sets, or a `.npz` file of them, or videos if the module
-            reads video: to find the fixed-point scales and measure parity on. The example inputs if None, and the
-            manifest says so.
-        preprocess: How clips become its inputs, if it takes `i_frame`, `motion_vectors` and `residuals` as the
-            reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
-        name: Kept in the manifest and in records; the class's name if None.
-        opset: ONNX opset of the ANN half.
-        overwrite: Replace `path` if it is a bundle.
-        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
+        options: How.
         progress: Told how far the work is.
 
     Raises:
         HybridNetError: With what to do about it.
     """
-    check_requested(parity)
+    check_requested(options.parity)
     check_module(module)
     examples = checked_tensors(example_inputs, None, "example inputs").tensors()
     shapes = shapes_of(examples)
-    video = video_preprocess(shapes)
+    video, preprocess = video_preprocess(shapes), options.preprocess
     if preprocess is not None and (video is None or (preprocess.crop, preprocess.steps) != (video.crop, video.steps)):
         raise ModelError(f"preprocess gives other inputs than the module takes, {shapes}", where="preprocess")
     preprocess = preprocess or video
-
-    def find() -> Calibration:
-        if calibration is None:
-            return Calibration(Views.of_tensors(examples), "the example inputs, for want of others")
-        if isinstance(calibration, (str, Path)):
-            return from_file(Path(calibration), shapes, preprocess, progress)
-        return from_tensors(calibration, shapes)
-
     source = _Source(
         model=module,
-        name=name or type(module).__qualname__,
+        name=options.name or type(module).__qualname__,
         examples=examples,
-        labels=None if labels is None else tuple(labels),
+        labels=None if options.labels is None else tuple(options.labels),
         preprocess=preprocess,
         config=None,
-        calibrate=find,
+        calibrate=lambda: _calibration(
+            options.calibrate,
+            shapes,
+            preprocess,
+            lambda: Calibration(Views.of_tensors(examples), "the example inputs, for want of others"),
+            progress,
+        ),
         write_weights=lambda file: save_tensors(file, module.state_dict()),
     )
     try:
-        return _write(source, Path(path), opset=opset, overwrite=overwrite, parity=parity, progress=progress)
+        return _write(source, Path(path), options, progress)
     finally:
         rest(module)  # it ran on views of ours, whose state would broadcast into the user's next batch
 
 
-def _write(
-    source: _Source, path: Path, *, opset: int, overwrite: bool, parity: str | None, progress: Progress
-) -> Bundle:
+def _calibration(
+    given: Any, shapes: Any, preprocess: PreprocessConfig | None, default: Callable[[], Calibration], progress: Progress
+) -> Calibration:
+    """The views that `ExportOptions.calibrate` names."""
+    if given is None:
+        return default()
+    if isinstance(given, (str, Path)):
+        return from_file(Path(given), shapes, preprocess, progress)
+    return from_tensors(given, shapes)
+
+
+def _write(source: _Source, path: Path, options: ExportOptions, progress: Progress) -> Bundle:
     """Cut, quantise, write, measure."""
     size = sum(tensor.nbytes for tensor in source.model.state_dict().values())
-    with bundle_folder(path, overwrite=overwrite, needed_bytes=2 * size) as folder:  # each weight as torch and as ONNX
+    needed = 2 * size  # each weight as torch and as ONNX
+    with bundle_folder(path, overwrite=options.overwrite, needed_bytes=needed) as folder:
         split = partition(source.model, source.examples)
         outputs = output_names(split, source.examples, source.labels)
         calibration = source.calibrate()
@@ -232,7 +208,7 @@ def _write(
         progress("writing the spiking half", 0, 1)
         write_spiking_half(folder, split.program, fixed)
         progress("writing the ANN half", 0, 1)
-        export_ann(split, ann_examples(split, source.examples), folder / ANN, outputs=outputs, opset=opset)
+        export_ann(split, ann_examples(split, source.examples), folder / ANN, outputs=outputs, opset=options.opset)
         source.write_weights(folder / CHECKPOINT)
         encodings = fixed_encodings(split.bridge, fixed)
         manifest = Manifest(
@@ -240,7 +216,7 @@ def _write(
             model=ModelEntry(source.name, shapes_of(source.examples), outputs, source.preprocess, source.config),
             labels=source.labels,
             versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
-            opset=opset,
+            opset=options.opset,
             streams=tuple(stream.name for stream in split.program.streams),
             ann_inputs=split.ann_inputs,
             bridge=tuple(
@@ -251,7 +227,7 @@ def _write(
         )
         parts = Parts(folder, manifest, split.program, fixed)
         measured = measure_parity(
-            source.model, split, parts, calibration, output=outputs[0], requested=parity, progress=progress
+            source.model, split, parts, calibration, output=outputs[0], requested=options.parity, progress=progress
         )
         finish(parts, measured)
         progress("writing the bundle", 1, 1)

@@ -40,6 +40,7 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import packages
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.workflows.notes import run_notes, source_notes
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.sources import Read
 
 STATIC = "static power"
@@ -48,42 +49,35 @@ STATIC = "static power"
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """A bundle on a pair of back-ends.
+    """A bundle on a pair of back-ends, and what its runs are priced with.
 
     Attributes:
-        backends: Names of the spiking and the ANN back-end.
+        options: Names of the back-ends, and what the record holds.
         program: What the spiking back-end runs, float or fixed.
         graph: The counted graph of the ANN half.
         settings: How the back-ends ran, by option.
+        prices: Of all counts.
+        chip: Whose time and fit are estimated.
     """
 
     bundle: Bundle
-    backends: tuple[str, str]
+    options: SimulateOptions
     program: FloatProgram | FixedProgram
     graph: GraphCount
     settings: dict[str, str]
+    prices: Prices
+    chip: Chip
 
 
-def build_record(
-    setup: Setup,
-    read: Read,
-    run: HybridRun,
-    reference: HybridRun | None,
-    prices: Prices,
-    *,
-    command: str,
-    top_k: int,
-    chip: Chip,
-) -> RunRecord:
+def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun | None) -> RunRecord:
     """Assemble the record of one video, or of one set of arrays.
 
     Args:
         reference: The same views through the float spiking half; None if not compared.
-        top_k: How many classes to list.
-        chip: Whose estimates it holds.
     """
+    options, prices = setup.options, setup.prices
     views, manifest = len(run.ann_ms), setup.bundle.manifest
-    on_chip, fitted = chip_estimates(setup.bundle, chip)
+    on_chip, fitted = chip_estimates(setup.bundle, setup.chip)
     counted = (
         *snn_rows(setup.program, run.spiking),
         static_row(on_chip, fitted, views),
@@ -96,14 +90,14 @@ def build_record(
     partitions, totals = price_partitions(rows, layers, prices)
     return RunRecord(
         schema=SCHEMA,
-        command=command,
+        command=options.command,
         repriced_by=None,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         environment=environment() | setup.settings,
         video=read.video,
         arrays=read.arrays,
         model=ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(setup.bundle.path)),
-        prediction=None if manifest.labels is None else predict(run.logits, manifest.labels, top_k),
+        prediction=None if manifest.labels is None else predict(run.logits, manifest.labels, options.top_k),
         partitions=partitions,
         layers=layers,
         totals=totals,
@@ -125,13 +119,12 @@ def build_record(
 
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
     """The four partitions with their times; what they cost is the sum of their layers'."""
-    snn, ann = setup.backends
     frontend = ("none", "not run") if read.video is None else ("pyav", "not counted")
     read_ms = None if read.view_ms is None else summarise(read.view_ms, read.open_ms)
     yield PartitionRow("frontend", *frontend, None, read_ms, None, None)
-    yield PartitionRow("snn", snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
+    yield PartitionRow("snn", setup.options.snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
     yield PartitionRow("bridge", "host", "counted", None, summarise(run.bridge_ms), None, None)
-    yield PartitionRow("ann", ann, "counted", None, summarise(run.ann_ms), None, None)
+    yield PartitionRow("ann", setup.options.ann, "counted", None, summarise(run.ann_ms), None, None)
 
 
 def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:

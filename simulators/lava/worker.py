@@ -38,6 +38,7 @@ _giving_up = threading.Lock()
 def main(folder: Path) -> None:
     """Run a request; a failure to import Lava is one like any other."""
     _end_forks_with_this_process()
+    _keep_sockets_in(folder)
     try:
         with importing(LAVA):
             from hybridnet.simulators.lava.graph_session import run_graph_request
@@ -47,6 +48,15 @@ def main(folder: Path) -> None:
         run(folder, partial(give_up, folder))
     except BaseException as error:  # also KeyboardInterrupt: leaving Lava's processes behind would make the exit hang
         give_up(folder, failure_of(error, traceback.format_exc()))
+
+
+def _keep_sockets_in(folder: Path) -> None:
+    """The folders of Lava's managers go with the request's, however their processes end.
+
+    A short path, as the name of a socket has 107 characters at the most.
+    """
+    os.chdir(folder)
+    multiprocessing.current_process()._config["tempdir"] = "."  # type: ignore[attr-defined]
 
 
 def give_up(folder: Path, failure: Failure) -> NoReturn:

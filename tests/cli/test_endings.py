@@ -1,9 +1,12 @@
 """How commands end: one line and an exit code, whatever is raised, wherever it comes from, and whoever listens."""
 
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -11,9 +14,9 @@ import pytest
 import torch
 from helpers.foreign_model import gestures
 
-from hybridnet.cli import main
+from hybridnet.cli import endings, main
 from hybridnet.cli.console import StdoutError
-from hybridnet.cli.endings import Ended
+from hybridnet.cli.endings import Ended, signals_as_interrupts
 from hybridnet.errors import BackendError, ModelError
 from hybridnet.simulators.lava.compat import import_lava, lava_is_installed
 from hybridnet.support.optional import PACKAGES, optional
@@ -135,7 +138,7 @@ def test_a_module_of_a_user_that_fails(
 @pytest.mark.slow
 def test_what_a_module_of_a_user_prints_does_not_reach_stdout(tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(
-        "import os, foreign_model\nprint('noise')\nos.system('echo more noise')\n"
+        "import os\nfrom helpers import foreign_model\nprint('noise')\nos.system('echo more noise')\n"
         "def make():\n    model = foreign_model.gestures()\n    model.example_inputs = foreign_model.example()\n"
         "    model.register_forward_pre_hook(lambda *_: print('noise at work'))\n    return model\n"
     )
@@ -177,6 +180,36 @@ def test_doctor_tells_of_packages_that_do_not_import(
     monkeypatch.setattr("hybridnet.simulators.registry.ANN_ENTRIES", {})
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.split("\n")
-    for package in PACKAGES.values():
-        assert any(line.startswith(f"{package.name:22} {package.name} is there but does not import") for line in lines)
+    tried = [line for line in lines if line.startswith("package ")]
+    for package, line in zip(PACKAGES.values(), tried, strict=True):
+        assert f"  {package.name} is there but does not import" in line
     assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_waits_until_a_module_is_imported(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, begun = f"sends_{number.name}", time.monotonic()
+    (tmp_path / f"{name}.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\nWHOLE = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def work() -> None:
+        importlib.import_module(name)
+        time.sleep(60)
+
+    with pytest.raises(Ended) as ended, signals_as_interrupts():
+        work()
+    assert ended.value.number == number
+    assert sys.modules[name].WHOLE
+    assert time.monotonic() - begun < 30
+
+
+def test_a_module_that_never_ends_its_import_can_be_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "IMPORT_S", 0.1)
+    (tmp_path / "endless.py").write_text("import os, time\nos.kill(os.getpid(), 15)\ntime.sleep(60)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Ended), signals_as_interrupts():
+        importlib.import_module("endless")

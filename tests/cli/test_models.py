@@ -40,7 +40,7 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
     printed = capsys.readouterr().out
     for word in (
         "helpers.foreign_model:gestures",
-        "eyes_1_spikes: spikes",
+        "eyes_1_spikes  spikes",
         "integer loop",
         "hybridnet simulate INPUTS.npz",
     ):

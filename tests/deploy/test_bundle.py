@@ -23,6 +23,7 @@ from hybridnet.report.record.parity import to_json
 from hybridnet.simulators.registry import ANN_TOLERANCE
 from hybridnet.workflows.calibrate import SEARCHED, calibrate
 from hybridnet.workflows.export import export
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import SHIPPED_BUNDLE, load, shipped_bundle_path, shipped_checkpoint
 
 
@@ -129,7 +130,7 @@ def test_an_existing_folder_is_kept_unless_told(checkpoint_path: Path, clip: Pat
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")
     with pytest.raises(OutputExistsError):
-        export(checkpoint_path, tmp_path / "out", calibrate=clip)
+        export(checkpoint_path, tmp_path / "out", options=ExportOptions(calibrate=clip))
     assert (tmp_path / "out" / "mine").read_text() == "precious"
 
 

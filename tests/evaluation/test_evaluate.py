@@ -20,15 +20,17 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.evaluation.clips import Clip, find_clips
 from hybridnet.evaluation.results import ClipResult, ResultsFile
-from hybridnet.evaluation.run import CONFUSION, EVALUATION, RESULTS
+from hybridnet.evaluation.run import EVALUATION, PAGE, RESULTS
 from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run_clip
 from hybridnet.evaluation.spread import ClipRunner, evaluate_on
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
+from hybridnet.report.numbers import share
 from hybridnet.support.processes import LocalWorker
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import Sample
+from hybridnet.video.dataset import Sample
 from hybridnet.video.synthetic import make_clip
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 
@@ -81,8 +83,8 @@ def test_a_checkpoint_on_video_and_on_its_cache(
     assert [sum(row) for row in summary["confusion"]] == [3, 3, 3]
     assert summary["energy_pj"] is None
     assert any(note["text"].startswith("energy: none") for note in video["evaluated"][0]["notes"])
-    assert f"top-1 {summary['top1']:.1%}" in text
-    assert (tmp_path / "video" / CONFUSION).read_bytes().startswith(b"\x89PNG")
+    assert f"top-1 {share(summary['top1'])} (95 % interval" in text
+    assert '<svg class="map"' in (tmp_path / "video" / PAGE).read_text()
     assert cached["evaluated"][0]["views"] == 2
 
 
@@ -186,7 +188,7 @@ def test_a_bundle_says_what_simulate_says(bundle: Bundle, folder: Path, tmp_path
     record = evaluated(bundle.path, folder, tmp_path, "--views", "2")
     energies = []
     for name, line in lines(tmp_path / RESULTS).items():
-        expected = simulate(folder / name, bundle, views=2, parity=False).record
+        expected = simulate(folder / name, bundle, SimulateOptions(views=2, parity=False)).record
         assert expected.prediction is not None
         assert line["logits"] == list(expected.prediction.logits)
         assert line["energy_pj"] == pytest.approx(expected.totals.energy_pj.reference)
@@ -251,7 +253,19 @@ def test_several_splits_have_a_mean(checkpoint_path: Path, folder: Path, tmp_pat
     assert len({each["data"] for each in record["evaluated"]}) == 3
     assert record["mean"]["top1"] == pytest.approx(np.mean(top1))
     assert record["mean"]["top1_std"] == pytest.approx(np.std(top1, ddof=1))
-    assert {path.parent.name for path in tmp_path.rglob(CONFUSION)} == {"1", "2", "3"}
+    assert {path.parent.name for path in tmp_path.rglob(RESULTS)} == {"1", "2", "3"}
+    page = (tmp_path / PAGE).read_text()
+    assert page.count('<svg class="map"') == 3
+    assert "Mean of 3 splits" in page
+
+
+def test_a_page_that_is_of_no_evaluation_is_kept(
+    checkpoint_path: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / PAGE).write_text("<p>mine")
+    assert main(["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path)]) == 1
+    assert f"{PAGE}: is of no evaluation" in capsys.readouterr().err
+    assert (tmp_path / PAGE).read_text() == "<p>mine"
 
 
 @pytest.mark.parametrize(

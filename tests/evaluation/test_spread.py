@@ -14,7 +14,7 @@ from hybridnet.evaluation.results import ClipResult
 from hybridnet.evaluation.spread import MAX_DEATHS, evaluate_on
 from hybridnet.evaluation.summary import spread_of, summarise
 from hybridnet.support.processes import DeadWorkerError
-from hybridnet.video.datasets import Sample
+from hybridnet.video.dataset import Sample
 
 
 def results_of(number: int, classes: int = 7) -> list[ClipResult]:

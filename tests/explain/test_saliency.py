@@ -125,7 +125,7 @@ def test_the_command_draws_and_tells(clip: Path, tmp_path: Path, capsys: pytest.
     command = ["inspect", str(clip), "--network", str(network)]
     assert main([*command, "--saliency", str(out), "--label", "class 1"]) == 0
     assert out.exists()
-    assert "Evidence   for class 1 (asked for" in capsys.readouterr().out
+    assert "Evidence for class 1 (asked for" in capsys.readouterr().out
     assert main([*command, "--saliency", str(out), "--label", "class 99"]) == 1
     assert "class 99" in capsys.readouterr().err
     assert main(command) == 1

@@ -77,7 +77,7 @@ def test_the_command_draws_several_clips(clips: list[Path], tmp_path: Path, caps
     longer = [str(make_clip(tmp_path / f"{n}.avi", "pan_left", n, frames=24, width=170, height=128)) for n in (1, 2)]
     assert main(["inspect", longer[0], "--trajectory", str(out), "--beside", longer[1]]) == 0
     assert out.exists()
-    assert f"Wrote {out}" in capsys.readouterr().out
+    assert f"wrote {out}" in capsys.readouterr().err
     assert main(["inspect", longer[0], "--beside", longer[1]]) == 1
     assert "--trajectory" in capsys.readouterr().err
 

@@ -39,8 +39,9 @@ from hybridnet.model.network import example_inputs
 from hybridnet.report.pricing.profile import load_profile, profile_names
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.record.prices import NotPriced
-from hybridnet.report.render.text import render_text
+from hybridnet.report.render.formats import rendered
 from hybridnet.workflows.export import export
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
 
 CPU_SECONDS, MOST_MIB = 20.0, 2048
@@ -54,7 +55,7 @@ def run_bundle(path: Path) -> None:
     bundle = read_bundle(path)
     model = bundle.manifest.model
     arrays = {name: np.zeros((2, *shape), np.float32) for name, shape in model.inputs.items()}
-    outputs = Simulator(bundle, settings={"threads": 1}).run(arrays, parity=False).run.outputs
+    outputs = Simulator(bundle, SimulateOptions(settings={"threads": 1}, parity=False)).run(arrays).run.outputs
     assert tuple(outputs) == model.outputs
     assert all(values.shape[0] == 2 and np.isfinite(values).all() for values in outputs.values())
     assert bundle.manifest.labels is None or outputs["logits"].shape == (2, len(bundle.manifest.labels))
@@ -64,8 +65,7 @@ def run_record(path: Path) -> None:
     """What is read is written as it was, and can be shown."""
     records = read_records(path)
     assert json.loads(to_json(records)) == json.loads(path.read_text()) or len(records) != 1
-    for record in records:
-        render_text(record)
+    rendered(records, "text")
 
 
 def run_profile(path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from helpers.places import ROOT
 from helpers.small_model import SMALL
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs

@@ -32,6 +32,7 @@ from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video import open_clip, prepare_view, stack_views
 from hybridnet.workflows.export import export
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import simulate
 
 USED = {"i": "i_frame", "mv": "motion_vectors", "r": "residuals"}
@@ -135,7 +136,7 @@ def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
     per_frame = dataclasses.replace(SMALL.preprocess, accumulate=False, motion_clip_px=8.0)
     config = DEPLOYABLE.get(name, variant(preprocess=per_frame))
     save_checkpoint(tmp_path / "model.pt", Checkpoint(HybridNet(config).eval(), ("a", "b", "c"), {}))
-    bundle = export(tmp_path / "model.pt", tmp_path / "bundle", calibrate=clip)
+    bundle = export(tmp_path / "model.pt", tmp_path / "bundle", options=ExportOptions(calibrate=clip))
     assert bundle.parity.failed == ()
     assert bundle.preprocess == config.preprocess
     run = simulate(clip, bundle).run

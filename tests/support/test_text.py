@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hybridnet.cli import main
-from hybridnet.cli.report import FILES, rendered
 from hybridnet.report.record.data import Note, NoteKind, RunRecord
 from hybridnet.report.record.file import read_records, to_json
+from hybridnet.report.render.formats import FILES, rendered
 from hybridnet.support.figures import label, new_figure, save_figure
 from hybridnet.support.text import lines_of, told, visible
 

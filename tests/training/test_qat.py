@@ -1,6 +1,5 @@
 """Fine-tuning in integers: the forward is the emulator's in every bit, and gradients pass."""
 
-import argparse
 import dataclasses
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
-from hybridnet.cli.train import starting_point
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, TrainingError
@@ -29,8 +27,10 @@ from hybridnet.support.sealed import sha256_file
 from hybridnet.training.qat import compute_in_integers, scales_sha256
 from hybridnet.training.run import run_training
 from hybridnet.training.sources import Splits
-from hybridnet.workflows.calibrate import Options, calibrate
+from hybridnet.workflows.calibrate import calibrate
 from hybridnet.workflows.export import export_checkpoint
+from hybridnet.workflows.options import CalibrateOptions, TrainOptions
+from hybridnet.workflows.train import starting_point
 
 
 def inputs(seed: int, views: int = 3) -> dict[str, torch.Tensor]:
@@ -118,7 +118,9 @@ def test_scales_of_another_reset_are_refused() -> None:
 def test_weights_that_grow_beyond_24_bits_stop_the_training(tmp_path: Path) -> None:
     checkpoint = small_checkpoint()
     write_arrays(tmp_path / "x.npz", {name: np.concatenate([x.numpy()] * 6) for name, x in inputs(0).items()})
-    bundle = calibrate(export_checkpoint_of(checkpoint, tmp_path), tmp_path / "b", clips=tmp_path / "x.npz").bundle
+    bundle = calibrate(
+        export_checkpoint_of(checkpoint, tmp_path), tmp_path / "b", CalibrateOptions(clips=tmp_path / "x.npz")
+    ).bundle
     first = bundle.fixed.streams[0].layers[0]
     assert first.message_max > 127
     compute_in_integers(checkpoint.model, bundle.fixed)
@@ -144,7 +146,7 @@ def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: 
     save_checkpoint(tuned, checkpoint)
     arrays = {name: np.concatenate([inputs(n)[name].numpy() for n in range(4)]) for name in inputs(0)}
     write_arrays(tmp_path / "x.npz", arrays)
-    done = calibrate(tuned, tmp_path / "b", clips=tmp_path / "x.npz", options=Options(scales=bundle.path)).bundle
+    done = calibrate(tuned, tmp_path / "b", CalibrateOptions(clips=tmp_path / "x.npz", scales=bundle.path)).bundle
     x = inputs(9)
     run = Emulator(done.fixed).run({name: v.numpy() for name, v in x.items()})
     split = partition(checkpoint.model, x)
@@ -152,15 +154,15 @@ def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: 
         for fixed, state in zip(stream.layers, split.stacks[stream.name].trace(x[stream.input_name]), strict=True):
             assert np.array_equal(state.o.detach().numpy() > 0, run.spikes[fixed.name])
     with pytest.raises(ConfigError, match="qat, bundle"):
-        starting_point(argparse.Namespace(qat="fixed-point", bundle=None, init=None))
+        TrainOptions(qat="fixed-point")
     with pytest.raises(ConfigError, match="init"):
-        starting_point(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=tuned))
+        TrainOptions(qat="fixed-point", bundle=bundle.path, init=tuned)
 
 
 def test_a_run_fine_tunes_a_bundle_and_says_in_which_scales(tmp_path: Path) -> None:
     checkpoint = small_checkpoint()
     bundle = export_checkpoint_of(checkpoint, tmp_path)
-    init, scales = starting_point(argparse.Namespace(qat="fixed-point", bundle=bundle.path, init=None))
+    init, scales = starting_point(TrainOptions(qat="fixed-point", bundle=bundle.path))
     views = made_views(SMALL, 8)
     splits = Splits("made", checkpoint.labels, views, views, None, "made")
     recipe = TrainingConfig(epochs=1, batch_size=4, learning_rate=1e-4, eps=1e-8, warmup_epochs=0)

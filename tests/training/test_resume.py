@@ -32,7 +32,7 @@ from hybridnet.training.reports import Best
 from hybridnet.training.run import CHECKPOINT, LAST, RECORD, run_training
 from hybridnet.training.sources import Splits, cached_splits
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import DataSet, Sample
+from hybridnet.video.dataset import DataSet, Sample
 from hybridnet.video.synthetic import make_clip
 
 CONFIG = dataclasses.replace(SMALL, dropout=0.2)

@@ -15,7 +15,8 @@ from helpers.made_views import made_views
 from helpers.small_model import SMALL
 
 from hybridnet.cli import main
-from hybridnet.config import AugmentConfig, Experiment, TrainingConfig, load_recipe
+from hybridnet.config import AugmentConfig, Experiment, TrainingConfig
+from hybridnet.configs import load_recipe
 from hybridnet.errors import ConfigError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
@@ -27,7 +28,7 @@ from hybridnet.training.optimise import average_into, build_optimizer, copied
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
 from hybridnet.training.sources import CacheOptions, Centred, cached_splits, find_dataset, open_splits
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import DataSet
+from hybridnet.video.dataset import DataSet
 from hybridnet.video.synthetic import make_clip
 
 RECIPE = TrainingConfig(epochs=2, batch_size=8, learning_rate=0.003, eps=1e-8, warmup_epochs=0)

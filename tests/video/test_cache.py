@@ -23,7 +23,8 @@ from hybridnet.support.sealed import sha256_file
 from hybridnet.video import make_clip, open_clip, prepare_view, stack_views
 from hybridnet.video.cache import CachedViews, open_cache, read_manifest, verify
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import DataSet, LeftOut, Sample, load_dataset
+from hybridnet.video.dataset import DataSet, LeftOut, Sample
+from hybridnet.video.datasets import load_dataset
 
 PREPROCESS = PreprocessConfig(frame_width=48, frame_height=32, crop=16, steps=3)
 
@@ -178,7 +179,8 @@ import sys
 from pathlib import Path
 from hybridnet.config import PreprocessConfig
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import load_dataset, DataSet
+from hybridnet.video.dataset import DataSet
+from hybridnet.video.datasets import load_dataset
 data = load_dataset("motion:64x48", Path(sys.argv[1]))
 data = DataSet("motion", data.classes, {"train": data.splits["train"][:24]}, data.root)
 preprocess = PreprocessConfig(frame_width=64, frame_height=48, crop=32)
@@ -229,7 +231,7 @@ from pathlib import Path
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.datasets import DataSet, Sample
+from hybridnet.video.dataset import DataSet, Sample
 
 class Deadly(Sample):
     def file(self):

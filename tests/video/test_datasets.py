@@ -12,8 +12,9 @@ from helpers.places import ROOT, SHARED
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, DataSetError
-from hybridnet.video import datasets, make_clip, open_clip, split_lists
-from hybridnet.video.datasets import DATASETS, DataSet, Sample, folder_tree, load_dataset
+from hybridnet.video import dataset, make_clip, open_clip, split_lists
+from hybridnet.video.dataset import DataSet, Sample
+from hybridnet.video.datasets import DATASETS, folder_tree, load_dataset
 
 REAL = SHARED / "data"
 
@@ -113,7 +114,7 @@ def test_lists_are_limited_and_must_be_text(tmp_path: Path, clip: Path, monkeypa
     with pytest.raises(DataSetError, match=r"classInd.txt:2: '3 Biking' is not 2 and a class name"):
         load_dataset("ucf101", tmp_path, 2)
     make_ucf(tmp_path, clip)
-    monkeypatch.setattr(datasets, "MAX_CLIPS", 2)
+    monkeypatch.setattr(dataset, "MAX_CLIPS", 2)
     with pytest.raises(DataSetError, match="more than 2 clips"):
         load_dataset("ucf101", tmp_path, 2)
     monkeypatch.setattr(split_lists, "MAX_LIST_BYTES", 10)

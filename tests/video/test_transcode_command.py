@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hybridnet.cli import main
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.errors import ConfigError, VideoError
 from hybridnet.video import batch as batch_module
 from hybridnet.video import make_clip, open_clip

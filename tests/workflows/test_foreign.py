@@ -2,6 +2,7 @@
 """Models that are not ours: exported from Python, run on arrays and on video, the bridge counted to the bit."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ import hybridnet
 from hybridnet.config import PreprocessConfig
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import BackendError, ConfigError, ModelError, PartitionError
+from hybridnet.workflows.options import ExportOptions, SimulateOptions
 
 LABELS = ("wave", "point", "still")
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return hybridnet.export(gestures(), example(), tmp_path_factory.mktemp("foreign") / "b", labels=LABELS)
+    return hybridnet.export(
+        gestures(), example(), tmp_path_factory.mktemp("foreign") / "b", ExportOptions(labels=LABELS)
+    )
 
 
 def arrays(views: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
@@ -44,7 +48,7 @@ def test_the_manifest_tells_what_was_exported(exported: Bundle) -> None:
 
 def test_in_float_the_two_halves_return_what_the_module_returns(exported: Bundle) -> None:
     given = example(3, seed=5)
-    run = hybridnet.simulate({k: v.numpy() for k, v in given.items()}, exported, snn="torch").run
+    run = hybridnet.simulate({k: v.numpy() for k, v in given.items()}, exported, SimulateOptions(snn="torch")).run
     with torch.no_grad():
         expected = gestures()(**given).numpy()
     assert np.abs(run.outputs["logits"] - expected).max() <= 1e-5
@@ -105,7 +109,9 @@ def test_a_run_on_arrays_is_counted_and_priced(exported: Bundle, tmp_path: Path)
 
 
 def test_what_has_no_labels_has_no_prediction(tmp_path: Path) -> None:
-    bundle = hybridnet.export(maps(), example(), tmp_path / "b", calibration=[example(2, 1), example(1, 2)])
+    bundle = hybridnet.export(
+        maps(), example(), tmp_path / "b", ExportOptions(calibrate=[example(2, 1), example(1, 2)])
+    )
     assert bundle.manifest.quantisation.views == 3
     assert bundle.manifest.model.outputs == ("maps", "vector")
     assert bundle.parity.check("top1").value is None
@@ -117,19 +123,21 @@ def test_what_has_no_labels_has_no_prediction(tmp_path: Path) -> None:
     assert result.run.outputs["maps"].shape == (4, 3, 5, 7)
     with torch.no_grad():
         expected = maps()(**example())
-    in_float = hybridnet.simulate(arrays(), bundle, snn="torch").run.outputs
+    in_float = hybridnet.simulate(arrays(), bundle, SimulateOptions(snn="torch")).run.outputs
     for name, tensor in expected.items():
         assert np.abs(in_float[name] - tensor.numpy()).max() <= 1e-5
 
 
 def test_a_model_that_reads_video_reads_video(tmp_path: Path, clip: Path) -> None:
-    bundle = hybridnet.export(Reading(), reading_example(), tmp_path / "b", labels=LABELS)
+    bundle = hybridnet.export(Reading(), reading_example(), tmp_path / "b", ExportOptions(labels=LABELS))
     assert bundle.preprocess == PreprocessConfig(frame_width=32, frame_height=24, crop=20, steps=STEPS)
     assert hybridnet.simulate(clip, bundle).record.video.views == 2  # 12 frames are two GOPs of 6
     own = PreprocessConfig(frame_width=40, frame_height=30, crop=20, steps=STEPS)
-    assert hybridnet.export(Reading(), reading_example(), tmp_path / "c", preprocess=own).preprocess == own
+    assert (
+        hybridnet.export(Reading(), reading_example(), tmp_path / "c", ExportOptions(preprocess=own)).preprocess == own
+    )
     with pytest.raises(ModelError, match="other inputs"):
-        hybridnet.export(Reading(), reading_example(), tmp_path / "d", preprocess=PreprocessConfig())
+        hybridnet.export(Reading(), reading_example(), tmp_path / "d", ExportOptions(preprocess=PreprocessConfig()))
 
 
 def test_video_is_refused_by_a_model_that_takes_arrays(exported: Bundle, clip: Path) -> None:
@@ -139,7 +147,7 @@ def test_video_is_refused_by_a_model_that_takes_arrays(exported: Bundle, clip: P
 
 def test_the_ann_half_of_a_foreign_model_does_not_run_in_torch(exported: Bundle) -> None:
     with pytest.raises(BackendError, match="--ann onnxruntime"):
-        hybridnet.simulate(arrays(), exported, ann="torch")
+        hybridnet.simulate(arrays(), exported, SimulateOptions(ann="torch"))
 
 
 def test_wrong_arrays_are_refused(exported: Bundle) -> None:
@@ -158,7 +166,7 @@ def test_wrong_arrays_are_refused(exported: Bundle) -> None:
         with pytest.raises(ModelError, match=message):
             hybridnet.simulate(given, exported)
     with pytest.raises(ConfigError, match="views"):
-        hybridnet.simulate(right, exported, views=2)
+        hybridnet.simulate(right, exported, SimulateOptions(views=2))
 
 
 def test_float64_arrays_are_taken_as_float32(exported: Bundle) -> None:
@@ -177,7 +185,7 @@ class Sequence(nn.Module):
 
 
 def test_wrong_exports_are_refused_and_leave_nothing(tmp_path: Path) -> None:
-    cases: list[tuple[type[Exception], str, nn.Module, dict[str, object], dict[str, object]]] = [
+    cases: list[tuple[type[Exception], str, nn.Module, dict[str, object], dict[str, Any]]] = [
         (ModelError, "not finite", gestures(), example() | {"context": torch.full((4, 4), torch.nan)}, {}),
         (ModelError, "views", gestures(), example() | {"context": torch.zeros(3, 4)}, {}),
         (ModelError, "is a list", gestures(), example() | {"context": [0.0]}, {}),
@@ -185,12 +193,12 @@ def test_wrong_exports_are_refused_and_leave_nothing(tmp_path: Path) -> None:
         (ModelError, "labels do not fit", maps(), example(), {"labels": LABELS}),
         (PartitionError, "R120", Sequence(), example(), {}),
         (ModelError, "float64", gestures().double(), example(), {}),
-        (ModelError, "lacks context", gestures(), example(), {"calibration": {"events": example()["events"]}}),
-        (ModelError, "at least one", gestures(), example(), {"calibration": []}),
-        (ModelError, "takes no video", gestures(), example(), {"calibration": "clip.avi"}),
+        (ModelError, "lacks context", gestures(), example(), {"calibrate": {"events": example()["events"]}}),
+        (ModelError, "at least one", gestures(), example(), {"calibrate": []}),
+        (ModelError, "takes no video", gestures(), example(), {"calibrate": "clip.avi"}),
         (PartitionError, "R101", nn.Linear(4, 2), {"input": torch.zeros(1, 4)}, {}),
     ]
     for kind, message, module, inputs, options in cases:
         with pytest.raises(kind, match=message):
-            hybridnet.export(module, inputs, tmp_path / "b", **options)
+            hybridnet.export(module, inputs, tmp_path / "b", ExportOptions(**options))
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ import hybridnet
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.model.network import example_inputs
 from hybridnet.workflows.inspect import OpenedModule, open_model
+from hybridnet.workflows.options import ExportOptions
 
 
 def random_inputs() -> dict[str, Tensor]:
@@ -68,7 +69,7 @@ def assert_same(file: Path, inputs: dict[str, Tensor], expected: dict[str, Tenso
 
 def test_a_foreign_bundle_is_told_by_its_files(tmp_path: Path) -> None:
     labels = ("a", "b", "c")
-    bundle = hybridnet.export(gestures(), example(), tmp_path / "b", labels=labels)
+    bundle = hybridnet.export(gestures(), example(), tmp_path / "b", ExportOptions(labels=labels))
     opened = open_model(bundle.path)
     report = opened.report()
     assert [row.half for row in report.rows[:7]] == ["input", "input", "snn", "bridge", "bridge", "snn", "bridge"]

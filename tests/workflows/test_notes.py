@@ -9,12 +9,13 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.record.data import NoteKind
 from hybridnet.workflows.notes import run_notes
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 
 @pytest.mark.parametrize(("largest", "width"), [(127, "8-bit message (±127)"), (1000, "11-bit message (±1000)")])
 def test_clipped_inputs_name_the_width_of_their_message(bundle: Bundle, clip: Path, largest: int, width: str) -> None:
-    run = simulate(clip, bundle, views=1, parity=False).run
+    run = simulate(clip, bundle, SimulateOptions(views=1, parity=False)).run
     run = dataclasses.replace(run, spiking=dataclasses.replace(run.spiking, clipped_inputs={"mv": 3, "r": 0}))
     streams = tuple(
         dataclasses.replace(s, layers=(dataclasses.replace(s.layers[0], message_max=largest), *s.layers[1:]))

@@ -29,13 +29,16 @@ from hybridnet.program.layers import FixedConvLIF, Program, Stream
 from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.support.views import Views
+from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.parity import FLOAT64_TOLERANCE, measure_parity, trace
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     labels = ("a", "b", "c")
-    return hybridnet.export(gestures(), example(), tmp_path_factory.mktemp("parity") / "b", labels=labels)
+    return hybridnet.export(
+        gestures(), example(), tmp_path_factory.mktemp("parity") / "b", ExportOptions(labels=labels)
+    )
 
 
 CALIBRATION = Calibration(Views.of_tensors(example()), "a test")

@@ -10,6 +10,7 @@ from helpers.needs import needs_lava
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import RunRecord
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import load, simulate
 
 CLIPS = {
@@ -45,8 +46,8 @@ def test_emulator_and_lava_agree_on_a_made_clip(clip: Path, bundle: Bundle) -> N
 
 def assert_same_bits(clip: Path, bundle: Bundle) -> RunRecord:
     """Emulator and Lava: the same u[T], spikes, logits, prediction and counts."""
-    emulator = simulate(clip, bundle, snn="emulator", views=3)
-    lava = simulate(clip, bundle, snn="lava", views=3)
+    emulator = simulate(clip, bundle, SimulateOptions(snn="emulator", views=3))
+    lava = simulate(clip, bundle, SimulateOptions(snn="lava", views=3))
     for layer, v in emulator.run.spiking.readouts.items():
         assert v.dtype == np.int32
         assert np.array_equal(v, lava.run.spiking.readouts[layer])
@@ -62,8 +63,8 @@ def assert_same_bits(clip: Path, bundle: Bundle) -> RunRecord:
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_the_float_model_agrees_in_top_1(name: str, real_clips: Path, shipped: Bundle) -> None:
-    fixed = simulate(real_clips / name, shipped, snn="emulator").record
-    in_float = simulate(real_clips / name, shipped, snn="torch", ann="torch").record
+    fixed = simulate(real_clips / name, shipped, SimulateOptions(snn="emulator")).record
+    in_float = simulate(real_clips / name, shipped, SimulateOptions(snn="torch", ann="torch")).record
     assert fixed.prediction.top_k[0].index == in_float.prediction.top_k[0].index
     assert fixed.parity is not None
     assert fixed.parity.top1_agrees
@@ -71,8 +72,8 @@ def test_the_float_model_agrees_in_top_1(name: str, real_clips: Path, shipped: B
 
 
 def test_torch_and_onnxruntime_give_the_same_logits(clip: Path, bundle: Bundle) -> None:
-    one = simulate(clip, bundle, ann="onnxruntime").run.logits
-    other = simulate(clip, bundle, ann="torch").run.logits
+    one = simulate(clip, bundle, SimulateOptions(ann="onnxruntime")).run.logits
+    other = simulate(clip, bundle, SimulateOptions(ann="torch")).run.logits
     assert np.abs(one - other).max() <= 1e-4
 
 
@@ -91,5 +92,5 @@ def test_the_shipped_model_names_the_motion(tmp_path: Path, shipped: Bundle) -> 
     right = 0
     for motion in MOTIONS:
         made = make_clip(tmp_path / f"{motion}.avi", motion, 5_000_000)
-        right += simulate(made, shipped, parity=False).record.prediction.top_k[0].label == motion
+        right += simulate(made, shipped, SimulateOptions(parity=False)).record.prediction.top_k[0].label == motion
     assert right >= 9

@@ -19,9 +19,7 @@ from importlib import resources
 from pathlib import Path
 
 from hybridnet.errors import RecordError
-from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import joules, share
-from hybridnet.report.pricing.profile import Profile, load_profile, profile_names
+from hybridnet.report.pricing.profile import Profile
 from hybridnet.support.sealed import read_file
 from hybridnet.support.text import said
 
@@ -204,64 +202,6 @@ HYPOTHESES: dict[str, Callable[[TableRow, float, float], bool]] = {
     ),
 }
 """What may explain a row, each tried alone."""
-
-
-def audit_document(name: str, verdicts: Sequence[Verdict], profile: Profile) -> Document:
-    """The audit as a report."""
-    good = sum(v.reproduces for v in verdicts)
-    rows = tuple(
-        (
-            v.row.method,
-            v.row.tflops.text,
-            "" if v.row.spikes is None else v.row.spikes.text,
-            f"{v.computed_j:.4g}",
-            f"{v.interval.low:.4g} – {v.interval.high:.4g}",
-            v.row.energy.text,
-            f"{v.row.energy.value / v.computed_j - 1:+.2%}" if v.computed_j else "–",
-            "within rounding" if v.reproduces else "DOES NOT REPRODUCE",
-        )
-        for v in verdicts
-    )
-    heading = ("method", "TFLOPs", "spike GOPs", "derived J", "interval J", "printed J", "off", "verdict")
-    mac, ac = profile.priced["mac"], profile.priced["ac"]
-    sections = [
-        Section(
-            "", lines=(f"{good} of {len(verdicts)} rows of {name} reproduce within the rounding of their inputs.",)
-        ),
-        Section(
-            "Rows",
-            f"derived with {profile.name}: {mac.reference:g} pJ a MAC, {ac.reference:g} pJ an accumulate",
-            table=Table(heading, rows),
-            notes=("One FLOP is taken as one MAC, as the table's text does.",),
-        ),
-        *(_explained(v) for v in verdicts if not v.reproduces),
-        *(_elsewhere(v, mac.reference) for v in verdicts if v.row.spikes is not None),
-    ]
-    return Document(f"hybridnet: audit of {name}", tuple(sections))
-
-
-def _explained(v: Verdict) -> Section:
-    lines = (*(f"would explain it: {name}" for name in v.explanations), *(f"would not: {name}" for name in v.refuted))
-    return Section(f"{v.row.method}: what could be behind it", "each tried alone; the data cannot tell which", lines)
-
-
-def _elsewhere(v: Verdict, mac: float) -> Section:
-    """The same spiking operations at other published prices, and who is cheaper."""
-    gops, ann = (v.row.spikes or ZERO).value, v.row.tflops.value * mac
-    rows = []
-    for name in profile_names():
-        ac = load_profile(name).priced.get("ac")
-        if ac is not None:
-            term = gops * 1e9 * ac.reference
-            total = term + ann * 1e12
-            rows.append((name, f"{ac.reference:g}", joules(term), share(term / total if total else None)))
-    cheaper = f"Less energy is printed for: {', '.join(v.cheaper)}." if v.cheaper else "No row is printed with less."
-    return Section(
-        f"{v.row.method}: its spikes at other prices",
-        "the ANN term as above",
-        (cheaper,),
-        Table(("profile", "pJ an accumulate", "spiking term", "share of the total"), tuple(rows)),
-    )
 
 
 def _row(cells: list[str], where: str) -> TableRow:

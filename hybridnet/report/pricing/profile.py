@@ -20,7 +20,6 @@ from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.prices import Arithmetic, NoPrice, NotPriced, Price, ProfileRow, Unit
 from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
-DEFAULT_PROFILE = "horowitz45"
 INT8_PROFILE, INT8_MEMORY_PROFILE = "horowitz45-int8", "horowitz45-int8-memory"
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import NONE
+from hybridnet.report.numbers import Number, figure
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.data import RunRecord
-from hybridnet.report.render.csv import to_csv as cells_to_csv
 
 COUNTS = tuple(field.name for field in dataclasses.fields(Ops) if field.name != "chip_us")
 """What is counted of a layer; the time on the chip is modelled."""
@@ -47,7 +46,7 @@ def compare(one: RunRecord, other: RunRecord) -> tuple[Change, ...]:
 
 def compare_document(one: RunRecord, other: RunRecord, changes: tuple[Change, ...]) -> Document:
     """The comparison as a report."""
-    rows = tuple((c.quantity, c.unit, _cell(c.one), _cell(c.other), _ratio(c.ratio), c.basis) for c in changes)
+    rows = tuple((c.quantity, c.unit, _cell(c.one), _cell(c.other), figure(c.ratio, ".3f"), c.basis) for c in changes)
     heading = ("quantity", "unit", "A", "B", "B / A", "basis")
     lines = (
         f"A  {_what(one)}",
@@ -70,12 +69,6 @@ def to_json(changes: tuple[Change, ...]) -> str:
     """The changes as a JSON list."""
     rows = [{**dataclasses.asdict(change), "ratio": change.ratio} for change in changes]
     return json.dumps({"schema": "hybridnet.changes/1", "changes": rows}, indent=1, allow_nan=False) + "\n"
-
-
-def to_csv(changes: tuple[Change, ...]) -> str:
-    """The changes as CSV."""
-    head = ("quantity", "unit", "a", "b", "ratio", "basis")
-    return cells_to_csv([head, *((c.quantity, c.unit, c.one, c.other, c.ratio, c.basis) for c in changes)])
 
 
 def _totals(one: RunRecord, other: RunRecord) -> Iterator[Change]:
@@ -135,9 +128,5 @@ def _what(record: RunRecord) -> str:
     return f"{record.source}, {record.views} views, {record.model.name} on {backends}, {record.profile.name}"
 
 
-def _cell(value: float | None) -> str:
-    return NONE if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _ratio(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
+def _cell(value: float | None) -> Number:
+    return figure(value, ",.0f" if value is not None and abs(value) >= 1000 else ".4g")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from hybridnet.report.document import Document, Table
+from hybridnet.report.numbers import NONE, Number
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.render.sections_run import kind_text
@@ -29,6 +31,38 @@ def render_csv(records: Sequence[RunRecord]) -> str:
             basis = "modelled" if r.ops.chip_us else "counted; energy modelled"
             rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, basis))
     return to_csv(rows)
+
+
+def render_tables(documents: Sequence[Document]) -> str:
+    """The tables of reports, one below the other with an empty line between: numbers as they are, one unit a column."""
+    return "\n".join(
+        to_csv(_rows(part.title, part.table))
+        for document in documents
+        for part in document.sections
+        if part.table is not None and part.table.rows
+    )
+
+
+def _rows(title: str, table: Table) -> Iterator[Sequence[object]]:
+    """The section's name before every row, so that each table can be found; units in the heading, or with the name."""
+    if not table.heading:
+        yield "section", "name", "value"
+        yield from ((title, _with_unit(name, (value,)), _plain(value)) for name, value in table.rows)
+        return
+    columns = zip(*table.rows, strict=True)
+    yield "section", *map(_with_unit, table.heading, columns)
+    yield from ((title, *map(_plain, row)) for row in table.rows)
+
+
+def _with_unit(name: str, cells: Iterable[str]) -> str:
+    units = sorted({cell.unit for cell in cells if isinstance(cell, Number)} - {""})
+    return f"{name} [{' '.join(units)}]".strip() if units else name
+
+
+def _plain(cell: str) -> object:
+    if isinstance(cell, Number) and cell.value is not None:
+        return cell.value
+    return "" if cell == NONE else cell.strip()
 
 
 def to_csv(rows: Iterable[Iterable[object]]) -> str:

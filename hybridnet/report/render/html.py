@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import markup
-from hybridnet.report.render.svg import bars
+from hybridnet.report.document import Document, Picture, Section, Table
+from hybridnet.report.numbers import markup, plural
+from hybridnet.report.render.svg import drawn
 
 STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1d2126;--soft:#5a646e;--line:#d9dee3;--band:#f4f6f8;--mark:#1965b0}
+:root{color-scheme:light dark;--paper:#fff;--ink:#1d2126;--soft:#5a646e;--line:#d9dee3;--band:#f4f6f8;--mark:#1965b0;
+--second:#e08214;--third:#35978f}
 @media(prefers-color-scheme:dark){:root{--paper:#16191d;--ink:#e4e7ea;--soft:#9aa5b0;--line:#333a42;--band:#1e2227;
---mark:#6aa9e9}}
+--mark:#6aa9e9;--second:#f0a04b;--third:#5ec4b6}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:72rem;padding:1.5rem clamp(.8rem,3vw,2rem) 3rem;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;overflow-wrap:anywhere}
@@ -25,17 +26,27 @@ p{margin:.25rem 0}
 .headline p:first-child{font-weight:600}
 .notes{color:var(--soft);font-size:.82rem;margin:.4rem 0 0;padding:0;list-style:none}
 .scroll{overflow-x:auto;max-width:100%;margin:.5rem 0}
-table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:max-content;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;
 vertical-align:top;overflow-wrap:normal}
 th{font-weight:600;color:var(--soft)}
 .l{text-align:left}
-td.l{white-space:normal;max-width:26rem}
+td.l{white-space:normal;max-width:min(26rem,70vw)}
 tr:last-child td{border-bottom:0}
 summary{cursor:pointer;color:var(--mark);margin:.4rem 0}
-svg.bars{display:block;width:100%;min-width:32rem;max-width:46rem;height:auto;font-size:12px}
-.label,.number{fill:var(--ink)}.bar{fill:var(--mark);opacity:.75}
+.pictures{display:flex;flex-wrap:wrap;gap:.2rem 1.5rem}
+figure{margin:.6rem 0;max-width:100%}
+figcaption{font-size:.85rem;color:var(--soft)}
+svg{display:block;height:auto;font-size:12px}
+svg text{fill:var(--ink)}
+svg .axis,svg .tick{fill:var(--soft)}
+svg .over{fill:var(--paper)}
+.band{fill:var(--band)}
+.s0{fill:var(--mark)}.s1{fill:var(--second)}.s2{fill:var(--third)}
 .error{stroke:var(--ink);stroke-width:1.5;fill:none}
+.grid{stroke:var(--line);fill:none}
+.line{fill:none;stroke-width:1.6}
+.l0{stroke:var(--mark)}.l1{stroke:var(--second);stroke-dasharray:5 3}.l2{stroke:var(--third)}
 @media print{details>*{display:block}nav{display:none}}
 """
 
@@ -73,12 +84,22 @@ def _section(part: Section, anchor: str) -> str:
     blocks = (
         f'<section id="{anchor}"><h2>{markup(part.title)}{basis}</h2>',
         _paragraphs(part.lines),
-        _scrolling(bars(part.bars)),
-        "" if part.table is None else _table(part.table),
+        _pictures(part.pictures),
+        "" if part.table is None or not part.table.rows else _table(part.table),
         f'<ul class="notes">{notes}</ul>' if notes else "",
         "</section>",
     )
     return "\n".join(block for block in blocks if block)
+
+
+def _pictures(pictures: Sequence[Picture]) -> str:
+    figures = (
+        f"<figure><figcaption>{markup(picture.title)}</figcaption>{_scrolling(svg)}</figure>"
+        for picture in pictures
+        if (svg := drawn(picture))
+    )
+    together = "".join(figures)
+    return together and f'<div class="pictures">{together}</div>'
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
@@ -93,9 +114,9 @@ def _table(table: Table) -> str:
         )
 
     rows = "\n".join(row(cells, "td") for cells in table.rows)
-    head = row(table.heading, "th")
-    drawn = _scrolling(f"<table>\n<thead>{head}</thead>\n<tbody>\n{rows}\n</tbody></table>")
-    return f"<details><summary>{len(table.rows)} rows</summary>{drawn}</details>" if table.long else drawn
+    head = f"<thead>{row(table.heading, 'th')}</thead>\n" if table.heading else ""
+    whole = _scrolling(f"<table>\n{head}<tbody>\n{rows}\n</tbody></table>")
+    return f"<details><summary>{plural(len(table.rows), 'row')}</summary>{whole}</details>" if table.long else whole
 
 
 def _scrolling(drawn: str) -> str:

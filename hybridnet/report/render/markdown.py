@@ -31,8 +31,9 @@ def _table(table: Table) -> str:
     def row(cells: tuple[str, ...]) -> str:
         return f"| {' | '.join(escape(cell.strip()) for cell in cells)} |"
 
-    rule = "|".join(":--" if i < table.left else "--:" for i in range(len(table.heading)))
-    return "\n".join((row(table.heading), f"|{rule}|", *(row(cells) for cells in table.rows)))
+    heading = table.heading or ("",) * table.left
+    rule = "|".join(":--" if i < table.left else "--:" for i in range(len(heading)))
+    return "\n".join((row(heading), f"|{rule}|", *(row(cells) for cells in table.rows)))
 
 
 def escape(text: str) -> str:

@@ -31,7 +31,13 @@ def run_document(record: RunRecord) -> Document:
         glossary(record),
         Section("Made by", lines=(_commands(record), f"{record.created}, {_versions(record)}")),
     )
-    return Document(f"hybridnet: {record.model.name} on {record.source}", sections)
+    return Document(_title(record), sections)
+
+
+def brief_document(record: RunRecord) -> Document:
+    """What fits a screen: headline, prediction, partitions, spiking, parity and notes."""
+    sections = (headline, prediction, partitions, spiking, parity, notes)
+    return Document(_title(record), tuple(section(record) for section in sections))
 
 
 def headline(record: RunRecord) -> Section:
@@ -42,7 +48,7 @@ def headline(record: RunRecord) -> Section:
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
-        "No prediction: the bundle has no labels" if best is None else f"Predicts {best.label}, score {best.score:.1%}",
+        f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels",
         f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
         f"{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
@@ -55,7 +61,7 @@ def prediction(record: RunRecord) -> Section:
     """The best classes."""
     if record.prediction is None:
         return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
-    rows = tuple((f"{c.score:6.1%}", c.label) for c in record.prediction.top_k)
+    rows = tuple((share(c.score), c.label) for c in record.prediction.top_k)
     return Section("Prediction", "softmax of the mean logits over views", table=Table(("score", "class"), rows, left=2))
 
 
@@ -135,6 +141,10 @@ def glossary(record: RunRecord) -> Section:
     """A line per term."""
     used = [(name, TERMS[name].meaning) for name in record.totals.energy_pj.terms if name in TERMS]
     return Section("Glossary", table=Table(("term", "means"), (*GLOSSARY.items(), *used), left=2, long=True))
+
+
+def _title(record: RunRecord) -> str:
+    return f"hybridnet: {record.model.name} on {record.source}"
 
 
 def _source(record: RunRecord) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridnet.report.document import Bar, Section, Table
+from hybridnet.report.document import Bar, Bars, Section, Table
 from hybridnet.report.numbers import NONE, joules, range_text, share
 from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Span
@@ -24,9 +24,10 @@ def energy_terms(record: RunRecord) -> Section:
         cells = (joules(term.reference), range_text(term), share(part))
         rows.append((name, TERMS[name].meaning if name in TERMS else "", ", ".join(owners), *cells))
         bars.append(Bar(name, term.low, term.reference, term.high, joules(term.reference)))
+    picture = Bars("energy by term, each with the range of its price", tuple(bars))
     table = Table(("term", "what", "in", "energy*", "range", "share"), tuple(rows), left=3)
     left_out = tuple(note.text for note in record.notes if note.kind is NoteKind.PRICES)
-    return Section("Energy by term", f"modelled with {profiles_text(record)}", (), table, tuple(bars), left_out)
+    return Section("Energy by term", f"modelled with {profiles_text(record)}", (), table, (picture,), left_out)
 
 
 def prices(record: RunRecord) -> Section:
@@ -93,7 +94,7 @@ def _against_dense(record: RunRecord) -> str:
     dense, events = ways[1].energy_pj.reference, ways[0].energy_pj.reference
     text = (
         f"The spiking half run dense would cost {joules(dense)} (modelled);"
-        f" as events it costs {events / dense:.1%} of that."
+        f" as events it costs {share(events / dense)} of that."
     )
     at = {record.profile.name: [a.energy_pj for a in ways], "int8 at 45 nm": [a.int8_energy_pj for a in ways]}
     less = [name for name, (a, *_, c) in at.items() if a is not None and c is not None and c.reference < a.reference]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hybridnet.report.document import Bar, Section, Table
-from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text
+from hybridnet.report.document import Bar, Bars, Section, Table
+from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text, share
 from hybridnet.report.record.data import LayerRow, Parity, RunRecord
 from hybridnet.report.record.latency import Pipeline
 
@@ -36,12 +36,13 @@ def latency(record: RunRecord) -> Section:
     over = f"p50, p90, p99 are over {record.views} views, of the halves after a warm-up."
     notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.", *source)
     bars = tuple(
-        Bar(f"{row.name}, a view", t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
+        Bar(row.name, t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
         for row in record.partitions
         if (t := row.latency_ms) is not None
     )
+    picture = Bars("p50 of a view, with its way to p99", bars)
     return Section(
-        "Latency", "measured on this host, per view", tuple(lines), Table(heading, tuple(rows), 2), bars, notes
+        "Latency", "measured on this host, per view", tuple(lines), Table(heading, tuple(rows), 2), (picture,), notes
     )
 
 
@@ -93,7 +94,7 @@ def parity(record: RunRecord) -> Section:
         compared: tuple[str, ...] = ("Not compared with the float model, or is the float model itself.",)
     else:
         sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
-        same = ", ".join(f"{n} {v:.2%}" for n, v in p.spike_agreement.items())
+        same = ", ".join(f"{n} {share(v, 2)}" for n, v in p.spike_agreement.items())
         compared = (
             f"With {p.reference}: {parity_outcome(p)}",
             f"SQNR on the bridge: {sqnr}",

@@ -2,99 +2,140 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from hybridnet.report.document import Bar
+from hybridnet.report.document import Bars, Heatmap, Histogram, Picture
 from hybridnet.report.numbers import markup
 
-ROW, LABEL, WIDTH, NUMBER = 26, 150, 640, 110
-"""Height of a bar's row, widths of its label, of the picture, and of the number at the end."""
+WIDTH, ROW, NUMBER = 580, 26, 110
+"""Of bars: width of the picture, height of a row, and width of the number at its end."""
+
+LETTER, MARGIN = 7.6, 12
+"""About the width of a letter, and the room between a label and what it labels."""
+
+LONGEST = 28
+"""Letters of a label; of a longer one the whole is in its tooltip."""
+
+NUMBERED, CELL = 30, 26
+"""Up to this many classes the cells of a heat map hold their numbers, and the side of such a cell."""
+
+SIDE, NAMED = 600, 50
+"""About the side of a heat map of more classes, and how many of them have their name beside it."""
 
 
-def bars(data: Sequence[Bar]) -> str:
-    """Horizontal bars on a linear scale from 0, the range of each as an error bar."""
-    most = max((bar.high for bar in data), default=0.0)
+def drawn(picture: Picture) -> str:
+    """A picture as an SVG element."""
+    if isinstance(picture, Bars):
+        return bars(picture)
+    return heatmap(picture) if isinstance(picture, Heatmap) else histogram(picture)
+
+
+def bars(picture: Bars) -> str:
+    """Horizontal bars on a linear scale from 0, the range of each as an error bar; empty if all are 0."""
+    most = picture.full or max((bar.high for bar in picture.bars), default=0.0)
     if most <= 0:
         return ""
-    room = WIDTH - LABEL - NUMBER
-    rows = []
-    for i, bar in enumerate(data):
-        y = i * ROW
-        low, mid, high = (LABEL + room * value / most for value in (bar.low, bar.reference, bar.high))
-        rows.append(
-            f'<text class="label" x="{LABEL - 8}" y="{y + 17}" text-anchor="end">{markup(bar.label)}</text>'
-            f'<rect class="bar" x="{LABEL}" y="{y + 5}" width="{max(mid - LABEL, 1):.1f}" height="16" rx="2"/>'
-            f'<path class="error" d="M{low:.1f} {y + 13}H{high:.1f}M{low:.1f} {y + 8}v10M{high:.1f} {y + 8}v10"/>'
-            f'<text class="number" x="{max(mid, high) + 8:.1f}" y="{y + 17}">{markup(bar.text)}</text>'
+    label = _room(bar.label for bar in picture.bars)
+    room = WIDTH - label - NUMBER
+    legend = _legend(picture.series, label)
+    high, gap = (16, 8) if picture.series else (ROW, 0)
+    y, parts = 20.0 if legend else 0.0, [legend]
+    for i, bar in enumerate(picture.bars):
+        y += gap if bar.label and i else 0
+        low, mid, end = (label + room * min(value / most, 1) for value in (bar.low, bar.reference, bar.high))
+        middle = y + high / 2
+        parts.append(
+            (_text("label", label - 8, middle + 4, bar.label, "end") if bar.label else "")
+            + f'<rect class="s{bar.series}" x="{label}" y="{y + high / 2 - high * 0.3:.1f}"'
+            f' width="{max(mid - label, 1):.1f}" height="{high * 0.6:.1f}" rx="2"/>'
         )
-    height = len(data) * ROW + 4
-    return (
-        f'<svg class="bars" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="values with their ranges">'
-        f"{''.join(rows)}</svg>"
-    )
+        if bar.high > bar.low:
+            ends = f"M{low:.1f} {middle - 4}v8M{end:.1f} {middle - 4}v8"
+            parts.append(f'<path class="error" d="M{low:.1f} {middle}H{end:.1f}{ends}"/>')
+        parts.append(_text("number", max(mid, end) + 8, middle + 4, bar.text))
+        y += high
+    return _svg("bars", WIDTH, y + 4, picture.title, parts)
 
 
-def scatter(points: Sequence[tuple[str, float, float, float, float]], x_label: str, y_label: str) -> str:
-    """Points (name, x, x low, x high, y) over a logarithmic x and a linear y in percent."""
-    width, height, left, bottom, top, right = 720, 440, 64, 56, 28, 40
-    low = math.floor(math.log10(min(p[2] for p in points)))
-    high = math.ceil(math.log10(max(p[3] for p in points)))
-    high = max(high, low + 1)
-    floor = max(0, math.floor(min(p[4] for p in points) * 10) - 1) / 10
+def heatmap(picture: Heatmap) -> str:
+    """Cells whose colour is their share, each with its number as text or as a tooltip."""
+    count = len(picture.names)
+    few = count <= NUMBERED
+    side = CELL if few else max(SIDE // count, 2)
+    step = 1 if few else -(-count // NAMED)
+    left, below, width = _room(picture.names) + 20, _room(picture.names) + 24, side * count
+    parts = [f'<rect class="band" x="{left}" y="4" width="{width}" height="{width}"/>']
+    for cell in picture.cells:
+        x, y = left + cell.column * side, 4 + cell.row * side
+        what = f"{picture.names[cell.row]} → {picture.names[cell.column]}: {cell.text}"
+        parts.append(
+            f'<rect class="s0" x="{x}" y="{y}" width="{side}" height="{side}" opacity="{0.15 + 0.85 * cell.share:.2f}">'
+            f"<title>{markup(what)}</title></rect>"
+        )
+        if few:
+            kind = "over" if cell.share > 0.5 else "number"
+            parts.append(_text(kind, x + side / 2, y + side / 2 + 4, cell.text, "middle"))
+    for i in range(0, count, step):
+        middle = 4 + i * side + side / 2 + 4
+        parts.append(_text("label", left - 6, middle, picture.names[i], "end"))
+        turned = f' transform="rotate(-90 {left + middle - 4:.1f} {width + 10})"'
+        parts.append(_text("label", left + middle - 4, width + 10, picture.names[i], "end", turned))
+    middle = 4 + width / 2
+    parts.append(_text("axis", left + width / 2, width + below, picture.across, "middle"))
+    parts.append(_text("axis", 12, middle, picture.down, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
+    return _svg("map", left + width + 8, width + below + 8, picture.title, parts)
+
+
+def histogram(picture: Histogram) -> str:
+    """Outlines of shares over magnitudes, from 0 to the largest."""
+    width, height, left, top, bottom = 320, 200, 52, 26, 40
+    first, last = picture.edges[0], picture.edges[-1]
+    most = max((share for _, shares in picture.series for share in shares), default=0.0) or 1.0
 
     def x_of(value: float) -> float:
-        return left + (width - left - right) * (math.log10(value) - low) / (high - low)
+        return left + (width - left - 8) * (value - first) / (last - first)
 
     def y_of(value: float) -> float:
-        return top + (height - top - bottom) * (1 - value) / (1 - floor)
+        return height - bottom - (height - bottom - top) * value / most
 
-    parts = []
-    for power in range(low, high + 1):
-        x = x_of(10.0**power)
-        parts.append(f'<path class="grid" d="M{x:.1f} {top}V{height - bottom}"/>')
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{height - bottom + 18}" text-anchor="middle">{_joules(power)}</text>'
+    parts = [_legend([name for name, _ in picture.series], left)]
+    for place, text in picture.ticks:
+        parts.append(f'<path class="grid" d="M{x_of(place):.1f} {top}V{height - bottom}"/>')
+        parts.append(_text("tick", x_of(place), height - bottom + 15, text, "middle"))
+    parts.append(f'<path class="grid" d="M{left} {top}H{width - 8}M{left} {height - bottom}H{width - 8}"/>')
+    parts.append(_text("tick", left - 6, top + 4, picture.top, "end"))
+    parts.append(_text("tick", left - 6, height - bottom + 4, "0", "end"))
+    for number, (_, shares) in enumerate(picture.series):
+        steps = "".join(
+            f"V{y_of(share):.1f}H{x_of(edge):.1f}" for share, edge in zip(shares, picture.edges[1:], strict=True)
         )
-    for tenth in range(round(floor * 10), 11):
-        y = y_of(tenth / 10)
-        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{width - right}"/>')
-        parts.append(f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tenth * 10}</text>')
-    for i, (name, x, x_low, x_high, y) in enumerate(sorted(points, key=lambda point: point[1])):
-        px, py = x_of(x), y_of(y)
-        above = -8 if i % 2 else 20  # neighbours' names on different sides
-        anchor, shift = ("end", -8) if px > width * 0.6 else ("start", 8)
-        parts.append(f'<path class="error" d="M{x_of(x_low):.1f} {py:.1f}H{x_of(x_high):.1f}"/>')
-        parts.append(f'<circle class="point p{i % 6}" cx="{px:.1f}" cy="{py:.1f}" r="5"/>')
-        parts.append(
-            f'<text class="name" x="{px + shift:.1f}" y="{py + above:.1f}" text-anchor="{anchor}">{markup(name)}</text>'
-        )
-    middle = (height - bottom + top) / 2
-    parts.append(
-        f'<text class="axis" x="{(left + width) / 2}" y="{height - 12}" text-anchor="middle">{markup(x_label)}</text>'
-    )
-    parts.append(
-        f'<text class="axis" x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">'
-        f"{markup(y_label)}</text>"
-    )
+        parts.append(f'<path class="line l{number}" d="M{left} {height - bottom}{steps}V{height - bottom}"/>')
+    parts.append(_text("axis", (left + width) / 2, height - 6, picture.label, "middle"))
+    return _svg("histogram", width, height, picture.title, parts)
+
+
+def _svg(kind: str, width: float, height: float, title: str, parts: Sequence[str]) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="scatter" viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="{markup(y_label)} over {markup(x_label)}"><style>{SCATTER_STYLE}</style>'
-        f'<rect class="paper" width="{width}" height="{height}"/>{"".join(parts)}</svg>\n'
+        f'<svg class="{kind}" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
+        f' aria-label="{markup(title)}">{"".join(parts)}</svg>'
     )
 
 
-SCATTER_STYLE = (
-    ".scatter{font:12px system-ui,sans-serif}.paper{fill:#fff}.grid{stroke:#ddd;fill:none}text{fill:#222}"
-    ".error{stroke:#555;fill:none;stroke-width:1.5}.point{stroke:#fff}.p0{fill:#1965b0}.p1{fill:#dc050c}"
-    ".p2{fill:#4eb265}.p3{fill:#f1932d}.p4{fill:#882e72}.p5{fill:#5289c7}"
-    "@media(prefers-color-scheme:dark){.paper{fill:#16191d}.grid{stroke:#333a42}text{fill:#e4e7ea}"
-    ".error{stroke:#aaa}.point{stroke:#16191d}}"
-)
+def _text(kind: str, x: float, y: float, text: str, anchor: str = "start", more: str = "") -> str:
+    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    whole = "" if short == text else f"<title>{markup(text)}</title>"
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{markup(short)}{whole}</text>'
 
 
-def _joules(power: int) -> str:
-    """10 to this power in pJ, with its unit."""
-    units = ("pJ", "nJ", "µJ", "mJ", "J", "kJ")
-    step = min(max(power // 3, 0), len(units) - 1)
-    return f"{10.0 ** (power - 3 * step):g} {units[step]}"
+def _room(labels: Iterable[str]) -> int:
+    """Width of the longest label with its margin."""
+    return round(LETTER * min(max(map(len, labels), default=0), LONGEST)) + MARGIN
+
+
+def _legend(names: Sequence[str], x: float) -> str:
+    parts = []
+    for number, name in enumerate(names):
+        parts.append(f'<rect class="s{number}" x="{x:.0f}" y="3" width="10" height="10" rx="2"/>')
+        parts.append(_text("label", x + 14, 12, name))
+        x += 14 + LETTER * len(name) + MARGIN
+    return "".join(parts)

@@ -5,30 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import count, decibels, joules, span
-from hybridnet.report.record.data import RunRecord
-from hybridnet.report.render import sections, sections_energy, sections_run
+from hybridnet.report.numbers import plural
 from hybridnet.support.text import visible
-
-__all__ = ["count", "decibels", "joules", "render_document", "render_layers", "render_text", "span", "table"]
-
-
-def render_text(record: RunRecord) -> str:
-    """What `hybridnet simulate` prints: headline, prediction, partitions, spiking, parity and notes."""
-    parts = (
-        sections.headline(record),
-        sections.prediction(record),
-        sections.partitions(record),
-        sections_energy.spiking(record),
-        sections_run.parity(record),
-        sections.notes(record),
-    )
-    return "\n\n".join(_section(part) for part in parts) + "\n"
-
-
-def render_layers(record: RunRecord) -> str:
-    """The table of all layers."""
-    return _section(sections.layers(record))
 
 
 def render_document(document: Document) -> str:
@@ -45,13 +23,24 @@ def _section(part: Section) -> str:
 
 
 def _table(data: Table) -> str:
-    return table(data.heading, data.rows, data.left) if data.rows else "none"
+    if not data.rows:
+        return "none"
+    shown = data.rows[: data.shown or None]
+    hidden = len(data.rows) - len(shown)
+    more = f"\n… and {plural(hidden, 'more row')}, in the other formats" if hidden else ""
+    return table(data.heading, shown, data.left) + more
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Columns padded to their widest cell; the first `left` columns flush left, the others right."""
-    lines = [tuple(map(visible, line)) for line in (heading, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
+    """Columns padded to their widest cell; the first `left` columns flush left, the others right.
+
+    Args:
+        heading: A cell per column; empty of rows that need none.
+        rows: One at least, if there is no heading.
+        left: How many columns are words.
+    """
+    lines = [tuple(map(visible, line)) for line in (heading, *rows) if line]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     drawn = [
         "  ".join(
             cell.ljust(width) if column < left else cell.rjust(width)
@@ -59,4 +48,5 @@ def table(heading: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> s
         ).rstrip()
         for line in lines
     ]
-    return "\n".join((drawn[0], "─" * (sum(widths) + 2 * len(widths) - 2), *drawn[1:]))
+    rule = ["─" * (sum(widths) + 2 * len(widths) - 2)] if heading else []
+    return "\n".join((*drawn[: len(rule)], *rule, *drawn[len(rule) :]))

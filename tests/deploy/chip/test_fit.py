@@ -10,8 +10,8 @@ from helpers.places import ROOT
 
 import hybridnet.deploy.chip.profiles
 from hybridnet.cli import main
-from hybridnet.cli.report import rendered
-from hybridnet.config import ModelConfig, load_experiment
+from hybridnet.config import ModelConfig
+from hybridnet.configs import load_experiment
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.advice import ACCURACY, advise, halo
 from hybridnet.deploy.chip.fit import RULES, LayerPlan, fit, layer_plans
@@ -19,6 +19,8 @@ from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.report.quantities import Span
+from hybridnet.report.render.formats import rendered
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 CHIP = load_chip("loihi2")
@@ -182,7 +184,7 @@ def test_a_second_chip_is_one_file(
     assert "9 × a made chip" in text
     assert "Basis: guess; only nobody can say that a network fits" in text
     assert not any(rule in text for rule in ("F105", "F106", "F107"))
-    record = simulate(clip, bundle, chip=str(path), views=1, parity=False).record
+    record = simulate(clip, bundle, SimulateOptions(chip=str(path), views=1, parity=False)).record
     assert record.fit is not None
     assert record.timing.chip is not None
     assert (record.fit.chip, record.fit.cores_per_chip, record.fit.basis) == (str(path), 7, "guess")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.deploy.onnx.export import OPSET, export_ann
+from hybridnet.deploy.layout import OPSET
+from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.splitter import Partition, partition

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridnet.config import load_experiment
+from hybridnet.configs import load_experiment
 from hybridnet.errors import BundleError
 from hybridnet.model.convlstm import ConvLSTM
 from hybridnet.model.embedding import PatchEmbedding

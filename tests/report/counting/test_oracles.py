@@ -21,6 +21,7 @@ from hybridnet.report.counting.program import count_layer, leaks, synapses
 from hybridnet.report.quantities import Ops
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 CASES = [
@@ -189,7 +190,13 @@ def test_float_and_integers_count_the_same_where_they_compute_the_same() -> None
 
 @needs_lava
 def test_emulator_onnx_and_lava_count_the_same_on_a_clip(clip: Any, bundle: Bundle) -> None:
-    records = [simulate(clip, bundle, snn=name, parity=False).record for name in ("emulator", "onnxruntime", "lava")]
+    records = [
+        simulate(clip, bundle, SimulateOptions(snn=name, parity=False)).record
+        for name in ("emulator", "onnxruntime", "lava")
+    ]
     assert len({tuple(row.ops for row in record.layers) for record in records}) == 1
-    floats = [simulate(clip, bundle, snn=name, parity=False).record for name in ("torch", "onnxruntime-float")]
+    floats = [
+        simulate(clip, bundle, SimulateOptions(snn=name, parity=False)).record
+        for name in ("torch", "onnxruntime-float")
+    ]
     assert [row.ops.dense_macs for row in floats[0].layers] == [row.ops.dense_macs for row in records[0].layers]

@@ -6,7 +6,8 @@ import pytest
 
 from hybridnet.cli import main
 from hybridnet.errors import RecordError
-from hybridnet.report.pricing.audit import PAPER, Printed, audit, audit_document, read_table
+from hybridnet.report.pricing.audit import PAPER, Printed, audit, read_table
+from hybridnet.report.pricing.audit_document import audit_document
 from hybridnet.report.pricing.profile import load_profile
 from hybridnet.report.render.text import render_document
 

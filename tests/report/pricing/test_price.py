@@ -10,6 +10,8 @@ import yaml
 from helpers.places import ROOT
 
 from hybridnet.errors import RecordError
+from hybridnet.report.document import Document
+from hybridnet.report.numbers import count, joules
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.pricing.profile import TERMS, Term, left_out, load_profile, price, profile_names
 from hybridnet.report.quantities import Ops, Span
@@ -17,8 +19,8 @@ from hybridnet.report.record.data import SCHEMA, RunRecord
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.record.prices import NoPrice
 from hybridnet.report.render.prices_page import prices_page
-from hybridnet.report.render.sections import run_document
-from hybridnet.report.render.text import count, joules, render_document, render_layers, render_text
+from hybridnet.report.render.sections import brief_document, layers, run_document
+from hybridnet.report.render.text import render_document
 
 
 def test_price_is_the_papers_method_plus_its_missing_terms() -> None:
@@ -103,11 +105,11 @@ def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
-    text = render_text(record)
+    text = render_document(brief_document(record))
     for word in ("frontend", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
         assert word in text
-    layers = render_layers(record)
-    assert all(row.name in layers for row in record.layers)
+    listed = render_document(Document("", (layers(record),)))
+    assert all(row.name in listed for row in record.layers)
 
 
 def test_numbers_read_well() -> None:
@@ -240,7 +242,7 @@ def test_a_new_term_is_one_entry_one_count_and_one_line_per_profile_that_prices_
     without = reprice(record, load_prices("horowitz45", None))
     assert without.totals.energy_pj.reference == record.totals.energy_pj.reference
     assert without.totals.energy_pj.missing == (() if beside else ("spike",))
-    text = render_text(without)
+    text = render_document(brief_document(without))
     assert "energy excludes spike: the profile does not mention it" in text
     assert (", functions, static power and spikes, modelled" in text) == bool(beside)
 
@@ -277,7 +279,9 @@ def test_a_record_of_an_older_version_is_refused_with_what_to_do(record: RunReco
 
 def test_nothing_priced_is_no_zero(record: RunRecord) -> None:
     silent = tuple(dataclasses.replace(row, ops=Ops(macs=row.ops.macs, bytes=row.ops.bytes)) for row in record.layers)
-    text = render_text(reprice(dataclasses.replace(record, layers=silent), load_prices("tianjic", None)))
+    text = render_document(
+        brief_document(reprice(dataclasses.replace(record, layers=silent), load_prices("tianjic", None)))
+    )
     assert "Energy no price (–)" in text
     assert "0.00 pJ" not in text.split("Does spiking pay?")[0]
 

@@ -5,16 +5,15 @@ import dataclasses
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from helpers.pages import Page
 
 from hybridnet.cli import main
-from hybridnet.cli.report import FILES, drawn, rendered
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import RecordError
-from hybridnet.evaluation.run import Evaluated, EvaluationRecord
+from hybridnet.evaluation.record import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import Distribution, Summary
 from hybridnet.report.numbers import energy_cell, joules
 from hybridnet.report.pricing.advice import energy_gains
@@ -25,39 +24,13 @@ from hybridnet.report.record.data import LayerRow, Note, NoteKind, RunRecord
 from hybridnet.report.record.file import to_json
 from hybridnet.report.render.accuracy import SCHEMA, accuracy_plot, read_evaluations
 from hybridnet.report.render.changes import compare, compare_document
+from hybridnet.report.render.formats import FILES, drawn, rendered
 from hybridnet.report.render.sections import GLOSSARY, run_document
 from hybridnet.report.render.text import render_document
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 HOSTILE = "<script>alert('x')</script> | =1+1 \"&amp; [a](javascript:b) \x1b[31m\nEnergy 0 J"
-VOID = {"meta", "br", "rect", "path", "circle"}
-
-
-class Page(HTMLParser):
-    """Tags must close in order; what loads or runs is remembered."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.text = ""
-        self.links: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action", "xlink:href")]
-        assert not [name for name, _ in attrs if name.startswith("on")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.fixture
@@ -141,7 +114,7 @@ def test_totals_are_the_sum_of_their_rows_and_terms(record: RunRecord) -> None:
 
 @pytest.mark.parametrize("name", profile_names())
 def test_repricing_equals_a_fresh_run(name: str, record: RunRecord, bundle: Bundle, clip: Path) -> None:
-    fresh = simulate(clip, bundle, profile=name).record
+    fresh = simulate(clip, bundle, SimulateOptions(profile=name)).record
     again = reprice(record, load_prices(name, None))
     same = ("layers", "totals", "comparison", "profile", "ann_profile", "notes", "fit")
     for field in same:

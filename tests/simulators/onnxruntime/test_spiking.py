@@ -43,6 +43,7 @@ from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 from hybridnet.simulators.options import Runtime
 from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.sealed import AnyFile
+from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
 
 Array = npt.NDArray[Any]
@@ -278,15 +279,15 @@ def test_all_threads_give_the_same_bits(bundle: Bundle) -> None:
 
 
 def test_the_whole_hybrid_runs_on_onnxruntime_alone(bundle: Bundle, clip: Path) -> None:
-    with_onnx = simulate(clip, bundle, snn="onnxruntime", settings={"threads": 1})
-    emulated = simulate(clip, bundle, snn="emulator", settings={"threads": 1})
+    with_onnx = simulate(clip, bundle, SimulateOptions(snn="onnxruntime", settings={"threads": 1}))
+    emulated = simulate(clip, bundle, SimulateOptions(snn="emulator", settings={"threads": 1}))
     assert np.array_equal(with_onnx.run.logits, emulated.run.logits)
     assert with_onnx.record.overflows == emulated.record.overflows
     assert [row.ops for row in with_onnx.record.layers] == [row.ops for row in emulated.record.layers]
     assert with_onnx.record.partitions[1].backend == "onnxruntime"
     assert with_onnx.record.environment["threads"] == "1"
     assert with_onnx.record.environment["provider"] == "cpu"
-    in_float = simulate(clip, bundle, snn="onnxruntime-float")
+    in_float = simulate(clip, bundle, SimulateOptions(snn="onnxruntime-float"))
     assert in_float.record.parity is not None
     assert min(s or np.inf for s in in_float.record.parity.sqnr_db.values()) > 80
 
@@ -294,12 +295,12 @@ def test_the_whole_hybrid_runs_on_onnxruntime_alone(bundle: Bundle, clip: Path) 
 def test_a_provider_that_is_missing_is_an_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(MissingBackendError, match=r"no CUDAExecutionProvider.*pip install onnxruntime-gpu"):
-            Simulator(bundle, settings={"provider": "cuda"})
+            Simulator(bundle, SimulateOptions(settings={"provider": "cuda"}))
     with pytest.raises(ConfigError, match=r"with onnxruntime.*and not with emulator and torch"):
-        Simulator(bundle, snn="emulator", ann="torch", settings={"provider": "cuda"})
+        Simulator(bundle, SimulateOptions(snn="emulator", ann="torch", settings={"provider": "cuda"}))
     for settings_, field in (({"provider": "tpu"}, "provider"), ({"threads": 0}, "threads")):
         with pytest.raises(ConfigError, match=field):
-            Simulator(bundle, settings=settings_)
+            Simulator(bundle, SimulateOptions(settings=settings_))
     # A build that has the provider, on a machine without the device: ONNX Runtime falls back without an error.
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", _FallsBack)

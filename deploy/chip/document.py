@@ -1,0 +1,71 @@
+"""An estimate of fit as a report: layers, rules with their sources, and what would fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from hybridnet.deploy.chip.advice import Advice
+from hybridnet.deploy.chip.fit import Check, FitReport
+from hybridnet.deploy.chip.profile import Chip
+from hybridnet.report.document import Document, Section, Table
+from hybridnet.report.numbers import count, plural, shape_text, share, whole
+
+
+def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: Chip) -> Document:
+    """The estimate; advice is left out of what fits."""
+    verdict = f"Over: {', '.join(report.broken)}" if report.broken else "No rule of this estimate keeps it off the chip"
+    lines = (
+        f"{model} on {report.chips_allowed} × {chip.description}: {report.cores} cores of"
+        f" {report.chips_allowed * report.cores_per_chip}, {count(report.neurons)} neurons,"
+        f" {count(report.weights)} weights, {plural(report.chips, 'chip')} by cores",
+        f"{verdict}. Basis: {report.basis}; only {chip.authority} can say that a network fits.",
+    )
+    rules = tuple((c.rule, _mark(c), c.title, c.found, c.remedy) for c in report.checks)
+    sections = (
+        Section("", lines=lines),
+        _layers(report, chip),
+        Section("Rules", table=Table(("rule", "", "asks", "found", "remedy"), rules, left=5)),
+        *([_advice(advice)] if report.broken else []),
+        Section("Sources", lines=tuple(dict.fromkeys(f"{c.rule}: {c.source}" for c in report.checks))),
+    )
+    return Document(f"hybridnet: {model} on {chip.name}", sections)
+
+
+def to_json(report: FitReport, advice: Sequence[Advice]) -> str:
+    """The estimate as JSON, ending in a newline."""
+    content = {"schema": "hybridnet.fit/1", **dataclasses.asdict(report), "broken": report.broken}
+    return json.dumps(content | {"advice": [dataclasses.asdict(a) for a in advice]}, indent=1) + "\n"
+
+
+def _layers(report: FitReport, chip: Chip) -> Section:
+    rows = tuple(
+        (
+            layer.name + (" (dense: rough)" if layer.dense else ""),
+            shape_text(layer.shape),
+            shape_text(layer.tile),
+            whole(layer.cores),
+            share(layer.neurons_per_core / chip.neurons_per_core.value),
+            share(layer.synapse_words / chip.synapse_words_per_core.value),
+            share(layer.axon_map / chip.axon_map_per_core.value, 2),
+            whole(layer.weight_bits),
+        )
+        for layer in report.layers
+    )
+    heading = ("layer", "neurons", "tile of a core", "cores", "core's neurons", "synapses ≤", "axon map", "weight bits")
+    return Section("Layers", report.basis, table=Table(heading, rows))
+
+
+def _mark(check: Check) -> str:
+    if check.ok:
+        return "ok"
+    return "BROKEN" if check.blocks else "warning"
+
+
+def _advice(advice: Sequence[Advice]) -> Section:
+    if not advice:
+        return Section("Advice", lines=("No single change of stride, channels, crop or order would do.",))
+    rows = tuple((a.change, whole(a.cores), whole(a.chips), whole(a.passes), a.accuracy) for a in advice)
+    heading = ("what would fit, one change at a time", "cores", "chips", "passes", "")
+    return Section("Advice", "mapped anew", table=Table(heading, rows))

@@ -1,0 +1,90 @@
+"""What is installed, and what works: every back-end is tried, not assumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from hybridnet.errors import HybridNetError
+from hybridnet.report.document import Document, Section, Table, facts
+from hybridnet.simulators import registry
+from hybridnet.support.optional import PACKAGES, optional
+from hybridnet.workflows import simulate
+from hybridnet.workflows.record import environment
+
+SCHEMA = "hybridnet.doctor/1"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing that was tried.
+
+    Attributes:
+        kind: `snn` and `ann`, back-ends of that half, or `package`.
+        problem: Why it fails and what to do; empty if it works.
+        optional: Whether hybridnet works without it.
+    """
+
+    kind: str
+    name: str
+    problem: str
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found on this machine; `bundle` is the one that back-ends ran one view of zeros of."""
+
+    schema: str
+    environment: dict[str, str]
+    bundle: str
+    model: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something fails that hybridnet needs."""
+        return any(trial.problem and not trial.optional for trial in self.trials)
+
+
+def examine() -> Examination:
+    """Let each back-end run one view of zeros, and import each optional package.
+
+    Raises:
+        HybridNetError: If there is no bundle to run, or it is damaged.
+    """
+    bundle = simulate.load()
+    trials = [
+        Trial(half, name, _problem(partial(entry.attempt, bundle)), entry.optional)
+        for half, entries in (("snn", registry.SPIKING), ("ann", registry.ANN_ENTRIES))
+        for name, entry in entries.items()
+    ]
+    trials += [Trial("package", p.name, _problem(partial(optional, module)), True) for module, p in PACKAGES.items()]
+    return Examination(SCHEMA, environment(), str(bundle.path), bundle.manifest.model.name, tuple(trials))
+
+
+def doctor_document(found: Examination) -> Document:
+    """Versions, then what works and what does not."""
+    bundle = ("bundle", f"{found.bundle}: {found.model}, checksums right")
+    rows = tuple((trial.kind, trial.name, trial.problem or "works") for trial in found.trials)
+    sections = (
+        Section("Installed", table=facts(*found.environment.items(), bundle)),
+        Section("Tried", "each back-end on one view of zeros", table=Table(("kind", "name", "outcome"), rows, left=3)),
+    )
+    return Document("hybridnet: what works on this machine", sections)
+
+
+def to_json(found: Examination) -> str:
+    """What was found as JSON, ending in a newline."""
+    return json.dumps({**dataclasses.asdict(found), "failed": found.failed}, indent=1) + "\n"
+
+
+def _problem(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except HybridNetError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,38 @@
+"""How a model is split, as a report."""
+
+from __future__ import annotations
+
+from hybridnet.report.document import Document, Section, Table, facts
+from hybridnet.report.numbers import NONE, plural, shape_text, size, whole
+from hybridnet.workflows.inspect import SplitReport, SplitRow
+
+
+def model_document(report: SplitReport, *, everything: bool = False) -> Document:
+    """Every layer with its half and the reason, and the totals of each half and of the bridge.
+
+    Args:
+        report: The split.
+        everything: List the operations between layers too.
+    """
+    shown = tuple(_cells(row) for row in report.rows if everything or row.layer)
+    hidden = len(report.rows) - len(shown)
+    layers = {half: sum(row.half == half and row.layer for row in report.rows) for half in ("snn", "ann")}
+    halves = {half: f"{plural(n, 'layer')}, {whole(report.parameters[half])} parameters" for half, n in layers.items()}
+    fixed, in_float = report.crossing
+    totals = facts(
+        ("model", report.model),
+        ("a view", plural(report.steps, "step")),
+        *halves.items(),
+        ("crosses per view in fixed point", size(fixed)),
+        ("crosses per view in float", size(in_float)),
+    )
+    heading = ("half", "layer", "kind", "output", "why", "parameters", "crosses")
+    notes = (f"{hidden} operations between layers are not listed (--all).",) if hidden else ()
+    sections = (Section("Model", table=totals), Section("Split", table=Table(heading, shown, left=5), notes=notes))
+    return Document(f"hybridnet: how {report.model} is split", sections)
+
+
+def _cells(row: SplitRow) -> tuple[str, ...]:
+    shape = NONE if row.shape is None else shape_text(row.shape)
+    crosses = size(row.bytes_fixed) if row.half == "bridge" else ""
+    return (row.half, row.name, row.kind, shape, row.why, whole(row.parameters or None), crosses)

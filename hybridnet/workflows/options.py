@@ -1,0 +1,230 @@
+"""What can be chosen about each workflow; the command line takes its options and their defaults from here.
+
+Imports nothing heavy, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hybridnet.config import DEFAULT_VIEWS
+from hybridnet.deploy.chip import DEFAULT_CHIP
+from hybridnet.deploy.layout import OPSET
+from hybridnet.errors import ConfigError
+from hybridnet.report.pricing import DEFAULT_PROFILE
+from hybridnet.simulators.options import Settings
+from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN, SIDES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hybridnet.config import PreprocessConfig
+    from hybridnet.video import TranscodePolicy
+
+IN_PYTHON = "hybridnet, from Python"
+"""Kept in a result as the command that made it, where nobody typed one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How a model becomes a bundle.
+
+    Attributes:
+        labels: One name per class, of a module that returns logits (N, classes); a checkpoint brings its own.
+        calibrate: Inputs by name, (N, …), or several such sets, or a `.npz` file of them, or a video or a folder of
+            videos: to find the fixed-point scales and measure parity on. If None, clips of the motion set for a
+            checkpoint, and the example inputs for a module; the manifest says which.
+        preprocess: How clips become the inputs of a module that takes `i_frame`, `motion_vectors` and `residuals` as
+            the reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
+        name: The name of a module in the manifest and in records; the class's name if None.
+        opset: ONNX opset of the ANN half.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
+        overwrite: Replace the folder if it holds a bundle.
+    """
+
+    labels: Iterable[str] | None = None
+    calibrate: Mapping[str, Tensor] | Iterable[Mapping[str, Tensor]] | str | Path | None = None
+    preprocess: PreprocessConfig | None = None
+    name: str | None = None
+    opset: int = OPSET
+    parity: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions:
+    """What a calibration does.
+
+    Attributes:
+        clips: A video or a folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
+        most_clips: Clips read at most, spread over the folder; every third is held out.
+        views: Views read of each clip at most.
+        ann: `int8` also writes the ANN half in int8.
+        scales: A bundle whose scales are kept, with every number rounded to its nearest in them, instead of a search:
+            for a model that was fine-tuned in these scales.
+        search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
+        max_top1_drop: In points: the check fails if held-out clips lose more accuracy, or, without classes, if more
+            per cent of them change their top-1. A bundle that fails a check is written all the same.
+        min_sqnr_db: The check fails if u[T] of a layer that is read out has less, end to end.
+        parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
+        cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
+        overwrite: Replace the folder if it holds a bundle.
+    """
+
+    clips: str | Path | None = None
+    most_clips: int = 32
+    views: int = 4
+    ann: Literal["fp32", "int8"] = "fp32"
+    scales: Path | None = None
+    search_bridge: bool = False
+    max_top1_drop: float | None = None
+    min_sqnr_db: float | None = None
+    parity: str | None = None
+    cache: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions:
+    """How a bundle runs, and how its run is counted and priced.
+
+    Attributes:
+        snn: Back-end of the spiking half, by its name in `hybridnet.simulators.registry`.
+        ann: Back-end of the ANN half.
+        settings: Options of either back-end by name, such as `{"threads": 2}`; `hybridnet simulate --help` lists them.
+        views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all of them if it has fewer. All N views of
+            arrays are run.
+        transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
+        profile: Energy profile, by name or path.
+        ann_profile: Another one of the ANN half; the record says that technologies are mixed.
+        chip: Whose time and fit are estimated, by name or path of its profile.
+        top_k: Classes listed in the record.
+        parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
+            when this run is the float one.
+        command: Kept in the record.
+    """
+
+    snn: str = DEFAULT_SNN
+    ann: str = DEFAULT_ANN
+    settings: Settings = field(default_factory=dict)
+    views: int | None = None
+    transcode: TranscodePolicy = "auto"
+    profile: str = DEFAULT_PROFILE
+    ann_profile: str | None = None
+    chip: str = DEFAULT_CHIP
+    top_k: int = 5
+    parity: bool = True
+    command: str = IN_PYTHON
+
+    def __post_init__(self) -> None:
+        if not self.top_k > 0:
+            raise ConfigError("top_k", self.top_k, "greater than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Which two sides of the spiking half are compared, and what counts as equal.
+
+    Attributes:
+        a: A back-end of the spiking half by name, or the `.npz` file of a recording; see
+            `hybridnet.workflows.compare.recording`.
+        b: The other.
+        views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all windows of arrays are run.
+        tolerance: See `hybridnet.simulators.divergence.find.find`.
+        transcode: When a clip is transcoded before it is read.
+        command: Kept in the result.
+    """
+
+    a: str = SIDES[0]
+    b: str = SIDES[1]
+    views: int | None = None
+    tolerance: float | None = None
+    transcode: TranscodePolicy = "auto"
+    command: str = IN_PYTHON
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Which clips a model is evaluated on, and where it runs.
+
+    Attributes:
+        split_name: `train`, `validation`, `test`, or `all`: every clip, of a folder without folds.
+        split: Numbers of the splits, of data that are no cache; the first if None. Several give their mean.
+        views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; a cache has its own number.
+        snn: Back-end of a bundle's spiking half.
+        ann: Back-end of a bundle's ANN half.
+        profile: Energy profile of a bundle's counts.
+        device: Where a checkpoint runs.
+        engine: `local` works in processes of this machine, or in this one if there is one worker; `ray` in a cluster.
+        workers: How many clips at a time.
+        threads: Threads of each worker; if None 1 with several workers, else as many as each back-end finds good.
+        overwrite: Evaluate anew, in place of going on; what is not of an evaluation stays.
+        command: Kept in the record.
+    """
+
+    split_name: str = "test"
+    split: tuple[int, ...] | None = None
+    views: int | None = None
+    snn: str = DEFAULT_SNN
+    ann: str = DEFAULT_ANN
+    profile: str = DEFAULT_PROFILE
+    device: Literal["cpu", "cuda"] = "cpu"
+    engine: Literal["local", "ray"] = "local"
+    workers: int = 1
+    threads: int | None = None
+    overwrite: bool = False
+    command: str = IN_PYTHON
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError("workers", self.workers, "1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What is trained, how, and from where.
+
+    Attributes:
+        config: Model size and recipe, by name or path.
+        recipe: Another recipe than the config's, by name or path.
+        data: `motion`, the synthetic set; a cache; a folder of class folders; or SPEC@ROOT.
+        init: A checkpoint to start from; its classifier is kept if it has the same labels.
+        epochs: Instead of the recipe's.
+        seed: Instead of the recipe's.
+        device: Where to compute.
+        split: Number of the split, of data that are no cache yet.
+        views: Most views of a clip, of data that are no cache yet.
+        workers: Processes that cache clips.
+        qat: `fixed-point` fine-tunes in the chip's integers, in the scales and from the weights of `bundle`.
+        bundle: A calibrated bundle of this model.
+        resume: Go on after an interruption, with the same result.
+        overwrite: Replace another run.
+        command: Kept in the record.
+    """
+
+    config: str | Path = "tiny"
+    recipe: str | Path | None = None
+    data: str = "motion"
+    init: Path | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    split: int = 1
+    views: int = DEFAULT_VIEWS
+    workers: int = 2
+    qat: Literal["fixed-point"] | None = None
+    bundle: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    command: str = IN_PYTHON
+
+    def __post_init__(self) -> None:
+        if (self.qat is None) != (self.bundle is None):
+            raise ConfigError("qat, bundle", "--qat alone" if self.qat else "--bundle alone", "both or neither")
+        if self.bundle is not None and self.init is not None:
+            raise ConfigError("init", str(self.init), "nothing with --bundle, which has weights of its own")
+        if self.resume and self.overwrite:
+            raise ConfigError("resume, overwrite", (True, True), "one of the two")

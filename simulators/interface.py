@@ -31,6 +31,8 @@ class SpikingResult:
         overflows: Per layer, how often a potential saturated at 24 bits; always 0 in float.
         clipped_inputs: Per stream, how many input values did not fit their message and were clipped.
         potentials: Per layer, u (or v) of every step, (N, T, C, H, W); only when asked for by `record_potentials`.
+        currents: The same of synaptic currents c; graph programs only.
+        current_overflows: Per population, how often a current that is kept saturated at 24 bits; graph programs only.
     """
 
     inputs: Mapping[str, Array]
@@ -40,6 +42,8 @@ class SpikingResult:
     overflows: Mapping[str, int]
     clipped_inputs: Mapping[str, int]
     potentials: Mapping[str, Array] = field(default_factory=dict)
+    currents: Mapping[str, Array] = field(default_factory=dict)
+    current_overflows: Mapping[str, int] = field(default_factory=dict)
 
 
 class SpikingBackend(Protocol):

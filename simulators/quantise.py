@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from hybridnet.errors import RangeError
-from hybridnet.program.layers import FixedConvLIF, IntArray
+from hybridnet.program.layers import IntArray
 from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
 
 
-def quantise_input(values: Array, layer: FixedConvLIF) -> tuple[IntArray, int]:
+class Messages(Protocol):
+    """How an input is sent: by a layer that is the first of its stream, or by an input of a graph."""
+
+    @property
+    def input_scale(self) -> float:
+        """S_x, messages per unit."""
+
+    @property
+    def message_max(self) -> int:
+        """Largest magnitude."""
+
+
+def quantise_input(values: Array, layer: Messages) -> tuple[IntArray, int]:
     """Round an input to integer messages, half to even, and clip them to what a message holds.
 
     Args:
         values: Any shape, in units of the model's input.
-        layer: The first layer of the stream; it has S_x, messages per unit, and the largest message.
+        layer: Who has S_x, messages per unit, and the largest message: the first layer of the stream.
 
     Returns:
         Messages of the same shape, range [−message_max, message_max], and how many of them were clipped.
@@ -27,7 +41,7 @@ def quantise_input(values: Array, layer: FixedConvLIF) -> tuple[IntArray, int]:
     return messages, quantise_frames(values.reshape(1, 1, 1, -1), layer, messages.reshape(1, 1, -1, 1))
 
 
-def quantise_frames(values: Array, layer: FixedConvLIF, messages: IntArray) -> int:
+def quantise_frames(values: Array, layer: Messages, messages: IntArray) -> int:
     """The same from frames, (T, C, H, W), into messages that lie channels-last, (T, H, W, C).
 
     Returns:

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hybridnet.program.layers import ConvGeometry
+from hybridnet.program.transposed import TransposedGeometry
 from hybridnet.support.arrays import Array
 
 OPSET, IR_VERSION = 18, 8
@@ -70,7 +71,7 @@ class OnnxGraph:
         parameters = [
             self.constant(v.astype(np.float32), f"{name}.{k}") for k, v in (("weight", weight), ("bias", bias))
         ]
-        return self("Conv", name, x, *parameters, **_conv_attributes(geometry))
+        return self("Conv", name, x, *parameters, **conv_attributes(geometry))
 
     def conv_integer(self, name: str, x: str, geometry: ConvGeometry, weight: Array, *, signed: bool) -> str:
         """A convolution of int8 messages, or of spikes, with int8 weights, in int32."""
@@ -84,12 +85,12 @@ class OnnxGraph:
             self.constant((weight + 128).astype(np.uint8), f"{name}.weight"),
             self.constant(zero),
             self.constant(np.uint8(128)),
-            **_conv_attributes(geometry),
+            **conv_attributes(geometry),
         )
 
-    def declare_input(self, name: str, shape: tuple[int, ...]) -> None:
-        """float32, (N, *shape)."""
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
+    def declare_input(self, name: str, shape: tuple[int, ...], dtype: int = TensorProto.FLOAT) -> None:
+        """(N, *shape)."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, ["N", *shape]))
 
     def declare_output(self, name: str, dtype: int, shape: tuple[int, ...]) -> None:
         """(N, *shape)."""
@@ -106,11 +107,24 @@ class OnnxGraph:
         return model
 
 
-def _conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:
+def conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:
+    """What an operator of the kind of Conv is told of its shape."""
     return {
         "kernel_shape": geometry.kernel,
         "strides": geometry.stride,
         "pads": (*geometry.padding, *geometry.padding),
+        "dilations": geometry.dilation,
+        "group": geometry.groups,
+    }
+
+
+def transposed_attributes(geometry: TransposedGeometry) -> dict[str, Any]:
+    """What ConvTranspose is told of its shape."""
+    return {
+        "kernel_shape": geometry.kernel,
+        "strides": geometry.stride,
+        "pads": (*geometry.padding, *geometry.padding),
+        "output_padding": geometry.output_padding,
         "dilations": geometry.dilation,
         "group": geometry.groups,
     }

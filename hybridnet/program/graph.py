@@ -18,9 +18,9 @@ a delay. The chip's integers of the same graph: `hybridnet.program.fixed_graph`.
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -198,6 +198,15 @@ class Graph(Generic[AnInput, APopulation, ASynapse]):
     def behind(self, node: str) -> tuple[ASynapse, ...]:
         """The groups that an input or a population feeds."""
         return tuple(synapse for synapse in self.synapses if synapse.source == node)
+
+    def part(self, names: Collection[str]) -> Self:
+        """The nodes of these names and the groups between them, as a program of its own."""
+        return type(self)(
+            tuple(node for node in self.inputs if node.name in names),
+            tuple(population for population in self.populations if population.name in names),
+            tuple(synapse for synapse in self.synapses if {synapse.source, synapse.target} <= set(names)),
+            self.steps,
+        )
 
 
 class GraphProgram(Graph[Input, Population, Synapse]):

@@ -166,13 +166,13 @@ class FixedConvLIF:
 
     def __post_init__(self) -> None:
         _check_parameters(self.name, self.geometry, self.weight, self.bias)
-        _check_range(f"{self.name}.weight", self.weight, self.weight_min, self.weight_max)
-        _check_range(f"{self.name}.bias", self.bias, -BIAS_MAX, BIAS_MAX)
-        _check_range(f"{self.name}.decay", np.asarray(self.decay), 0, DECAY_ONE)
-        _check_range(f"{self.name}.threshold", np.asarray(self.threshold), 1, THRESHOLD_MAX)
+        check_range(f"{self.name}.weight", self.weight, self.weight_min, self.weight_max)
+        check_range(f"{self.name}.bias", self.bias, -BIAS_MAX, BIAS_MAX)
+        check_range(f"{self.name}.decay", np.asarray(self.decay), 0, DECAY_ONE)
+        check_range(f"{self.name}.threshold", np.asarray(self.threshold), 1, THRESHOLD_MAX)
         lowest = 0 if self.reset == "soft" else POTENTIAL_SHIFT
-        _check_range(f"{self.name}.input_shift", np.asarray(self.input_shift), lowest, POTENTIAL_SHIFT)
-        _check_range(f"{self.name}.message_max", np.asarray(self.message_max), MESSAGE_MAX, PAYLOAD_MAX)
+        check_range(f"{self.name}.input_shift", np.asarray(self.input_shift), lowest, POTENTIAL_SHIFT)
+        check_range(f"{self.name}.message_max", np.asarray(self.message_max), MESSAGE_MAX, PAYLOAD_MAX)
         if self.message_max > MESSAGE_MAX and (bound := self.largest_current(self.message_max)) > INPUT_MAX:
             raise ConfigError(f"{self.name}.message_max", self.message_max, f"less: {bound} > {INPUT_MAX}, 24 bits")
 
@@ -246,7 +246,12 @@ def _check_parameters(
         raise ConfigError(f"{name}.bias.shape", bias.shape, f"({geometry.out_channels},)")
 
 
-def _check_range(name: str, values: npt.NDArray[np.generic], low: int, high: int) -> None:
+def check_range(name: str, values: npt.NDArray[np.generic], low: int, high: int) -> None:
+    """Refuse what are not integers of a range.
+
+    Raises:
+        ConfigError: In the name of the field.
+    """
     if not np.issubdtype(values.dtype, np.integer):
         raise ConfigError(f"{name}.dtype", values.dtype, "integers")
     if values.min() < low or values.max() > high:

@@ -11,18 +11,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.model.neuron import conv_current
-from hybridnet.program.layers import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, FixedConvLIF
+from hybridnet.program.layers import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, IntArray
 from hybridnet.simulators.emulator.scan import load_band
 from hybridnet.support.arrays import Array
 
 BAND_BYTES = 4 * 2**20
 """Input and output of a band should not need more; one row is the least, however large."""
+
+
+class Convolution(Protocol):
+    """What is convolved: a layer of a chain, or a synapse group of a graph."""
+
+    @property
+    def name(self) -> str:
+        """For errors."""
+
+    @property
+    def geometry(self) -> ConvGeometry:
+        """Its shape."""
+
+    @property
+    def weight(self) -> IntArray:
+        """(C_out, C_in/groups, kh, kw)."""
+
+    @property
+    def current_bias(self) -> IntArray:
+        """(C_out,), in units of the sum."""
+
+    def largest_current(self, largest_input: int) -> int:
+        """What no partial sum exceeds."""
 
 
 class ExactConv:
@@ -39,7 +63,7 @@ class ExactConv:
         RangeError: If not even float64 is exact.
     """
 
-    def __init__(self, layer: FixedConvLIF, largest_input: int) -> None:
+    def __init__(self, layer: Convolution, largest_input: int) -> None:
         self.name, self.geometry, self.largest_input = layer.name, layer.geometry, largest_input
         self._bordered = with_border(layer.geometry)
         self.dtype = exact_dtype(layer.largest_current(largest_input), layer.name)
@@ -50,7 +74,7 @@ class ExactConv:
     def bands(self, steps: int, threads: int) -> list[slice]:
         """Cut the layer's rows into bands that keep to BAND_BYTES, as many for each thread."""
         _, height, _ = self.geometry.output_shape
-        return cut(height, threads * math.ceil(height * self._row_bytes(steps) / (threads * BAND_BYTES)))
+        return cut(height, threads * math.ceil(height * self.row_bytes(steps) / (threads * BAND_BYTES)))
 
     def __call__(self, source: Array, band: slice) -> Array:
         """conv(w, x) + b in the rows of a band.
@@ -98,7 +122,7 @@ class ExactConv:
         rows = (band.stop - band.start - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1
         return steps, rows, width + 2 * g.padding[1], channels
 
-    def _row_bytes(self, steps: int) -> int:
+    def row_bytes(self, steps: int) -> int:
         """What one more row of a band takes."""
         g = self.geometry
         channels, _, width = g.input_shape

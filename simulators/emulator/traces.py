@@ -1,4 +1,4 @@
-"""What the emulator computes of a stream and of its layers, over all views; arrays lie channels-last in memory."""
+"""What the emulator computes of inputs and populations, over all views; arrays lie channels-last in memory."""
 
 from __future__ import annotations
 
@@ -6,93 +6,134 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT, FixedConvLIF, Stream
-from hybridnet.simulators.emulator.exact_conv import ExactConv
+from hybridnet.program.fixed_graph import FixedInput, FixedPopulation
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT
+from hybridnet.simulators.emulator.groups import Groups
 from hybridnet.simulators.emulator.scan import integrate
 from hybridnet.simulators.quantise import quantise_frames
 from hybridnet.support.arrays import Array
 
+NEVER = 2**62
+"""The threshold of neurons that never fire, in units of v."""
 
-class StreamTrace:
-    """One stream.
+
+class InputTrace:
+    """One input.
 
     Attributes:
-        messages: What is fed to the first layer, int32 (N, T, H, W·C).
+        messages: What is fed, int32 (N, T, H, W·C), T being 1 of a still input.
         clipped: How many messages were clipped so far.
-        layers: What its layers do.
-
-    Args:
-        stream: The stream.
-        convs: The convolution of each of its layers, by name.
-        frames: (N, T).
-        record: Keep the potentials of all steps.
     """
 
-    def __init__(
-        self, stream: Stream[FixedConvLIF], convs: Mapping[str, ExactConv], frames: tuple[int, int], *, record: bool
-    ) -> None:
-        self.stream, self.clipped = stream, 0
-        self.messages = np.empty(_rows(frames, stream.input_shape), np.int32)
-        self.layers: list[LayerTrace] = []
-        source: Array = self.messages
-        for layer in stream.layers:
-            self.layers.append(LayerTrace(layer, convs[layer.name], source, record=record))
-            source = self.layers[-1].spikes
+    def __init__(self, node: FixedInput, frames: tuple[int, int]) -> None:
+        (views, steps), (channels, height, width) = frames, node.shape
+        self.node, self.clipped = node, 0
+        self.messages = np.empty((views, 1 if node.still else steps, height, width * channels), np.int32)
 
     def quantise(self, values: Array, view: int, steps: slice) -> int:
-        """Fill `messages` in some steps of one view from the model's input, (N, T, C, H, W).
+        """Fill `messages` in some steps of one view from the model's input, (N, T, C, H, W) or (N, C, H, W).
 
         Returns:
             How many were clipped.
         """
-        channels, height, width = self.stream.input_shape
+        channels, height, width = self.node.shape
+        frames = values[view].reshape(-1, *self.node.shape)[steps]
         messages = self.messages[view, steps].reshape(-1, height, width, channels)
-        return quantise_frames(values[view, steps], self.stream.layers[0], messages)
+        return quantise_frames(frames, self.node, messages)
+
+    def fed(self) -> Array:
+        """All messages, (N, T, C, H, W), or (N, C, H, W) of a still input."""
+        frames = channels_first(self.messages, self.node.shape)
+        return frames[:, 0] if self.node.still else frames
 
 
-class LayerTrace:
-    """One layer.
+class PopulationTrace:
+    """One population.
 
     Attributes:
         spikes: o of all steps, bool (N, T, H, W·C).
-        potentials: v of the last K steps, int32 (N, K, H, W·C): of all when they are recorded, else of the last one if
-            it is read out.
+        currents: c of the last K steps, int32 (N, K, H, W·C).
+        potentials: v of the last K steps, likewise.
         saturated: How many potentials saturated so far.
+        saturated_currents: How many currents that are kept did.
+
+    Args:
+        population: Its parameters.
+        groups: What adds up at it.
+        frames: (N, T).
+        currents: K of the currents, 0 to T.
+        potentials: K of the potentials.
     """
 
-    def __init__(self, layer: FixedConvLIF, conv: ExactConv, source: Array, *, record: bool) -> None:
-        views, steps = source.shape[:2]
-        kept = steps if record else int(layer.read_out)
-        self.layer, self.conv, self.saturated = layer, conv, 0
-        self.spikes = np.empty(_rows((views, steps), layer.geometry.output_shape), np.bool_)
-        self.potentials = np.empty(_rows((views, kept), layer.geometry.output_shape), np.int32)
-        self._source = source
+    def __init__(
+        self, population: FixedPopulation, groups: Groups, frames: tuple[int, int], *, currents: int, potentials: int
+    ) -> None:
+        p, (views, steps), (channels, height, width) = population, frames, population.shape
+        rows = height, width * channels
+        self.population, self.groups, self.saturated, self.saturated_currents = p, groups, 0, 0
+        self.spikes = np.empty((views, steps, *rows), np.bool_)
+        self.currents = np.empty((views, currents, *rows), np.int32)
+        self.potentials = np.empty((views, potentials, *rows), np.int32)
+        self._state = np.zeros((2, *rows), np.int32)
+        bias = p.bias[:, None, None] if p.bias.ndim == 1 else p.bias
+        bias = np.broadcast_to(np.moveaxis(bias, 0, -1), (bias.shape[1], width, channels))
+        self._bias = bias.reshape(len(bias), -1).astype(np.int64) << POTENTIAL_SHIFT
+        self._keep_current = self._row(DECAY_ONE - p.current_decay)
+        self._keep = self._row(DECAY_ONE - p.decay)
+        never = np.array(NEVER >> POTENTIAL_SHIFT)
+        self._threshold = self._row(never if p.threshold is None else p.threshold) << POTENTIAL_SHIFT
+        self._amount = self._row(p.reset_amount) << POTENTIAL_SHIFT
 
-    def compute(self, view: int, band: slice) -> int:
+    def rows(self, view: int, sent: Mapping[str, Array], band: slice) -> tuple[int, int]:
         """Fill a band of rows in all steps of one view.
 
+        Args:
+            view: Which.
+            sent: Messages and spikes of the view by node.
+            band: Rows.
+
         Returns:
-            How many potentials saturated.
+            How many potentials saturated, and how many currents.
         """
+        self._state[:, band] = 0
+        return self._integrate(self.groups(sent, band), view, 0, band.start)
+
+    def start(self) -> None:
+        """Put all neurons at rest."""
+        self._state[:] = 0
+
+    def step(self, total: Array, view: int, t: int) -> tuple[int, int]:
+        """Fill step t of one view, the one after the last step that was filled; `total` (1, H, W·C)."""
+        return self._integrate(total, view, t, 0)
+
+    def _integrate(self, total: Array, view: int, t: int, top: int) -> tuple[int, int]:
+        steps, behind = self.spikes.shape[1], t + len(total)
+        kept = [
+            one[view, max(0, t - steps + one.shape[1]) : max(0, behind - steps + one.shape[1])]
+            for one in (self.currents, self.potentials)
+        ]
         return integrate(
-            self.conv(self._source[view], band),
-            DECAY_ONE - self.layer.decay,
-            self.layer.input_shift,
-            self.layer.threshold << POTENTIAL_SHIFT,
-            self.layer.reset == "soft",
-            band.start,
-            self.spikes[view],
-            self.potentials[view],
+            total,
+            self.groups.shift,
+            self._keep_current,
+            self._keep,
+            self._threshold,
+            self._amount,
+            self._bias,
+            self.population.reset == "soft",
+            top,
+            self._state,
+            self.spikes[view, t:behind],
+            *kept,
         )
+
+    def _row(self, values: Array) -> Array:
+        """One number, or one per channel, for each neuron of a row, int64 (W·C,)."""
+        channels, _, width = self.population.shape
+        return np.tile(np.broadcast_to(values, channels).astype(np.int64), width)
 
 
 def channels_first(rows: Array, shape: tuple[int, int, int]) -> Array:
     """(…, H, W·C) seen as (…, C, H, W), in place."""
     channels, height, width = shape
     return np.moveaxis(rows.reshape(*rows.shape[:-2], height, width, channels), -1, -3)
-
-
-def _rows(frames: tuple[int, int], shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """The shape of maps, (…, C, H, W), that lie channels-last, a row in one piece."""
-    channels, height, width = shape
-    return *frames, height, width * channels

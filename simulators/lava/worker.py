@@ -1,6 +1,7 @@
 """Runs Lava in a process of its own, which `hybridnet.simulators.lava.supervise` starts with a FOLDER.
 
-FOLDER holds, written by `LavaBackend` and removed by it:
+A graph program's folder is described in `hybridnet.simulators.lava.graph_session`. Another FOLDER holds, written by
+`LavaBackend` and removed by it:
 
     request.json                {"network": options of `Network`, "record_potentials": bool,
                                  "nets": [name of stream 0's .net here, …]}
@@ -40,9 +41,11 @@ def main(folder: Path) -> None:
     _keep_sockets_in(folder)
     try:
         with importing(LAVA):
+            from hybridnet.simulators.lava.graph_session import run_graph_request
             from hybridnet.simulators.lava.session import run_request
 
-        run_request(folder, partial(give_up, folder))
+        run = run_graph_request if (folder / "graph.npz").exists() else run_request
+        run(folder, partial(give_up, folder))
     except BaseException as error:  # also KeyboardInterrupt: leaving Lava's processes behind would make the exit hang
         give_up(folder, failure_of(error, traceback.format_exc()))
 

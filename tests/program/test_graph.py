@@ -2,34 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.small_graphs import population, synapse
 
 from hybridnet.errors import ConfigError
-from hybridnet.program.graph import GraphProgram, Input, Population, Synapse, in_order
-from hybridnet.program.layers import ConvGeometry
+from hybridnet.program.graph import GraphProgram, Input, in_order
 from hybridnet.program.transposed import TransposedGeometry
-
-
-def population(name: str, shape: tuple[int, int, int] = (2, 5, 4), **changes: Any) -> Population:
-    values: dict[str, Any] = {
-        "leak": np.array(0.5),
-        "current_leak": np.array(0.0),
-        "threshold": np.array(1.0),
-        "reset": "soft",
-        "reset_amount": np.array(1.0),
-        "bias": np.zeros(shape[0]),
-    }
-    return Population(name, shape, **{**values, **changes})
-
-
-def synapse(source: str, target: str, delay: int = 0, shape: tuple[int, int, int] = (2, 5, 4)) -> Synapse:
-    geometry = ConvGeometry(shape, 2, (3, 3), padding=(1, 1))
-    return Synapse(source, target, geometry, np.zeros(geometry.weight_shape), delay)
-
 
 X, A, B = Input("x", (2, 5, 4)), population("a"), population("b")
 X_A, A_B = synapse("x", "a"), synapse("a", "b")

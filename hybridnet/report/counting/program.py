@@ -73,9 +73,13 @@ class WordSizes(NamedTuple):
     potential: int
 
 
+CHIP_WORDS, FLOAT_WORDS = WordSizes(1, 2, 3), WordSizes(4, 4, 4)
+"""The chip's: 8-bit weights, 16-bit graded messages, 24-bit potentials; and float32's."""
+
+
 def word_sizes(layer: ConvLIFLayer | FixedConvLIF) -> WordSizes:
-    """The chip's: 8-bit weights, 16-bit graded messages, 24-bit potentials; or float32's."""
-    return WordSizes(1, 2, 3) if isinstance(layer, FixedConvLIF) else WordSizes(4, 4, 4)
+    """Those of the layer's arithmetic."""
+    return CHIP_WORDS if isinstance(layer, FixedConvLIF) else FLOAT_WORDS
 
 
 def events(values: Array) -> npt.NDArray[np.int64]:

@@ -58,12 +58,17 @@ def test_at_the_bounds_edge_float32_gives_what_float64_gives(monkeypatch: pytest
 @example(before=-1, decay=1)  # −63.98: −63, where rounding down gives −64
 @example(before=-192, decay=1000)
 @example(before=2**17 - 1, decay=1)
-def test_decay_truncates_toward_zero(before: int, decay: int) -> None:
-    current = np.array([before, 0], np.float32).reshape(2, 1, 1)
-    spikes, potentials = np.empty((2, 1, 1), np.bool_), np.empty((2, 1, 1), np.int32)
-    integrate(current, 4096 - decay, 6, (2**17 - 1) << 6, True, 0, spikes, potentials)
-    magnitude = abs(before) * 64 * (4096 - decay) // 4096
-    assert potentials.ravel().tolist() == [before * 64, magnitude if before >= 0 else -magnitude]
+def test_decays_truncate_toward_zero(before: int, decay: int) -> None:
+    total = np.array([before, 0], np.float32).reshape(2, 1, 1)
+    spikes, states = np.empty((2, 1, 1), np.bool_), np.empty((2, 2, 1, 1), np.int32)
+    keep, nothing, threshold = (np.array([n]) for n in (4096 - decay, 0, (2**17 - 1) << 6))
+    for kept_current, kept, found in ((keep, nothing, states[0]), (nothing, keep, states[1])):
+        integrate(
+            *(total, 6, kept_current, kept, threshold, threshold, np.zeros((1, 1), np.int64), True, 0),
+            *(np.zeros((2, 1, 1), np.int32), spikes, *states),
+        )
+        magnitude = abs(before) * 64 * (4096 - decay) // 4096
+        assert found.ravel().tolist() == [before * 64, magnitude if before >= 0 else -magnitude]
 
 
 def test_currents_that_float64_cannot_hold_are_refused() -> None:

@@ -1,0 +1,150 @@
+"""A float graph program in the chip's integers, by the rule that knows least: scales as large as every register allows.
+
+S of a population is the largest scale for which
+
+    max|u|·HEADROOM·S, and max|c|·HEADROOM·S where c is kept     ≤ 2²³ − 1              24-bit states
+    max(vth, |r|)·S                                              ≤ (2¹⁷ − 1)·2⁶         17-bit mantissas
+    max|b|·S                                                     ≤ (2¹² − 1)·2⁶         13-bit bias mantissa
+    max|w|·S                                                     ≤ 254·2⁶·S_x           8-bit weights of each group
+
+with S_x = 127 / (largest input) of an input and 1 of a population; the largest u, c and inputs are those that
+calibration saw. Then each group gets the smallest shift s at which its weights, w·S / (2^s·S_x), fit: they are as fine
+as the common scale lets them be. Every number is rounded to its nearest integer, weights to even ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from hybridnet.calibration.limits import HEADROOM
+from hybridnet.errors import RangeError
+from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
+from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
+from hybridnet.program.layers import (
+    BIAS_MAX,
+    DECAY_ONE,
+    MESSAGE_MAX,
+    POTENTIAL_MAX,
+    POTENTIAL_SHIFT,
+    THRESHOLD_MAX,
+    WEIGHT_MAX,
+    FloatArray,
+    IntArray,
+)
+from hybridnet.simulators.torch.graph_step import trace_graph
+
+
+@dataclass(frozen=True)
+class GraphObservation:
+    """The largest magnitudes that calibration saw, in model units, by name of input or population."""
+
+    inputs: dict[str, float]
+    currents: dict[str, float]
+    potentials: dict[str, float]
+
+    def __or__(self, other: GraphObservation) -> GraphObservation:
+        """Of both together."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return GraphObservation(*({name: max(one[name], two[name]) for name in one} for one, two in pairs))
+
+
+def observe_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> GraphObservation:
+    """Run the float program over N windows, (N, T, C, H, W), or (N, C, H, W) of still inputs."""
+    states = trace_graph(program, inputs)
+    return GraphObservation(
+        {node.name: float(inputs[node.name].abs().max()) for node in program.inputs},
+        {name: float(state.c.abs().max()) for name, state in states.items()},
+        {name: float(state.u.abs().max()) for name, state in states.items()},
+    )
+
+
+def quantise_graph(program: GraphProgram, seen: GraphObservation) -> FixedGraph:
+    """The integers of a float graph program.
+
+    Raises:
+        RangeError: If calibration saw nothing but zeros at an input, or a threshold falls below one unit.
+    """
+    inputs = {node.name: _input(node, seen.inputs[node.name]) for node in program.inputs}
+    sent = {name: node.input_scale for name, node in inputs.items()}
+    scales = {p.name: population_scale(p, program.onto(p.name), sent, seen) for p in program.populations}
+    return FixedGraph(
+        tuple(inputs.values()),
+        tuple(quantise_population(p, scales[p.name]) for p in program.populations),
+        tuple(quantise_synapse(g, scales[g.target] / sent.get(g.source, 1.0)) for g in program.synapses),
+        program.steps,
+    )
+
+
+def population_scale(
+    p: Population, groups: tuple[Synapse, ...], sent: Mapping[str, float], seen: GraphObservation
+) -> float:
+    """S: the largest scale that all registers allow.
+
+    Args:
+        p: The population.
+        groups: What adds up at it.
+        sent: S_x of inputs, by name.
+        seen: What calibration saw.
+    """
+    unit = 2.0**POTENTIAL_SHIFT
+    limits = [
+        (seen.potentials[p.name] * HEADROOM, POTENTIAL_MAX),
+        (seen.currents[p.name] * HEADROOM if (p.current_leak > 0).any() else 0.0, POTENTIAL_MAX),
+        (0.0 if p.threshold is None else _largest(p.threshold), THRESHOLD_MAX * unit),
+        (_largest(p.reset_amount) if p.reset == "soft" else 0.0, THRESHOLD_MAX * unit),
+        (_largest(p.bias), BIAS_MAX * unit),
+        *((_largest(g.weight), WEIGHT_MAX * unit * sent.get(g.source, 1.0)) for g in groups),
+    ]
+    return float(min((limit / value for value, limit in limits if value > 0), default=1.0))
+
+
+def quantise_population(p: Population, scale: float) -> FixedPopulation:
+    """Neurons in integers.
+
+    Raises:
+        RangeError: If a threshold is below one unit.
+    """
+    unit = scale / 2**POTENTIAL_SHIFT
+    threshold = None if p.threshold is None else _rounded(p.threshold * unit)
+    if p.threshold is not None and threshold is not None and (threshold < 1).any():
+        raise RangeError(f"threshold {p.threshold.min():g} is below one unit of 1/{unit:g}", where=p.name)
+    amount = p.reset_amount if p.reset == "soft" and p.threshold is not None else np.zeros(())
+    return FixedPopulation(
+        name=p.name,
+        shape=p.shape,
+        decay=_rounded((1 - p.leak) * DECAY_ONE),
+        current_decay=_rounded((1 - p.current_leak) * DECAY_ONE),
+        threshold=threshold,
+        reset=p.reset,
+        reset_amount=_rounded(amount * unit),
+        bias=_rounded(p.bias * unit),
+        scale=scale,
+    )
+
+
+def quantise_synapse(g: Synapse, scale: float) -> FixedSynapse:
+    """A group in integers; `scale` is that of its weights before the shift, S / S_x."""
+    largest = _largest(g.weight) * scale
+    shift = next((s for s in range(POTENTIAL_SHIFT) if largest <= WEIGHT_MAX * 2**s), POTENTIAL_SHIFT)
+    weight = 2 * _rounded(g.weight * scale / 2 ** (shift + 1))
+    return FixedSynapse(g.source, g.target, g.geometry, weight, g.delay, shift)
+
+
+def _input(node: Input, largest: float) -> FixedInput:
+    if not largest > 0:
+        raise RangeError(
+            "the calibration inputs hold nothing but zeros", where=node.name, remedy="Calibrate on inputs with content"
+        )
+    return FixedInput(node.name, node.shape, node.still, MESSAGE_MAX / largest)
+
+
+def _largest(values: FloatArray) -> float:
+    return float(np.abs(values).max(initial=0))
+
+
+def _rounded(values: FloatArray) -> IntArray:
+    return np.rint(values).astype(np.int32)

@@ -1,0 +1,84 @@
+"""A graph program as a `.npz` file: plain arrays, of which those that are shared are stored once, and a JSON text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import operator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridnet.errors import BundleError, ModelError
+from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
+from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
+from hybridnet.support.arrays import Array, read_arrays, write_arrays
+from hybridnet.support.plain import from_dict, read_json
+from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
+from hybridnet.support.text import said
+
+AnyGraph = GraphProgram | FixedGraph
+
+_FORMS: dict[str, tuple[Any, Any, Any, Any, str]] = {
+    "float": (GraphProgram, Input, Population, Synapse, "float64"),
+    "fixed": (FixedGraph, FixedInput, FixedPopulation, FixedSynapse, "int32"),
+}
+
+_ARRAYS = {"weight", "bias", "leak", "current_leak", "decay", "current_decay", "threshold", "reset_amount"}
+
+
+def write_graph(path: Path, graph: AnyGraph) -> None:
+    """Write a graph program, float or fixed point."""
+    form = "fixed" if isinstance(graph, FixedGraph) else "float"
+    dtype = _FORMS[form][-1]
+    arrays: dict[str, Array] = {}
+    names: dict[int, str] = {}
+
+    def plain(node: Any) -> dict[str, Any]:
+        fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+        for name, value in fields.items():
+            if name in _ARRAYS and value is not None:
+                fields[name] = names.setdefault(id(value), str(len(names)))
+                arrays[fields[name]] = np.asarray(value, dtype)
+            elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+                fields[name] = dataclasses.asdict(value)
+        return fields
+
+    description = {
+        "form": form,
+        "steps": graph.steps,
+        "inputs": [plain(node) for node in graph.inputs],
+        "populations": [plain(node) for node in graph.populations],
+        "synapses": [plain(node) for node in graph.synapses],
+    }
+    write_arrays(path, arrays | {"description": np.frombuffer(json.dumps(description).encode(), np.uint8)})
+
+
+def read_graph(file: AnyFile) -> AnyGraph:
+    """Read what `write_graph` wrote, without pickle.
+
+    Raises:
+        BundleError: If the file is damaged or foreign.
+    """
+    try:
+        arrays = read_arrays(file)
+        description = read_json(arrays.pop("description").tobytes())
+        graph, *kinds, dtype = _FORMS[description["form"]]
+        if wrong := sorted(name for name, values in arrays.items() if values.dtype != dtype):
+            raise BundleError(f"its arrays {', '.join(wrong)} are not {dtype}", where=file, remedy=EXPORT_AGAIN)
+        parts = (description[part] for part in ("inputs", "populations", "synapses"))
+        nodes = (tuple(_node(kind, f, arrays) for f in part) for kind, part in zip(kinds, parts, strict=True))
+        found: AnyGraph = graph(*nodes, operator.index(description["steps"]))
+    except ModelError as error:
+        raise BundleError(error.what, where=file, remedy=EXPORT_AGAIN) from error
+    except BundleError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise BundleError(f"is no graph program ({said(error)})", where=file, remedy=EXPORT_AGAIN) from error
+    return found
+
+
+def _node(kind: Any, fields: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    values = {name: arrays[v] if name in _ARRAYS and v is not None else v for name, v in fields.items()}
+    return from_dict(kind, values)

@@ -1,0 +1,185 @@
+"""The emulator of graph programs: the chip's integers, bit for bit (equations: `hybridnet.program.fixed_graph`).
+
+View by view and level by level. Populations on no circle are run a window at a time, a band of rows per thread: nothing
+recurrent crosses their groups. Those on a circle are stepped together; what reaches the circle from outside is added up
+for the whole window before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+
+from hybridnet.errors import RangeError
+from hybridnet.program.components import Component, components, is_circle
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.simulators.emulator.exact_conv import cut
+from hybridnet.simulators.emulator.groups import Groups
+from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace, channels_first
+from hybridnet.simulators.emulator.workers import single_core_workers
+from hybridnet.simulators.graph_views import count_graph_views
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.support.arrays import Array
+
+
+class GraphEmulator:
+    """Runs a fixed-point graph program in exact integers, on as many threads as torch has when this is built."""
+
+    name = "emulator"
+    fixed_point = True
+
+    def __init__(
+        self,
+        program: FixedGraph,
+        *,
+        strict: bool = False,
+        read_outs: Collection[str] | None = None,
+        currents: bool = True,
+    ) -> None:
+        """With `strict`, saturated states and clipped inputs raise; else they are counted.
+
+        Args:
+            program: In the chip's integers.
+            strict: See above.
+            read_outs: Populations whose last potential is returned; all by default.
+            currents: Record currents where potentials of all steps are recorded.
+
+        Raises:
+            RangeError: If the sums of a population are not exact in float64.
+        """
+        self.program, self.strict, self._currents = program, strict, currents
+        self._read_outs = {p.name for p in program.populations} if read_outs is None else set(read_outs)
+        self._groups = {p.name: Groups(program, p.name) for p in program.populations}
+        self._levels = components(program)
+        self._threads = torch.get_num_threads()
+        self._workers = single_core_workers(self._threads)
+        self._rehearsed = False
+
+    def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
+        """Run N windows; see `SpikingBackend.run`; the arrays of the result lie channels-last in memory.
+
+        Args:
+            inputs: Per input (N, T, C, H, W), or (N, C, H, W) of a still one, in model units.
+            record_potentials: Also return potentials and currents of all steps.
+
+        Raises:
+            BackendError: If an input is missing or has a wrong shape, or torch does not convolve exactly.
+            RangeError: If an input is not finite; in strict mode also if a state saturates or an input does not fit its
+                message.
+        """
+        views = count_graph_views(self.program, inputs)
+        if not self._rehearsed:
+            for groups in self._groups.values():
+                self._workers.submit(groups.verify, self.program.steps, self._threads).result()
+            self._run(inputs, 1, record=False)  # pays for compiling and for caches
+            self._rehearsed = True
+        result = self._run(inputs, views, record=record_potentials)
+        if self.strict:
+            _raise_on_overflow(result)
+        return result
+
+    def _run(self, inputs: Mapping[str, Array], views: int, *, record: bool) -> SpikingResult:
+        steps, populations = self.program.steps, self.program.populations
+        traces = {
+            p.name: PopulationTrace(
+                p,
+                self._groups[p.name],
+                (views, steps),
+                currents=steps if record and self._currents else 0,
+                potentials=steps if record else int(p.name in self._read_outs),
+            )
+            for p in populations
+        }
+        fed = {node.name: InputTrace(node, (views, steps)) for node in self.program.inputs}
+        latency_ms = [self._view(inputs, view, fed, traces) for view in range(views)]
+        shapes = {p.name: p.shape for p in populations}
+        potentials = {name: channels_first(t.potentials, shapes[name]) for name, t in traces.items()}
+        currents = {name: channels_first(t.currents, shapes[name]) for name, t in traces.items()}
+        return SpikingResult(
+            inputs={name: trace.fed() for name, trace in fed.items()},
+            spikes={name: channels_first(t.spikes, shapes[name]) for name, t in traces.items()},
+            readouts={name: values[:, -1] for name, values in potentials.items() if name in self._read_outs},
+            latency_ms=np.array(latency_ms),
+            overflows={name: t.saturated for name, t in traces.items()},
+            clipped_inputs={name: trace.clipped for name, trace in fed.items()},
+            potentials=potentials if record else {},
+            currents=currents if record and self._currents else {},
+            current_overflows={name: t.saturated_currents for name, t in traces.items()},
+        )
+
+    def _view(
+        self,
+        inputs: Mapping[str, Array],
+        view: int,
+        fed: Mapping[str, InputTrace],
+        traces: Mapping[str, PopulationTrace],
+    ) -> float:
+        """Run one view: its inputs, then level by level; gives its time in ms."""
+        started = time.perf_counter()
+        for name, node in fed.items():
+            quantise = partial(node.quantise, inputs[name], view)
+            node.clipped += sum(self._workers.map(quantise, cut(len(node.messages[view]), self._threads)))
+        sent = {name: one.messages[view] for name, one in fed.items()}
+        sent |= {name: one.spikes[view] for name, one in traces.items()}
+        for level in self._levels:
+            jobs = []
+            for component in level:
+                if is_circle(component, self.program.synapses):
+                    members = [traces[name] for name in component]
+                    jobs.append((members, self._workers.submit(_step_circle, component, members, view, sent)))
+                    continue
+                trace = traces[component[0]]
+                for band in trace.groups.bands(self.program.steps, self._threads):
+                    jobs.append(([trace], self._workers.submit(_run_rows, trace, view, sent, band)))
+            for members, job in jobs:
+                for trace, (saturated, currents) in zip(members, job.result(), strict=True):
+                    trace.saturated += saturated
+                    trace.saturated_currents += currents
+        return (time.perf_counter() - started) * 1e3
+
+
+def _run_rows(trace: PopulationTrace, view: int, sent: Mapping[str, Array], band: slice) -> list[tuple[int, int]]:
+    return [trace.rows(view, sent, band)]
+
+
+def _step_circle(
+    component: Component, members: list[PopulationTrace], view: int, sent: Mapping[str, Array]
+) -> list[tuple[int, int]]:
+    """Step populations that need each other; how many potentials and currents of each saturated."""
+    whole = [slice(0, trace.population.shape[1]) for trace in members]
+    outside = [t.groups(sent, rows, lambda s: s not in component) for t, rows in zip(members, whole, strict=True)]
+    saturated = np.zeros((len(members), 2), np.int64)
+    for trace in members:
+        trace.start()
+    for t in range(members[0].spikes.shape[1]):
+        for trace, base, count in zip(members, outside, saturated, strict=True):
+            total = base[t : t + 1] + trace.groups.at(sent, t, component.__contains__)
+            count += trace.step(total, view, t)
+    return [(int(potentials), int(currents)) for potentials, currents in saturated]
+
+
+def _raise_on_overflow(result: SpikingResult) -> None:
+    """Refuse a result whose numbers did not fit.
+
+    Raises:
+        RangeError: In the name of the first of them.
+    """
+    for name, count in result.overflows.items():
+        if count:
+            raise RangeError(
+                f"{count} potentials saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
+            )
+    for name, count in result.current_overflows.items():
+        if count:
+            raise RangeError(
+                f"{count} currents saturated at 24 bits", where=name, remedy="Calibrate with more head-room"
+            )
+    for name, count in result.clipped_inputs.items():
+        if count:
+            raise RangeError(
+                f"{count} inputs did not fit their message", where=name, remedy="Calibrate on clips with larger inputs"
+            )

@@ -1,0 +1,118 @@
+"""Graph programs in ONNX Runtime, a window or a step at a time (see `hybridnet.deploy.onnx.graph_program`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from hybridnet.errors import BackendError, RangeError
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.simulators.graph_views import count_graph_views
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.onnxruntime.session import open_session, run_session
+from hybridnet.simulators.options import ANY_CPU, Runtime
+from hybridnet.support.arrays import Array
+from hybridnet.support.sealed import AnyFile
+
+OFTEN = ("overflows", "current_overflows", "spikes", "readout")
+
+
+class OnnxGraph:
+    """Runs the ONNX graph of a fixed-point graph program; the same bits as the emulator.
+
+    Args:
+        path: A window, written by `write_onnx_graph` from this program.
+        program: Names and shapes.
+        runtime: Execution provider and threads.
+
+    Raises:
+        BackendError: If the graph is of another program, or cannot be run.
+    """
+
+    name = "onnxruntime"
+    fixed_point = True
+
+    def __init__(self, path: AnyFile, program: FixedGraph, runtime: Runtime = ANY_CPU) -> None:
+        self.program, self._path, self.session = program, path, open_session(path, runtime)
+        if not set(self._outputs(record=True)) <= {node.name for node in self.session.get_outputs()}:
+            raise BackendError("is the graph of another program", where=path, remedy="Export the bundle again")
+
+    def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
+        """Run N windows; see `SpikingBackend.run`. Every population's last potential is a read-out.
+
+        Raises:
+            BackendError: If an input is missing, or has a wrong shape.
+            RangeError: If an input is not finite.
+        """
+        views = count_graph_views(self.program, inputs)
+        fed = {node.name: _checked(inputs[node.name], node.name) for node in self.program.inputs}
+        names = self._outputs(record=record_potentials)
+        runs, latency_ms = [], []
+        for view in range(views):
+            started = time.perf_counter()
+            feed = {name: values[view : view + 1] for name, values in fed.items()}
+            runs.append(run_session(self.session, names, feed, self._path))
+            latency_ms.append((time.perf_counter() - started) * 1e3)
+        found = {name: np.concatenate([run[name] for run in runs]) for name in names}
+        populations = [p.name for p in self.program.populations]
+        recorded = populations if record_potentials else []
+        return SpikingResult(
+            inputs={name: found[f"{name}.messages"].astype(np.int32) for name in fed},
+            spikes={name: found[f"{name}.spikes"] for name in populations},
+            readouts={name: found[f"{name}.readout"] for name in populations},
+            latency_ms=np.array(latency_ms),
+            overflows={name: int(found[f"{name}.overflows"].sum()) for name in populations},
+            clipped_inputs={name: int(found[f"{name}.clipped"].sum()) for name in fed},
+            potentials={name: found[f"{name}.potentials"] for name in recorded},
+            currents={name: found[f"{name}.currents"] for name in recorded},
+            current_overflows={name: int(found[f"{name}.current_overflows"].sum()) for name in populations},
+        )
+
+    def _outputs(self, *, record: bool) -> list[str]:
+        kinds = (*OFTEN, "potentials", "currents") if record else OFTEN
+        names = [f"{p.name}.{kind}" for p in self.program.populations for kind in kinds]
+        return names + [f"{node.name}.{kind}" for node in self.program.inputs for kind in ("messages", "clipped")]
+
+
+class OnnxGraphStep:
+    """Runs the one-step graph of a fixed-point graph program, and carries its state from step to step.
+
+    Args:
+        path: One step, written by `write_onnx_graph`.
+        runtime: Execution provider and threads.
+
+    Raises:
+        BackendError: If the graph cannot be run.
+    """
+
+    def __init__(self, path: AnyFile, runtime: Runtime = ANY_CPU) -> None:
+        self._path, self._session = path, open_session(path, runtime)
+        self._names = [node.name for node in self._session.get_outputs()]
+        self._before = [node for node in self._session.get_inputs() if node.name.endswith(".before")]
+        self._state: dict[str, Array] = {}
+
+    def start(self, views: int = 1) -> None:
+        """Put N windows at rest."""
+        kinds = {"tensor(int32)": np.int32, "tensor(int16)": np.int16, "tensor(bool)": np.bool_}
+        self._state = {node.name: np.zeros((views, *node.shape[1:]), kinds[node.type]) for node in self._before}
+
+    def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Advance by one step; all outputs by name.
+
+        Args:
+            inputs: By name, (N, C, H, W) float32, in model units; a still one is fed at each step.
+
+        Raises:
+            BackendError: If ONNX Runtime fails, for instance because a shape is wrong.
+        """
+        found = run_session(self._session, self._names, {**inputs, **self._state}, self._path)
+        self._state = {node.name: found[node.name.removesuffix("before") + "after"] for node in self._before}
+        return found
+
+
+def _checked(values: Array, name: str) -> Array:
+    if not np.isfinite(values).all():
+        raise RangeError("holds values that are not finite", where=name, remedy="Look for NaN")
+    return values.astype(np.float32)

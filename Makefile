@@ -32,11 +32,14 @@ $(READY): pyproject.toml constraints.txt Makefile
 demo: $(READY)
 	$(BIN)/hybridnet demo $(if $(VIDEO),'$(VIDEO)')
 
+# A process per core, each with whole files of tests.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # Stock Lava's own tests of what is used here, on this Python; about a minute.
 test-lava-stock: $(READY)

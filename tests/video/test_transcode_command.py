@@ -95,7 +95,7 @@ def test_a_process_that_dies_fails_its_file_only(tree: Path, tmp_path: Path) -> 
     (tmp_path / "program.py").write_text(  # a module: the workers import it
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from hybridnet.config import load_experiment\n"
+        "from hybridnet.configs import load_experiment\n"
         "from hybridnet.video import batch\n"
         "original = batch.transcode_file\n"
         "def dies(job, *args, **options):\n"

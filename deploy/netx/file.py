@@ -29,6 +29,7 @@ wrong neuron; `hybridnet.simulators.lava.network.Network` runs both.
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from pathlib import Path
@@ -95,7 +96,8 @@ def write_net(path: Path, stream: Stream[ConvLIFLayer], fixed: Stream[FixedConvL
     if not 1 <= steps <= MAX_STEPS:
         raise ConfigError("steps", steps, f"1 to {MAX_STEPS}")
     _check_twins(stream, fixed)
-    with h5py.File(path, "w") as file:
+    content = io.BytesIO()  # HDF5 on a full disk tells of it by itself, and again while its objects go
+    with h5py.File(content, "w") as file:
         file["hybridnet/schema"] = _text(SCHEMA)
         file["hybridnet/stream"] = _text(stream.name)
         file["hybridnet/input_name"] = _text(stream.input_name)
@@ -104,6 +106,7 @@ def write_net(path: Path, stream: Stream[ConvLIFLayer], fixed: Stream[FixedConvL
         file["layer/0/shape"] = np.array(stream.input_shape, INTEGER)
         for index, (layer, integers) in enumerate(zip(stream.layers, fixed.layers, strict=True), start=1):
             _write_layer(file.create_group(f"layer/{index}"), layer, integers)
+    path.write_bytes(content.getvalue())
 
 
 def read_net(path: AnyFile) -> Streams:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _weakrefset
 import contextlib
 import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 
@@ -20,9 +22,13 @@ SIGINT."""
 
 ENDING_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 
-IMPORT_S, AGAIN_S = 5.0, 0.02
-"""How long a signal waits for an import to end, and how often it looks: libraries in C++ abort the process, or report
-something else, if an exception comes out of the middle of their import."""
+WAIT_S, AGAIN_S = 5.0, 0.02
+"""How long a signal waits for an import or a finaliser to end, and how often it looks. Libraries in C++ abort the
+process, or report something else, if an exception comes out of the middle of their import; Python drops an exception
+that comes out of a finaliser, so that the signal would be lost."""
+
+FINALISERS = frozenset({weakref.__file__, _weakrefset.__file__})
+"""Files whose functions are called when an object goes, as `__del__` is."""
 
 
 class Ended(KeyboardInterrupt):
@@ -37,7 +43,7 @@ class Ended(KeyboardInterrupt):
 def signals_as_interrupts() -> Iterator[None]:
     """Raise `Ended` on a signal that asks to end, unless who started us ignores it (`nohup`); nothing in threads.
 
-    While a module is being imported the signal waits until that is done, IMPORT_S at the longest.
+    While a module is being imported or an object goes, the signal waits until that is done, WAIT_S at the longest.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,8 +52,8 @@ def signals_as_interrupts() -> Iterator[None]:
     until: dict[int, float] = {}
 
     def end(number: int, frame: FrameType | None) -> None:
-        deadline = until.setdefault(number, time.monotonic() + IMPORT_S)
-        if not _imports(frame) or time.monotonic() > deadline:
+        deadline = until.setdefault(number, time.monotonic() + WAIT_S)
+        if not _must_wait(frame) or time.monotonic() > deadline:
             raise Ended(number)
         again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
         again.daemon = True
@@ -64,11 +70,15 @@ def signals_as_interrupts() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
-def _imports(frame: FrameType | None) -> bool:
-    """Whether a module is being imported in this frame or in one that called it."""
-    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
-        frame = frame.f_back
-    return frame is not None
+def _must_wait(frame: FrameType | None) -> bool:
+    """Whether a module is being imported or an object goes, in this frame or in one that called it."""
+    while frame is not None:
+        code, frame = frame.f_code, frame.f_back
+        if code.co_filename == "<frozen importlib._bootstrap>" or code.co_filename in FINALISERS:
+            return True
+        if code.co_name == "__del__":
+            return True
+    return False
 
 
 def end(error: BaseException) -> int:

@@ -208,8 +208,23 @@ def test_a_signal_waits_until_a_module_is_imported(
 def test_a_module_that_never_ends_its_import_can_be_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endings, "IMPORT_S", 0.1)
+    monkeypatch.setattr(endings, "WAIT_S", 0.1)
     (tmp_path / "endless.py").write_text("import os, time\nos.kill(os.getpid(), 15)\ntime.sleep(60)\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Ended), signals_as_interrupts():
         importlib.import_module("endless")
+
+
+class Goes:
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+
+def test_a_signal_while_an_object_goes_is_not_lost() -> None:
+    def work() -> None:
+        Goes()
+        time.sleep(60)
+
+    with pytest.raises(Ended), signals_as_interrupts():
+        work()

@@ -70,9 +70,10 @@ def test_export_on_a_full_disk_keeps_the_old_bundle(
 def test_any_command_on_a_full_disk(
     command: str, checkpoint_path: Path, bundle: Bundle, clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for number in range(3):
-        (tmp_path / "clips" / "abc"[number]).mkdir(parents=True)
-        shutil.copyfile(clip, tmp_path / "clips" / "abc"[number] / "clip.avi")
+    for number in range(15):  # five of a class, the fewest that folds are made of
+        folder = tmp_path / "clips" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(clip, folder / f"{number}.avi")
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(to_dict(Experiment(SMALL, TrainingConfig(epochs=1)))))
     clips, out, model = str(tmp_path / "clips"), tmp_path / "out", str(checkpoint_path)

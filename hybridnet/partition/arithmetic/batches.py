@@ -17,9 +17,8 @@ FEW, MORE = 2, 3
 
 @dataclass(frozen=True)
 class Size:
-    """The number constant + factor·B."""
+    """The number factor·B."""
 
-    constant: int
     factor: int
 
 
@@ -74,20 +73,23 @@ def free(one: Any, other: Any, path: str) -> Any:
     if one == other:
         return one
     if isinstance(one, int) and isinstance(other, int):
-        return _size(one, other)
+        return _size(one, other, path)
     raise _differs(f"{one} becomes {other}", path)
 
 
-def _size(one: int, other: int) -> int | Size:
-    factor = (other - one) // (MORE - FEW)
-    return Size(one - FEW * factor, factor) if factor else one
+def _size(one: int, other: int, path: str) -> int | Size:
+    if one == other:
+        return one
+    if one * MORE != other * FEW or one % FEW:
+        raise _differs(f"{one} becomes {other}", path)
+    return Size(one // FEW)
 
 
 def _spread(one: Const, other: Tensor, path: str) -> Spread:
     few, more = one.value, other
     if few.ndim != more.ndim:
         raise _differs("a constant has other axes", path)
-    shape = tuple(_size(a, b) for a, b in zip(few.shape, more.shape, strict=True))
+    shape = tuple(_size(a, b, path) for a, b in zip(few.shape, more.shape, strict=True))
     for axis, size in enumerate(shape):
         if isinstance(size, Size):
             few, rest, more, others = (part for x in (few, more) for part in (x.narrow(axis, 0, 1), x))

@@ -58,14 +58,14 @@ class Crossing:
         """The placed population and the step of a potential, spike or relay."""
         return self.owners.get(population_frame(variable, self.found))  # type: ignore[arg-type]
 
-    def integrated(self, frame: Frame) -> tuple[FoundPopulation, int] | None:
-        """The integrator and step whose potential the frame is."""
+    def potential(self, frame: Frame) -> tuple[FoundPopulation, int] | None:
+        """The population and step whose potential, plus its rest, the frame is."""
         owner = self.owners.get(frame)
-        return owner if owner and owner[0].kind == "integrator" else None
+        return owner if owner and owner[0].kind != "relay" else None
 
     def crosses(self, frame: Frame) -> bool:
         """Whether the frame is best made of what crosses; a single map of it is better left as the model has it."""
-        if self.integrated(frame):
+        if self.potential(frame):
             return True
         form = self.found.forms[frame]
         currents = sum(v.kind == "current" for product in form.terms for v in product)
@@ -74,7 +74,7 @@ class Crossing:
 
     def _is_made(self, frame: Frame) -> bool:
         if frame not in self._made:
-            self._made[frame] = bool(self.integrated(frame)) or all(
+            self._made[frame] = bool(self.potential(frame)) or all(
                 self._is_known(v) and (v.kind != "current" or len(product) == 1)
                 for product in self.found.forms[frame].terms
                 for v in product
@@ -85,7 +85,11 @@ class Crossing:
         if variable.kind != "current":
             return self.owner(variable) is not None
         frame, index = self.found.currents[variable]
-        return not self.integrated(frame.operands[index]) and self._is_made(frame.operands[index])
+        operand = frame.operands[index]
+        owner = self.owners.get(operand)
+        if owner and owner[0].kind == "integrator":
+            return False  # its form is that of its currents
+        return self._is_made(operand)
 
     def mapped(self, form: Form) -> list[Mapped]:
         """The linear maps in a form, each of the sum of all that it is applied to with the same factor."""

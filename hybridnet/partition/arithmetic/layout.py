@@ -31,6 +31,11 @@ class Layout:
     element: Tensor
 
     @property
+    def is_first(self) -> bool:
+        """Whether the tensor's elements lie example by example."""
+        return torch.Size(self.shape[: self.axis]).numel() * self.outer == 1
+
+    @property
     def split(self) -> tuple[int, ...]:
         """The shape with the axis of the batch taken apart; −1 stands for B."""
         return (*self.shape[: self.axis], self.outer, -1, self.inner, *self.shape[self.axis + 1 :])

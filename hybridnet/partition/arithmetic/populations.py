@@ -52,10 +52,9 @@ class Populations:
 
     def frame(self, frame: Frame) -> fx.Node:
         """A frame that crosses, (B, …) in float32."""
-        integrated = self.crossing.integrated(frame)
-        if integrated:
-            population, step = integrated
-            return self.writer.reshaped(self._potential(population, step), frame.shape, population.shape)
+        own = self.crossing.potential(frame)
+        if own:
+            return self.writer.reshaped(self._with_rest(*own), frame.shape, own[0].shape)
         return self._form(self.crossing.found.forms[frame], frame.shape)
 
     def window(self, population: FoundPopulation) -> fx.Node:
@@ -68,7 +67,7 @@ class Populations:
             node = self.writer.inputs[tensor.name]
             every = self.writer.inputs[self.tensors[name, "potentials"].name]
             if kind == "potential" and node.users and every.users:
-                with self.writer.graph.inserting_before(next(iter(node.users))):
+                with self.writer.at_start():
                     node.replace_all_uses_with(self.writer.call(aten.select.int, every, 1, self.crossing.steps - 1))
 
     def _input(self, population: FoundPopulation, kind: BridgeKind) -> fx.Node:
@@ -78,6 +77,10 @@ class Populations:
         if step == self.crossing.steps - 1:
             return self._input(population, "potential")
         return self.writer.call(aten.select.int, self._input(population, "potentials"), 1, step)
+
+    def _with_rest(self, population: FoundPopulation, step: int) -> fx.Node:
+        rest = population.neuron.rest
+        return self._shifted(self._potential(population, step), rest[:, None, None] if rest.ndim == 1 else rest)
 
     def _form(self, form: Form, shape: tuple[int, ...]) -> fx.Node:
         parts = [*self._spikes(form, shape), *self._products(form, shape)]
@@ -129,8 +132,7 @@ class Populations:
         if variable.binary:
             node = self.writer.call(aten.select.int, self.window(population), 1, step)
             return self.writer.reshaped(node, shape, population.shape)
-        rest = population.neuron.rest
-        node = self._shifted(self._potential(population, step), rest[:, None, None] if rest.ndim == 1 else rest)
+        node = self._with_rest(population, step)
         offset = self.crossing.found.potentials[variable].offset
         return self._shifted(self.writer.reshaped(node, shape, population.shape), -offset)
 

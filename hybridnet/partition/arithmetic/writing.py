@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -39,10 +40,20 @@ class Writer:
         self._batch = self.graph.call_function(aten.sym_size.int, (next(iter(self.inputs.values())), 0))
         self._held: dict[str, Tensor | nn.Module] = {}
         self._read: dict[str, fx.Node] = {}
+        self._called: dict[str, fx.Node] = {}
+
+    @contextmanager
+    def at_start(self) -> Iterator[None]:
+        """Write behind the inputs, before all else."""
+        with self.graph.inserting_after(self._batch):
+            yield
 
     def call(self, function: Any, *args: Any, **kwargs: Any) -> fx.Node:
-        """The result of a function."""
-        return self.graph.call_function(function, args, kwargs)
+        """The result of a function; what is called twice on the same is computed once."""
+        key = f"{function} {args} {kwargs}"
+        if key not in self._called:
+            self._called[key] = self.graph.call_function(function, args, kwargs)
+        return self._called[key]
 
     def constant(self, value: Tensor, key: str, name: str = "") -> fx.Node:
         """A parameter by its name in the model, or another constant; each held once."""
@@ -65,8 +76,7 @@ class Writer:
         if isinstance(value, Const):
             return self.constant(value.value, f"{value.name} {value.key}", value.name)
         if isinstance(value, Size):
-            grown = self.call(operator.mul, self._batch, value.factor) if value.factor != 1 else self._batch
-            return self.call(operator.add, grown, value.constant) if value.constant else grown
+            return self.call(operator.mul, self._batch, value.factor) if value.factor != 1 else self._batch
         if isinstance(value, Spread):
             return self.call(aten.expand.default, self.value(value.value), [self.value(s) for s in value.shape])
         return value
@@ -84,7 +94,7 @@ class Writer:
         elif name in RESHAPES:
             made = self.call(aten.reshape.default, *args[:2])
         else:
-            made = self.graph.call_function(operation.function, args, kwargs)
+            made = self.call(operation.function, *args, **kwargs)
         returns = operation.function._schema.returns  # type: ignore[attr-defined]
         if len(returns) == 1 and str(returns[0].type) == "Tensor":
             self._name(operation.results[0], made)
@@ -117,15 +127,16 @@ class Writer:
         flat = frames[0] if len(frames) == 1 else self.call(aten.cat.default, list(frames), 1)
         starts = torch.tensor([0, *sizes]).cumsum(0)
         index = torch.where(layout.frame < 0, -1, starts[layout.frame.clamp(min=0)] + layout.element)
-        x = self.call(aten.reshape.default, self.picked(flat, int(starts[-1]), index), list(layout.batch_first))
-        if layout.to_place != list(range(len(layout.to_place))):
+        x = self.picked(flat, int(starts[-1]), index)
+        if not layout.is_first:
+            x = self.call(aten.reshape.default, x, list(layout.batch_first))
             x = self.call(aten.permute.default, x, layout.to_place)
         return self.call(aten.reshape.default, x, list(layout.joined))
 
     def taken_out(self, layout: Layout, x: fx.Node, number: int, size: int) -> fx.Node:
         """Frame `number` of a tensor of this layout, (B, size)."""
-        x = self.call(aten.reshape.default, x, list(layout.split))
-        if layout.to_front != list(range(len(layout.to_front))):
+        if not layout.is_first:
+            x = self.call(aten.reshape.default, x, list(layout.split))
             x = self.call(aten.permute.default, x, layout.to_front)
         flat = self.call(aten.reshape.default, x, [-1, len(layout.frame)])
         here = (layout.frame == number).nonzero().flatten()

@@ -111,8 +111,9 @@ def cut(
     host = Host(writer, lifted, pairs, populations)
     returned = free(lifted.tape.returned, wide.returned, "")
     host.write(lifted.tape.outputs)
+    writer.graph.output(writer.arguments(returned))
     populations.simplify()
-    ann = writer.finish(writer.arguments(returned), "AnnHalf")
+    ann = writer.finish("AnnHalf")
     taken = _placeholders(ann)
     bridge = tuple(t for t in tensors if t.name in taken)
     front = _front(reading, axes, pairs) if reading.hosts else None
@@ -129,7 +130,8 @@ def _front(reading: Reading, axes: Mapping[str, int], pairs: Any) -> fx.GraphMod
         node = shapes[name]
         frames = [writer.reshaped(host.frame(frame), node.shape) for _, frame in sorted(steps.items())]
         messages.append(frames[0] if node.still else writer.call(aten.stack.default, frames, 1))
-    return writer.finish(tuple(messages), "Front")
+    writer.graph.output(tuple(messages))
+    return writer.finish("Front")
 
 
 def _examples(inputs: Mapping[str, Tensor], axis: int, count: int) -> dict[str, Tensor]:

@@ -32,6 +32,9 @@ FILLED = (
 )  # fmt: skip
 """Operations that take of a tensor its shape alone."""
 
+UNFILLED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
+"""Operations that leave what memory held before; a trace has zeros there, so that each run gives the same."""
+
 RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropout", "normal_functional", "multinomial")
 """Operations that draw anew at each run."""
 
@@ -55,7 +58,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
     """
     recorder = _Recorder(model)
     try:
-        with torch.no_grad(), untouched(model), recorder.following_modules():
+        with torch.no_grad(), untouched(model), recorder.following_modules(), _no_fused_attention():
             starts = {name: x.detach().clone() for name, x in inputs.items()}
             refs = {name: recorder.start(x) for name, x in starts.items()}
             rest(model)
@@ -71,6 +74,17 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
     returned = tree_map(recorder.noted, output)
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
     return Tape(refs, shapes, tuple(recorder.operations), returned)
+
+
+@contextmanager
+def _no_fused_attention() -> Iterator[None]:
+    """Attention as its plain operations, which torch otherwise puts into one that nothing else knows."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class _Recorder(TorchDispatchMode):
@@ -120,6 +134,8 @@ class _Recorder(TorchDispatchMode):
         base = func.overloadpacket.__name__
         noted_args, noted_kwargs = tree_map(self.noted, (args, kwargs))
         output = func(*args, **kwargs)
+        if base in UNFILLED:
+            output.zero_()
         for value in leaves((args, kwargs, output)):
             if isinstance(value, Tensor):
                 self._memory.add(value)

@@ -144,9 +144,8 @@ class Writer:
         index[layout.element[here]] = here
         return self.picked(flat, len(layout.frame), index)
 
-    def finish(self, returned: Any, name: str) -> fx.GraphModule:
-        """The module that returns this; inputs that nothing reads are gone."""
-        self.graph.output(returned)
+    def finish(self, name: str) -> fx.GraphModule:
+        """The module of the graph, once it has its output; inputs that nothing reads are gone."""
         readers = [n for n, node in self.inputs.items() if set(node.users) - {self._batch}]
         if self._batch.users:
             first = next(n for n in (*readers, *self.inputs) if n in self.inputs)

@@ -12,13 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from hybridnet.errors import PartitionError
 from hybridnet.partition.arithmetic.batches import MORE, beside, free
 from hybridnet.partition.arithmetic.crossing import Crossing
 from hybridnet.partition.arithmetic.equations import State, run_program
 from hybridnet.partition.arithmetic.host import Host
 from hybridnet.partition.arithmetic.populations import Populations, offers
 from hybridnet.partition.arithmetic.reading import Reading
+from hybridnet.partition.arithmetic.tape import Const, Ref, Tape
 from hybridnet.partition.arithmetic.tracing import at_rest, trace
 from hybridnet.partition.arithmetic.witness import input_steps
 from hybridnet.partition.arithmetic.writing import Writer, aten
@@ -109,7 +112,7 @@ def cut(
     writer = Writer(axes | {t.name: 0 for t in tensors})
     populations = Populations(writer, crossing, {(t.layer, t.kind): t for t in tensors})
     host = Host(writer, lifted, pairs, populations)
-    returned = free(lifted.tape.returned, wide.returned, "")
+    returned = _returned(lifted.tape, wide, type(model).__name__)
     host.write(lifted.tape.outputs)
     writer.graph.output(writer.arguments(returned))
     populations.simplify()
@@ -118,6 +121,18 @@ def cut(
     bridge = tuple(t for t in tensors if t.name in taken)
     front = _front(reading, axes, pairs) if reading.hosts else None
     return Halves(reading, front, tuple(reading.hosts), ann, bridge)
+
+
+def _returned(tape: Tape, wide: Tape, name: str) -> Any:
+    """What the model returns, for any batch, as it nests it."""
+    (few, nesting), (more, _) = tree_flatten(tape.returned), tree_flatten(wide.returned)
+    for value in few:
+        if not isinstance(value, Ref | Const | bool | int | float | str | None):
+            raise PartitionError(
+                f"it returns a {type(value).__name__}",
+                where=name, remedy="Return tensors, or tuples, lists or dictionaries of tensors",
+            )  # fmt: skip
+    return tree_unflatten([free(a, b, name) for a, b in zip(few, more, strict=True)], nesting)
 
 
 def _front(reading: Reading, axes: Mapping[str, int], pairs: Any) -> fx.GraphModule:

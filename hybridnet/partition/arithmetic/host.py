@@ -20,6 +20,21 @@ from hybridnet.partition.arithmetic.tape import Operation, Ref
 from hybridnet.partition.arithmetic.writing import Writer, aten
 
 
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How to come by values of a tape.
+
+    Attributes:
+        crossing: Those made of what crosses.
+        moved: Those put together of frames that other values hold.
+        run: The operations that make all others, each for any batch.
+    """
+
+    crossing: dict[Ref, Layout] = field(default_factory=dict)
+    moved: dict[Ref, Layout] = field(default_factory=dict)
+    run: dict[Operation, Operation] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class Host:
     """Writes operations of a tape.
@@ -50,41 +65,42 @@ class Host:
         Raises:
             PartitionError: If a needed operation depends on the batch's size in another way than by its axis.
         """
-        wanted = [ref for ref in outputs if isinstance(ref, Ref)]
-        crossing: dict[Ref, Layout] = {}
-        put: dict[Ref, Layout] = {}
-        plain: dict[Operation, Operation] = {}
-        seen: set[Ref] = set()
+        plan = self._plan([ref for ref in outputs if isinstance(ref, Ref)])
+        for ref, found in plan.crossing.items():
+            self.writer.nodes[ref] = self._cast(self._from_populations(ref, found), ref)
+        for operation in self.lifted.tape.operations:
+            if operation in plan.run:
+                kept = {ref: self.writer.nodes[ref] for ref in operation.results if ref in plan.crossing}
+                self.writer.operation(plan.run[operation])
+                self.writer.nodes.update(kept)
+            for ref in (r for r in operation.results if r in plan.moved):
+                frames = self._frames(ref)
+                nodes = [self.writer.reshaped(self.frame(f), [_size(f)]) for f in frames]
+                self.writer.nodes[ref] = self.writer.put_together(plan.moved[ref], nodes, [_size(f) for f in frames])
+
+    def _plan(self, wanted: list[Ref]) -> Plan:
+        """How to come by these values, from the last back to the inputs and to what crosses."""
+        plan, seen = Plan(), set(self.writer.nodes)
         while wanted:
             ref = wanted.pop()
-            if ref in seen or ref in self.writer.nodes:
+            if ref in seen:
                 continue
             seen.add(ref)
             found = self._crossing(ref)
             if found is not None:
-                crossing[ref] = found
+                plan.crossing[ref] = found
                 continue
             operation = self._makers[ref]
             try:
-                plain[operation] = freed(operation, self.pairs[operation])
+                plan.run[operation] = freed(operation, self.pairs[operation])
                 wanted += operation.reads()
             except PartitionError:
                 moved = self._moved(operation, ref)
                 if moved is None:
                     raise
-                put[ref] = moved
+                plan.moved[ref] = moved
                 wanted += [self.lifted.where[frame] for frame in self._frames(ref)]
-        for ref, found in crossing.items():
-            self.writer.nodes[ref] = self._cast(self._from_populations(ref, found), ref)
-        for operation in self.lifted.tape.operations:
-            if operation in plain:
-                kept = {ref: self.writer.nodes[ref] for ref in operation.results if ref in crossing}
-                self.writer.operation(plain[operation])
-                self.writer.nodes.update(kept)
-            for made in (r for r in operation.results if r in put):
-                frames = self._frames(made)
-                nodes = [self.writer.reshaped(self.frame(f), [_size(f)]) for f in frames]
-                self.writer.nodes[made] = self.writer.put_together(put[made], nodes, [_size(f) for f in frames])
+        return plan
 
     def write_frames(self, frames: Iterable[Frame]) -> None:
         """Write all that these frames need."""

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_map
 
 from hybridnet.partition.arithmetic.batches import Size, Spread
+from hybridnet.partition.arithmetic.frames import fingerprint
 from hybridnet.partition.arithmetic.layout import Layout
 from hybridnet.partition.arithmetic.moves import base_name
 from hybridnet.partition.arithmetic.tape import Const, Operation, Ref
@@ -120,7 +121,7 @@ class Writer:
             x, index = self.call(aten.cat.default, [x, zero], 1), torch.where(index < 0, size, index)
         if bool((index == torch.arange(len(index)) + index[0]).all()):
             return self.call(aten.slice.Tensor, x, 1, int(index[0]), int(index[-1]) + 1)
-        return self.call(aten.index_select.default, x, 1, self.constant(index, f"index {index.tolist()}"))
+        return self.call(aten.index_select.default, x, 1, self.constant(index, f"index {fingerprint(index)}"))
 
     def put_together(self, layout: Layout, frames: Sequence[fx.Node], sizes: Sequence[int]) -> fx.Node:
         """The tensor of a layout, from its frames, each (B, size)."""

@@ -1,7 +1,7 @@
 """The cut: what the host computes before the chip, the front, and behind it, the ANN half, each for any batch.
 
-Both halves are written from the operations that the model ran. Walking back from what the model returns, whatever is
-made of the populations' spikes, counts and potentials alone becomes an input of the ANN half; the rest stays.
+Both halves are written from the operations that the model ran. Whatever is made of the placed populations' spikes and
+potentials alone becomes an input of the ANN half, as near to the model's result as it can; the rest stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from hybridnet.errors import PartitionError
+from hybridnet.errors import ModelError, PartitionError
 from hybridnet.partition.arithmetic.batches import MORE, beside, free
 from hybridnet.partition.arithmetic.crossing import Crossing
 from hybridnet.partition.arithmetic.equations import State, run_program
@@ -57,13 +57,22 @@ class Halves:
 
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
-        """What the model returns, by way of the cut."""
+        """What the model returns, by way of the cut.
+
+        Raises:
+            ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
+        """
         values = {**inputs, **self.crossed(inputs)}
         return self.ann(*(values[name] for name in self.ann_inputs))
 
     @torch.no_grad()
     def crossed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What crosses, float32, by name."""
+        """What crosses, float32, by name.
+
+        Raises:
+            ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
+        """
+        self._check(inputs)
         program = self.reading.program
         if program is None:
             return {}
@@ -80,6 +89,15 @@ class Halves:
             steps[node.name] = [s.double().reshape(-1, *node.shape) for s in (x * program.steps if node.still else x)]
         states = run_program(program, steps)
         return {t.name: carried(states[t.layer], t.kind).float() for t in self.bridge}
+
+    def _check(self, inputs: Mapping[str, Tensor]) -> None:
+        lifted = self.reading.lifted
+        for name, shape in lifted.tape.shapes.items():
+            wanted = [*shape]
+            wanted[lifted.batch_axis] = -1
+            given = list(inputs[name].shape) if name in inputs else []
+            if len(given) != len(wanted) or any(w not in (-1, g) for w, g in zip(wanted, given, strict=True)):
+                raise ModelError(f"has shape {given}, and {wanted} was read, with −1 for the batch", where=name)
 
 
 def carried(states: list[State], kind: BridgeKind) -> Tensor:

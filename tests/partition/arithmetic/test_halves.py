@@ -348,6 +348,14 @@ def test_neurons_that_the_caller_puts_at_rest() -> None:
     assert_same(halves, model, model.inputs(3))
 
 
+@pytest.mark.parametrize("given", [{}, {"events": torch.zeros(3, 4, 2, 12, 8)}, {"events": torch.zeros(4, 2, 12, 9)}])
+def test_inputs_of_another_size_are_refused(given: dict[str, Tensor]) -> None:
+    model = made(manners.PerChannel)
+    halves = cut_model(model, model.inputs(2))
+    with pytest.raises(ModelError, match=r"events: has shape .* and \[-1, 4, 2, 12, 9\] was read"):
+        halves.run(given)
+
+
 class OneBatch(Manner):
     """A model that takes two examples and no more."""
 

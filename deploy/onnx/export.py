@@ -8,12 +8,12 @@ import io
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnx
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybridnet.deploy.layout import OPSET
 from hybridnet.errors import ModelError
@@ -39,23 +39,48 @@ def export_ann(
     Raises:
         ModelError: If torch or ONNX cannot express it.
     """
+    taken = {name: inputs[name] for name in partition.ann_inputs}
+    export_module(partition.ann, taken, path, what="ANN half", outputs=outputs, opset=opset)
+
+
+def export_module(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    path: Path,
+    *,
+    what: str,
+    outputs: tuple[str, ...],
+    axes: Mapping[str, int] | None = None,
+    opset: int = OPSET,
+) -> None:
+    """Write a module that takes `inputs`, in this order, to `path`, checked and with shapes inferred.
+
+    Args:
+        inputs: One example tensor each; batch of at least 2, so that no dimension is taken for 1.
+        what: What the module is, for errors.
+        axes: The axis of an input's examples, where it is not the first.
+
+    Raises:
+        ModelError: If torch or ONNX cannot express it.
+    """
     remedy = "Use operations that torch.onnx.export(dynamo=True) knows, of any number of views"
-    with foreign_code(ModelError, "the ANN half cannot be written as ONNX", where="ANN half", remedy=remedy), _quiet():
-        model = _exported(partition, inputs, outputs, opset)
+    with foreign_code(ModelError, f"the {what} cannot be written as ONNX", where=what, remedy=remedy), _quiet():
+        model = _exported(module, inputs, outputs, axes or {}, opset)
     onnx.save(model, str(path))
 
 
-def _exported(partition: Partition, inputs: dict[str, Tensor], outputs: tuple[str, ...], opset: int) -> onnx.ModelProto:
+def _exported(
+    module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...], axes: Mapping[str, int], opset: int
+) -> onnx.ModelProto:
     batch = torch.export.Dim("batch", min=1)
-    names = partition.ann_inputs
     program = torch.onnx.export(
-        partition.ann,
-        tuple(inputs[name] for name in names),
+        module,
+        tuple(inputs.values()),
         dynamo=True,
         opset_version=opset,
-        input_names=list(names),
+        input_names=list(inputs),
         output_names=list(outputs),
-        dynamic_shapes=tuple({0: batch} for _ in names),
+        dynamic_shapes=tuple({axes.get(name, 0): batch} for name in inputs),
         external_data=False,
         verbose=False,
     )

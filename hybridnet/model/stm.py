@@ -54,9 +54,9 @@ class SpikingStack(nn.Module):
 
 
 def read(state: LIFState, kind: BridgeKind) -> Tensor:
-    """What `kind` means: u[T], all spikes, or their number over the window, of states (B, T, C, H, W)."""
-    if kind == "potential":
-        return state.u[:, -1]
+    """What `kind` means: u[T], all u, all spikes, or their number over the window, of states (B, T, C, H, W)."""
+    if kind in ("potential", "potentials"):
+        return state.u[:, -1] if kind == "potential" else state.u
     return state.o if kind == "spikes" else state.o.sum(1)
 
 

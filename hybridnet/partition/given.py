@@ -25,7 +25,9 @@ def given_by(layer: SpikingLayer, read_out: ReadOut) -> Any:
     if read_out.kind == "spike_count":
         return Count(layer.gives("spikes"), frozenset(range(steps)))
     numbers = whole(steps)
-    return Frames(layer.gives(read_out.kind), numbers if read_out.kind == "spikes" else numbers[:, -1])
+    if read_out.kind == "spikes":
+        return Frames(layer.gives("spikes"), numbers)
+    return Frames(layer.gives("potential"), numbers if read_out.kind == "potentials" else numbers[:, -1])
 
 
 def as_returned(neuron: Neuron, given: Mapping[str, Any]) -> Any:

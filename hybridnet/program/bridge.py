@@ -10,8 +10,8 @@ from hybridnet.program.layers import FixedProgram
 
 POTENTIAL_BITS = 24
 
-BridgeKind = Literal["potential", "spikes", "spike_count"]
-"""What of a layer crosses: u[T] before any reset; o of every step; or how often each neuron fired in the window."""
+BridgeKind = Literal["potential", "potentials", "spikes", "spike_count"]
+"""What of a layer crosses: u[T] before any reset; u of every step; o of every step; or how often each neuron fired."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class BridgeTensor:
     Attributes:
         name: Input of the ANN half that it feeds.
         layer: Layer of the spiking program that it comes from.
-        shape: Per view: (C, H, W) of a potential or a spike count, (T, C, H, W) of spikes.
-        kind: Potential, spikes (0 or 1), or spike count (0 to T).
+        shape: Per view: (C, H, W) of the last potential or a spike count, (T, C, H, W) of spikes or all potentials.
+        kind: Last potential, potentials of all steps, spikes (0 or 1), or spike count (0 to T).
     """
 
     name: str

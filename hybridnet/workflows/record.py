@@ -168,7 +168,7 @@ def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
     """One row per tensor that crossed."""
     for tensor in bundle.bridge:
         ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        carried: InputKind = "analog" if tensor.kind == "potential" else "spike"
+        carried: InputKind = "analog" if tensor.kind in ("potential", "potentials") else "spike"
         yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
 
 

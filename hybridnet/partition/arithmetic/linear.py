@@ -1,4 +1,4 @@
-"""Linear maps between frames, as a model's operations give them; each acts on float64 tensors (N, …)."""
+"""Linear maps between frames, as a model's operations give them; each acts on tensors (N, …)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Convolution:
 
     def apply(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
-        weight = self.weight.value.double()
+        weight = self.weight.value.to(x.dtype)
         if self.transposed:
             return F.conv_transpose2d(
                 x, weight, None, self.stride, self.padding, self.output_padding, self.groups, self.dilation
@@ -45,7 +45,7 @@ class Dense:
 
     def apply(self, x: Tensor) -> Tensor:
         """(N, F_in) to (N, F_out)."""
-        return x @ self.weight.value.double()
+        return x @ self.weight.value.to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Scale:
 
     def apply(self, x: Tensor) -> Tensor:
         """(N, …) to the same."""
-        return x * self.factor.value
+        return x * self.factor.value.to(x.dtype)
 
 
 @dataclass(frozen=True)

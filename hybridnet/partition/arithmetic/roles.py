@@ -37,7 +37,7 @@ def _of_form(form: Form, found: Expansion, owners: Owners) -> Iterator[Role]:
                 frame, index = found.currents[variable]
                 yield from _roles(frame.operands[index], found, owners)
                 continue
-            owner = owners.get(_frame(variable, found))  # type: ignore[arg-type]
+            owner = owners.get(population_frame(variable, found))  # type: ignore[arg-type]
             if owner is None:
                 continue
             population, t = owner
@@ -49,7 +49,7 @@ def _of_form(form: Form, found: Expansion, owners: Owners) -> Iterator[Role]:
         yield Role("spikes" if len(steps) == 1 else "count", name, tuple(sorted(steps)))
 
 
-def _frame(variable: Variable, found: Expansion) -> Frame | None:
+def population_frame(variable: Variable, found: Expansion) -> Frame | None:
     """The frame by which a population knows the variable as its own."""
     if variable.kind == "potential":
         return found.potentials[variable].frame

@@ -32,7 +32,7 @@ class Const:
     name: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One elementary operation.
 
@@ -42,6 +42,7 @@ class Operation:
         results: What its results are called, flat; None for a result that is no tensor.
         path: The module whose `forward` asked for it; empty for the model's own.
         shapes: The shape of each result.
+        dtypes: The number format of each result; None for a result that is no tensor.
     """
 
     function: Callable[..., Any] = field(repr=False)
@@ -50,6 +51,7 @@ class Operation:
     results: tuple[Ref | None, ...]
     path: str
     shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[torch.dtype | None, ...]
 
     @property
     def name(self) -> str:
@@ -67,13 +69,18 @@ class Tape:
 
     Attributes:
         inputs: The model's inputs, by argument name.
-        outputs: What the model returns, flat, as `Ref` or `Const` or a plain value.
+        returned: What the model returns, as it nests it, of `Ref`, `Const` and plain values.
     """
 
     inputs: Mapping[str, Ref]
     shapes: Mapping[str, tuple[int, ...]]
     operations: tuple[Operation, ...]
-    outputs: tuple[Any, ...]
+    returned: Any
+
+    @property
+    def outputs(self) -> tuple[Any, ...]:
+        """What the model returns, flat."""
+        return tuple(leaves(self.returned))
 
     def run(self, inputs: Mapping[str, Tensor], wanted: Sequence[Ref] = ()) -> tuple[dict[Ref, Tensor], list[Any]]:
         """Run the tape on other inputs of the same shapes.

@@ -32,6 +32,9 @@ FILLED = (
 )  # fmt: skip
 """Operations that take of a tensor its shape alone."""
 
+UNFILLED = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
+"""Operations that leave what memory held before; a trace has zeros there, so that each run gives the same."""
+
 RANDOM = ("rand_like", "randn_like", "randint_like", "bernoulli", "native_dropout", "normal_functional", "multinomial")
 """Operations that draw anew at each run."""
 
@@ -55,7 +58,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
     """
     recorder = _Recorder(model)
     try:
-        with torch.no_grad(), untouched(model), recorder.following_modules():
+        with torch.no_grad(), untouched(model), recorder.following_modules(), _no_fused_attention():
             starts = {name: x.detach().clone() for name, x in inputs.items()}
             refs = {name: recorder.start(x) for name, x in starts.items()}
             rest(model)
@@ -68,9 +71,20 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
         raise
     except (Exception, SystemExit) as error:  # the user's own code runs here: it may raise anything
         raise ModelError(told(error), where=recorder.path or type(model).__name__) from error
-    outputs = tuple(recorder.noted(leaf) for leaf in leaves(output))
+    returned = tree_map(recorder.noted, output)
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
-    return Tape(refs, shapes, tuple(recorder.operations), outputs)
+    return Tape(refs, shapes, tuple(recorder.operations), returned)
+
+
+@contextmanager
+def _no_fused_attention() -> Iterator[None]:
+    """Attention as its plain operations, which torch otherwise puts into one that nothing else knows."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class _Recorder(TorchDispatchMode):
@@ -120,6 +134,8 @@ class _Recorder(TorchDispatchMode):
         base = func.overloadpacket.__name__
         noted_args, noted_kwargs = tree_map(self.noted, (args, kwargs))
         output = func(*args, **kwargs)
+        if base in UNFILLED:
+            output.zero_()
         for value in leaves((args, kwargs, output)):
             if isinstance(value, Tensor):
                 self._memory.add(value)
@@ -159,22 +175,24 @@ class _Recorder(TorchDispatchMode):
         self._note(plain, args, kwargs, [changed])
         aten = torch.ops.aten
         for overlap, old in zip(overlaps, before, strict=True):
-            parts = [self._made(aten.reshape.default, (part, [-1])) for part in (old, self._refs[changed])]
-            both = self._made(aten.cat.default, (parts,))
-            picked = self._made(aten.index_select.default, (both, 0, self._constant(overlap.picks)))
+            held = changed.dtype
+            parts = [self._made(aten.reshape.default, (part, [-1]), held) for part in (old, self._refs[changed])]
+            both = self._made(aten.cat.default, (parts,), held)
+            picked = self._made(aten.index_select.default, (both, 0, self._constant(overlap.picks)), held)
             shape = list(overlap.tensor.shape)
             self._note(aten.reshape.default, (picked, shape), {}, [overlap.tensor])
 
-    def _made(self, func: Any, args: Any) -> Ref:
+    def _made(self, func: Any, args: Any, dtype: torch.dtype) -> Ref:
         """Note an operation whose result is no tensor of the model's own."""
         ref = self._next()
-        self.operations.append(Operation(func, args, {}, (ref,), self.path, ((),)))
+        self.operations.append(Operation(func, args, {}, (ref,), self.path, ((),), (dtype,)))
         return ref
 
     def _note(self, func: Any, args: Any, kwargs: Any, results: list[Any]) -> None:
         shapes = tuple(tuple(r.shape) if isinstance(r, Tensor) else () for r in results)
         names = tuple(self._named(r) if isinstance(r, Tensor) else None for r in results)
-        self.operations.append(Operation(func, args, kwargs, names, self.path, shapes))
+        dtypes = tuple(r.dtype if isinstance(r, Tensor) else None for r in results)
+        self.operations.append(Operation(func, args, kwargs, names, self.path, shapes, dtypes))
 
     def noted(self, value: Any) -> Any:
         """How a tape speaks of `value`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from helpers.random_nets import RandomNet
 
+from hybridnet.partition.arithmetic.halves import cut
 from hybridnet.partition.arithmetic.read import read
 
 
@@ -17,6 +19,11 @@ def check(seed: int) -> None:
         {"side", "joined"} if model.join != "none" else set()
     )
     assert set(reading.placed) == {p.name for p in reading.populations}
+    halves = cut(reading, model, model.inputs())
+    assert {t.kind for t in halves.bridge} <= {"spikes", "spike_count"}
+    for x in (model.inputs()["x"], model.inputs()["x"][:1]):
+        with torch.no_grad():
+            assert torch.equal(halves.run({"x": x}), model(x))
 
 
 @pytest.mark.parametrize("seed", range(10))

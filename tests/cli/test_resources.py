@@ -20,6 +20,7 @@ from hybridnet.cli import main
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.support.plain import to_dict
+from hybridnet.video.synthetic import MOTIONS, make_clip
 
 START = "import sys; from hybridnet.cli import main; sys.exit(main())"
 BUNDLE_FILES = ("snn/program.npz", "snn/program.onnx", "snn/mv.net", "ann.onnx", "model.pt", "manifest.yaml")
@@ -73,7 +74,7 @@ def test_any_command_on_a_full_disk(
     for number in range(15):  # five of a class, the fewest that folds are made of
         folder = tmp_path / "clips" / "abc"[number % 3]
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(clip, folder / f"{number}.avi")
+        make_clip(folder / f"{number}.avi", MOTIONS[number % 3], number, frames=12, width=44, height=42, gop=4)
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(to_dict(Experiment(SMALL, TrainingConfig(epochs=1)))))
     clips, out, model = str(tmp_path / "clips"), tmp_path / "out", str(checkpoint_path)

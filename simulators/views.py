@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hybridnet.errors import BackendError
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
@@ -29,24 +31,35 @@ class ViewRun:
     latency_ms: float = 0.0
 
 
-def count_views(program: FloatProgram | FixedProgram, inputs: Mapping[str, Array]) -> int:
-    """N of inputs (N, T, C, H, W), checked.
+def count_views(program: FloatProgram | FixedProgram | GraphProgram | FixedGraph, inputs: Mapping[str, Array]) -> int:
+    """N of inputs (N, T, C, H, W), or (N, C, H, W) of still ones, checked.
 
     Raises:
         BackendError: If an input is missing, has a wrong shape, or not as many views as the others.
     """
     views: int | None = None
-    for stream in program.streams:
-        if stream.input_name not in inputs:
-            raise BackendError("the input is missing", where=stream.input_name)
-        shape = inputs[stream.input_name].shape
+    for name, expected in _shapes_of(program):
+        if name not in inputs:
+            raise BackendError("the input is missing", where=name)
+        shape = inputs[name].shape
         views = views or shape[0]
-        if shape != (views, program.steps, *stream.input_shape) or not views:
+        if shape != (views, *expected) or not views:
             raise BackendError(
-                f"the shape is {shape} and should be ({views or 'N'}, {program.steps}, *{stream.input_shape})",
-                where=stream.input_name,
+                f"the shape is {shape} and should be ({views or 'N'}, {', '.join(map(str, expected))})", where=name
             )
     return views or 0
+
+
+def _shapes_of(
+    program: FloatProgram | FixedProgram | GraphProgram | FixedGraph,
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Each input and its shape for one view."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        for node in program.inputs:
+            yield node.name, node.shape if node.still else (program.steps, *node.shape)
+    else:
+        for stream in program.streams:
+            yield stream.input_name, (program.steps, *stream.input_shape)
 
 
 def collect(program: FloatProgram | FixedProgram, runs: list[ViewRun], *, record: bool) -> SpikingResult:

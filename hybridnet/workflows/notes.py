@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import FixedProgram
 from hybridnet.report.counting.onnx import GraphCount
+from hybridnet.report.numbers import share
 from hybridnet.report.record.data import Note, NoteKind, VideoRow
 from hybridnet.simulators.hybrid import HybridRun
 
@@ -24,8 +25,8 @@ def source_notes(video: VideoRow | None) -> Iterator[Note]:
     )
     yield Note(
         NoteKind.RANGES,
-        f"inputs clipped to the model's range: motion {video.saturated_motion:.2%},"
-        f" residual {video.saturated_residual:.2%}",
+        f"inputs clipped to the model's range: motion {share(video.saturated_motion, 2)},"
+        f" residual {share(video.saturated_residual, 2)}",
     )
     if video.corrupt_frames:
         yield Note(NoteKind.SOURCE, f"video: {video.corrupt_frames} corrupt frames")

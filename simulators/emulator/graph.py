@@ -21,8 +21,8 @@ from hybridnet.simulators.emulator.exact_conv import cut
 from hybridnet.simulators.emulator.groups import Groups
 from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace, channels_first
 from hybridnet.simulators.emulator.workers import single_core_workers
-from hybridnet.simulators.graph_views import count_graph_views
 from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 
 
@@ -71,7 +71,7 @@ class GraphEmulator:
             RangeError: If an input is not finite; in strict mode also if a state saturates or an input does not fit its
                 message.
         """
-        views = count_graph_views(self.program, inputs)
+        views = count_views(self.program, inputs)
         if not self._rehearsed:
             for groups in self._groups.values():
                 self._workers.submit(groups.verify, self.program.steps, self._threads).result()

@@ -12,12 +12,12 @@ from hybridnet.deploy.graph_file import AnyGraph, write_graph
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation
 from hybridnet.program.graph import Input, Population
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT
-from hybridnet.simulators.graph_views import count_graph_views
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import TIMEOUT_S
 from hybridnet.simulators.lava.compat import lava_is_installed, missing_lava
 from hybridnet.simulators.lava.supervise import run_worker
 from hybridnet.simulators.quantise import quantise_input
+from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 from hybridnet.support.files import temporary_folder
 
@@ -52,7 +52,7 @@ class LavaGraph:
                 failed is a note of the exception.
             RangeError: If an input is not finite.
         """
-        windows = count_graph_views(self.program, inputs)
+        windows = count_views(self.program, inputs)
         fed, clipped = {}, {}
         for node in self.program.inputs:
             fed[node.name], clipped[node.name] = _messages(inputs[node.name], node)

@@ -9,10 +9,10 @@ import numpy as np
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.simulators.graph_views import count_graph_views
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import open_session, run_session
 from hybridnet.simulators.options import ANY_CPU, Runtime
+from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 from hybridnet.support.sealed import AnyFile
 
@@ -46,7 +46,7 @@ class OnnxGraph:
             BackendError: If an input is missing, or has a wrong shape.
             RangeError: If an input is not finite.
         """
-        views = count_graph_views(self.program, inputs)
+        views = count_views(self.program, inputs)
         fed = {node.name: _checked(inputs[node.name], node.name) for node in self.program.inputs}
         names = self._outputs(record=record_potentials)
         runs, latency_ms = [], []

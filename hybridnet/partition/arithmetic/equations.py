@@ -1,4 +1,4 @@
-"""The equations of a graph program in float64, as the replay runs them (see `hybridnet.program.graph`)."""
+"""The equations of a graph program in torch, in the type of what it is fed (see `hybridnet.program.graph`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hybridnet.program.layers import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Synaptic current c, potential u before any reset, and spikes o; each (B, C, H, W), float64."""
+    """Synaptic current c, potential u before any reset, and spikes o of 0 and 1; each (B, C, H, W)."""
 
     c: Tensor
     u: Tensor
@@ -26,12 +26,13 @@ def step(p: Population, arriving: Tensor, before: State | None) -> State:
     """One step of a population; `before` is None at the first."""
     if before is None:
         before = State(*[torch.zeros_like(arriving)] * 3)
-    c = column(p.current_leak) * before.c + arriving
+    bias, leak, current_leak = (column(values, arriving) for values in (p.bias, p.leak, p.current_leak))
+    c = current_leak * before.c + arriving
     kept = before.u if p.reset == "soft" else before.u * (1 - before.o)
-    u = c + column(p.bias) + column(p.leak) * kept
+    u = c + bias + leak * kept
     if p.reset == "soft":
-        u = u - column(p.reset_amount) * before.o
-    fires = torch.zeros_like(u) if p.threshold is None else (u > column(p.threshold)).double()
+        u = u - column(p.reset_amount, u) * before.o
+    fires = torch.zeros_like(u) if p.threshold is None else (u > column(p.threshold, u)).to(u.dtype)
     return State(c, u, fires)
 
 
@@ -49,16 +50,16 @@ def run_program(program: GraphProgram, inputs: Mapping[str, Sequence[Tensor]]) -
 
 def arriving(program: GraphProgram, p: Population, sent: Mapping[str, Sequence[Tensor]], t: int) -> Tensor:
     """What the synapse groups of a population add up to at step t, of what was sent so far."""
-    batch = next(len(steps[0]) for steps in sent.values() if steps)
-    total = torch.zeros(batch, *p.shape, dtype=torch.float64)
+    like = next(steps[0] for steps in sent.values() if steps)
+    total = torch.zeros(len(like), *p.shape, dtype=like.dtype)
     for synapse in program.onto(p.name):
         if t >= synapse.delay:
             x = sent[synapse.source][t - synapse.delay]
-            total = total + run_synapse(synapse.geometry, torch.from_numpy(synapse.weight), x)
+            total = total + run_synapse(synapse.geometry, torch.as_tensor(synapse.weight, dtype=x.dtype), x)
     return total
 
 
-def column(values: FloatArray) -> Tensor:
+def column(values: FloatArray, like: Tensor) -> Tensor:
     """One number, one per channel or one per neuron, beside (B, C, H, W)."""
-    tensor = torch.as_tensor(values)
+    tensor = torch.as_tensor(values, dtype=like.dtype)
     return tensor[:, None, None] if tensor.ndim == 1 else tensor

@@ -88,7 +88,9 @@ def _compare(
     for t in range(reading.program.steps):
         now = step(p, arriving(reading.program, p, sent, t), last)
         spikes = sent[p.name][t] if p.threshold is not None else now.o
-        threshold = column(p.threshold) if p.threshold is not None else torch.zeros(())
+        threshold = (
+            column(p.threshold, torch.zeros((), dtype=torch.float64)) if p.threshold is not None else torch.zeros(())
+        )
         scale = float(torch.maximum(now.u.abs().max(), threshold.abs().max()))
         if t in own and bool((off := (now.u - own[t]).abs().max()) > ROUNDING * scale):
             return [Disagreement(p.name, t, f"its potential differs by up to {off:.3g} of {scale:.3g}")], ties

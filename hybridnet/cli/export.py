@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            type=arguments.VIDEOS_OR_ARRAYS, metavar="VIDEO_OR_DIR_OR_NPZ")  # fmt: skip
     option("--opset", "ONNX opset, 18 to 20", type=int, choices=range(18, 21), metavar="N")
     add_parity(parser)
+    option("--strict", "refuse a model of which not all spiking layers can be placed on the chip", action="store_true")
+    option("--keep-on-host", "a spiking layer that stays with the host, by name or pattern; may be repeated",
+           action="append", metavar="PATTERN")  # fmt: skip
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams each has its"

@@ -210,7 +210,7 @@ def pipe(folder: Path) -> None:
 
 _ALIASES = ",".join(f"&b{i} [{','.join([f'*b{i - 1}'] * 10)}]" for i in range(1, 9))
 _MERGES = "".join(f"m{i}: &m{i} {{<<: [{','.join(['*' + (f'm{i - 1}' if i else 'a')] * 12)}]}}\n" for i in range(7))
-_HEAD = "schema: hybridnet.bundle/3"
+_HEAD = "schema: hybridnet.bundle/4"
 
 
 def put(before: str, after: str) -> Callable[[str], str]:

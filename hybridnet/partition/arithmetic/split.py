@@ -27,6 +27,10 @@ from hybridnet.program.placement import Placement
 from hybridnet.program.spiking import AnyFloat
 
 
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What a stream and its layers may be called in a `.net` file."""
+
+
 @dataclass(frozen=True, eq=False)
 class ReadSplit:
     """See `hybridnet.partition.split.Split`.
@@ -152,9 +156,11 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
 def _chains(graph: GraphProgram, read_out: Sequence[str]) -> FloatProgram | None:
     """The graph as chains, if it is no more, and each can have a file of its name."""
     chains = chains_of(graph, read_out)
-    names = [] if chains is None else [stream.name for stream in chains.streams]
-    named = len(set(names)) == len(names) and all(re.fullmatch(r"[\w.#-]+", name) for name in names)
-    return chains if named else None
+    if chains is None:
+        return None
+    streams = [stream.name for stream in chains.streams]
+    names = (*streams, *(layer.name for layer in chains.layers()))
+    return chains if len(set(streams)) == len(streams) and all(map(FILE_NAME.fullmatch, names)) else None
 
 
 def _nodes(split: ReadSplit) -> Iterator[Node]:

@@ -27,24 +27,18 @@ from hybridnet.model.stm import SpikingStack, read
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.split import Split
 from hybridnet.partition.splitter import Partition
-from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.layers import FixedProgram
 from hybridnet.program.outputs import LOGITS, named_outputs
 from hybridnet.report.record.parity import Check, ParityReport, not_run, reported, within
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.emulator.graph import GraphEmulator
-from hybridnet.simulators.emulator.graph_loop import graph_messages, run_graph
-from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.simulators.feed import Feed
-from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.registry import ANN_ENTRIES, ANN_TOLERANCE, DEFAULT_ANN, SPIKING, ann_backend
+from hybridnet.simulators.registry import ANN_ENTRIES, ANN_TOLERANCE, DEFAULT_ANN, ann_backend
 from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly, sqnr_db
 from hybridnet.support.views import Views
+from hybridnet.workflows.bits import check_bits
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
@@ -140,7 +134,7 @@ def measure_parity(
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
     front = _front(max(front_errors), len(views)) if feed.has_front else ()
-    single = (*_program(split, busiest), *_bits(parts, feed(busiest.arrays).inputs, requested))
+    single = (*_program(split, busiest), *check_bits(parts, feed(busiest.arrays).inputs, requested))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -184,7 +178,7 @@ def remeasure_parity(
         outputs.fixed.append(ann.run({**inputs, **crossed.values}))
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    anew = (*_bits(parts, busiest.arrays, requested), *_top1(outputs))
+    anew = (*check_bits(parts, busiest.arrays, requested), *_top1(outputs))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -246,55 +240,6 @@ def _in_float64(stack: SpikingStack) -> SpikingStack:
         layer.leak_logit.copy_(torch.logit(own.leak.double()))
         layer.log_threshold.copy_(own.threshold.double().log())
     return twin
-
-
-def _bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None) -> Iterator[Check]:
-    """The emulator against a loop, and against every back-end that promises its bits."""
-    program = parts.fixed_form
-    if isinstance(program, FixedGraph):
-        emulator = GraphEmulator(program).run(inputs, record_potentials=True)
-        differing = _differing_from_graph_loop(program, inputs, emulator)
-    else:
-        emulator = Emulator(program).run(inputs, record_potentials=True)
-        differing = _differing_from_loop(program, inputs, emulator)
-    unit = "differing"
-    yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
-    for entry in sorted((e for e in SPIKING.values() if e.exact), key=lambda e: e.on_request):
-        name, what = f"emulator_{entry.name}", f"emulator → {entry.title}: v[T], spikes"
-        if entry.on_request and entry.name != requested:
-            why = f"asked for by --parity {entry.name}, as it takes seconds to minutes"
-            yield not_run(name, what, why, unit=unit)
-        else:
-            yield within(name, what, _differing(entry.open(parts).run(inputs), emulator), 0, 1, unit=unit)
-
-
-def _differing_from_loop(program: FixedProgram, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:
-    """How many numbers of chains differ between the emulator and the loop: messages, potentials, spikes."""
-    differing = 0
-    for stream in program.streams:
-        x = messages(inputs[stream.input_name][0], stream.layers[0])
-        differing += int(np.count_nonzero(x != emulator.inputs[stream.name][0]))
-        for name, (v, o) in run_stream(stream, x).items():
-            differing += int(np.count_nonzero(v != emulator.potentials[name][0]))
-            differing += int(np.count_nonzero(o != emulator.spikes[name][0]))
-    return differing
-
-
-def _differing_from_graph_loop(program: FixedGraph, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:
-    """The same of a graph, and of its currents."""
-    sent = {node.name: graph_messages(inputs[node.name][0], node) for node in program.inputs}
-    differing = sum(int(np.count_nonzero(x != emulator.inputs[name][0])) for name, x in sent.items())
-    for name, state in run_graph(program, sent).items():
-        pairs = ((state.c, emulator.currents), (state.v, emulator.potentials), (state.o, emulator.spikes))
-        differing += sum(int(np.count_nonzero(values != found[name][0])) for values, found in pairs)
-    return differing
-
-
-def _differing(run: SpikingResult, reference: SpikingResult) -> int:
-    """How many numbers differ: read-outs, and spikes of every layer and step."""
-    pairs = [(run.readouts[name], values) for name, values in reference.readouts.items()]
-    pairs += [(run.spikes[name], values) for name, values in reference.spikes.items()]
-    return sum(int(np.count_nonzero(one != other)) for one, other in pairs)
 
 
 def _top1(outputs: _Outputs) -> Iterator[Check]:

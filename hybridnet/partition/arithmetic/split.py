@@ -26,7 +26,6 @@ from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
 from hybridnet.program.spiking import AnyFloat
 
-
 FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 """What a stream and its layers may be called in a `.net` file."""
 

@@ -184,7 +184,7 @@ def _front(reading: Reading, axes: Mapping[str, int], pairs: Any) -> fx.GraphMod
     messages = []
     for name, steps in reading.hosts.items():
         node = shapes[name]
-        frames = [writer.reshaped(host.frame(frame), node.shape) for _, frame in sorted(steps.items())]
+        frames = [writer.reshaped(host.number(frame), node.shape) for _, frame in sorted(steps.items())]
         messages.append(frames[0] if node.still else writer.call(aten.stack.default, frames, 1))
     writer.graph.output(tuple(messages))
     return writer.finish("Front")

@@ -37,14 +37,14 @@ def leaves_of(content: object) -> Iterator[Leaf]:
     values = tensors = 0
     while left:
         holder, address, value, depth = left.pop()
+        inner = value if isinstance(value, Mapping | list | tuple) else ()
+        values, tensors = values + len(inner), tensors + isinstance(value, Tensor)
+        if depth > MAX_DEPTH or values > MAX_VALUES or tensors > MAX_TENSORS:
+            raise CheckpointError("has dicts within dicts that are very deep or very many, or contain themselves")
         if isinstance(value, Tensor):
-            tensors += 1
             yield Leaf(holder, address, value)
-        elif isinstance(value, Mapping | list | tuple):
-            values += len(value)
-            if depth > MAX_DEPTH or values > MAX_VALUES or tensors > MAX_TENSORS:
-                raise CheckpointError("has dicts within dicts that are very deep or very many, or contain themselves")
-            left += [(address, *inner, depth + 1) for inner in reversed(list(_inner(address, value)))]
+        else:
+            left += [(address, *pair, depth + 1) for pair in reversed(list(_inner(address, inner)))]
 
 
 def _inner(address: str, value: Mapping[object, object] | Sequence[object]) -> Iterator[tuple[str, object]]:

@@ -20,6 +20,9 @@ from hybridnet.model.addresses import INSERTED, Leaf, above, below, leaves_of, p
 LISTED = 3
 """Names or addresses of a kind that an error or a note lists."""
 
+MOST_LISTED = 8
+"""Addresses of weights that fit; nobody is asked to choose from more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -94,9 +97,10 @@ def find_weights(content: object, own: Mapping[str, Tensor], wanted: str | None 
     if not fitting:
         raise _nearest(candidates, kept, own)
     if len(fitting) > 1:
-        names = ", ".join(repr(candidate.address) for candidate in fitting[: 2 * LISTED])
+        names = ", ".join(repr(candidate.address) for candidate in fitting[:MOST_LISTED])
+        more = ", …" if len(fitting) > MOST_LISTED else ""
         remedy = f"Say which: --weights {fitting[0].address}"
-        raise CheckpointError(f"holds {len(fitting)} different weights that fit the model: {names}", remedy=remedy)
+        raise CheckpointError(f"holds different weights that fit the model: {names}{more}", remedy=remedy)
     return _found(fitting[0], kept, own)
 
 
@@ -131,11 +135,13 @@ def _tied(own: Mapping[str, Tensor]) -> list[list[str]]:
 
 
 def _different(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Without those whose every number is that of an earlier one."""
+    """Without those whose every number is that of an earlier one; of many, some."""
     kept: list[Candidate] = []
     for candidate in candidates:
         if not any(all(_same(leaf, one.taken[n]) for n, leaf in candidate.taken.items()) for one in kept):
             kept.append(candidate)
+        if len(kept) > MOST_LISTED:
+            break
     return kept
 
 
@@ -186,17 +192,16 @@ def _exactly(tensor: Tensor, name: str, dtype: torch.dtype) -> Tensor:
     """In another type.
 
     Raises:
-        CheckpointError: If it is of another kind, or not every number can be.
+        CheckpointError: If not every number keeps its value, or whole numbers stand for others, as quantised ones do.
     """
     if tensor.dtype == dtype:
         return tensor
     given, own = (str(kind).removeprefix("torch.") for kind in (tensor.dtype, dtype))
-    if (tensor.is_complex(), tensor.is_floating_point()) != (dtype.is_complex, dtype.is_floating_point) or (
-        torch.bool in (tensor.dtype, dtype)
-    ):
+    stands = dtype.is_floating_point and not tensor.is_floating_point()
+    if stands or tensor.is_complex() or dtype.is_complex or torch.bool in (tensor.dtype, dtype):
         raise CheckpointError(f"has {name} in {given}, the model in {own}", remedy=f"Save it as {own}")
     changed = tensor.to(dtype)
-    widest = torch.float64 if dtype.is_floating_point else torch.int64
+    widest = torch.float64 if tensor.is_floating_point() else torch.int64
     before, after = tensor.to(widest), changed.to(widest)
     if not ((before == after) | (before.isnan() & after.isnan())).all():
         raise CheckpointError(

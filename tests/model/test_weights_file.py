@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.hostile import npz_entries, write_npz
-from helpers.wrapped import small_net
+from helpers.wrapped import lightning, small_net
 from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
@@ -180,3 +181,36 @@ def test_an_archive_that_is_packed_or_has_no_weights_is_refused(exported: Path, 
     refused(tmp_path / "y.pt2", "holds no weights")
     (tmp_path / "z.pt2").write_bytes(exported.read_bytes()[:-100])
     refused(tmp_path / "z.pt2", "cannot be read")
+
+
+def changed(content: bytes, chance: random.Random) -> bytes:
+    """With some bytes changed, put in or taken out, half of them where descriptions lie."""
+    bytes_ = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 8))):
+        at = chance.randrange(chance.choice((len(bytes_), 900)))
+        take, put = chance.choice(((1, 1), (0, 3), (5, 0)))
+        bytes_[at : at + take] = chance.randbytes(put)
+    return bytes(bytes_)
+
+
+@pytest.mark.parametrize("kind", ["torch.save", "safetensors", "torch.export"])
+def test_changed_files_end_in_one_line_or_give_tensors(kind: str, exported: Path, tmp_path: Path) -> None:
+    """Many changes are to numbers, which no checksum of these files covers."""
+    path, chance, own = tmp_path / "x", random.Random(14), STATE  # noqa: S311
+    if kind == "torch.export":
+        path.write_bytes(exported.read_bytes())
+        own = Exported().state_dict()
+    elif kind == "safetensors":
+        saved_tensors(path)
+    else:
+        torch.save(lightning(STATE), path)
+    whole, refusals = path.read_bytes(), []
+    for _ in range(200):
+        path.write_bytes(changed(whole, chance))
+        try:
+            found = find_weights(read_weights(path), own).weights
+            assert {name: tensor.shape for name, tensor in found.items()} == {n: t.shape for n, t in own.items()}
+        except CheckpointError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 50
+    assert not any("\n" in refusal for refusal in refusals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hybridnet.errors import CheckpointError
+from hybridnet.model.addresses import MAX_TENSORS
 from hybridnet.model.wrappings import find_weights
 
 OWN = small_net(0).state_dict()
@@ -95,7 +97,7 @@ def test_of_a_larger_module_the_part_that_fits_is_taken_and_the_rest_is_told() -
 def test_two_that_fit_are_listed_and_the_choice_is_asked_for() -> None:
     content = {"model": TRAINED, "ema": {"module": small_net(2).state_dict()}}
     message = refused(content)
-    assert "2 different weights that fit the model: 'model', 'ema.module'" in message
+    assert "holds different weights that fit the model: 'model', 'ema.module'. " in message
     assert message.endswith("Say which: --weights model")
     for wanted in ("ema", "ema.module", "ema.module."):
         assert_same(find_weights(content, OWN, wanted).weights, small_net(2).state_dict())
@@ -144,13 +146,21 @@ def test_other_floats_are_taken_if_every_number_is_kept(dtype: torch.dtype) -> N
         ("conv.bias", torch.full((3,), torch.finfo(torch.float64).max, dtype=torch.float64), "does not hold"),
         ("conv.bias", torch.ones(3, dtype=torch.int8), "in int8, the model in float32"),
         ("conv.bias", torch.ones(3, dtype=torch.complex64), "in complex64, the model in float32"),
-        ("norm.num_batches_tracked", torch.tensor(3.0), "in float32, the model in int64"),
+        ("norm.num_batches_tracked", torch.tensor(3.5), "in float32, with numbers that int64 does not hold"),
+        ("norm.num_batches_tracked", torch.tensor(float("nan")), "with numbers that int64 does not hold"),
+        ("norm.num_batches_tracked", torch.tensor(float("inf")), "with numbers that int64 does not hold"),
         ("norm.num_batches_tracked", torch.tensor(True), "in bool, the model in int64"),
     ],
 )
 def test_what_would_change_a_number_is_refused(name: str, value: Tensor, reason: str) -> None:
     assert name in refused(TRAINED | {name: value})
     assert reason in refused(TRAINED | {name: value})
+
+
+def test_a_count_that_an_average_made_a_float_is_taken() -> None:
+    found = find_weights(TRAINED | {"norm.num_batches_tracked": torch.tensor(3.0)}, OWN)
+    assert found.weights["norm.num_batches_tracked"].dtype == torch.int64
+    assert found.note == "1 of 9 tensors in float32 taken as int64, which keeps every number"
 
 
 def test_integers_that_wrap_are_refused_and_not_finite_numbers_are_kept() -> None:
@@ -214,6 +224,18 @@ def doubling() -> Any:
 )
 def test_hostile_content_ends_in_one_line(content: object, reason: str) -> None:
     assert reason in refused(content)
+
+
+def test_the_largest_that_is_read_takes_seconds() -> None:
+    """Every tensor fits, or every part of every name is one of the model's."""
+    own = {"w": torch.zeros(1)}
+    many = {f"k{n}": {"w": torch.full((1,), float(n))} for n in range(MAX_TENSORS)}
+    parts = {".".join(["w"] * (n % 60) + [str(n), "w"]): torch.zeros(1) for n in range(MAX_TENSORS)}
+    began = time.process_time()
+    assert "'k0', 'k1', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7', …. Say which: --weights k0" in refused(many, own)
+    find_weights(parts, own)
+    assert "very many" in refused(many | {"more": {"w": torch.zeros(1)}}, own)
+    assert time.process_time() - began < 30
 
 
 def test_names_that_meet_are_not_taken_for_one() -> None:

@@ -92,10 +92,14 @@ class SplitReport:
 
 
 class OpenedModule:
-    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be."""
+    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be.
 
-    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> None:
-        self._model, self._inputs, self._name = model, inputs, name
+    Attributes:
+        note: Where its weights were found, if that is worth a line.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str, note: str = "") -> None:
+        self._model, self._inputs, self._name, self.note = model, inputs, name, note
         self._split = split_model(model, inputs)
 
     def report(self) -> SplitReport:
@@ -118,6 +122,8 @@ class OpenedModule:
 
 class OpenedBundle:
     """A bundle whose model is not ours: its ANN half is known as ONNX alone."""
+
+    note = ""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -144,16 +150,19 @@ def _no_tagged_graph(name: str) -> ModelError:
     )
 
 
-def open_model(path: Path, factory: str | None = None, inputs: Path | None = None) -> OpenedModule | OpenedBundle:
-    """A checkpoint, a bundle, or with a factory a state dict; see `hybridnet.workflows.foreign.load_model`.
+def open_model(
+    path: Path, factory: str | None = None, inputs: Path | None = None, key: str | None = None
+) -> OpenedModule | OpenedBundle:
+    """A checkpoint, a bundle, or with a factory any file of weights; see `hybridnet.workflows.foreign.load_model`.
 
     Raises:
         HybridNetError: If it cannot be read, or the model cannot be split.
     """
     if factory is not None:
-        model, examples = load_model(factory, path, inputs)
-        check_module(model)
-        return OpenedModule(model, checked_tensors(examples, None, "example inputs").tensors(), factory)
+        loaded = load_model(factory, path, inputs, key)
+        check_module(loaded.model)
+        examples = checked_tensors(loaded.inputs, None, "example inputs").tensors()
+        return OpenedModule(loaded.model, examples, factory, loaded.note)
     if path.is_dir():
         bundle = read_bundle(path)
         if bundle.manifest.model.config is None:

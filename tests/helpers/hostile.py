@@ -468,7 +468,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another pickle": (lambda _: pickle.dumps({"a": 1}, 4), "not a zip file"),
     "packed": (_packed, "is compressed"),
     "memory of its own": (_with("more", _Asks()), "asks for"),
-    "sparse": (_with("more", torch.eye(3).to_sparse()), "asks for|not dense"),
+    "sparse": (_with("more", torch.eye(3).to_sparse()), "holds sparse tensors"),
     "no labels": (_with("labels", None), "does not fit"),
     "a config of text": (_with("config", "x"), "config"),
     "no weights": (_with("state_dict", {}), "does not fit"),

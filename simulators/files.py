@@ -35,9 +35,12 @@ def write_onnx(folder: Path, spiking: SpikingHalf) -> None:
 
 
 def write_onnx_float(folder: Path, spiking: SpikingHalf) -> None:
-    """The same in float, of chains."""
+    """The same in float."""
+    from hybridnet.deploy.onnx.float_graph import write_float_graph
     from hybridnet.deploy.onnx.program import write_onnx_program
     from hybridnet.program.spiking import Chains
 
     if isinstance(spiking, Chains):
         write_onnx_program(folder / ONNX_FLOAT, spiking.program)
+    else:
+        write_float_graph(folder / ONNX_FLOAT, spiking.program)

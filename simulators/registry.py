@@ -76,9 +76,13 @@ def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
+    from hybridnet.simulators.onnxruntime.graph import OnnxGraph
     from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
-    return OnnxSpikingBackend(parts.file(ONNX_FLOAT), parts.program, options)
+    if not isinstance(parts.spiking, Chains):
+        return OnnxGraph(parts.file(ONNX_FLOAT), parts.spiking.program, options)
+    return OnnxSpikingBackend(parts.file(ONNX_FLOAT), parts.spiking.program, options)
 
 
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:

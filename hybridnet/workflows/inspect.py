@@ -16,9 +16,9 @@ from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
+from hybridnet.deploy.onnx.float_graph import write_float_graph
 from hybridnet.deploy.onnx.program import write_onnx_program
-from hybridnet.deploy.onnx.whole import write_whole
-from hybridnet.errors import ModelError
+from hybridnet.deploy.onnx.whole import Parts, write_whole
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.describe import Half
@@ -28,11 +28,10 @@ from hybridnet.program.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
-from hybridnet.program.spiking import Chains
 from hybridnet.support.files import temporary_folder
-from hybridnet.support.inputs import checked_tensors
+from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.onnx_file import read_model
-from hybridnet.workflows.export import ann_examples, output_names
+from hybridnet.workflows.export import ann_examples, export_front, output_names
 from hybridnet.workflows.foreign import check_module, load_model
 
 FLOAT_BITS = 32
@@ -112,12 +111,17 @@ class OpenedModule:
         """Write it as one ONNX graph, the half in the name of every node."""
         split = self._split
         with temporary_folder() as folder:
-            program, ann = folder / "program.onnx", folder / "ann.onnx"
+            program, ann, front = folder / "program.onnx", folder / "ann.onnx", folder / "front.onnx"
+            examples = split.given(self._inputs)
             if isinstance(split.program, GraphProgram):
-                raise _no_tagged_graph(self._name)
-            write_onnx_program(program, split.program)
-            export_ann(split, ann_examples(split, self._inputs), ann, outputs=output_names(split, self._inputs))
-            write_whole(path, program, ann, split.bridge)
+                write_float_graph(program, split.program)
+            else:
+                write_onnx_program(program, split.program)
+            if split.front is not None:
+                export_front(split, examples, front)
+            export_ann(split, ann_examples(split, examples), ann, outputs=output_names(split, examples))
+            before = None if split.front is None else front
+            write_whole(path, Parts(program, ann, before, split.bridge, shapes_of(examples), split.feeds))
 
 
 class OpenedBundle:
@@ -137,17 +141,9 @@ class OpenedBundle:
 
     def tag(self, path: Path) -> None:
         """Write it as one ONNX graph, the half in the name of every node."""
-        if not isinstance(self._bundle.spiking, Chains):
-            raise _no_tagged_graph(self._bundle.manifest.model.name)
-        write_whole(path, self._bundle.file(ONNX_FLOAT), self._bundle.ann_path, self._bundle.bridge)
-
-
-def _no_tagged_graph(name: str) -> ModelError:
-    return ModelError(
-        "its spiking half is more than chains, of which alone one float ONNX graph is written",
-        where=name,
-        remedy="Look at front.onnx, snn/program.onnx and ann.onnx of its bundle",
-    )
+        bundle = self._bundle
+        files = (bundle.file(ONNX_FLOAT), bundle.ann_path, bundle.front_path)
+        write_whole(path, Parts(*files, bundle.bridge, bundle.manifest.model.inputs, bundle.manifest.feeds))
 
 
 def open_model(

@@ -128,7 +128,7 @@ def test_the_placement_is_told_in_the_users_names() -> None:
     model = made(type("Reads", (Reads,), {"take": staticmethod(pooled_neurons)}))
     assert placement(read(model, model.inputs(2))).lines() == (
         "Placed 2 of 3 spiking layers on the chip.",
-        "c3 stays on the host: it reads max_pool2d (c3 → max_pool2d), which only the host computes; "
+        "c3 stays on the host: R229 it reads max_pool2d (c3 → max_pool2d), which only the host computes; "
         "give the convolution before it a stride, or pool its spikes.",
     )
 
@@ -143,5 +143,5 @@ def test_nothing_placed_is_told_too() -> None:
     reading = read(model, {"input": torch.rand(2, 2, 6, 5)})
     assert placement(reading).lines() == (
         "No spiking layer can be placed on the chip.",
-        "the model stays on the host: nothing in it compares a potential with a threshold.",
+        "the model stays on the host: R201 nothing in it compares a potential with a threshold.",
     )

@@ -117,6 +117,7 @@ def _joints(
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """What the bridge does: hand on a potential, make numbers of spikes, or add them up over the window."""
     steps = numpy_helper.from_array(np.array([1]), "bridge/steps")
+    last = numpy_helper.from_array(np.array(-1), "bridge/last")
     nodes: list[onnx.NodeProto] = []
     for tensor in bridge:
         name = f"bridge/{tensor.name}"
@@ -128,9 +129,11 @@ def _joints(
         nodes.append(
             helper.make_node("Cast", [snn(f"{tensor.layer}.spikes")], [spikes], name=spikes, to=TensorProto.FLOAT)
         )
+        if tensor.kind == "last_spikes":
+            nodes.append(helper.make_node("Gather", [spikes, last.name], [name], name=name, axis=1))
         if tensor.kind == "spike_count":
             nodes.append(helper.make_node("ReduceSum", [spikes, steps.name], [name], name=name, keepdims=0))
-    return nodes, [steps]
+    return nodes, [steps, last]
 
 
 def _reaching(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:

@@ -128,6 +128,8 @@ def carried(states: list[State], kind: BridgeKind) -> Tensor:
     if kind == "potential":
         return states[-1].u
     stacked = torch.stack([s.u if kind == "potentials" else s.o for s in states], 1)
+    if kind == "last_spikes":
+        return states[-1].o
     return stacked.sum(1) if kind == "spike_count" else stacked
 
 

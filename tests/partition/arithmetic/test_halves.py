@@ -27,7 +27,7 @@ CROSSES = {
     manners.StillImage: {("lif3", "spike_count")},
     manners.Residual: {("n.3", "spike_count")},
     manners.SpikingUNet: {("out", "potential")},
-    manners.PerChannel: {("l2", "spikes")},
+    manners.PerChannel: {("l2", "last_spikes")},
     manners.Cuba: {("n2", "potentials")},
     manners.HostChipHost: {("lif.1", "spike_count")},
     manners.NormFirst: {("lif1", "spike_count"), ("lif2", "spike_count")},

@@ -14,7 +14,7 @@ from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.support.arrays import Array
 
 FLOAT_BITS = 32
-"""Of a potential that the float spiking half hands on."""
+"""The bits of a potential that the float spiking half hands on."""
 
 
 ANALOG: tuple[BridgeKind, ...] = ("potential", "potentials")

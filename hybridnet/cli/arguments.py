@@ -98,7 +98,7 @@ WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".pt2")
 """By which a damaged file of weights is known."""
 
 WEIGHTS = _takes("a checkpoint (.pt)", *_ANY_WEIGHTS)
-"""Of a model of the user's, or a checkpoint of ours."""
+"""The weights of a model of the user's, or a checkpoint of ours."""
 CHECKPOINT = _takes("a checkpoint (.pt)", *_TORCH)
 BUNDLE = _takes("the folder of a bundle", Kind.BUNDLE, Kind.FOLDER)
 MODEL = _takes("a checkpoint (.pt) or the folder of a bundle", *_TORCH, Kind.BUNDLE, Kind.FOLDER)

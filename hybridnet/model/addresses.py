@@ -13,10 +13,10 @@ INSERTED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 """Names of modules that wrappers insert between a module and its parent."""
 
 MAX_DEPTH, MAX_VALUES, MAX_TENSORS = 32, 2**22, 50_000
-"""Of dicts and lists within each other, of values in them, and of tensors among these."""
+"""Most dicts and lists within each other, values in them, and tensors among these."""
 
 MAX_ADDRESS, MAX_PARTS = 1024, 64
-"""Of characters of an address, and of names that its dots join."""
+"""Most characters of an address, and names that its dots join."""
 
 
 class Leaf(NamedTuple):

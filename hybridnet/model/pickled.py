@@ -33,13 +33,13 @@ OTHER_TENSORS = {
 """Tensors that are refused, by what the pickle names for them."""
 
 MAX_OPERATIONS = 2**21
-"""Of a pickle: forty for each of fifty thousand tensors."""
+"""Most operations of a pickle: forty for each of fifty thousand tensors."""
 
 MAX_STATES = 32
-"""Of OrderedDicts that are given attributes, as each state dict is; any of them may be given the same large ones."""
+"""Most OrderedDicts that are given attributes, as each state dict is; any of them may be given the same large ones."""
 
 MAX_TUPLES = 100
-"""Of tuples within tuples. Python has no limit of its own where one is the key of a dict, and crashes."""
+"""Most tuples within tuples. Python has no limit of its own where one is the key of a dict, and crashes."""
 
 CODE_REMEDY = (
     "If you trust it, load it with torch.load(…, weights_only=False), and write its state dict alone with"
@@ -81,7 +81,7 @@ def check_pickle(pickle: bytes) -> None:
 
 
 class _Depths:
-    """Of what would lie on the stack and in the memo, how deep its tuples are; None is a mark."""
+    """How deep the tuples are of what would lie on the stack and in the memo; None is a mark."""
 
     def __init__(self) -> None:
         self._stack: list[int | None] = []

@@ -16,7 +16,7 @@ from hybridnet.support.sealed import AnyFile, content_of
 from hybridnet.support.text import said
 
 MAX_BYTES = 2**33
-"""Of a file: a model of two billion parameters."""
+"""The largest file: a model of two billion parameters."""
 
 MAX_DESCRIPTION = 2**25
 """Bytes of everything but the numbers of tensors."""

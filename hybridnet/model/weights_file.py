@@ -34,7 +34,7 @@ DTYPES = {
 """By the numbers of `torch._export.serde.schema.ScalarType`."""
 
 STRIDED = 7
-"""Of `torch._export.serde.schema.Layout`."""
+"""The number of dense tensors in `torch._export.serde.schema.Layout`."""
 
 
 def read_weights(file: AnyFile) -> object:

@@ -55,7 +55,7 @@ class FixedEncoding:
 
     @property
     def largest(self) -> int:
-        """Of the magnitudes of a potential that its bits hold."""
+        """The largest magnitude of a potential that its bits hold."""
         return 2 ** (self.bits - 1) - 1
 
     def shifted(self, shift: int, bits: int) -> FixedEncoding:

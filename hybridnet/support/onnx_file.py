@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_STRUCTURE_BYTES = 2**23
-"""Of all but the numbers of weights; parsed, they take up to sixty times as much."""
+"""Most bytes of all but the numbers of weights; parsed, they take up to sixty times as much."""
 
 MAX_ENTRIES = 200_000
 """Nodes, weights and descriptions of tensors together."""
@@ -58,7 +58,7 @@ BITS: Mapping[int, int] = {
     Type.FLOAT: 32, Type.DOUBLE: 64, Type.FLOAT16: 16, Type.BFLOAT16: 16, Type.INT8: 8, Type.INT16: 16, Type.INT32: 32,
     Type.INT64: 64, Type.UINT8: 8, Type.UINT16: 16, Type.UINT32: 32, Type.UINT64: 64, Type.BOOL: 8,
 }  # fmt: skip
-"""Of one value, for the types that are read."""
+"""The bits of one value, for the types that are read."""
 
 Tensor = tuple[int, tuple[int, ...]]
 """Type and shape."""

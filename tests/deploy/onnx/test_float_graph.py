@@ -47,7 +47,9 @@ def test_any_window(graph: FixedGraph, views: int, seed: int) -> None:
             np.testing.assert_array_equal(result.readouts[name][view], result.potentials[name][view, -1])
 
 
-@pytest.mark.parametrize("kind", [manners.Cuba, manners.HostChipHost, manners.FunctionIF, manners.StillImage])
+@pytest.mark.parametrize(
+    "kind", [manners.Cuba, manners.HostChipHost, manners.FunctionIF, manners.StillImage, manners.PerChannel]
+)
 def test_all_parts_joined_compute_what_the_model_does(kind: type[manners.Manner], tmp_path: Path) -> None:
     """Potentials of all steps; a front; time as the last axis; an input that is the same at each step."""
     model: Any = made(kind)

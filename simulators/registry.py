@@ -26,7 +26,7 @@ from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings,
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
-    from hybridnet.program.spiking import SpikingHalf
+    from hybridnet.program.spiking import AnyProgram, SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
 DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
@@ -66,23 +66,21 @@ def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
 
 
 def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
-    from hybridnet.simulators.onnxruntime.graph import OnnxGraph
-    from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
-
-    if not isinstance(parts.spiking, Chains):
-        return OnnxGraph(parts.file(ONNX_FIXED), parts.spiking.fixed, options)
-    return OnnxSpikingBackend(parts.file(ONNX_FIXED), parts.spiking.fixed, options)
+    return _onnx_graph(parts, ONNX_FIXED, parts.fixed_form, options)
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
+    return _onnx_graph(parts, ONNX_FLOAT, parts.float_form, options)
+
+
+def _onnx_graph(parts: Parts, file: str, program: AnyProgram, options: Runtime) -> SpikingBackend:
+    from hybridnet.program.layers import Program
     from hybridnet.simulators.onnxruntime.graph import OnnxGraph
     from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
-    if not isinstance(parts.spiking, Chains):
-        return OnnxGraph(parts.file(ONNX_FLOAT), parts.spiking.program, options)
-    return OnnxSpikingBackend(parts.file(ONNX_FLOAT), parts.spiking.program, options)
+    if isinstance(program, Program):
+        return OnnxSpikingBackend(parts.file(file), program, options)
+    return OnnxGraph(parts.file(file), program, options)
 
 
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:

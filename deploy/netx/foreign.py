@@ -30,8 +30,8 @@ THRESHOLD_LIMIT = 2**18 - 1
 """slayer writes this for neurons that never spike; v, of 24 bits, never exceeds it, nor 2^17, after the shift by 6."""
 
 DEFAULT_NEURON = CubaNeuron(*(np.array([value], np.int32) for value in (0, DECAY_ONE, 2**17)))
-"""The neuron of a dense layer without one: the current never decays, v is the current, and never spikes. netx means to write
-the threshold 2^18 - 1, but `1 << 18 - 1` is 2^17."""
+"""The neuron of a dense layer without one: the current never decays, v is the current, and never spikes. netx means to
+write the threshold 2^18 - 1, but `1 << 18 - 1` is 2^17."""
 
 DELAY_MAX = 62
 """Longer delays are cut to this by netx."""

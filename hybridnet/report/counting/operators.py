@@ -99,7 +99,7 @@ def attention(n: Node) -> Work:
 
 
 def einsum(n: Node) -> Work:
-    """The product of two factors: every combination of labels is one MAC if any label is summed over, else one multiplication.
+    """Two factors: every combination of labels is one MAC if any label is summed over, else one multiplication.
 
     Raises:
         NotImplementedError: For three factors or more, whose order decides.

@@ -9,6 +9,7 @@ import onnxruntime
 
 from hybridnet.errors import BackendError, MissingBackendError
 from hybridnet.simulators.options import ANY_CPU, Provider, Runtime
+from hybridnet.support.ahead import aside
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
@@ -52,13 +53,19 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
 
 
 def run_session(session: Any, names: Sequence[str], feed: Mapping[str, Any], where: object) -> dict[str, Array]:
-    """Run a graph; its outputs by name.
+    """Run a graph; its outputs by name. A signal ends it between two nodes: of how long it takes there is no limit.
 
     Raises:
         BackendError: If ONNX Runtime fails.
     """
+    options = onnxruntime.RunOptions()
+
+    def give_up() -> None:
+        options.terminate = True
+
     with foreign_code(BackendError, "ONNX Runtime cannot run it", where=where, remedy="Export again"):
-        return dict(zip(names, session.run([*names], {**feed}), strict=True))
+        outputs = aside(lambda: session.run([*names], {**feed}, options), give_up)
+    return dict(zip(names, outputs, strict=True))
 
 
 def _providers(provider: Provider) -> list[Any]:

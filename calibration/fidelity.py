@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from hybridnet.model.neuron import LIFState
+from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, Program, Stream
+from hybridnet.program.spiking import AnyFixed, scales_of
 from hybridnet.report.record.parity import Fidelity, LayerParity
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.emulator.graph import GraphEmulator
+from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import ratio_db
 
@@ -20,33 +23,39 @@ from hybridnet.support.statistics import ratio_db
 class FidelityMeter:
     """Runs the fixed-point program beside a float run, view by view, and sums up how far they are apart."""
 
-    def __init__(self, program: FixedProgram) -> None:
-        self._program = program
-        self._chip = Emulator(Program(tuple(_all_read_out(stream) for stream in program.streams), program.steps))
-        self._alone = {layer.name: _alone(layer, program.steps) for layer in program.layers()}
-        self._forced, self._end_to_end = ({layer.name: _Distance() for layer in program.layers()} for _ in range(2))
+    def __init__(self, program: AnyFixed) -> None:
+        self._scales = scales_of(program)
+        self._chip: SpikingBackend
+        if isinstance(program, FixedGraph):
+            self._chip = GraphEmulator(program, currents=False)
+            self._alone = {p.name: _population_alone(program, p) for p in program.populations}
+        else:
+            self._chip = Emulator(Program(tuple(_all_read_out(stream) for stream in program.streams), program.steps))
+            self._alone = {name: alone for stream in program.streams for name, alone in _layers_alone(stream, program)}
+        self._forced, self._end_to_end = ({name: _Distance() for name in self._scales} for _ in range(2))
         self.overflows: Counter[str] = Counter()
         self.clipped_inputs: Counter[str] = Counter()
 
-    def add(self, states: Mapping[str, LIFState], inputs: Mapping[str, Array]) -> SpikingResult:
+    def add(
+        self, states: Mapping[str, LIFState], inputs: Mapping[str, Array], *, record_potentials: bool = False
+    ) -> SpikingResult:
         """Run one view.
 
         Args:
             states: u and o of every layer and step of the float run, (1, T, C, H, W) each.
-            inputs: Of the model, by name, (1, T, C, H, W).
+            inputs: Of the program, by name, (1, T, C, H, W), or (1, C, H, W) of a still one.
+            record_potentials: Also return potentials of all steps.
 
         Returns:
             The fixed-point run.
         """
-        run = self._chip.run(inputs)
-        for stream in self._program.streams:
-            fed: Array | None = None
-            for layer in stream.layers:
-                state = states[layer.name]
-                alone = run if fed is None else self._alone[layer.name].run({layer.name: fed})
-                self._forced[layer.name].add(alone, layer, state)
-                self._end_to_end[layer.name].add(run, layer, state)
-                fed = state.o.numpy()
+        run = self._chip.run(inputs, record_potentials=record_potentials)
+        sent = {**inputs, **{name: state.o.numpy() for name, state in states.items()}}
+        for name, scale in self._scales.items():
+            alone = self._alone[name]
+            own = run if alone is None else alone.backend.run({at: sent[source] for at, source in alone.fed.items()})
+            self._forced[name].add(own, name, scale, states[name])
+            self._end_to_end[name].add(run, name, scale, states[name])
         self.overflows.update(run.overflows)
         self.clipped_inputs.update(run.clipped_inputs)
         return run
@@ -55,13 +64,13 @@ class FidelityMeter:
         """One row per layer."""
         return tuple(
             LayerParity(
-                layer.name,
-                self._forced[layer.name].rate,
-                self._forced[layer.name].fidelity(),
-                self._end_to_end[layer.name].fidelity(),
-                self.overflows[layer.name],
+                name,
+                self._forced[name].rate,
+                self._forced[name].fidelity(),
+                self._end_to_end[name].fidelity(),
+                self.overflows[name],
             )
-            for layer in self._program.layers()
+            for name in self._scales
         )
 
 
@@ -72,10 +81,10 @@ class _Distance:
         self._signal = self._noise = 0.0
         self._same = self._fixed_spikes = self._float_spikes = self._neuron_steps = 0
 
-    def add(self, run: SpikingResult, layer: FixedConvLIF, state: LIFState) -> None:
+    def add(self, run: SpikingResult, name: str, scale: float, state: LIFState) -> None:
         u = state.u[:, -1].double().numpy()
-        error = run.readouts[layer.name] / layer.potential_scale - u
-        spikes, reference = run.spikes[layer.name], state.o.numpy() > 0
+        error = run.readouts[name] / scale - u
+        spikes, reference = run.spikes[name], state.o.numpy() > 0
         self._signal += float(np.square(u).sum())
         self._noise += float(np.square(error).sum())
         self._same += int(np.count_nonzero(spikes == reference))
@@ -98,6 +107,36 @@ def _all_read_out(stream: Stream[FixedConvLIF]) -> Stream[FixedConvLIF]:
     )
 
 
-def _alone(layer: FixedConvLIF, steps: int) -> Emulator:
-    """The layer as a program of its own, which takes spikes as messages of 0 and 1."""
-    return Emulator(Program((Stream(layer.name, layer.name, (dataclasses.replace(layer, read_out=True),)),), steps))
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Alone:
+    """A layer as a program of its own, which takes spikes as messages of 0 and 1.
+
+    Attributes:
+        fed: What it is fed: by its input, the name of the layer or input whose spikes or messages these are.
+    """
+
+    backend: SpikingBackend
+    fed: Mapping[str, str]
+
+
+def _layers_alone(stream: Stream[FixedConvLIF], program: FixedProgram) -> Iterator[tuple[str, _Alone | None]]:
+    """Each layer by name; None of the first, which is fed the same end to end."""
+    before: str | None = None
+    for layer in stream.layers:
+        alone = Stream(layer.name, layer.name, (dataclasses.replace(layer, read_out=True),))
+        emulator = Emulator(Program((alone,), program.steps))
+        yield layer.name, None if before is None else _Alone(emulator, {layer.name: before})
+        before = layer.name
+
+
+def _population_alone(graph: FixedGraph, p: FixedPopulation) -> _Alone | None:
+    """The population with what reaches it; None if that is inputs alone, or nothing."""
+    groups, inputs = graph.onto(p.name), {node.name: node for node in graph.inputs}
+    if all(g.source in inputs for g in groups):
+        return None
+    at = {g.source: g.source if g.source != p.name else f"{p.name} before" for g in groups}
+    shapes = {g.source: g.geometry.input_shape for g in groups}
+    nodes = tuple(inputs.get(s) or FixedInput(name, shapes[s], message_max=1) for s, name in at.items())
+    own = tuple(dataclasses.replace(g, source=at[g.source]) for g in groups)
+    emulator = GraphEmulator(FixedGraph(nodes, (p,), own, graph.steps), currents=False)
+    return _Alone(emulator, {name: source for source, name in at.items()})

@@ -14,7 +14,7 @@ as the common scale lets them be. Every number is rounded to its nearest integer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,21 @@ def observe_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> GraphO
         {name: float(state.c.abs().max()) for name, state in states.items()},
         {name: float(state.u.abs().max()) for name, state in states.items()},
     )
+
+
+def observe_graphs(program: GraphProgram, views: Iterable[Mapping[str, Tensor]]) -> GraphObservation:
+    """Run the float program view by view, so that one is in memory at a time.
+
+    Raises:
+        ValueError: If there are no views.
+    """
+    seen: GraphObservation | None = None
+    for view in views:
+        one = observe_graph(program, view)
+        seen = one if seen is None else seen | one
+    if seen is None:
+        raise ValueError("no views to observe")
+    return seen
 
 
 def quantise_graph(program: GraphProgram, seen: GraphObservation) -> FixedGraph:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from hybridnet.calibration.statistics import Statistics, statistics_of
 from hybridnet.model.neuron import LIFState
-from hybridnet.partition.splitter import Partition
+from hybridnet.partition.split import Split
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram
 from hybridnet.support.progress import Progress, silent
 
@@ -55,17 +56,24 @@ class Observation:
         )
 
 
-def observe(partition: Partition, inputs: Mapping[str, Tensor], progress: Progress = silent) -> Observation:
-    """Run the model's own spiking stacks view by view over `inputs`, (N, T, C, H, W) per spiking input.
+def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = silent) -> Observation:
+    """Run the model's own spiking layers view by view.
+
+    Args:
+        split: A model whose spiking half is chains.
+        inputs: Of the model, (N, …) each.
+        progress: Told after each view.
 
     Raises:
         RangeError: If an input, current or potential is not finite.
     """
-    views = len(next(iter(inputs.values())))
+    program, views = split.program, len(next(iter(inputs.values())))
+    if isinstance(program, GraphProgram):
+        raise TypeError("a graph is observed by graph_fixed_point.observe_graphs")
     seen: Observation | None = None
     for n in range(views):
         progress("observing", n, views)
-        one = _observe_view(partition, {name: tensor[n : n + 1] for name, tensor in inputs.items()})
+        one = _observe_view(split, program, {name: tensor[n : n + 1] for name, tensor in inputs.items()})
         seen = one if seen is None else seen + one
     progress("observing", views, views)
     if seen is None:
@@ -74,15 +82,8 @@ def observe(partition: Partition, inputs: Mapping[str, Tensor], progress: Progre
 
 
 @torch.no_grad()
-def _observe_view(partition: Partition, view: Mapping[str, Tensor]) -> Observation:
-    states = {
-        layer.name: state
-        for stream in partition.program.streams
-        for layer, state in zip(
-            stream.layers, partition.stacks[stream.name].trace(view[stream.input_name]), strict=True
-        )
-    }
-    return observation_of(partition.program, view, states)
+def _observe_view(split: Split, program: FloatProgram, view: Mapping[str, Tensor]) -> Observation:
+    return observation_of(program, split.fed(view), split.trace(view))
 
 
 def observation_of(program: FloatProgram, view: Mapping[str, Tensor], states: Mapping[str, LIFState]) -> Observation:

@@ -4,6 +4,9 @@
     snn/<stream>.net   lava-dl netx HDF5 per stream
     snn/program.npz    the spiking program, float and fixed point
     snn/program.onnx snn/program.float.onnx     the same for ONNX Runtime, each a graph of all steps
+    snn/graph.npz snn/graph.fixed.npz           instead of program.npz and .net, where the spiking half is more than
+                       chains
+    front.onnx         what the host computes before the spiking half, of a model that has such a front alone
     ann.onnx           the ANN half, batch dimension free
     model.pt           the checkpoint it was made from, which back-end `torch` runs; of a model that is not ours its
                        weights alone, a state dict
@@ -18,6 +21,7 @@ every file, each is what its SHA-256 says, now and later when it is used, and no
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +30,12 @@ import yaml
 from hybridnet.deploy.bundle_agreement import check_agreement
 from hybridnet.deploy.bundle_files import seal_files
 from hybridnet.deploy.bundle_parts import Bundle, Manifest, Parts
+from hybridnet.deploy.graph_file import read_graph
 from hybridnet.deploy.layout import (
     ANN,
     CHECKPOINT,
+    GRAPH_FIXED,
+    GRAPH_FLOAT,
     MANIFEST,
     ONNX_FIXED,
     ONNX_FLOAT,
@@ -38,12 +45,15 @@ from hybridnet.deploy.layout import (
 )
 from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, ConfigError
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.spiking import Chains, Graphs, SpikingHalf
 from hybridnet.report.record.parity import ParityReport, to_json
 from hybridnet.support.files import steady
 from hybridnet.support.plain import MAX_YAML_BYTES, from_dict, read_json, read_yaml, to_dict
-from hybridnet.support.sealed import SealedFile, read_file, sha256_file
+from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile, read_file, sha256_file
 
-SCHEMA = "hybridnet.bundle/3"
+SCHEMA = "hybridnet.bundle/4"
 
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
 
@@ -83,15 +93,25 @@ def read_bundle(path: Path) -> Bundle:
             contradicts another.
     """
     manifest = _read_manifest(path)
-    required = {PROGRAM, ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY, *map(net_file, manifest.streams)}
+    chains = {PROGRAM, ONNX_FLOAT, *map(net_file, manifest.streams)}
+    required = {ONNX_FIXED, ANN, CHECKPOINT, PARITY} | (chains if manifest.streams else {GRAPH_FLOAT, GRAPH_FIXED})
     if not required <= set(manifest.files):
         missing = ", ".join(sorted(required - set(manifest.files)))
         raise BundleError(f"the manifest lacks {missing}", where=path, remedy=_REMEDY)
     files = seal_files(path, manifest.files, MANIFEST)
-    program, fixed = read_program(files[PROGRAM])
-    bundle = Bundle(path, manifest, program, fixed, _read_parity(files[PARITY]))
+    spiking = _read_spiking(manifest, files)
+    bundle = Bundle(path, manifest, spiking, _read_parity(files[PARITY]))
     check_agreement(bundle)
     return bundle
+
+
+def _read_spiking(manifest: Manifest, files: Mapping[str, SealedFile]) -> SpikingHalf:
+    if manifest.streams:
+        return Chains(*read_program(files[PROGRAM]))
+    program, fixed = read_graph(files[GRAPH_FLOAT]), read_graph(files[GRAPH_FIXED])
+    if not isinstance(program, GraphProgram) or not isinstance(fixed, FixedGraph):
+        raise BundleError("does not hold the form that its name tells", where=files[GRAPH_FLOAT], remedy=EXPORT_AGAIN)
+    return Graphs(program, fixed)
 
 
 def _read_manifest(path: Path) -> Manifest:

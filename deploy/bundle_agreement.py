@@ -14,8 +14,10 @@ from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import fixed_encodings
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, Stream
 from hybridnet.program.outputs import LOGITS
+from hybridnet.program.spiking import Chains, Graphs, input_shapes, inputs_of, layer_shapes
 from hybridnet.support.onnx_file import Tensor, Type, check_cost, errors_in, interface, read_model
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
@@ -33,26 +35,29 @@ def check_agreement(bundle: Bundle) -> None:
         BundleError: If two of them contradict each other, or a graph asks for too much; see `onnx_file`.
     """
     _check_model(bundle)
+    _check_fed(bundle)
     _check_bridge(bundle)
-    _check_nets(bundle)
+    if isinstance(bundle.spiking, Chains):
+        _check_nets(bundle, bundle.spiking)
+        _check_chains(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
+        _check_chains(bundle.file(ONNX_FLOAT), bundle.spiking.program)
+    else:
+        _check_forms(bundle, bundle.spiking)
+        _check_graph(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
+    _check_front(bundle)
     _check_ann(bundle, bundle.ann_path)
     if ANN_INT8 in bundle.manifest.files:
         _check_ann(bundle, bundle.file(ANN_INT8))
-    _check_spiking(bundle.file(ONNX_FIXED), bundle.fixed)
-    _check_spiking(bundle.file(ONNX_FLOAT), bundle.program)
 
 
 def _check_model(bundle: Bundle) -> None:
     """What the manifest says of the model must fit itself and the spiking program."""
-    manifest, steps = bundle.manifest, bundle.program.steps
+    manifest = bundle.manifest
     model, labels = manifest.model, manifest.labels
-    if tuple(stream.name for stream in bundle.program.streams) != manifest.streams:
+    if isinstance(bundle.spiking, Chains) and tuple(s.name for s in bundle.program.streams) != manifest.streams:
         raise _differs(bundle, "the spiking program has other streams than the manifest")
     if any(min(shape, default=1) < 1 or math.prod(shape) > MAX_INPUT for shape in model.inputs.values()):
         raise _differs(bundle, f"an input has no numbers, or more than {MAX_INPUT}")
-    for stream in bundle.program.streams:
-        if model.inputs.get(stream.input_name) != (steps, *stream.input_shape):
-            raise _differs(bundle, f"the spiking program reads another {stream.input_name} than the manifest tells")
     if model.config is not None and (labels is None or len(labels) != model.config.num_classes):
         raise _differs(
             bundle, f"{len(labels or ())} labels are not the {model.config.num_classes} classes of the model"
@@ -65,16 +70,62 @@ def _check_model(bundle: Bundle) -> None:
             raise _differs(bundle, "the model's inputs are not what its preprocessing gives")
 
 
+def _check_fed(bundle: Bundle) -> None:
+    """Each input of the spiking half must be one of the model's, as the manifest tells, or come from the front."""
+    manifest, shapes = bundle.manifest, input_shapes(bundle.float_form)
+    for name, time in manifest.feeds.items():
+        given, wanted = manifest.model.inputs.get(name, ()), shapes.get(name, ())
+        fits = time is None or 0 <= time < len(given)
+        moved = given if time is None or not fits else (given[time], *given[:time], *given[time + 1 :])
+        still = time is None
+        steps_fit = still or (moved[:1] and moved[0] >= bundle.float_form.steps)
+        frame, frame_wanted = (moved, wanted) if still else (moved[1:], wanted[1:])
+        if not given or not wanted or not fits or not steps_fit or math.prod(frame) != math.prod(frame_wanted):
+            raise _differs(bundle, f"the spiking program reads another {name} than the manifest tells")
+    still_ones = {node.name for node in inputs_of(bundle.float_form) if node.still}
+    if any((time is None) != (name in still_ones) for name, time in manifest.feeds.items()):
+        raise _differs(bundle, "the manifest tells of another axis of time than the spiking program")
+    if bool(bundle.messages) != (bundle.front_path is not None):
+        raise _differs(bundle, "the spiking program reads what no file computes, or a front computes for nothing")
+
+
+def _check_front(bundle: Bundle) -> None:
+    if bundle.front_path is None:
+        return
+    inputs, outputs = _of_one_view(bundle.front_path)
+    taken = {name: (Type.FLOAT, (1, *shape)) for name, shape in bundle.manifest.model.inputs.items() if name in inputs}
+    if inputs != taken:
+        raise _graph(bundle.front_path, "inputs", inputs, taken)
+    shapes = input_shapes(bundle.float_form)
+    wanted = {name: (Type.FLOAT, (1, *shapes[name])) for name in bundle.messages}
+    if outputs != wanted or tuple(outputs) != bundle.messages:
+        raise _graph(bundle.front_path, "outputs", outputs, wanted)
+
+
+def _check_forms(bundle: Bundle, graphs: Graphs) -> None:
+    """Both forms of a graph must have the same nodes and groups."""
+    one, other = (
+        (
+            input_shapes(program),
+            layer_shapes(program),
+            [(g.source, g.target, g.geometry, g.delay) for g in program.synapses],
+        )
+        for program in (graphs.program, graphs.fixed)
+    )
+    if one != other:
+        raise _differs(bundle, "the spiking program in fixed point has another shape than in float")
+
+
 def _check_bridge(bundle: Bundle) -> None:
     """The manifest must say of each tensor what follows from the program."""
-    layers = {layer.name: layer for layer in bundle.program.layers()}
+    shapes = layer_shapes(bundle.float_form)
     for tensor in bundle.bridge:
-        layer = layers.get(tensor.layer)
-        if layer is None or tensor.name not in bundle.manifest.ann_inputs:
+        shape = shapes.get(tensor.layer)
+        if shape is None or tensor.name not in bundle.manifest.ann_inputs:
             raise _differs(bundle, f"bridge tensor {tensor.name} joins no layer to the ANN half")
-        frames = (bundle.program.steps,) if tensor.kind == "spikes" else ()
-        expected = (*frames, *layer.geometry.output_shape)
-        own, whole = bundle.encodings[tensor.name], fixed_encodings((tensor,), bundle.fixed)[tensor.name]
+        frames = (bundle.float_form.steps,) if tensor.kind in ("spikes", "potentials") else ()
+        expected = (*frames, *shape)
+        own, whole = bundle.encodings[tensor.name], fixed_encodings((tensor,), bundle.fixed_form)[tensor.name]
         encoding = whole.shifted(own.shift, own.bits) if own.shift and tensor.kind == "potential" else whole
         if tensor.shape != expected or own != encoding or (own.shift and not 1 < own.bits < whole.bits):
             raise _differs(
@@ -84,12 +135,12 @@ def _check_bridge(bundle: Bundle) -> None:
             )
 
 
-def _check_nets(bundle: Bundle) -> None:
+def _check_nets(bundle: Bundle, chains: Chains) -> None:
     """The `.net` files, which are read within limits, must hold the very program, which then keeps them too."""
     for name, file in bundle.net_paths.items():
         in_float, in_integers, steps = read_net(file)
-        pairs = [*_named(name, bundle.program, in_float), *_named(name, bundle.fixed, in_integers)]
-        if steps != bundle.program.steps or not all(_same(ours, theirs) for ours, theirs in pairs):
+        pairs = [*_named(name, chains.program, in_float), *_named(name, chains.fixed, in_integers)]
+        if steps != chains.program.steps or not all(_same(ours, theirs) for ours, theirs in pairs):
             raise BundleError("holds another stream than the spiking program", where=file, remedy=EXPORT_AGAIN)
 
 
@@ -120,7 +171,7 @@ def _check_ann(bundle: Bundle, file: AnyFile) -> None:
         raise _graph(file, "outputs", outputs, {LOGITS: (Type.FLOAT, (1, len(manifest.labels)))})
 
 
-def _check_spiking(file: AnyFile, program: FloatProgram | FixedProgram) -> None:
+def _check_chains(file: AnyFile, program: FloatProgram | FixedProgram) -> None:
     inputs, outputs = _of_one_view(file)
     steps = program.steps
     wanted = {s.input_name: (Type.FLOAT, (1, steps, *s.input_shape)) for s in program.streams}
@@ -134,6 +185,20 @@ def _check_spiking(file: AnyFile, program: FloatProgram | FixedProgram) -> None:
         given[f"{layer.name}.potentials"] = potential, (1, steps, *shape)
         if layer.read_out:
             given[f"{layer.name}.readout"] = potential, (1, *shape)
+    if given != {name: outputs.get(name) for name in given}:
+        raise _graph(file, "outputs", outputs, given)
+
+
+def _check_graph(file: AnyFile, program: FixedGraph) -> None:
+    inputs, outputs = _of_one_view(file)
+    wanted = {name: (Type.FLOAT, (1, *shape)) for name, shape in input_shapes(program).items()}
+    if inputs != wanted:
+        raise _graph(file, "inputs", inputs, wanted)
+    given: dict[str, Tensor] = {}
+    for name, shape in layer_shapes(program).items():
+        given[f"{name}.spikes"] = Type.BOOL, (1, program.steps, *shape)
+        given[f"{name}.potentials"] = Type.INT32, (1, program.steps, *shape)
+        given[f"{name}.readout"] = Type.INT32, (1, *shape)
     if given != {name: outputs.get(name) for name in given}:
         raise _graph(file, "outputs", outputs, given)
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridnet.config import ModelConfig, PreprocessConfig
-from hybridnet.deploy.layout import ANN, CHECKPOINT, net_file
+from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT, net_file
 from hybridnet.errors import BundleError, ModelError
 from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.program.placement import Placement
+from hybridnet.program.spiking import AnyFixed, AnyFloat, Chains, SpikingHalf, inputs_of
 from hybridnet.report.record.parity import ParityReport
 from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile
 
@@ -61,6 +63,10 @@ class Manifest:
 
     Attributes:
         labels: One name per class; None if the model is no classifier, or nobody named its classes.
+        placement: Which spiking layers are on the chip, and why the others are not.
+        streams: Names of the chains; empty where the spiking half is more than chains.
+        feeds: Per input of the spiking half that is one of the model's, the axis of time in one view of it; None of one
+            that is the same at each step. The other inputs are what front.onnx returns.
         ann_inputs: Inputs of ann.onnx in order.
         files: SHA-256 of every other file of the bundle, by relative path.
     """
@@ -70,7 +76,9 @@ class Manifest:
     labels: tuple[str, ...] | None
     versions: dict[str, str]
     opset: int
+    placement: Placement
     streams: tuple[str, ...]
+    feeds: dict[str, int | None]
     ann_inputs: tuple[str, ...]
     bridge: tuple[BridgeEntry, ...]
     quantisation: Quantisation
@@ -87,8 +95,52 @@ class Parts:
 
     path: Path
     manifest: Manifest
-    program: FloatProgram
-    fixed: FixedProgram
+    spiking: SpikingHalf
+
+    @property
+    def chains(self) -> Chains:
+        """The spiking half of a bundle that holds chains.
+
+        Raises:
+            ModelError: If it is more than chains.
+        """
+        if not isinstance(self.spiking, Chains):
+            raise ModelError(
+                "its spiking half is more than chains of layers, and this takes chains alone so far",
+                where=self.path,
+                remedy="`hybridnet simulate`, `report`, `evaluate` and `inspect` take it",
+            )
+        return self.spiking
+
+    @property
+    def program(self) -> FloatProgram:
+        """The chains in float; see `chains`."""
+        return self.chains.program
+
+    @property
+    def fixed(self) -> FixedProgram:
+        """The chains in fixed point; see `chains`."""
+        return self.chains.fixed
+
+    @property
+    def float_form(self) -> AnyFloat:
+        """The spiking half in float."""
+        return self.spiking.program
+
+    @property
+    def fixed_form(self) -> AnyFixed:
+        """The spiking half in the chip's integers."""
+        return self.spiking.fixed
+
+    @property
+    def front_path(self) -> SealedFile | None:
+        """The ANN before the chip; None if there is none."""
+        return self.file(FRONT) if FRONT in self.manifest.files else None
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Inputs of the spiking half that the front computes, in order."""
+        return tuple(node.name for node in inputs_of(self.float_form) if node.name not in self.manifest.feeds)
 
     def file(self, name: str, remedy: str = EXPORT_AGAIN) -> SealedFile:
         """One of its files, by the path within the folder; see `hybridnet.deploy.layout`.
@@ -115,7 +167,7 @@ class Parts:
     @property
     def net_paths(self) -> dict[str, SealedFile]:
         """The netx file of each stream."""
-        return {stream.name: self.file(net_file(stream.name)) for stream in self.program.streams}
+        return {name: self.file(net_file(name)) for name in self.manifest.streams}
 
     @property
     def preprocess(self) -> PreprocessConfig:

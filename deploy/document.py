@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.program.layers import FloatArray, IntArray
+from hybridnet.program.spiking import Chains, Graphs
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.document import Document, Section, Table, facts
-from hybridnet.report.numbers import count, figure, plural, shape_text, size, whole
+from hybridnet.report.numbers import NONE, count, figure, plural, shape_text, size, whole
 from hybridnet.report.render.parity import parity_sections
+from hybridnet.support.sealed import SealedFile
 
 
 def bundle_document(bundle: Bundle) -> Document:
     """What an export wrote and what it lost, and the commands that go on from there."""
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     scales = manifest.quantisation
+    calibrate = f"hybridnet calibrate {bundle.path} -o {bundle.path} --overwrite"
     table = facts(
         ("model", f"{manifest.model.name}, {_classes(manifest.labels)}"),
+        *(() if bundle.front_path is None else (("front", _front(bundle.front_path)),)),
         ("ANN half", f"{plural(len(graph.nodes), 'counted ONNX node')}, opset {manifest.opset}"),
         ("MAC per view", count(graph.macs)),
         ("scales", f"{scales.rule}, {plural(scales.views, 'view')} of {scales.calibrated_on}"),
         ("wrote", f"{bundle.path}/"),
         ("next", f"hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}"),
-        ("finer scales", f"hybridnet calibrate {bundle.path} -o {bundle.path} --overwrite"),
+        *((("finer scales", calibrate),) if isinstance(bundle.spiking, Chains) else ()),
     )
-    sections = (_spiking(bundle), _bridge(bundle), *parity_sections(bundle.parity), Section("Bundle", table=table))
+    sections = (
+        Section("Placement", lines=bundle.manifest.placement.lines()),
+        _spiking(bundle),
+        _bridge(bundle),
+        *parity_sections(bundle.parity),
+        Section("Bundle", table=table),
+    )
     return Document(f"hybridnet: bundle of {manifest.model.name}", sections)
+
+
+def _front(path: SealedFile) -> str:
+    graph = count_graph(path)
+    return f"{plural(len(graph.nodes), 'counted ONNX node')}, {count(graph.macs)} MAC per view, before the chip"
 
 
 def _classes(labels: tuple[str, ...] | None) -> str:
@@ -31,6 +47,36 @@ def _classes(labels: tuple[str, ...] | None) -> str:
 
 
 def _spiking(bundle: Bundle) -> Section:
+    spiking = bundle.spiking
+    return _layers(spiking) if isinstance(spiking, Chains) else _populations(spiking)
+
+
+def _populations(graphs: Graphs) -> Section:
+    rows = tuple(
+        (
+            p.name,
+            " + ".join(dict.fromkeys(g.source for g in graphs.program.onto(p.name))) or NONE,
+            shape_text(p.shape),
+            _spread(p.leak, ".3f"),
+            _spread(chip.decay, "d"),
+            _spread(p.current_leak, ".3f") if p.current_leak.any() else NONE,
+            NONE if p.threshold is None else _spread(p.threshold, ".3f"),
+            NONE if chip.threshold is None else _spread(chip.threshold, "d"),
+            "never fires" if p.threshold is None else p.reset,
+        )
+        for p, chip in zip(graphs.program.populations, graphs.fixed.populations, strict=True)
+    )
+    heading = ("population", "reads", "neurons", "λ", "dv", "λc", "vth", "vth, fixed", "reset")
+    return Section("Spiking half", "float and fixed point", table=Table(heading, rows, left=2))
+
+
+def _spread(values: FloatArray | IntArray, form: str) -> str:
+    """One number, or the range of those of all channels."""
+    low, high = (format(end.item(), form) for end in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _layers(chains: Chains) -> Section:
     rows = tuple(
         (
             layer.name,
@@ -41,7 +87,7 @@ def _spiking(bundle: Bundle) -> Section:
             figure(layer.threshold, ".3f"),
             whole(chip.threshold),
         )
-        for layer, chip in zip(bundle.program.layers(), bundle.fixed.layers(), strict=True)
+        for layer, chip in zip(chains.program.layers(), chains.fixed.layers(), strict=True)
     )
     heading = ("layer", "input", "neurons", "λ", "dv", "vth", "vth, fixed")
     return Section("Spiking half", "float and fixed point", table=Table(heading, rows, left=2))

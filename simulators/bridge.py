@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.errors import RangeError
-from hybridnet.program.bridge import BridgeTensor, FixedEncoding
+from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.support.arrays import Array
 
 FLOAT_BITS = 32
 """Of a potential that the float spiking half hands on."""
+
+
+ANALOG: tuple[BridgeKind, ...] = ("potential", "potentials")
+NO_POTENTIALS: Mapping[str, Array] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +48,25 @@ class Bridge:
     tensors: tuple[BridgeTensor, ...]
     encodings: Mapping[str, FixedEncoding]
 
-    def cross(self, readouts: Mapping[str, Array], spikes: Mapping[str, Array], *, fixed_point: bool) -> Crossing:
+    @property
+    def needs_all_potentials(self) -> bool:
+        """Whether potentials of all steps cross, which a back-end must record."""
+        return any(tensor.kind == "potentials" for tensor in self.tensors)
+
+    def cross(
+        self,
+        readouts: Mapping[str, Array],
+        spikes: Mapping[str, Array],
+        potentials: Mapping[str, Array] = NO_POTENTIALS,
+        *,
+        fixed_point: bool,
+    ) -> Crossing:
         """Convert what the spiking half reads out to model units.
 
         Args:
             readouts: u[T] by layer, (N, C, H, W); see `SpikingResult`.
             spikes: o of every step by layer, bool (N, T, C, H, W).
+            potentials: u of every step by layer, (N, T, C, H, W), if `needs_all_potentials`.
             fixed_point: Whether potentials are the chip's integers.
 
         Raises:
@@ -59,10 +77,10 @@ class Bridge:
         clipped: dict[str, int] = {}
         for tensor in self.tensors:
             encoding = self.encodings[tensor.name]
-            raw = _take(tensor, readouts, spikes)
+            raw = _take(tensor, readouts, spikes, potentials)
             if raw.shape[1:] != tensor.shape:
                 raise RangeError(f"has shape {raw.shape[1:]}, not {tensor.shape}", where=f"bridge {tensor.name}")
-            in_float = tensor.kind == "potential" and not fixed_point
+            in_float = tensor.kind in ANALOG and not fixed_point
             if in_float and not np.isfinite(raw).all():
                 raise RangeError(
                     "holds NaN or infinity", where=f"bridge {tensor.name}", remedy="Export the bundle again"
@@ -75,8 +93,12 @@ class Bridge:
         return Crossing(values, sizes, clipped)
 
 
-def _take(tensor: BridgeTensor, readouts: Mapping[str, Array], spikes: Mapping[str, Array]) -> Array:
-    """What one tensor consists of, (N, …): u[T], o[1] to o[T], or their sum."""
+def _take(
+    tensor: BridgeTensor, readouts: Mapping[str, Array], spikes: Mapping[str, Array], potentials: Mapping[str, Array]
+) -> Array:
+    """What one tensor consists of, (N, …): u[T], u[1] to u[T], o[1] to o[T], or the sum of these."""
+    if tensor.kind == "potentials":
+        return potentials[tensor.layer]
     if tensor.kind == "potential":
         return readouts[tensor.layer]
     o = spikes[tensor.layer]
@@ -91,9 +113,9 @@ def _decode(values: Array, encoding: FixedEncoding, tensor: BridgeTensor) -> npt
         return values.astype(np.float32)
     if not np.issubdtype(values.dtype, np.integer):
         raise RangeError(f"holds {values.dtype}, not integers", where=f"bridge {tensor.name}")
-    limit = encoding.largest if tensor.kind == "potential" else 2**encoding.bits - 1
+    limit = encoding.largest if tensor.kind in ANALOG else 2**encoding.bits - 1
     if np.abs(values).max(initial=0) > limit:
-        what = f"potentials beyond ±{limit}" if tensor.kind == "potential" else f"counts above {limit}"
+        what = f"potentials beyond ±{limit}" if tensor.kind in ANALOG else f"counts above {limit}"
         raise RangeError(f"holds {what}, {encoding.bits} bits", where=f"bridge {tensor.name}")
     return (values / encoding.scale).astype(np.float32)
 

@@ -17,7 +17,7 @@ from hybridnet.support.sealed import EXPORT_AGAIN
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
-    from hybridnet.program.layers import FixedProgram, FloatProgram
+    from hybridnet.program.spiking import SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend  # noqa: F401 - named in quotes
     from hybridnet.support.arrays import Array
 
@@ -73,8 +73,9 @@ class Entry(ABC, Generic[Backend]):
             HybridNetError: If the bundle has not what it needs, an option is not allowed, or it cannot run here.
         """
         options = self.chosen(settings)
-        for stream in parts.program.streams:
-            for name in (pattern.format(stream=stream.name) for pattern in self.files):
+        for pattern in self.files:
+            streams = parts.manifest.streams if "{stream}" in pattern else ("",)
+            for name in (pattern.format(stream=stream) for stream in streams):
                 parts.file(name, self.remedy)
         return self.build(parts, options)
 
@@ -95,18 +96,19 @@ class SpikingEntry(Entry["SpikingBackend"]):
         fixed_point: Whether it computes in the chip's integers.
         exact: Whether it promises the emulator's bits, which parity then checks; for fixed point alone.
         on_request: Whether parity runs it only when asked to, as it takes long.
-        write: Writes `files` at export, into the folder of the bundle.
+        write: Writes `files` at export, into the folder of the bundle, of the halves that it can run.
     """
 
     fixed_point: bool
     exact: bool = False
     on_request: bool = False
-    write: Callable[[Path, FloatProgram, FixedProgram], None] | None = None
+    write: Callable[[Path, SpikingHalf], None] | None = None
 
     def attempt(self, parts: Parts) -> None:
         """See `Entry.attempt`."""
-        shapes = {stream.input_name: stream.input_shape for stream in parts.program.streams}
-        self.open(parts).run(_zeros({name: (parts.program.steps, *shape) for name, shape in shapes.items()}))
+        from hybridnet.program.spiking import input_shapes
+
+        self.open(parts).run(_zeros(input_shapes(parts.float_form)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,12 @@ import numpy.typing as npt
 
 from hybridnet.program.outputs import LOGITS
 from hybridnet.simulators.bridge import Bridge, Crossing
+from hybridnet.simulators.feed import Fed
 from hybridnet.simulators.interface import AnnBackend, SpikingBackend, SpikingResult
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
+
+Feeder = Callable[[Mapping[str, Array]], Fed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,7 @@ class HybridRun:
         outputs: What the model returns, by name, each (N, …).
         spiking: The spiking half's result.
         crossing: What crossed the bridge.
+        front_ms: Host time of the front per view, (N,); None without one.
         bridge_ms: Host time of the bridge per view, (N,).
         ann_ms: Host time of the ANN half per view, (N,).
     """
@@ -31,6 +35,7 @@ class HybridRun:
     outputs: Mapping[str, Array]
     spiking: SpikingResult
     crossing: Crossing
+    front_ms: npt.NDArray[np.float64] | None
     bridge_ms: npt.NDArray[np.float64]
     ann_ms: npt.NDArray[np.float64]
 
@@ -41,20 +46,29 @@ class HybridRun:
 
 
 def run_hybrid(
-    snn: SpikingBackend, bridge: Bridge, ann: AnnBackend, inputs: Mapping[str, Array], *, progress: Progress = silent
+    feed: Feeder,
+    snn: SpikingBackend,
+    bridge: Bridge,
+    ann: AnnBackend,
+    inputs: Mapping[str, Array],
+    *,
+    progress: Progress = silent,
 ) -> HybridRun:
-    """Spiking half, bridge, ANN half; the ANN half view by view, so that its latency is that of one view.
+    """Front, spiking half, bridge, ANN half; the ANN half view by view, so that its latency is that of one view.
 
     Args:
+        feed: From the model's inputs to those of the spiking half; see `hybridnet.simulators.feed.Feed`.
         inputs: All inputs of the model by name, (N, …), float32.
     """
     views = len(next(iter(inputs.values())))
     progress(f"spiking half ({snn.name})", 0, 1)
-    spiking = snn.run(inputs)
+    fed = feed(inputs)
+    spiking = snn.run(fed.inputs, record_potentials=bridge.needs_all_potentials)
     progress(f"spiking half ({snn.name})", 1, 1)
 
     def cross(n: int) -> Crossing:
-        return bridge.cross(_view(spiking.readouts, n), _view(spiking.spikes, n), fixed_point=snn.fixed_point)
+        parts = (_view(arrays, n) for arrays in (spiking.readouts, spiking.spikes, spiking.potentials))
+        return bridge.cross(*parts, fixed_point=snn.fixed_point)
 
     ann.run(_view(inputs, 0) | cross(0).values)  # warm-up
     outputs, crossings, bridge_ms, ann_ms = [], [], [], []
@@ -75,6 +89,7 @@ def run_hybrid(
             _sum([c.bytes for c in crossings]),
             _sum([c.clipped for c in crossings]),
         ),
+        fed.front_ms,
         np.array(bridge_ms),
         np.array(ann_ms),
     )

@@ -10,21 +10,23 @@ from hybridnet.deploy.layout import (
     ANN,
     ANN_INT8,
     CHECKPOINT,
+    GRAPH_FIXED,
+    GRAPH_FLOAT,
     INT8_WEIGHT_BITS,
     NET,
     ONNX_FIXED,
     ONNX_FLOAT,
     PROGRAM,
-    net_file,
 )
 from hybridnet.errors import BackendError, ConfigError
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
+from hybridnet.simulators.files import write_nets, write_onnx, write_onnx_float
 from hybridnet.simulators.lava.options import LavaOptions
 from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
-    from hybridnet.program.layers import FixedProgram, FloatProgram
+    from hybridnet.program.spiking import SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
 DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
@@ -40,22 +42,37 @@ ANN_TOLERANCE = 1e-4
 
 
 def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.emulator.backend import Emulator
+    from hybridnet.simulators.emulator.graph import GraphEmulator
 
     _give_torch(options)
-    return Emulator(parts.fixed)
+    spiking = parts.spiking
+    return Emulator(spiking.fixed) if isinstance(spiking, Chains) else GraphEmulator(spiking.fixed, currents=False)
 
 
 def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.lava.backend import LavaBackend
+    from hybridnet.simulators.lava.graph_backend import LavaGraph
 
+    if not isinstance(parts.spiking, Chains):
+        if options != LavaOptions():
+            raise ConfigError(
+                "lava", options, "the defaults: a graph runs as processes of our own, which have no others"
+            )
+        return LavaGraph(parts.spiking.fixed)
     return LavaBackend(parts.net_paths, conv=options.lava_conv, run_config=options.lava_config)
 
 
 def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
+    from hybridnet.simulators.onnxruntime.graph import OnnxGraph
     from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
-    return OnnxSpikingBackend(parts.file(ONNX_FIXED), parts.fixed, options)
+    if not isinstance(parts.spiking, Chains):
+        return OnnxGraph(parts.file(ONNX_FIXED), parts.spiking.fixed, options)
+    return OnnxSpikingBackend(parts.file(ONNX_FIXED), parts.spiking.fixed, options)
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
@@ -65,10 +82,13 @@ def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
 
 
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.torch.float_step import TorchBackend
+    from hybridnet.simulators.torch.graph_step import TorchGraph
 
     _give_torch(options)
-    return TorchBackend(parts.program)
+    spiking = parts.spiking
+    return TorchBackend(spiking.program) if isinstance(spiking, Chains) else TorchGraph(spiking.program)
 
 
 def _onnx_ann(parts: Parts, options: Runtime) -> AnnBackend:
@@ -98,25 +118,6 @@ def _torch_ann(parts: Parts, options: Threads) -> AnnBackend:
     return ann_of_checkpoint(parts)
 
 
-def _write_nets(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    from hybridnet.deploy.netx.file import write_net
-
-    for stream, fixed_stream in zip(program.streams, fixed.streams, strict=True):
-        write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
-
-
-def _write_onnx(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    from hybridnet.deploy.onnx.program import write_onnx_program
-
-    write_onnx_program(folder / ONNX_FIXED, fixed)
-
-
-def _write_onnx_float(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    from hybridnet.deploy.onnx.program import write_onnx_program
-
-    write_onnx_program(folder / ONNX_FLOAT, program)
-
-
 def _give_torch(options: Threads) -> None:
     if options.threads is not None:
         import torch
@@ -131,17 +132,17 @@ _SPIKING = (
     ),
     SpikingEntry(
         name="lava", title="Lava", help="Lava processes, with the emulator's bits",
-        build=_lava, options=LavaOptions, files=(NET,), write=_write_nets,
+        build=_lava, options=LavaOptions, files=(NET,), write=write_nets,
         packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
     ),
     SpikingEntry(
         name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
-        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=_write_onnx,
+        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=write_onnx,
         packages=("onnxruntime",), fixed_point=True, exact=True,
     ),
     SpikingEntry(
         name="onnxruntime-float", title="ONNX Runtime in float", help="the same graph in float32",
-        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=_write_onnx_float,
+        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=write_onnx_float,
         packages=("onnxruntime",), fixed_point=False,
     ),
     SpikingEntry(
@@ -279,12 +280,18 @@ def packages() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return needed, optional
 
 
-def write_spiking_half(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    """Write the program, and what every back-end reads of it, into the folder of a bundle."""
+def write_spiking_half(folder: Path, spiking: SpikingHalf) -> None:
+    """Write both forms of the program, and what every back-end reads of them, into the folder of a bundle."""
+    from hybridnet.deploy.graph_file import write_graph
     from hybridnet.deploy.program_file import write_program
+    from hybridnet.program.spiking import Chains
 
     (folder / PROGRAM).parent.mkdir()
-    write_program(folder / PROGRAM, program, fixed)
+    if isinstance(spiking, Chains):
+        write_program(folder / PROGRAM, spiking.program, spiking.fixed)
+    else:
+        write_graph(folder / GRAPH_FLOAT, spiking.program)
+        write_graph(folder / GRAPH_FIXED, spiking.fixed)
     for entry in SPIKING.values():
         if entry.write is not None:
-            entry.write(folder, program, fixed)
+            entry.write(folder, spiking)

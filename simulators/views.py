@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hybridnet.errors import BackendError
-from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, FixedProgram, FloatProgram
+from hybridnet.program.spiking import AnyProgram, input_shapes
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
 
@@ -31,14 +30,14 @@ class ViewRun:
     latency_ms: float = 0.0
 
 
-def count_views(program: FloatProgram | FixedProgram | GraphProgram | FixedGraph, inputs: Mapping[str, Array]) -> int:
+def count_views(program: AnyProgram, inputs: Mapping[str, Array]) -> int:
     """N of inputs (N, T, C, H, W), or (N, C, H, W) of still ones, checked.
 
     Raises:
         BackendError: If an input is missing, has a wrong shape, or not as many views as the others.
     """
     views: int | None = None
-    for name, expected in _shapes_of(program):
+    for name, expected in input_shapes(program).items():
         if name not in inputs:
             raise BackendError("the input is missing", where=name)
         shape = inputs[name].shape
@@ -48,18 +47,6 @@ def count_views(program: FloatProgram | FixedProgram | GraphProgram | FixedGraph
                 f"the shape is {shape} and should be ({views or 'N'}, {', '.join(map(str, expected))})", where=name
             )
     return views or 0
-
-
-def _shapes_of(
-    program: FloatProgram | FixedProgram | GraphProgram | FixedGraph,
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Each input and its shape for one view."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        for node in program.inputs:
-            yield node.name, node.shape if node.still else (program.steps, *node.shape)
-    else:
-        for stream in program.streams:
-            yield stream.input_name, (program.steps, *stream.input_shape)
 
 
 def collect(program: FloatProgram | FixedProgram, runs: list[ViewRun], *, record: bool) -> SpikingResult:

@@ -131,10 +131,12 @@ def _rebuilt(
         before: tuple[int, int, int] | None = None
         for demand in stream:
             g = demand.geometry
+            if demand.joined or not isinstance(g, ConvGeometry):
+                return None  # layers that join or grow: their sizes depend on each other
             shape = (g.input_shape[0], side(g.input_shape[1]), side(g.input_shape[2])) if before is None else before
             stride = (g.stride[0] * first_stride, g.stride[1] * first_stride) if before is None else g.stride
             try:
-                geometry: ConvGeometry = dataclasses.replace(
+                geometry = dataclasses.replace(
                     g, input_shape=shape, out_channels=channels(g.out_channels), stride=stride
                 )
             except ConfigError:

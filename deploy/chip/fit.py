@@ -11,19 +11,34 @@ from dataclasses import dataclass
 
 from hybridnet.deploy.chip.mapper import LayerFit, map_layer, significant_bits
 from hybridnet.deploy.chip.profile import Chip
-from hybridnet.program.layers import ConvGeometry, FixedProgram
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import Geometry
+from hybridnet.program.spiking import AnyFixed
 from hybridnet.report.record.data import FitRow
 
 
 @dataclass(frozen=True)
 class LayerDemand:
-    """What of a layer decides its fit."""
+    """What of a layer decides its fit.
+
+    Attributes:
+        stream: The chain that it is in; of a graph, the population that reads an input and leads to it.
+        geometry: Of its synapses; of the first of several groups.
+        weight_bits: Significant ones, of all groups.
+        joined: Of the other groups that add up at it.
+    """
 
     name: str
     stream: str
-    geometry: ConvGeometry
+    geometry: Geometry
     weight_bits: int
     reset: str
+    joined: tuple[Geometry, ...] = ()
+
+    @property
+    def geometries(self) -> tuple[Geometry, ...]:
+        """Of all groups."""
+        return (self.geometry, *self.joined)
 
 
 @dataclass(frozen=True)
@@ -75,13 +90,30 @@ class FitReport:
         return FitRow(self.chip, self.neurons, self.cores, self.cores_per_chip, self.chips, self.broken, self.basis)
 
 
-def layer_demands(program: FixedProgram) -> tuple[LayerDemand, ...]:
-    """The layers of a program, stream by stream."""
+def layer_demands(program: AnyFixed) -> tuple[LayerDemand, ...]:
+    """The layers of a program, stream by stream, or the populations of a graph."""
+    if isinstance(program, FixedGraph):
+        return _population_demands(program)
     return tuple(
         LayerDemand(layer.name, stream.name, layer.geometry, significant_bits(layer.weight), layer.reset)
         for stream in program.streams
         for layer in stream.layers
     )
+
+
+def _population_demands(graph: FixedGraph) -> tuple[LayerDemand, ...]:
+    inputs, streams, demands = {node.name for node in graph.inputs}, dict[str, str](), []
+    for p in graph.populations:
+        groups = graph.onto(p.name)
+        if not groups:
+            continue  # it has no synapses: the one neuron that stands for a bias
+        sources = [g.source for g in groups]
+        first = next((streams[s] for s in sources if s in streams), p.name)
+        streams[p.name] = p.name if any(source in inputs for source in sources) else first
+        bits = max(significant_bits(g.weight) for g in groups)
+        geometry, *joined = (g.geometry for g in groups)
+        demands.append(LayerDemand(p.name, streams[p.name], geometry, bits, p.reset, tuple(joined)))
+    return tuple(demands)
 
 
 def fit(demands: Sequence[LayerDemand], chip: Chip, chips: int = 1) -> FitReport:
@@ -92,7 +124,7 @@ def fit(demands: Sequence[LayerDemand], chip: Chip, chips: int = 1) -> FitReport
         chip: Its limits.
         chips: How many there are.
     """
-    layers = tuple(map_layer(demand.name, demand.geometry, demand.weight_bits, chip) for demand in demands)
+    layers = tuple(map_layer(demand.name, demand.geometries, demand.weight_bits, chip) for demand in demands)
     cores = sum(layer.cores for layer in layers)
     mapped = Mapped(tuple(demands), layers, chip, chips, cores)
     return FitReport(
@@ -100,7 +132,7 @@ def fit(demands: Sequence[LayerDemand], chip: Chip, chips: int = 1) -> FitReport
         chips_allowed=chips,
         cores_per_chip=chip.cores.value,
         neurons=sum(layer.neurons for layer in layers),
-        weights=sum(math.prod(demand.geometry.weight_shape) for demand in demands),
+        weights=sum(math.prod(geometry.weight_shape) for demand in demands for geometry in demand.geometries),
         cores=cores,
         chips=mapped.chips_needed,
         layers=layers,

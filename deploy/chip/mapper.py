@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hybridnet.deploy.chip.profile import Chip
-from hybridnet.program.layers import ConvGeometry, IntArray
+from hybridnet.program.graph import Geometry
+from hybridnet.program.layers import IntArray
 
 
 @dataclass(frozen=True)
@@ -58,33 +59,37 @@ class LayerFit:
         return math.prod(self.shape)
 
 
-def map_layer(name: str, geometry: ConvGeometry, weight_bits: int, chip: Chip) -> LayerFit:
-    """Cores and memory of one layer."""
-    channels, height, width = geometry.output_shape
+def map_layer(name: str, geometries: Sequence[Geometry], weight_bits: int, chip: Chip) -> LayerFit:
+    """Cores and memory of one layer, whose groups of synapses have these geometries."""
+    channels, height, width = geometries[0].output_shape
+
+    def words_of(channels: int) -> int:
+        return sum(synapse_words(geometry, channels, weight_bits, chip) for geometry in geometries)
+
     room = chip.synapse_words_per_core.value
     per_core = chip.neurons_per_core.value
-    tf = next((f for f in halved(channels) if synapse_words(geometry, f, weight_bits, chip) <= room), 1)
+    tf = next((f for f in halved(channels) if words_of(f) <= room), 1)
     tf = next(f for f in halved(tf) if f <= per_core)
     tx, ty = min(
         ((x, y) for x in powers_of_two(width) for y in halved(height) if x * y * tf <= per_core),
         key=lambda tile: (-(-width // tile[0])) * (-(-height // tile[1])),
     )
-    words = synapse_words(geometry, tf, weight_bits, chip)
+    words = words_of(tf)
     return LayerFit(
         name=name,
-        shape=geometry.output_shape,
+        shape=geometries[0].output_shape,
         tile=(tf, ty, tx),
         cores=-(-width // tx) * -(-height // ty) * -(-channels // tf),
         neurons_per_core=min(tx, width) * ty * tf,
         synapse_words=words,
         axon_map=min(tx, width) * ty,
         weight_bits=weight_bits,
-        dense=is_dense(geometry),
+        dense=all(map(is_dense, geometries)),
         fits_a_core=words <= room,
     )
 
 
-def synapse_words(geometry: ConvGeometry, channels: int, weight_bits: int, chip: Chip) -> int:
+def synapse_words(geometry: Geometry, channels: int, weight_bits: int, chip: Chip) -> int:
     """Upper bound of the words of a core that holds so many output channels."""
     reach = geometry.out_channels // geometry.groups  # output channels that one input channel leads to
     in_tile = min(geometry.groups, -(-channels // reach))
@@ -93,7 +98,7 @@ def synapse_words(geometry: ConvGeometry, channels: int, weight_bits: int, chip:
     return lists * -(-min(channels, reach) * (weight_bits + overhead.value) // chip.word_bits.value)
 
 
-def is_dense(geometry: ConvGeometry) -> bool:
+def is_dense(geometry: Geometry) -> bool:
     """Whether every weight is used at one place alone."""
     return geometry.output_shape[1:] == (1, 1)
 

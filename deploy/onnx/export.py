@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from hybridnet.deploy.layout import OPSET
 from hybridnet.errors import ModelError
-from hybridnet.partition.splitter import Partition
+from hybridnet.partition.split import Split
 from hybridnet.program.outputs import LOGITS
 from hybridnet.support.foreign import foreign_code
 
 
 def export_ann(
-    partition: Partition,
+    split: Split,
     inputs: dict[str, Tensor],
     path: Path,
     *,
@@ -39,8 +39,8 @@ def export_ann(
     Raises:
         ModelError: If torch or ONNX cannot express it.
     """
-    taken = {name: inputs[name] for name in partition.ann_inputs}
-    export_module(partition.ann, taken, path, what="ANN half", outputs=outputs, opset=opset)
+    taken = {name: inputs[name] for name in split.ann_inputs}
+    export_module(split.ann, taken, path, what="ANN half", outputs=outputs, opset=opset)
 
 
 def export_module(

@@ -15,7 +15,7 @@ from hybridnet.partition.reading import SpikingLayer
 from hybridnet.partition.streams import Chain
 from hybridnet.program.bridge import BridgeTensor
 
-Half = Literal["input", "snn", "bridge", "ann"]
+Half = Literal["input", "front", "snn", "bridge", "ann"]
 Shape = tuple[int, ...] | None
 FLOAT_BYTES = 4
 
@@ -27,10 +27,11 @@ class Node:
     Attributes:
         name: Module path, or the name that tracing gave the operation.
         kind: Module class or operation; of what crosses, its kind.
-        half: `input`, `snn`, `bridge`, or `ann`.
+        half: `input`, `front`, `snn`, `bridge`, or `ann`.
         why: What put it there.
         shape: Of what it gives for one window, without the batch; None for what is no tensor.
         bytes: Of what crosses, per window: float32 potentials, 1 bit a spike, the fewest bits for a count; else 0.
+        parameters: Weights and biases of a population that was read; None where the module of this name holds them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Node:
     why: str
     shape: Shape
     bytes: int = 0
+    parameters: int | None = None
 
 
 class OutputShapeError(ValueError):

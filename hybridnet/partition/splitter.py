@@ -23,6 +23,7 @@ from hybridnet.partition.streams import Chain, chains, stream, stream_names
 from hybridnet.partition.tracing import UntraceableError, trace
 from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program
+from hybridnet.program.placement import Placement
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +50,46 @@ class Partition:
     exact: bool
     nodes: tuple[Node, ...]
 
+    front = None
+    front_inputs = messages = ()
+    ties = None
+
+    @property
+    def feeds(self) -> dict[str, int | None]:
+        """The axis of time in one view of each input of the program: the first."""
+        return {stream_.input_name: 0 for stream_ in self.program.streams}
+
+    @property
+    def placement(self) -> Placement:
+        """All spiking layers are on the chip."""
+        return Placement(tuple(layer.name for layer in self.program.layers()))
+
+    def taken(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs as the model takes them: views first."""
+        return dict(inputs)
+
+    def given(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs with their views first, as they are."""
+        return dict(inputs)
+
+    def fed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the streams read, (N, T, C, H, W) each."""
+        return {name: inputs[name] for name in self.feeds}
+
+    @torch.no_grad()
+    def trace(self, inputs: Mapping[str, Tensor]) -> dict[str, LIFState]:
+        """Potentials u and spikes o of every layer and step of the model's own modules, (N, T, C, H, W) each."""
+        return {
+            layer.name: state
+            for own in self.program.streams
+            for layer, state in zip(own.layers, self.stacks[own.name].trace(inputs[own.input_name]), strict=True)
+        }
+
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
         """What the model returns, by way of the cut, in torch: a tensor, a tuple or a dictionary of tensors."""
-        values = dict(inputs)
-        for stream_ in self.program.streams:
-            traced = self.stacks[stream_.name].trace(inputs[stream_.input_name])
-            states = {layer.name: state for layer, state in zip(stream_.layers, traced, strict=True)}
-            values |= {t.name: read(states[t.layer], t.kind) for t in self.bridge if t.layer in states}
+        states = self.trace(inputs)
+        values = {**inputs, **{t.name: read(states[t.layer], t.kind) for t in self.bridge}}
         return self.ann(*(values[name] for name in self.ann_inputs))
 
 

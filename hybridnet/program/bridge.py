@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from hybridnet.program.layers import FixedProgram
+from hybridnet.program.spiking import AnyFixed, scales_of
 
 POTENTIAL_BITS = 24
 
@@ -62,9 +62,9 @@ class FixedEncoding:
         return FixedEncoding(self.scale / 2**shift, bits, shift)
 
 
-def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedProgram) -> dict[str, FixedEncoding]:
+def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: AnyFixed) -> dict[str, FixedEncoding]:
     """The encoding of each bridge tensor, by name."""
-    scales = {layer.name: layer.potential_scale for layer in program.layers()}
+    scales = scales_of(program)
     return {tensor.name: _encoding(tensor.kind, scales[tensor.layer], program.steps) for tensor in bridge}
 
 

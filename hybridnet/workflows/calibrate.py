@@ -25,6 +25,7 @@ from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
 from hybridnet.program.layers import FixedProgram
 from hybridnet.program.requantise import requantise_program
+from hybridnet.program.spiking import Chains
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
@@ -116,14 +117,15 @@ def _calibrate(
     encodings = search_bits(bench, fixed, whole) if options.search_bridge else whole
     for name in (ANN, CHECKPOINT):
         (folder / name).write_bytes(bundle.file(name).read_bytes())
-    write_spiking_half(folder, bundle.program, fixed)
+    spiking = Chains(bundle.program, fixed)
+    write_spiking_half(folder, spiking)
     int8 = folder / ANN_INT8 if options.ann == "int8" else None
     tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
     chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
     report = measure(bench, seen, searching, chosen, limits)
     (folder / CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
     rule = SEARCHED if options.scales is None else FINE_TUNED
-    parts = Parts(folder, _manifest(bundle, folder, rule, clips, encodings), bundle.program, fixed)
+    parts = Parts(folder, _manifest(bundle, folder, rule, clips, encodings), spiking)
     held_out = clips.together(clips.held_out)
     finish(parts, remeasure_parity(bundle.parity, parts, held_out, requested=options.parity, progress=progress))
     return report

@@ -13,21 +13,26 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.graph_fixed_point import observe_graphs, quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, ModelEntry, Parts, Quantisation
-from hybridnet.deploy.layout import ANN, CHECKPOINT
+from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT
 from hybridnet.deploy.onnx.export import export_ann
-from hybridnet.errors import ConfigError, ModelError
+from hybridnet.deploy.onnx.export import export_module as export_onnx
+from hybridnet.errors import ConfigError, ModelError, PartitionError
 from hybridnet.model.checkpoint import load_checkpoint, save_tensors
 from hybridnet.model.network import example_inputs as example_inputs_of
 from hybridnet.partition.neurons import rest
-from hybridnet.partition.splitter import Partition, partition
+from hybridnet.partition.split import Split
+from hybridnet.partition.split import split as split_model
 from hybridnet.program.bridge import fixed_encodings
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
+from hybridnet.program.spiking import Chains, Graphs, SpikingHalf
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
@@ -45,7 +50,7 @@ class _Source:
 
     Attributes:
         examples: One tensor per input by argument name, (N, …).
-        calibrate: Finds the calibration views, once the model was seen to be one that can be cut.
+        calibrate: Finds the calibration views of examples with their views first, once the model was cut.
         write_weights: Writes model.pt.
     """
 
@@ -55,7 +60,7 @@ class _Source:
     labels: tuple[str, ...] | None
     preprocess: PreprocessConfig | None
     config: ModelConfig | None
-    calibrate: Callable[[], Calibration]
+    calibrate: Callable[[Tensors], Calibration]
     write_weights: Callable[[Path], Any]
 
 
@@ -122,7 +127,7 @@ def export_checkpoint(
         labels=loaded.labels,
         preprocess=config.preprocess,
         config=config,
-        calibrate=lambda: _calibration(
+        calibrate=lambda examples: _calibration(
             options.calibrate,
             shapes_of(examples),
             config.preprocess,
@@ -170,9 +175,9 @@ def export_module(
         labels=None if options.labels is None else tuple(options.labels),
         preprocess=preprocess,
         config=None,
-        calibrate=lambda: _calibration(
+        calibrate=lambda examples: _calibration(
             options.calibrate,
-            shapes,
+            shapes_of(examples),
             preprocess,
             lambda: Calibration(Views.of_tensors(examples), "the example inputs, for want of others"),
             progress,
@@ -201,23 +206,33 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
     size = sum(tensor.nbytes for tensor in source.model.state_dict().values())
     needed = 2 * size  # each weight as torch and as ONNX
     with bundle_folder(path, overwrite=options.overwrite, needed_bytes=needed) as folder:
-        split = partition(source.model, source.examples)
-        outputs = output_names(split, source.examples, source.labels)
-        calibration = source.calibrate()
-        fixed = quantise_program(split.program, observe(split, calibration.views.tensors()))
+        progress("reading the model", 0, 1)
+        split = split_model(source.model, source.examples, keep_on_host=options.keep_on_host or ())
+        if options.strict and split.placement.staying:
+            raise PartitionError(" ".join(split.placement.lines()).rstrip("."), where=source.name,
+                                 remedy="Leave out --strict to place what can be placed")  # fmt: skip
+        examples = split.given(source.examples)
+        outputs = output_names(split, examples, source.labels)
+        calibration = source.calibrate(examples)
+        spiking = _quantised(split, calibration.views)
         progress("writing the spiking half", 0, 1)
-        write_spiking_half(folder, split.program, fixed)
+        write_spiking_half(folder, spiking)
+        if split.front is not None:
+            progress("writing the front", 0, 1)
+            _export_front(split, examples, folder / FRONT, options.opset)
         progress("writing the ANN half", 0, 1)
-        export_ann(split, ann_examples(split, source.examples), folder / ANN, outputs=outputs, opset=options.opset)
+        export_ann(split, ann_examples(split, examples), folder / ANN, outputs=outputs, opset=options.opset)
         source.write_weights(folder / CHECKPOINT)
-        encodings = fixed_encodings(split.bridge, fixed)
+        encodings = fixed_encodings(split.bridge, spiking.fixed)
         manifest = Manifest(
             schema=SCHEMA,
-            model=ModelEntry(source.name, shapes_of(source.examples), outputs, source.preprocess, source.config),
+            model=ModelEntry(source.name, shapes_of(examples), outputs, source.preprocess, source.config),
             labels=source.labels,
             versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
             opset=options.opset,
-            streams=tuple(stream.name for stream in split.program.streams),
+            placement=split.placement,
+            streams=tuple(s.name for s in spiking.program.streams) if isinstance(spiking, Chains) else (),
+            feeds=dict(split.feeds),
             ann_inputs=split.ann_inputs,
             bridge=tuple(
                 BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name])) for t in split.bridge
@@ -225,7 +240,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             quantisation=Quantisation("maximum-based scales", calibration.source, len(calibration.views)),
             files=checksums(folder),
         )
-        parts = Parts(folder, manifest, split.program, fixed)
+        parts = Parts(folder, manifest, spiking)
         measured = measure_parity(
             source.model, split, parts, calibration, output=outputs[0], requested=options.parity, progress=progress
         )
@@ -234,8 +249,23 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
     return read_bundle(path)
 
 
+def _quantised(split: Split, views: Views) -> SpikingHalf:
+    """The spiking half in both forms, its integers by maximum-based scales."""
+    program = split.program
+    if isinstance(program, GraphProgram):
+        seen = observe_graphs(program, (split.fed(view.tensors()) for view in views))
+        return Graphs(program, quantise_graph(program, seen))
+    return Chains(program, quantise_program(program, observe(split, views.tensors())))
+
+
+def _export_front(split: Split, examples: Tensors, path: Path, opset: int) -> None:
+    taken = {name: _two_views(examples[name]) for name in split.front_inputs}
+    assert split.front is not None  # noqa: S101
+    export_onnx(split.front, taken, path, what="front", outputs=split.messages, opset=opset)
+
+
 @torch.no_grad()
-def output_names(split: Partition, examples: Tensors, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:
+def output_names(split: Split, examples: Tensors, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:
     """Run the example once: what does the model return, and do the labels fit?
 
     Raises:
@@ -253,7 +283,11 @@ def output_names(split: Partition, examples: Tensors, labels: tuple[str, ...] | 
     return tuple(outputs)
 
 
-def ann_examples(split: Partition, examples: Tensors) -> dict[str, Tensor]:
+def ann_examples(split: Split, examples: Tensors) -> dict[str, Tensor]:
     """An example for the ANN half, of two views: a dimension of 1 would be taken for a constant."""
-    own = {name: torch.cat((tensor[:1], tensor[-1:])) for name, tensor in examples.items()}
+    own = {name: _two_views(tensor) for name, tensor in examples.items()}
     return own | {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
+
+
+def _two_views(tensor: Tensor) -> Tensor:
+    return torch.cat((tensor[:1], tensor[-1:]))

@@ -18,11 +18,17 @@ from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.deploy.onnx.whole import write_whole
+from hybridnet.errors import ModelError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.describe import Half
-from hybridnet.partition.splitter import Partition, partition
+from hybridnet.partition.split import Split
+from hybridnet.partition.split import split as split_model
 from hybridnet.program.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.layers import FloatProgram
+from hybridnet.program.placement import Placement
+from hybridnet.program.spiking import Chains
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import checked_tensors
 from hybridnet.support.onnx_file import read_model
@@ -65,16 +71,19 @@ class SplitReport:
     Attributes:
         model: Name of the model.
         steps: T, steps of a window.
+        placement: Which spiking layers are on the chip, and why not the others.
     """
 
     model: str
     steps: int
+    placement: Placement
     rows: tuple[SplitRow, ...]
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Trained numbers of each half."""
-        return {half: sum(row.parameters for row in self.rows if row.half == half) for half in ("snn", "ann")}
+        """Trained numbers of each half; of the front, where there is one."""
+        halves = [half for half in ("front", "snn", "ann") if half != "front" or any(r.half == half for r in self.rows)]
+        return {half: sum(row.parameters for row in self.rows if row.half == half) for half in halves}
 
     @property
     def crossing(self) -> tuple[int, int]:
@@ -83,21 +92,29 @@ class SplitReport:
 
 
 class OpenedModule:
-    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be."""
+    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be.
 
-    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> None:
-        self._model, self._inputs, self._name = model, inputs, name
-        self._split = partition(model, inputs)
+    Attributes:
+        note: Where its weights were found, if that is worth a line.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str, note: str = "") -> None:
+        self._model, self._inputs, self._name, self.note = model, inputs, name, note
+        self._split = split_model(model, inputs)
 
     def report(self) -> SplitReport:
         """How it is split."""
-        return SplitReport(self._name, self._split.program.steps, tuple(_rows(self._model, self._split)))
+        return SplitReport(
+            self._name, self._split.program.steps, self._split.placement, tuple(_rows(self._model, self._split))
+        )
 
     def tag(self, path: Path) -> None:
         """Write it as one ONNX graph, the half in the name of every node."""
         split = self._split
         with temporary_folder() as folder:
             program, ann = folder / "program.onnx", folder / "ann.onnx"
+            if isinstance(split.program, GraphProgram):
+                raise _no_tagged_graph(self._name)
             write_onnx_program(program, split.program)
             export_ann(split, ann_examples(split, self._inputs), ann, outputs=output_names(split, self._inputs))
             write_whole(path, program, ann, split.bridge)
@@ -106,29 +123,46 @@ class OpenedModule:
 class OpenedBundle:
     """A bundle whose model is not ours: its ANN half is known as ONNX alone."""
 
+    note = ""
+
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
     def report(self) -> SplitReport:
         """How it is split; the ANN half as nodes of its graph."""
         bundle = self._bundle
-        return SplitReport(bundle.manifest.model.name, bundle.program.steps, tuple(_bundle_rows(bundle)))
+        manifest = bundle.manifest
+        steps, rows = bundle.float_form.steps, tuple(_bundle_rows(bundle))
+        return SplitReport(manifest.model.name, steps, manifest.placement, rows)
 
     def tag(self, path: Path) -> None:
         """Write it as one ONNX graph, the half in the name of every node."""
+        if not isinstance(self._bundle.spiking, Chains):
+            raise _no_tagged_graph(self._bundle.manifest.model.name)
         write_whole(path, self._bundle.file(ONNX_FLOAT), self._bundle.ann_path, self._bundle.bridge)
 
 
-def open_model(path: Path, factory: str | None = None, inputs: Path | None = None) -> OpenedModule | OpenedBundle:
-    """A checkpoint, a bundle, or with a factory a state dict; see `hybridnet.workflows.foreign.load_model`.
+def _no_tagged_graph(name: str) -> ModelError:
+    return ModelError(
+        "its spiking half is more than chains, of which alone one float ONNX graph is written",
+        where=name,
+        remedy="Look at front.onnx, snn/program.onnx and ann.onnx of its bundle",
+    )
+
+
+def open_model(
+    path: Path, factory: str | None = None, inputs: Path | None = None, key: str | None = None
+) -> OpenedModule | OpenedBundle:
+    """A checkpoint, a bundle, or with a factory any file of weights; see `hybridnet.workflows.foreign.load_model`.
 
     Raises:
         HybridNetError: If it cannot be read, or the model cannot be split.
     """
     if factory is not None:
-        model, examples = load_model(factory, path, inputs)
-        check_module(model)
-        return OpenedModule(model, checked_tensors(examples, None, "example inputs").tensors(), factory)
+        loaded = load_model(factory, path, inputs, key)
+        check_module(loaded.model)
+        examples = checked_tensors(loaded.inputs, None, "example inputs").tensors()
+        return OpenedModule(loaded.model, examples, factory, loaded.note)
     if path.is_dir():
         bundle = read_bundle(path)
         if bundle.manifest.model.config is None:
@@ -146,19 +180,21 @@ def to_json(report: SplitReport) -> str:
     return json.dumps(dataclasses.asdict(report) | {"totals": totals}, indent=1) + "\n"
 
 
-def _rows(model: nn.Module, split: Partition) -> Iterator[SplitRow]:
+def _rows(model: nn.Module, split: Split) -> Iterator[SplitRow]:
     crossing = {tensor.name: tensor for tensor in split.bridge}
     modules, parameters = dict(model.named_modules()), dict(model.named_parameters())
     counted: set[str] = set()
     for node in split.nodes:
         own = 0
-        if node.half in ("snn", "ann") and node.name not in counted:
+        if node.half in ("front", "snn", "ann") and node.name not in counted:
             counted.add(node.name)
-            if node.name in parameters:
+            if node.parameters is not None:
+                own = node.parameters
+            elif node.name in parameters:
                 own = parameters[node.name].numel()
             elif node.name in modules:
                 own = sum(parameter.numel() for parameter in modules[node.name].parameters())
-        layer = node.half != "ann" or node.name in modules or own > 0
+        layer = node.half not in ("front", "ann") or node.name in modules or own > 0
         fixed, in_float = _bytes(crossing[node.name], split.program.steps) if node.half == "bridge" else (0, 0)
         yield SplitRow(node.name, node.kind, node.half, node.why, node.shape, own, layer, fixed, in_float)
 
@@ -166,36 +202,48 @@ def _rows(model: nn.Module, split: Partition) -> Iterator[SplitRow]:
 def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
     for name, shape in bundle.manifest.model.inputs.items():
         yield SplitRow(name, "input", "input", "an input of the model", shape)
-    for stream in bundle.program.streams:
+    if bundle.front_path is not None:
+        yield from _onnx_rows(read_model(bundle.front_path).graph, "front", "before the spiking half")
+    program = bundle.float_form
+    for row in _population_rows(program) if isinstance(program, GraphProgram) else _layer_rows(program):
+        yield row
+        for tensor in bundle.bridge:
+            if tensor.layer == row.name:
+                sizes = _bytes(tensor, program.steps)
+                why = "read by the ANN half"
+                yield SplitRow(tensor.name, tensor.kind, "bridge", why, tensor.shape, 0, True, *sizes)
+    yield from _onnx_rows(read_model(bundle.ann_path).graph, "ann", "not of the spiking half")
+
+
+def _layer_rows(program: FloatProgram) -> Iterator[SplitRow]:
+    for stream in program.streams:
         for layer in stream.layers:
             reads = f"reads {'the input ' + stream.input_name if layer.input_kind == 'analog' else 'spikes'}"
             size = layer.weight.size + layer.bias.size
-            why = f"spiking layer that {reads}"
-            yield SplitRow(layer.name, "ConvLIF", "snn", why, layer.geometry.output_shape, size)
-            for tensor in bundle.bridge:
-                if tensor.layer == layer.name:
-                    fixed, in_float = _bytes(tensor, bundle.program.steps)
-                    yield SplitRow(
-                        tensor.name,
-                        tensor.kind,
-                        "bridge",
-                        "read by the ANN half",
-                        tensor.shape,
-                        0,
-                        True,
-                        fixed,
-                        in_float,
-                    )
-    yield from _onnx_rows(read_model(bundle.ann_path).graph)
+            yield SplitRow(
+                layer.name, "ConvLIF", "snn", f"spiking layer that {reads}", layer.geometry.output_shape, size
+            )
 
 
-def _onnx_rows(graph: onnx.GraphProto) -> Iterator[SplitRow]:
+def _population_rows(graph: GraphProgram) -> Iterator[SplitRow]:
+    """Weights that several groups share are counted with the first."""
+    counted: set[int] = set()
+    for p in graph.populations:
+        groups = graph.onto(p.name)
+        size = p.bias.size + sum(g.weight.size for g in groups if id(g.weight) not in counted)
+        counted |= {id(g.weight) for g in groups}
+        kind = "integrator" if p.threshold is None else "neurons"
+        reads = " and ".join(dict.fromkeys(g.source for g in groups))
+        yield SplitRow(p.name, kind, "snn", f"spiking layer that reads {reads}", p.shape, size)
+
+
+def _onnx_rows(graph: onnx.GraphProto, half: Half, why: str) -> Iterator[SplitRow]:
     sizes = {t.name: math.prod(t.dims) for t in graph.initializer if t.dims and t.data_type == onnx.TensorProto.FLOAT}
     shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
     for node in graph.node:
         size = sum(sizes.pop(name, 0) for name in node.input)
         shape = tuple(dim.dim_value for dim in shapes.get(node.output[0], ()))[1:] or None
-        yield SplitRow(node.name, node.op_type, "ann", "not of the spiking half", shape, size, size > 0)
+        yield SplitRow(node.name, node.op_type, half, why, shape, size, size > 0)
 
 
 def _bytes(tensor: BridgeTensor, steps: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ def model_document(report: SplitReport, *, everything: bool = False) -> Document
     """
     shown = tuple(_cells(row) for row in report.rows if everything or row.layer)
     hidden = len(report.rows) - len(shown)
-    layers = {half: sum(row.half == half and row.layer for row in report.rows) for half in ("snn", "ann")}
+    layers = {half: sum(row.half == half and row.layer for row in report.rows) for half in report.parameters}
     halves = {half: f"{plural(n, 'layer')}, {whole(report.parameters[half])} parameters" for half, n in layers.items()}
     fixed, in_float = report.crossing
     totals = facts(
@@ -28,7 +28,12 @@ def model_document(report: SplitReport, *, everything: bool = False) -> Document
     )
     heading = ("half", "layer", "kind", "output", "why", "parameters", "crosses")
     notes = (f"{hidden} operations between layers are not listed (--all).",) if hidden else ()
-    sections = (Section("Model", table=totals), Section("Split", table=Table(heading, shown, left=5), notes=notes))
+    placed = Section("Placement", lines=report.placement.lines())
+    sections = (
+        Section("Model", table=totals),
+        placed,
+        Section("Split", table=Table(heading, shown, left=5), notes=notes),
+    )
     return Document(f"hybridnet: how {report.model} is split", sections)
 
 

@@ -5,7 +5,7 @@ Imports nothing heavy, so that `--help` is quick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,6 +42,8 @@ class ExportOptions:
         name: The name of a module in the manifest and in records; the class's name if None.
         opset: ONNX opset of the ANN half.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
+        strict: Refuse a model of which not all spiking layers can be placed on the chip.
+        keep_on_host: Patterns, such as `head.*`, of spiking layers that stay with the host.
         overwrite: Replace the folder if it holds a bundle.
     """
 
@@ -51,6 +53,8 @@ class ExportOptions:
     name: str | None = None
     opset: int = OPSET
     parity: str | None = None
+    strict: bool = False
+    keep_on_host: Sequence[str] | None = None
     overwrite: bool = False
 
 

@@ -23,23 +23,22 @@ from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.views import Calibration
 from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.errors import ModelError, PartitionError
-from hybridnet.model.neuron import LIFState
 from hybridnet.model.stm import SpikingStack, read
 from hybridnet.partition.neurons import rest
+from hybridnet.partition.split import Split
 from hybridnet.partition.splitter import Partition
 from hybridnet.program.outputs import LOGITS, named_outputs
 from hybridnet.report.record.parity import Check, ParityReport, not_run, reported, within
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.emulator.integer_loop import messages, run_stream
-from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN, SPIKING, ann_backend
+from hybridnet.simulators.feed import Feed
+from hybridnet.simulators.registry import ANN_ENTRIES, ANN_TOLERANCE, DEFAULT_ANN, ann_backend
 from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly, sqnr_db
 from hybridnet.support.views import Views
+from hybridnet.workflows.bits import check_bits
 
 REWRITTEN_TOLERANCE = 1e-4
 """Largest difference allowed between a model with neurons of another library and its cut, on every output: their steps
@@ -79,7 +78,7 @@ class _Outputs:
 @torch.no_grad()
 def measure_parity(
     model: nn.Module,
-    split: Partition,
+    split: Split,
     parts: Parts,
     calibration: Calibration,
     *,
@@ -103,25 +102,30 @@ def measure_parity(
     views = evenly(len(calibration.views), MAX_VIEWS)
     in_torch = [views[place] for place in evenly(len(views), TORCH_VIEWS)]
     anns = {name: entry.open(parts) for name, entry in ANN_ENTRIES.items() if entry.tolerance is not None}
-    meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
-    bridge = Bridge(parts.bridge, parts.encodings)
+    meter, outputs, spikes = FidelityMeter(parts.fixed_form), _Outputs(), Counter[int]()
+    bridge, feed, front_errors = Bridge(parts.bridge, parts.encodings), Feed(parts), [0.0]
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
         inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
-        states = trace(split, view)
+        states, fed = split.trace(view), feed(inputs).inputs
+        front_errors += [float(np.abs(x.numpy() - fed[name]).max()) for name, x in split.fed(view).items()]
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind) for t in split.bridge}
-        run = meter.add(states, inputs)
-        crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
+        run = meter.add(states, fed, record_potentials=bridge.needs_all_potentials)
+        crossed = bridge.cross(run.readouts, run.spikes, run.potentials, fixed_point=True)
 
-        fed = view | crossing
-        returns = {name: ann.run(_arrays(fed)) for name, ann in anns.items() if n in in_torch or name == DEFAULT_ANN}
+        arriving = view | crossing
+        returns = {
+            name: ann.run(_arrays(arriving)) for name, ann in anns.items() if n in in_torch or name == DEFAULT_ANN
+        }
         outputs.exported.append(returns[DEFAULT_ANN])
         outputs.fixed.append(anns[DEFAULT_ANN].run({**inputs, **crossed.values}))
         if n in in_torch:
             rest(model)
-            outputs.whole.append(_arrays(named_outputs(_returned(model, view), output)))
-            outputs.cut.append(_arrays(named_outputs(split.ann(*(fed[name] for name in split.ann_inputs)), output)))
+            outputs.whole.append(_arrays(named_outputs(_returned(model, split.taken(view)), output)))
+            outputs.cut.append(
+                _arrays(named_outputs(split.ann(*(arriving[name] for name in split.ann_inputs)), output))
+            )
             for name, values in returns.items():
                 outputs.promised[name].append(values)
         returned = (*outputs.exported[-1].values(), *(outputs.whole[-1].values() if n in in_torch else ()))
@@ -129,25 +133,16 @@ def measure_parity(
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    single = (*_program(split, busiest), *_bits(parts, busiest.arrays, requested))
+    front = _front(max(front_errors), len(views)) if feed.has_front else ()
+    single = (*_program(split, busiest), *check_bits(parts, feed(busiest.arrays).inputs, requested))
     return ParityReport(
         views=len(views),
         source=calibration.source,
-        checks=(*_halves(outputs, split.exact), *single, *_top1(outputs)),
+        checks=(*_halves(outputs, split.exact), *front, *single, *_top1(outputs)),
         layers=meter.rows(),
         output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
         clipped_inputs=dict(meter.clipped_inputs),
     )
-
-
-@torch.no_grad()
-def trace(split: Partition, view: Mapping[str, Tensor]) -> dict[str, LIFState]:
-    """Potentials u and spikes o of every layer and step of the model's own spiking modules, (1, T, C, H, W) each."""
-    return {
-        layer.name: state
-        for stream in split.program.streams
-        for layer, state in zip(stream.layers, split.stacks[stream.name].trace(view[stream.input_name]), strict=True)
-    }
 
 
 @torch.no_grad()
@@ -183,7 +178,7 @@ def remeasure_parity(
         outputs.fixed.append(ann.run({**inputs, **crossed.values}))
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    anew = (*_bits(parts, busiest.arrays, requested), *_top1(outputs))
+    anew = (*check_bits(parts, busiest.arrays, requested), *_top1(outputs))
     return ParityReport(
         views=len(views),
         source=calibration.source,
@@ -210,10 +205,19 @@ def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
             yield within(f"ann_{name}", f"ANN half, torch → {entry.title}", error, entry.tolerance, views)
 
 
-def _program(split: Partition, view: Views) -> Iterator[Check]:
+def _front(error: float, views: int) -> Iterator[Check]:
+    """The front in torch against its exported graph."""
+    yield within("front_onnxruntime", "front, torch → ONNX Runtime", error, ANN_TOLERANCE, views)
+
+
+def _program(split: Split, view: Views) -> Iterator[Check]:
     """The model's neurons against the program extracted from them, both in float64."""
     what = "model's neurons → spiking program, float64"
-    if not split.exact:
+    if split.ties is not None:
+        replayed = "model's neurons → spiking program, replayed: spikes that rounding decides"
+        yield reported("program_ties", replayed, sum(split.ties.values()), 1, unit="ties")
+        return
+    if not isinstance(split, Partition) or not split.exact:
         why = "neurons of another library have no float64 twin here; the cut compares them in float32"
         yield not_run("program_potentials", f"{what}: u", why, unit="max abs")
         yield not_run("program_spikes", f"{what}: spikes", why, unit="differing")
@@ -236,34 +240,6 @@ def _in_float64(stack: SpikingStack) -> SpikingStack:
         layer.leak_logit.copy_(torch.logit(own.leak.double()))
         layer.log_threshold.copy_(own.threshold.double().log())
     return twin
-
-
-def _bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None) -> Iterator[Check]:
-    """The emulator against a loop, and against every back-end that promises its bits."""
-    emulator = Emulator(parts.fixed).run(inputs, record_potentials=True)
-    differing = 0
-    for stream in parts.fixed.streams:
-        x = messages(inputs[stream.input_name][0], stream.layers[0])
-        differing += int(np.count_nonzero(x != emulator.inputs[stream.name][0]))
-        for name, (v, o) in run_stream(stream, x).items():
-            differing += int(np.count_nonzero(v != emulator.potentials[name][0]))
-            differing += int(np.count_nonzero(o != emulator.spikes[name][0]))
-    unit = "differing"
-    yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
-    for entry in sorted((e for e in SPIKING.values() if e.exact), key=lambda e: e.on_request):
-        name, what = f"emulator_{entry.name}", f"emulator → {entry.title}: v[T], spikes"
-        if entry.on_request and entry.name != requested:
-            why = f"asked for by --parity {entry.name}, as it takes seconds to minutes"
-            yield not_run(name, what, why, unit=unit)
-        else:
-            yield within(name, what, _differing(entry.open(parts).run(inputs), emulator), 0, 1, unit=unit)
-
-
-def _differing(run: SpikingResult, reference: SpikingResult) -> int:
-    """How many numbers differ: read-outs, and spikes of every layer and step."""
-    pairs = [(run.readouts[name], values) for name, values in reference.readouts.items()]
-    pairs += [(run.spikes[name], values) for name, values in reference.spikes.items()]
-    return sum(int(np.count_nonzero(one != other)) for one, other in pairs)
 
 
 def _top1(outputs: _Outputs) -> Iterator[Check]:

@@ -16,13 +16,19 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.fit import fit, layer_demands
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
+from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
+from hybridnet.program.graph import GraphProgram, Population, Synapse
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
 from hybridnet.program.outputs import LOGITS
+from hybridnet.program.pipeline import pipeline
+from hybridnet.program.spiking import AnyProgram
+from hybridnet.report.counting.graph import AnyGraph, count_graph, reach
 from hybridnet.report.counting.onnx import GraphCount
-from hybridnet.report.counting.program import count_layer, events, synapses, word_sizes
+from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS, count_layer, events, word_sizes
+from hybridnet.report.counting.program import synapses as synapses_of
 from hybridnet.report.pricing.alternatives import compare_spiking
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, pricing_notes
-from hybridnet.report.quantities import Ops, Precision, Span
+from hybridnet.report.quantities import Ops, Precision, Span, total_ops
 from hybridnet.report.record.data import (
     SCHEMA,
     ClassScore,
@@ -54,6 +60,7 @@ class Setup:
     Attributes:
         options: Names of the back-ends, and what the record holds.
         program: What the spiking back-end runs, float or fixed.
+        front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
         settings: How the back-ends ran, by option.
         prices: Of all counts.
@@ -62,7 +69,8 @@ class Setup:
 
     bundle: Bundle
     options: SimulateOptions
-    program: FloatProgram | FixedProgram
+    program: AnyProgram
+    front: GraphCount | None
     graph: GraphCount
     settings: dict[str, str]
     prices: Prices
@@ -79,11 +87,12 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
     views, manifest = len(run.ann_ms), setup.bundle.manifest
     on_chip, fitted = chip_estimates(setup.bundle, setup.chip)
     counted = (
+        *(() if setup.front is None else onnx_rows("front", setup.front, views)),
         *snn_rows(setup.program, run.spiking),
         static_row(on_chip, fitted, views),
         *input_rows(setup.program, run.spiking),
         *bridge_rows(setup.bundle, run),
-        *ann_rows(setup.graph, views),
+        *onnx_rows("ann", setup.graph, views),
     )
     layers = price_layers(counted, prices)
     rows = tuple(partition_rows(setup, read, run))
@@ -118,17 +127,40 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
 
 
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
-    """The four partitions with their times; what they cost is the sum of their layers'."""
+    """The partitions with their times, a front where there is one; what they cost is the sum of their layers'."""
     frontend = ("none", "not run") if read.video is None else ("pyav", "not counted")
     read_ms = None if read.view_ms is None else summarise(read.view_ms, read.open_ms)
     yield PartitionRow("frontend", *frontend, None, read_ms, None, None)
+    if run.front_ms is not None:
+        yield PartitionRow("front", "onnxruntime", "counted", None, summarise(run.front_ms), None, None)
     yield PartitionRow("snn", setup.options.snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
     yield PartitionRow("bridge", "host", "counted", None, summarise(run.bridge_ms), None, None)
     yield PartitionRow("ann", setup.options.ann, "counted", None, summarise(run.ann_ms), None, None)
 
 
-def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per ConvLIF layer, counted from the run's events."""
+def snn_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per spiking layer, counted from the run's events."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        return _population_rows(program, result)
+    return _chain_rows(program, result)
+
+
+def _population_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
+    """One row per population with all groups that add up at it; `analog` if any of them brings messages."""
+    counted, inputs = count_graph(graph, result.inputs, result.spikes), {node.name for node in graph.inputs}
+    width: Precision = "int8" if isinstance(graph, FixedGraph) else "fp32"
+    synapses: tuple[Synapse | FixedSynapse, ...] = graph.synapses
+    populations: tuple[Population | FixedPopulation, ...] = graph.populations
+    for p in populations:
+        groups = [(g, ops) for g, ops in zip(synapses, counted.groups, strict=True) if g.target == p.name]
+        ops = total_ops((counted.populations[p.name], *(ops for _, ops in groups)))
+        carried: InputKind = "analog" if any(g.source in inputs for g, _ in groups) else "spike"
+        joined = sum(int(reach(g.geometry).sum()) * g.geometry.input_shape[0] for g, _ in groups)
+        kind = "integrator" if p.threshold is None else "neurons"
+        yield LayerRow("snn", p.name, kind, carried, p.shape, width, ops, ops.spikes / ops.neuron_updates, joined, None)
+
+
+def _chain_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
     for stream in program.streams:
         inputs = result.inputs[stream.name]
         for layer in stream.layers:
@@ -137,16 +169,21 @@ def snn_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Ite
             rate = ops.spikes / ops.neuron_updates
             shape = layer.geometry.output_shape
             width: Precision = "int8" if isinstance(layer, FixedConvLIF) else "fp32"
-            joined = synapses(layer.geometry)
+            joined = synapses_of(layer.geometry)
             yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, width, ops, rate, joined, None)
             inputs = spikes
 
 
 def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
     """How long a view takes on the chip, and how many of them, by its profile."""
-    step, deepest = chip.step_us, max(len(stream.layers) for stream in bundle.fixed.streams)
+    program, step = bundle.fixed_form, chip.step_us
+    if isinstance(program, FixedGraph):
+        machine = pipeline(program)
+        steps, deepest = program.steps * machine.period, machine.depth
+    else:
+        steps, deepest = program.steps, max(len(stream.layers) for stream in program.streams)
     us = Span(step.low, step.reference, step.high)
-    return chip_time(bundle.fixed.steps, deepest, us, step.source), fit(layer_demands(bundle.fixed), chip).row
+    return chip_time(steps, deepest, us, step.source), fit(layer_demands(program), chip).row
 
 
 def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
@@ -155,8 +192,23 @@ def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
     return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
 
 
-def input_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per stream: what goes into the spiking half, a message for every value that is not 0."""
+def input_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per stream, or input of a graph: a message into the spiking half for every value that is not 0."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        return _message_rows(program, result)
+    return _stream_rows(program, result)
+
+
+def _message_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
+    """A still input is sent at each step."""
+    message = (CHIP_WORDS if isinstance(graph, FixedGraph) else FLOAT_WORDS).message
+    for node in graph.inputs:
+        sent = np.count_nonzero(result.inputs[node.name]) * (graph.steps if node.still else 1)
+        ops = Ops(bytes=int(sent) * message)
+        yield LayerRow("bridge", f"{node.name} → chip", "message", "analog", node.shape, None, ops, None, None, None)
+
+
+def _stream_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
     for stream in program.streams:
         message = word_sizes(stream.layers[0]).message
         ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
@@ -172,11 +224,11 @@ def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
         yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
 
 
-def ann_rows(graph: GraphCount, views: int) -> Iterable[LayerRow]:
-    """One row per counted node of the ONNX graph."""
+def onnx_rows(partition: str, graph: GraphCount, views: int) -> Iterator[LayerRow]:
+    """One row per counted node of an ONNX graph: the front's, or the ANN half's."""
     for node in graph.nodes:
         width, ops = node.precision, node.ops(views)
-        yield LayerRow("ann", node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
+        yield LayerRow(partition, node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
 
 
 def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:

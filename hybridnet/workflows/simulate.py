@@ -17,7 +17,9 @@ from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.pricing.price import load_prices
 from hybridnet.report.record.data import RunRecord, VideoRow
 from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import (
     REFERENCE,
     ann_entry,
@@ -112,10 +114,12 @@ class Simulator:
         self._snn = spiking.open(self.bundle, options.settings)
         self._ann = analog.open(self.bundle, options.settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
-        program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
+        self._feed = Feed(self.bundle)
+        program = self.bundle.fixed_form if self._snn.fixed_point else self.bundle.float_form
+        front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         graph = count_graph(self.bundle.file(analog.counted))
         words = settings_in_words(options.settings, spiking, analog)
-        self._setup = Setup(self.bundle, options, program, graph, words, prices, chip)
+        self._setup = Setup(self.bundle, options, program, front, graph, words, prices, chip)
 
     def run(self, source: Source, *, progress: Progress = silent) -> Simulation:
         """Run a clip, or arrays, through both halves and count, time and price every partition.
@@ -129,9 +133,10 @@ class Simulator:
         """
         options = self._options
         read = read_source(source, self.bundle, options.views, options.transcode, progress)
-        run = run_hybrid(self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
+        run = run_hybrid(self._feed, self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
         compared = options.parity and not self.is_reference
-        reference = run_hybrid(self._reference, self._bridge, self._ann, read.views.arrays) if compared else None
+        again = (self._feed, self._reference, self._bridge, self._ann, read.views.arrays)
+        reference = run_hybrid(*again) if compared else None
         return Simulation(build_record(self._setup, read, run, reference), run)
 
     def classify(self, videos: Iterable[str | Path]) -> Iterator[Classified]:
@@ -146,11 +151,15 @@ class Simulator:
         transcode = self._options.transcode
         clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
         with closing(ahead(clips)) as read:
-            spiking = ((clip, inputs, self._snn.run(inputs)) for clip in read for inputs in [clip.views.arrays])
+            spiking = ((clip, self._spiking(clip.views.arrays)) for clip in read)
             with closing(ahead(spiking)) as results:
-                for clip, inputs, result in results:
-                    crossing = self._bridge.cross(result.readouts, result.spikes, fixed_point=self._snn.fixed_point)
-                    yield Classified(clip.video, self._ann.run(inputs | crossing.values))
+                for clip, result in results:
+                    parts = (result.readouts, result.spikes, result.potentials)
+                    crossing = self._bridge.cross(*parts, fixed_point=self._snn.fixed_point)
+                    yield Classified(clip.video, self._ann.run(clip.views.arrays | crossing.values))
+
+    def _spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
+        return self._snn.run(self._feed(inputs).inputs, record_potentials=self._bridge.needs_all_potentials)
 
 
 def simulate(

@@ -136,7 +136,7 @@ def test_a_module_of_a_user_that_fails(
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     assert main(["export", "weights.pt", "--model", f"{module}:make", "-o", "b", "--json", "-"]) == 1
     captured = capsys.readouterr()
-    errors = captured.err.removeprefix("noise\n")
+    errors = captured.err.removeprefix("noise\n").removeprefix("hybridnet: reading the model …\n")
     assert errors.startswith("hybridnet: error: ")
     assert said in errors
     assert errors.count("\n") == 1

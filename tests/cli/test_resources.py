@@ -124,7 +124,7 @@ def test_an_output_that_cannot_be_written_is_known_before_the_work(
     def works(*arguments: object, **options: object) -> None:
         raise AssertionError("it began")
 
-    for work in ("workflows.export.partition", "workflows.calibrate.read_clips", "workflows.simulate.Simulator.run"):
+    for work in ("workflows.export.split_model", "workflows.calibrate.read_clips", "workflows.simulate.Simulator.run"):
         monkeypatch.setattr(f"hybridnet.{work}", works)
     words = {
         "export": ["export", model, "-o", out],

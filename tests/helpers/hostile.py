@@ -210,7 +210,7 @@ def pipe(folder: Path) -> None:
 
 _ALIASES = ",".join(f"&b{i} [{','.join([f'*b{i - 1}'] * 10)}]" for i in range(1, 9))
 _MERGES = "".join(f"m{i}: &m{i} {{<<: [{','.join(['*' + (f'm{i - 1}' if i else 'a')] * 12)}]}}\n" for i in range(7))
-_HEAD = "schema: hybridnet.bundle/3"
+_HEAD = "schema: hybridnet.bundle/4"
 
 
 def put(before: str, after: str) -> Callable[[str], str]:
@@ -468,7 +468,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another pickle": (lambda _: pickle.dumps({"a": 1}, 4), "not a zip file"),
     "packed": (_packed, "is compressed"),
     "memory of its own": (_with("more", _Asks()), "asks for"),
-    "sparse": (_with("more", torch.eye(3).to_sparse()), "asks for|not dense"),
+    "sparse": (_with("more", torch.eye(3).to_sparse()), "holds sparse tensors"),
     "no labels": (_with("labels", None), "does not fit"),
     "a config of text": (_with("config", "x"), "config"),
     "no weights": (_with("state_dict", {}), "does not fit"),

@@ -17,7 +17,8 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.errors import BundleError, ConfigError, MissingBackendError
 from hybridnet.evaluation.runners import RunnerSpec, load_runner
-from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.program.layers import FixedProgram
+from hybridnet.program.spiking import Chains, SpikingHalf
 from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.entry import AnnEntry, SpikingEntry
 from hybridnet.simulators.interface import SpikingResult
@@ -60,8 +61,9 @@ class Borrowed:
         return dataclasses.replace(result, readouts={name: v + self._gain for name, v in result.readouts.items()})
 
 
-def write_note(folder: Path, program: FloatProgram, fixed: FixedProgram) -> None:
-    (folder / NOTE).write_text(f"{len(fixed.streams)} streams\n")
+def write_note(folder: Path, spiking: SpikingHalf) -> None:
+    assert isinstance(spiking, Chains)
+    (folder / NOTE).write_text(f"{len(spiking.fixed.streams)} streams\n")
 
 
 ENTRY = SpikingEntry(

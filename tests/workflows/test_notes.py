@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.program.spiking import Chains
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.record.data import NoteKind
 from hybridnet.workflows.notes import run_notes
@@ -21,7 +22,8 @@ def test_clipped_inputs_name_the_width_of_their_message(bundle: Bundle, clip: Pa
         dataclasses.replace(s, layers=(dataclasses.replace(s.layers[0], message_max=largest), *s.layers[1:]))
         for s in bundle.fixed.streams
     )
-    changed = dataclasses.replace(bundle, fixed=dataclasses.replace(bundle.fixed, streams=streams))
+    chains = Chains(bundle.program, dataclasses.replace(bundle.fixed, streams=streams))
+    changed = dataclasses.replace(bundle, spiking=chains)
     notes = list(run_notes(changed, count_graph(bundle.ann_path), run, compared=True))
     ranges = [note.text for note in notes if note.kind is NoteKind.RANGES]
     assert ranges == [f"mv: 3 inputs did not fit the {width} and were clipped"]

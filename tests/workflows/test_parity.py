@@ -30,7 +30,7 @@ from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.support.views import Views
 from hybridnet.workflows.options import ExportOptions
-from hybridnet.workflows.parity import FLOAT64_TOLERANCE, measure_parity, trace
+from hybridnet.workflows.parity import FLOAT64_TOLERANCE, measure_parity
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_layers_are_compared_alone_and_in_their_chain(exported: Bundle) -> None:
     split = partition(gestures(), example())
     meter = FidelityMeter(exported.fixed)
     view = CALIBRATION.views[1].tensors()
-    states = trace(split, view)
+    states = split.trace(view)
     meter.add(states, {name: tensor.numpy() for name, tensor in view.items()})
     (stream,) = exported.fixed.streams
     first, second = stream.layers

@@ -30,7 +30,7 @@ from hybridnet.program.bridge import BridgeKind, BridgeTensor
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """A model, cut.
+    """A model, cut. Whatever axis of the model's inputs its examples lie along, both halves take them first.
 
     Attributes:
         front: From inputs of the model to messages, (B, T, C, H, W), or (B, C, H, W) of a still one; None without.
@@ -57,7 +57,7 @@ class Halves:
 
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
-        """What the model returns, by way of the cut.
+        """What the model returns, by way of the cut, of inputs with their examples first.
 
         Raises:
             ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
@@ -72,29 +72,52 @@ class Halves:
         Raises:
             ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
         """
-        self._check(inputs)
+        states = self.states(inputs)
+        return {t.name: carried(states[t.layer], t.kind).float() for t in self.bridge}
+
+    @torch.no_grad()
+    def states(self, inputs: Mapping[str, Tensor]) -> dict[str, list[State]]:
+        """All steps of all populations, float64, by name.
+
+        Raises:
+            ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
+        """
         program = self.reading.program
         if program is None:
             return {}
+        fed = self.fed(inputs)
+        steps = {n.name: [fed[n.name]] * program.steps if n.still else fed[n.name].unbind(1) for n in program.inputs}
+        return run_program(program, {name: [x.double() for x in xs] for name, xs in steps.items()})
+
+    @torch.no_grad()
+    def fed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the program is fed, by name: (B, T, C, H, W), or (B, C, H, W) of a still input.
+
+        Raises:
+            ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
+        """
+        self._check(inputs)
+        program, lifted = self.reading.program, self.reading.lifted
+        if program is None:
+            return {}
         fed = {name: x for name, x in inputs.items() if name in {node.name for node in program.inputs}}
-        sent = {name: input_steps(self.reading.lifted, name, x) for name, x in fed.items()}
+        sent: dict[str, Any] = {
+            name: input_steps(lifted, name, x.movedim(0, lifted.batch_axis)) for name, x in fed.items()
+        }
         if self.front is not None:
             computed = self.front(*(inputs[name] for name in self.front_inputs))
             sent |= dict(zip(self.messages, computed, strict=True))
-        steps = {node.name: sent[node.name] for node in program.inputs}
         for node in program.inputs:
-            x = steps[node.name]
-            if isinstance(x, Tensor):
-                x = [x] if node.still else list(x.unbind(1))
-            steps[node.name] = [s.double().reshape(-1, *node.shape) for s in (x * program.steps if node.still else x)]
-        states = run_program(program, steps)
-        return {t.name: carried(states[t.layer], t.kind).float() for t in self.bridge}
+            x = sent[node.name]
+            steps = x if isinstance(x, list) else [x] if node.still else x.unbind(1)
+            framed = [step.reshape(-1, *node.shape) for step in steps[: program.steps]]
+            sent[node.name] = framed[0] if node.still else torch.stack(framed, 1)
+        return {node.name: sent[node.name] for node in program.inputs}
 
     def _check(self, inputs: Mapping[str, Tensor]) -> None:
         lifted = self.reading.lifted
         for name, shape in lifted.tape.shapes.items():
-            wanted = [*shape]
-            wanted[lifted.batch_axis] = -1
+            wanted = [-1, *(size for axis, size in enumerate(shape) if axis != lifted.batch_axis)]
             given = list(inputs[name].shape) if name in inputs else []
             if len(given) != len(wanted) or any(w not in (-1, g) for w, g in zip(wanted, given, strict=True)):
                 raise ModelError(f"has shape {given}, and {wanted} was read, with −1 for the batch", where=name)
@@ -161,7 +184,7 @@ def _front(reading: Reading, axes: Mapping[str, int], pairs: Any) -> fx.GraphMod
     messages = []
     for name, steps in reading.hosts.items():
         node = shapes[name]
-        frames = [writer.reshaped(host.frame(frame), node.shape) for _, frame in sorted(steps.items())]
+        frames = [writer.reshaped(host.number(frame), node.shape) for _, frame in sorted(steps.items())]
         messages.append(frames[0] if node.still else writer.call(aten.stack.default, frames, 1))
     writer.graph.output(tuple(messages))
     return writer.finish("Front")

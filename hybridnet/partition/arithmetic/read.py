@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,19 @@ from hybridnet.partition.arithmetic.roles import roles
 from hybridnet.partition.arithmetic.tracing import at_rest, trace
 
 
-def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.Module], object] = at_rest) -> Reading:
+def read(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    *,
+    rest: Callable[[nn.Module], object] = at_rest,
+    keep_on_host: Sequence[str] = (),
+) -> Reading:
     """The spiking populations of a model in evaluation, on the CPU, and the largest program that they make.
 
     Args:
         inputs: Example inputs by argument name; the batch is their first axis, or the second behind time.
         rest: Puts the model's neurons at rest, if its own `forward` does not.
+        keep_on_host: Patterns of names of populations, or of their modules, that are not placed.
 
     Raises:
         ModelError: If the model fails on the inputs.
@@ -43,6 +51,9 @@ def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.M
         refused: dict[int, str] = {}
         while True:
             gathered = gather(lifted, found, refused)
+            if kept := _kept(gathered, keep_on_host, refused):
+                refused |= kept
+                continue
             if lifted.mixing and not gathered.populations:
                 raise depend_on_each_other(model, inputs)
             reading = _placed(lifted, found, gathered)
@@ -54,6 +65,16 @@ def read(model: nn.Module, inputs: Mapping[str, Tensor], *, rest: Callable[[nn.M
                 if origin.kind != "population":
                     raise PartitionError(differing.found, where=differing.population)
                 refused[origin.key] = f"replayed, it is another neuron: at step {differing.step} {differing.found}"
+
+
+def _kept(gathered: Gathered, patterns: Sequence[str], refused: Mapping[int, str]) -> dict[int, str]:
+    """Chains of populations that the user keeps with the host, and the reason."""
+    found = {}
+    for p in gathered.populations:
+        for pattern in patterns:
+            if p.origin.kind == "population" and any(fnmatchcase(name, pattern) for name in (p.name, p.path)):
+                found[p.origin.key] = f"it is kept there, as {pattern!r} asks"
+    return {key: why for key, why in found.items() if key not in refused}
 
 
 def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:

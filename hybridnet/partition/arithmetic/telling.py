@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from hybridnet.partition.arithmetic.reading import Obstacle, Reading
+from hybridnet.partition.arithmetic.reading import Reading
+from hybridnet.program.placement import Placement, Staying
 
 
-def placement(reading: Reading) -> str:
-    """A line that counts the spiking layers placed, and one for each that stays on the host.
+def placement(reading: Reading) -> Placement:
+    """The spiking layers that are placed, and why each of the others stays.
 
-    For example:
+    Its lines are, for example:
 
         Placed 2 of 3 spiking layers on the chip.
         lif1 stays on the host: it reads max_pool2d (conv1 → max_pool2d), which only the host computes; give …
     """
-    placed = [name for name in reading.placed if reading.population(name).kind == "neurons"]
-    staying = list({o.name: o for o in reading.obstacles if o.name not in placed}.values())
-    total = len(placed) + len(staying)
-    layers = "spiking layer" if total == 1 else "spiking layers"
-    counted = f"Placed {len(placed)} of {total} {layers} on the chip."
-    if not placed:
-        counted = "No spiking layer can be placed on the chip."
-    return "\n".join((counted, *(_staying(obstacle, reading) for obstacle in staying)))
-
-
-def _staying(obstacle: Obstacle, reading: Reading) -> str:
-    path = next((p.path for p in reading.populations if p.name == obstacle.name), "")
-    where = f" ({path})" if path and path != obstacle.name else ""
-    remedy = f"; {obstacle.remedy[0].lower()}{obstacle.remedy[1:]}" if obstacle.remedy else ""
-    return f"{obstacle.name} stays on the host: {obstacle.reason}{where}{remedy}."
+    placed = tuple(name for name in reading.placed if reading.population(name).kind == "neurons")
+    staying = {o.name: o for o in reading.obstacles if o.name not in placed}.values()
+    paths = {p.name: p.path for p in reading.populations if p.path and p.path != p.name}
+    return Placement(
+        placed,
+        tuple(
+            Staying(o.name, f"{o.reason} ({paths[o.name]})" if o.name in paths else o.reason, o.remedy) for o in staying
+        ),
+    )

@@ -29,16 +29,19 @@ class Writer:
 
     Attributes:
         graph: It.
-        inputs: Its placeholders by name, each with the axis of its examples.
+        inputs: Its inputs by name, as the tape has them; the graph takes each with its examples first.
         nodes: The traced values that it has.
     """
 
     def __init__(self, inputs: Mapping[str, int]) -> None:
         self.graph = fx.Graph()
-        self.inputs = {name: self.graph.placeholder(name) for name in inputs}
+        self._taken = {name: self.graph.placeholder(name) for name in inputs}
+        self.inputs = dict(self._taken)
+        for name, axis in inputs.items():
+            if axis:
+                self.inputs[name] = self.graph.call_function(aten.movedim.int, (self._taken[name], 0, axis))
         self.nodes: dict[Ref, fx.Node] = {}
-        self._axes = dict(inputs)
-        self._batch = self.graph.call_function(aten.sym_size.int, (next(iter(self.inputs.values())), 0))
+        self._batch = self.graph.call_function(aten.sym_size.int, (next(iter(self._taken.values())), 0))
         self._held: dict[str, Tensor | nn.Module] = {}
         self._read: dict[str, fx.Node] = {}
         self._called: dict[str, fx.Node] = {}
@@ -150,7 +153,7 @@ class Writer:
         readers = [n for n, node in self.inputs.items() if set(node.users) - {self._batch}]
         if self._batch.users:
             first = next(n for n in (*readers, *self.inputs) if n in self.inputs)
-            self._batch.args = (self.inputs[first], self._axes[first])
+            self._batch.args = (self._taken[first], 0)
         held = {n: v if isinstance(v, nn.Module | nn.Parameter) else nn.Buffer(v) for n, v in self._held.items()}
         module = fx.GraphModule(held, self.graph, class_name=name)
         module.graph.eliminate_dead_code()

@@ -16,6 +16,8 @@ from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS, WordSizes
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.support.arrays import Array
 
+AnyGraph = GraphProgram | FixedGraph
+
 
 @dataclass(frozen=True)
 class GraphOps:
@@ -35,9 +37,7 @@ class GraphOps:
         return total_ops((*self.groups, *self.populations.values()))
 
 
-def count_graph(
-    graph: GraphProgram | FixedGraph, inputs: Mapping[str, Array], spikes: Mapping[str, npt.NDArray[np.bool_]]
-) -> GraphOps:
+def count_graph(graph: AnyGraph, inputs: Mapping[str, Array], spikes: Mapping[str, npt.NDArray[np.bool_]]) -> GraphOps:
     """Operations of all views and steps.
 
     Args:

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator
 from hybridnet.report.pricing.alternatives import compare_spiking
 from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, left_out, load_profile, price, unpriced
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
-from hybridnet.report.record.data import LayerRow, Note, NoteKind, PartitionRow, RunRecord, Totals
+from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, Note, NoteKind, PartitionRow, RunRecord, Totals
 from hybridnet.report.record.prices import NoPrice, NotPriced
 
-PRICED = ("snn", "bridge", "ann")
+PRICED = ("front", "snn", "bridge", "ann")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Prices:
 
     def of(self, partition: str) -> Profile:
         """The one that prices a partition."""
-        return self.ann if partition == "ann" and self.ann is not None else self.profile
+        return self.ann if partition in ANN_PARTITIONS and self.ann is not None else self.profile
 
     def of_row(self, row: LayerRow, mixed: Collection[str]) -> Profile:
         """The one that prices a row: by its width in partitions that compute in integers and in float, `mixed`."""
@@ -124,7 +124,7 @@ def _pricing(prices: Prices, layers: tuple[LayerRow, ...]) -> Iterator[str]:
 
 def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
     """Of an ANN half: MACs that are priced in another width than they were computed in, and by what if not by it."""
-    rows = [row for row in layers if row.partition == "ann"]
+    rows = [row for row in layers if row.partition in ANN_PARTITIONS]
     integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
     if "mac" not in profile.priced:
         return

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/4`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/5`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -14,10 +14,14 @@ from hybridnet.report.quantities import Energy, Ops, Precision, Span
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.prices import ProfileRow
 
-SCHEMA = "hybridnet.run/4"
+SCHEMA = "hybridnet.run/5"
 
-PARTITIONS = ("frontend", "snn", "bridge", "ann")
-"""Of every record, in this order."""
+PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
+"""In this order; only models that compute something before the chip have a `front`."""
+
+
+ANN_PARTITIONS = ("front", "ann")
+"""ANNs that the host computes, before the chip and behind it."""
 
 
 class NoteKind(StrEnum):
@@ -46,8 +50,9 @@ class LayerRow:
     """One layer of a half.
 
     Attributes:
-        kind: `ConvLIF`, the ANN node's operator, the chip whose time it is, or what crosses
-            the bridge: `message` into the spiking half; `potential`, `spikes` or `spike_count` out of it.
+        kind: `ConvLIF`, or `neurons` or `integrator` of a graph; the ANN node's operator; the chip whose time it is; or
+            what crosses the bridge: `message` into the spiking half; `potential`, `potentials`, `spikes` or
+            `spike_count` out of it.
         input: What arrives; `time` of a row that stands for time on the chip.
         shape: (C, H, W) of its neurons, or the ANN node's output without the batch.
         precision: What it computes in; None of a tensor that crosses.
@@ -266,8 +271,8 @@ class RunRecord:
 
     def profile_of(self, partition: str) -> ProfileRow:
         """Whose prices are those of a partition."""
-        return self.ann_profile if partition == "ann" and self.ann_profile is not None else self.profile
+        return self.ann_profile if partition in ANN_PARTITIONS and self.ann_profile is not None else self.profile
 
     def partition(self, name: str) -> PartitionRow:
-        """One of the four."""
+        """The partition of this name."""
         return next(row for row in self.partitions if row.name == name)

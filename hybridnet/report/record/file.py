@@ -58,7 +58,8 @@ def read_records(path: Path) -> list[RunRecord]:
     for record, item in zip(records, items, strict=True):
         if json.loads(to_json([record])) != item:
             raise RecordError("is damaged (a field is missing that has no default)", where=path, remedy=remedy)
-        if tuple(row.name for row in record.partitions) != PARTITIONS:
+        names = tuple(row.name for row in record.partitions)
+        if names not in (PARTITIONS, tuple(name for name in PARTITIONS if name != "front")):
             raise RecordError(f"is damaged (partitions are not {', '.join(PARTITIONS)})", where=path, remedy=remedy)
         if reason := _inconsistent(record):
             raise RecordError(f"is damaged ({reason})", where=path, remedy=remedy)

@@ -41,7 +41,7 @@ def yolo(shape: tuple[int, int, int], channels: int, kernel: int, stride: int) -
 def test_pilotnet(shape, channels, kernel, stride, padding, out, cores, words) -> None:  # type: ignore[no-untyped-def]
     geometry = ConvGeometry(shape, channels, kernel, stride, padding)
     assert geometry.output_shape == out
-    fit = map_layer("conv", geometry, 8, EARLY_2023)
+    fit = map_layer("conv", (geometry,), 8, EARLY_2023)
     assert fit.cores == cores
     assert all(word <= synapse_words(geometry, channels, 8, CHIP) for word in words)
 
@@ -52,7 +52,7 @@ def test_yolo_kp(shape, channels, kernel, stride, out, cores, percent, bits) -> 
     """Its weights' bits were not printed; the cores are the same for whatever the words allow."""
     geometry = yolo(shape, channels, kernel, stride)
     assert geometry.output_shape == out
-    assert map_layer("conv", geometry, bits, CHIP).cores == cores
+    assert map_layer("conv", (geometry,), bits, CHIP).cores == cores
     words = percent / 100 * 16000
     assert abs(words - round(words)) < 0.8  # rounded to two decimals
     if cores != 32 and cores != 16 and shape != (128, 28, 28):  # there a core holds a part of the channels
@@ -62,13 +62,13 @@ def test_yolo_kp(shape, channels, kernel, stride, out, cores, percent, bits) -> 
 def test_the_input_layer_of_pilotnet_holds_neurons_alone() -> None:
     """Thirteen cores of (16, 66, 3): the fifteenth row."""
     geometry = ConvGeometry((3, 66, 200), 3, (1, 1), groups=3)
-    assert map_layer("input", geometry, 1, EARLY_2023).cores == 13
+    assert map_layer("input", (geometry,), 1, EARLY_2023).cores == 13
 
 
 def test_axon_map_is_one_entry_per_position_of_the_tile() -> None:
     """As yolo_kp prints: 1.40, 0.70, 0.35 and 0.17 % of 16000 for its first four layers."""
     for (shape, channels, kernel, stride, _, _, _), printed in zip(YOLO_KP, (1.40, 0.70, 0.35, 0.17), strict=False):
-        fit = map_layer("conv", yolo(shape, channels, kernel, stride), 8, CHIP)
+        fit = map_layer("conv", (yolo(shape, channels, kernel, stride),), 8, CHIP)
         assert fit.axon_map / 16000 * 100 == pytest.approx(printed, abs=0.006)
 
 

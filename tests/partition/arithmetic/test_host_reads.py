@@ -126,22 +126,22 @@ def test_a_result_in_a_class_of_its_own_is_refused() -> None:
 
 def test_the_placement_is_told_in_the_users_names() -> None:
     model = made(type("Reads", (Reads,), {"take": staticmethod(pooled_neurons)}))
-    assert placement(read(model, model.inputs(2))) == (
-        "Placed 2 of 3 spiking layers on the chip.\n"
+    assert placement(read(model, model.inputs(2))).lines() == (
+        "Placed 2 of 3 spiking layers on the chip.",
         "c3 stays on the host: it reads max_pool2d (c3 → max_pool2d), which only the host computes; "
-        "give the convolution before it a stride, or pool its spikes."
+        "give the convolution before it a stride, or pool its spikes.",
     )
 
 
 def test_all_placed_is_one_line() -> None:
     model = made(manners.NormFirst)
-    assert placement(read(model, model.inputs(2))) == "Placed 2 of 2 spiking layers on the chip."
+    assert placement(read(model, model.inputs(2))).lines() == ("Placed 2 of 2 spiking layers on the chip.",)
 
 
 def test_nothing_placed_is_told_too() -> None:
     model = nn.Conv2d(2, 3, 3)
     reading = read(model, {"input": torch.rand(2, 2, 6, 5)})
-    assert placement(reading) == (
-        "No spiking layer can be placed on the chip.\n"
-        "the model stays on the host: nothing in it compares a potential with a threshold."
+    assert placement(reading).lines() == (
+        "No spiking layer can be placed on the chip.",
+        "the model stays on the host: nothing in it compares a potential with a threshold.",
     )

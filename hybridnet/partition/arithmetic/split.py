@@ -1,0 +1,234 @@
+"""The split of a model that was read by what it computes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from hybridnet.errors import PartitionError
+from hybridnet.model.neuron import LIFState
+from hybridnet.partition.arithmetic.halves import Halves, cut
+from hybridnet.partition.arithmetic.read import read
+from hybridnet.partition.arithmetic.reading import Reading
+from hybridnet.partition.arithmetic.telling import placement
+from hybridnet.partition.describe import FLOAT_BYTES, Node
+from hybridnet.partition.neurons import rest
+from hybridnet.partition.stated import stated
+from hybridnet.program.bridge import BridgeTensor, event_bits
+from hybridnet.program.chains import chains_of
+from hybridnet.program.graph import GraphProgram, Population
+from hybridnet.program.layers import FloatProgram
+from hybridnet.program.placement import Placement
+from hybridnet.program.spiking import AnyFloat
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What a stream and its layers may be called in a `.net` file."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadSplit:
+    """See `hybridnet.partition.split.Split`.
+
+    Attributes:
+        program: Chains where the graph is no more than that.
+        graph: The program as it was read.
+        halves: The model's halves in torch.
+    """
+
+    program: AnyFloat
+    graph: GraphProgram
+    halves: Halves
+
+    exact = False
+
+    @property
+    def reading(self) -> Reading:
+        """What was read."""
+        return self.halves.reading
+
+    @property
+    def front(self) -> fx.GraphModule | None:
+        """From inputs of the model to messages."""
+        return self.halves.front
+
+    @property
+    def front_inputs(self) -> tuple[str, ...]:
+        """Names of the front's inputs in order."""
+        return self.halves.front_inputs
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Inputs of the program that the front computes."""
+        return self.halves.messages
+
+    @property
+    def feeds(self) -> dict[str, int | None]:
+        """Per input of the program that is one of the model's, the axis of time in one view; None of a still one."""
+        lifted = self.reading.lifted
+        times = {n.name: lifted.axes[n.name] for n in self.graph.inputs if n.name not in self.messages}
+        return {n: None if t is None else t - (lifted.batch_axis < t) for n, t in times.items()}
+
+    @property
+    def ann(self) -> fx.GraphModule:
+        """The ANN half."""
+        return self.halves.ann
+
+    @property
+    def ann_inputs(self) -> tuple[str, ...]:
+        """Names of its inputs in order."""
+        return self.halves.ann_inputs
+
+    @property
+    def bridge(self) -> tuple[BridgeTensor, ...]:
+        """What crosses."""
+        return self.halves.bridge
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Where each operation of the model went, and why."""
+        return tuple(_nodes(self))
+
+    @property
+    def ties(self) -> dict[str, int]:
+        """How often rounding decided a spike when the populations were replayed beside the model, where it did."""
+        return dict(self.reading.ties)
+
+    @property
+    def placement(self) -> Placement:
+        """Which spiking layers are on the chip, and why not the others."""
+        return placement(self.reading)
+
+    def taken(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs with their views first as the model itself takes them."""
+        return {name: x.movedim(0, self.reading.lifted.batch_axis) for name, x in inputs.items()}
+
+    def given(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs as the model takes them with their views first."""
+        return {name: x.movedim(self.reading.lifted.batch_axis, 0).contiguous() for name, x in inputs.items()}
+
+    def fed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the program is fed, by name: (N, T, C, H, W), or (N, C, H, W) of a still input."""
+        return self.halves.fed(inputs)
+
+    def trace(self, inputs: Mapping[str, Tensor]) -> dict[str, LIFState]:
+        """Potentials u and spikes o of every population and step, (N, T, C, H, W) each, in float32."""
+        return {
+            name: LIFState(*(torch.stack([getattr(s, part) for s in steps], 1).float() for part in ("u", "o")))
+            for name, steps in self.halves.states(inputs).items()
+        }
+
+    def run(self, inputs: Mapping[str, Tensor]) -> Any:
+        """What the model returns, by way of the cut, in torch."""
+        return self.halves.run(inputs)
+
+
+def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence[str] = ()) -> ReadSplit:
+    """Read a model and cut it.
+
+    Args:
+        model: In evaluation mode.
+        inputs: Example inputs by argument name.
+        keep_on_host: Patterns of names of spiking layers that stay with the host.
+
+    Raises:
+        ModelError: If the model fails on the inputs.
+        PartitionError: If it cannot be read, or no spiking layer can be placed.
+    """
+    with stated(model, inputs, rest) as at_rest:
+        reading = read(model, inputs, rest=at_rest, keep_on_host=keep_on_host)
+        halves = None if reading.program is None else cut(reading, model, inputs, rest=at_rest)
+    if reading.program is None or halves is None:
+        counted, *reasons = placement(reading).lines()
+        raise PartitionError(
+            " ".join((f"{counted[0].lower()}{counted[1:]}", *reasons)).rstrip("."),
+            where=type(model).__name__,
+            remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
+        )
+    read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
+    return ReadSplit(_chains(reading.program, read_out) or reading.program, reading.program, halves)
+
+
+def _chains(graph: GraphProgram, read_out: Sequence[str]) -> FloatProgram | None:
+    """The graph as chains, if it is no more, and each can have a file of its name."""
+    chains = chains_of(graph, read_out)
+    if chains is None:
+        return None
+    streams = [stream.name for stream in chains.streams]
+    names = (*streams, *(layer.name for layer in chains.layers()))
+    return chains if len(set(streams)) == len(streams) and all(map(FILE_NAME.fullmatch, names)) else None
+
+
+def _nodes(split: ReadSplit) -> Iterator[Node]:
+    halves, graph, lifted = split.halves, split.graph, split.reading.lifted
+    for name, shape in lifted.tape.shapes.items():
+        view = tuple(size for axis, size in enumerate(shape) if axis != lifted.batch_axis)
+        yield Node(name, "input", "input", "an input of the model", view)
+    if halves.front is not None:
+        yield from _operations(halves.front, "front", lambda _: f"computes {', '.join(halves.messages)} for the chip")
+    counted: set[int] = set()  # weights that groups share
+    for p in graph.populations:
+        held = sum(g.weight.size for g in graph.onto(p.name) if id(g.weight) not in counted) + p.bias.size
+        counted |= {id(g.weight) for g in graph.onto(p.name)}
+        yield Node(p.name, _kind(p), "snn", _reads(graph, p), p.shape, parameters=held)
+        yield from (_crossing(t, graph.steps, halves.ann) for t in halves.bridge if t.layer == p.name)
+    bridged = {tensor.name for tensor in halves.bridge}
+    yield from _operations(halves.ann, "ann", lambda node: _behind(node, bridged))
+
+
+def _kind(p: Population) -> str:
+    if p.threshold is None:
+        return "integrator"
+    return "CUBA" if p.current_leak.any() else "LIF"
+
+
+def _reads(graph: GraphProgram, p: Population) -> str:
+    inputs = {node.name for node in graph.inputs}
+    sources = dict.fromkeys(g.source for g in graph.onto(p.name))
+    reads = " and ".join(f"the input {s}" if s in inputs else f"spikes of {s}" for s in sources)
+    parts = [f"reads {reads}", f"λ {_range(p.leak)}"]
+    if p.current_leak.any():
+        parts.append(f"λc {_range(p.current_leak)}")
+    parts.append("never fires" if p.threshold is None else f"vth {_range(p.threshold)}, {p.reset} reset")
+    return ", ".join(parts)
+
+
+def _range(values: Any) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+
+
+def _crossing(tensor: BridgeTensor, steps: int, ann: fx.GraphModule) -> Node:
+    source = next(n for n in ann.graph.nodes if n.op == "placeholder" and n.target == tensor.name)
+    readers = ", ".join(sorted({_name(user) for user in source.users}))
+    bits = event_bits(tensor.kind, steps) or 8 * FLOAT_BYTES
+    return Node(tensor.name, tensor.kind, "bridge", f"read by {readers}", tensor.shape, tensor.bytes(bits))
+
+
+def _operations(module: fx.GraphModule, half: Any, why: Any) -> Iterator[Node]:
+    for node in module.graph.nodes:
+        if node.op not in ("placeholder", "output"):
+            kind = "parameter" if node.op == "get_attr" else str(getattr(node.target, "__name__", node.target))
+            yield Node(_name(node), kind.removesuffix(".default"), half, why(node), None)
+
+
+def _behind(node: fx.Node, bridged: set[str]) -> str:
+    found, waiting, seen = set(), [node], set()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if one.op == "placeholder" and str(one.target) in bridged:
+            found.add(str(one.target))
+        waiting += one.all_input_nodes
+    return f"behind {', '.join(sorted(found))}" if found else "no spiking layer before it"
+
+
+def _name(node: fx.Node) -> str:
+    return str(node.target) if node.op in ("call_module", "get_attr") else str(node.name)

@@ -25,6 +25,8 @@ FATAL = 4
 def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     """Load a graph into an `onnxruntime.InferenceSession`, which says what is wrong by exceptions alone.
 
+    A signal ends the wait for it: what depends on no input is computed here, for as long as it takes.
+
     Raises:
         MissingBackendError: If this onnxruntime was built without the provider.
         BackendError: If it cannot load the file, or would run it elsewhere than asked.
@@ -41,7 +43,8 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     options.intra_op_num_threads = runtime.threads or 0
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
-        session = onnxruntime.InferenceSession(content_of(path), options, providers=_providers(runtime.provider))
+        content, providers = content_of(path), _providers(runtime.provider)
+        session = aside(lambda: onnxruntime.InferenceSession(content, options, providers=providers))
     got = session.get_providers()
     if got[:1] != [wanted]:
         raise BackendError(

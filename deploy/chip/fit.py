@@ -14,6 +14,7 @@ from hybridnet.deploy.chip.profile import Chip
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import Geometry
 from hybridnet.program.spiking import AnyFixed
+from hybridnet.report.numbers import plural
 from hybridnet.report.record.data import FitRow
 
 
@@ -164,7 +165,7 @@ def cores(m: Mapped) -> Check:
         "F101",
         f"at most {room} cores ({m.chips} × {m.chip.cores.value})",
         m.cores <= room,
-        f"{m.cores} cores, that is {m.chips_needed} chip{'s' * (m.chips_needed != 1)}",
+        f"{plural(m.cores, 'core')}, that is {plural(m.chips_needed, 'chip')}",
         "" if m.cores <= room else "fewer neurons: see the advice, or allow more with --chips",
         m.chip.cores.source,
     )
@@ -243,7 +244,7 @@ def input_chips(m: Mapped) -> Check | None:
         "F106",
         f"the first convolution of a stream on {'one chip' if limit.value == 1 else f'{limit.value} chips'}",
         not over,
-        f"{max(layer.cores for layer in streams.values())} cores at the most",
+        f"{plural(max(layer.cores for layer in streams.values()), 'core')} at the most",
         f"a larger stride or fewer channels in {', '.join(over)}" if over else "",
         limit.source,
     )
@@ -259,7 +260,9 @@ def neuron_model(m: Mapped) -> Check | None:
         "F107",
         f"a neuron of the public software ({' or '.join(known.resets)} reset)",
         not other,
-        f"{' and '.join(dict.fromkeys(other)) or 'another'} reset in {len(other)} of {len(m.demands)} layers",
+        f"{' and '.join(dict.fromkeys(other))} reset in {len(other)} of {len(m.demands)} layers"
+        if other
+        else "all are",
         known.remedy if other else "",
         known.source,
         blocks=False,

@@ -25,6 +25,7 @@ from hybridnet.deploy.bundle import checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, Parts, Quantisation
 from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT, FRONT
+from hybridnet.deploy.onnx.int8 import AnnQuantiser
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
 from hybridnet.program.graph import GraphProgram
@@ -165,6 +166,7 @@ def _check_asked(bundle: Bundle, options: CalibrateOptions, scales: SpikingHalf 
     Raises:
         ModelError: If scales are to be kept, and one of both halves is a graph.
         ConfigError: If a limit is asked for that nothing would be held to.
+        BackendError: If the ANN half cannot be quantised.
     """
     if scales is not None and not (isinstance(scales, Chains) and isinstance(bundle.spiking, Chains)):
         raise ModelError(
@@ -175,6 +177,8 @@ def _check_asked(bundle: Bundle, options: CalibrateOptions, scales: SpikingHalf 
         )
     if options.min_sqnr_db is not None and not any(t.kind in ANALOG for t in bundle.bridge):
         raise ConfigError("min-sqnr", options.min_sqnr_db, "none where spikes alone cross the bridge, as here")
+    if options.ann == "int8":
+        AnnQuantiser.load(bundle.ann_path)
 
 
 def _not_kept(bundle: Bundle, options: CalibrateOptions) -> Iterator[str]:

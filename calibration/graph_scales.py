@@ -21,7 +21,7 @@ from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.patches import rows_of
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import FixedInput, FixedPopulation, FixedSynapse
-from hybridnet.program.graph import Input, Population, Synapse
+from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import (
     BIAS_MAX,
     INPUT_MAX,
@@ -69,6 +69,7 @@ class Scales:
         inputs: Of the program, by name.
         settled: Those whose messages are settled.
         seen: What calibration saw.
+        finest: The largest S_x of each input at which all that it reaches have 8 bits for its weights.
         register: Largest S that states, threshold, reset and bias allow.
     """
 
@@ -77,6 +78,7 @@ class Scales:
     inputs: Mapping[str, Input]
     settled: Mapping[str, FixedInput]
     seen: GraphObservation
+    finest: Mapping[str, float]
     register: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -243,14 +245,32 @@ class Scales:
         return max(MESSAGE_MAX, min(PAYLOAD_MAX, math.ceil(self.seen.inputs[name] * sent * HEADROOM)))
 
     def _finest(self, name: str) -> float:
-        """The largest S_x: 16-bit messages, and 24-bit sums with weights that fill their bits."""
+        """The largest S_x for 16-bit messages, 24-bit sums and weights that fill their bits; int8 always passes."""
         rows = [np.abs(rows_of(g.geometry, g.weight)) for g in self.groups if g.source == name]
         fan_in = max((float(r.sum(1).max() / r.max()) for r in rows if r.any()), default=1.0) * WEIGHT_MAX
-        finest = min(PAYLOAD_MAX, SUM_MARGIN * INPUT_MAX / fan_in) / HEADROOM
-        return max(float(MESSAGE_MAX), finest) / self.seen.inputs[name]
+        largest = self.seen.inputs[name]
+        finest = min(PAYLOAD_MAX / HEADROOM, SUM_MARGIN * INPUT_MAX / fan_in / HEADROOM, self.finest[name] * largest)
+        return max(float(MESSAGE_MAX), finest) / largest
 
     def _largest_of(self, name: str) -> float:
         return max(_largest(g) for g in self.groups if g.source == name)
+
+
+def finest_messages(program: GraphProgram, seen: GraphObservation) -> dict[str, float]:
+    """The largest S_x per input that leaves 8 bits to its weights at every population that it reaches.
+
+    There w·S / S_x is an integer weight, and S is bounded by registers and by weights behind spikes.
+    """
+    inputs, found = {node.name for node in program.inputs}, {node.name: math.inf for node in program.inputs}
+    for p in program.populations:
+        groups = [g for g in program.onto(p.name) if _largest(g) > 0]
+        behind = (WEIGHT_MAX * 2.0**POTENTIAL_SHIFT / _largest(g) for g in groups if g.source not in inputs)
+        limit = min([register_scale(p, seen), *behind])
+        for name in inputs:
+            largest = max((_largest(g) for g in groups if g.source == name), default=0.0)
+            if largest > 0:
+                found[name] = min(found[name], limit * largest / WEIGHT_MAX)
+    return found
 
 
 def _largest(g: Synapse) -> float:

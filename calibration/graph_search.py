@@ -1,7 +1,7 @@
-"""Searching the integers of a graph's populations, in the order of data flow; the sibling of `search` for chains.
+"""Searching the integers of a graph's population; the sibling of `search`, which is for layers of chains.
 
-A population, or a circle of populations that feed each other, is run in the chip's arithmetic, fed by the rounded ones
-before it. Population by population, each time keeping what loses least:
+A population is tried in the chip's arithmetic, fed by the rounded ones before it. In turn, each time keeping what loses
+least (`calibration/graph_run.py`):
 
     1  scales: S, messages of inputs that nobody settled before, a shift per group (`calibration/graph_scales.py`); the
        weights of all groups rounded together (`calibration/graph_rounding.py`), beside those by the maximum rule
@@ -11,21 +11,19 @@ before it. Population by population, each time keeping what loses least:
     5  biases shifted by the mean error of u that is left
     6  threshold, decays and reset, a few steps to either side
 
-Each part from 5 on also tries the best of every channel together, where a number is one per channel. What is lost is
-said in `calibration/graph_run.py`.
+Each part from 5 on also tries the best of every channel together, where a number is one per channel.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from hybridnet.calibration.graph_rounding import Moments, graph_moments, refitted
-from hybridnet.calibration.graph_run import Found, Task, run_component
+from hybridnet.calibration.graph_rounding import graph_moments, refitted
+from hybridnet.calibration.graph_run import Found, Task, run_member
 from hybridnet.calibration.graph_scales import Member, Scales, Setting
 from hybridnet.calibration.search import COARSE_FILLS, FINE_STEPS, WEIGHT_FILLS, Step
 from hybridnet.errors import RangeError
@@ -33,93 +31,52 @@ from hybridnet.program.fixed_graph import FixedInput, FixedPopulation
 from hybridnet.program.layers import BIAS_MAX, DECAY_ONE, POTENTIAL_SHIFT, THRESHOLD_MAX
 
 
-@dataclass(eq=False)
-class ComponentSearch:
-    """Searches one component; inputs that it settles are added to `settled`."""
+def search_population(task: Task, scales: Scales) -> tuple[Found, tuple[Step, ...]]:
+    """Search one population.
 
-    task: Task
-    settled: dict[str, FixedInput]
-    steps: dict[str, tuple[Step, ...]] = field(default_factory=dict)
+    Args:
+        task: What it should do.
+        scales: What it may be scaled by.
 
-    def search(self) -> Found:
-        """All populations, one after another.
+    Returns:
+        The best integers, and how the loss fell.
 
-        Raises:
-            RangeError: If no scale fits one of them.
-        """
-        members = {name: self.plain(self.scales_of(name, self.settled)) for name in self.task.names}
-        found: Found | None = None
-        for name in self.task.names:
-            found = self._population(name, members if found is None else dict(found.members))
-            self.settled |= found.members[name].inputs
-        if found is None:
-            raise ValueError("an empty component")
-        return found
+    Raises:
+        RangeError: If no scale fits it.
+    """
+    trial = _Trial(task, scales.settled)
+    moments = graph_moments(scales.population, scales.groups, task.fed, task.exact, task.program.steps)
 
-    def _population(self, name: str, members: Mapping[str, Member | None]) -> Found:
-        scales, trial = self.scales_of(name, self.settled), _Trial(self, name, members)
-        moments = self._moments(scales)
+    def made(settings: Iterable[Setting]) -> Iterator[tuple[Setting, Member | None]]:
+        return ((one, scales.built(one, moments)) for one in settings)
 
-        def made(settings: Iterable[Setting]) -> Iterator[tuple[Setting, Member | None]]:
-            return ((one, scales.built(one, moments)) for one in settings)
+    plain = scales.plain()
+    trial.scales("scales", [(plain, scales.built(plain, None)), *made(scales.settings())])
+    for source in scales.free if len(scales.groups) > 1 else ():
+        trial.scales(f"messages of {source}", made(scales.other_messages(trial.setting, source)))
+    shifts, setting = tuple(g.shift for g in trial.found.member.groups), trial.setting
+    fills = (*WEIGHT_FILLS, *COARSE_FILLS) if scales.free else WEIGHT_FILLS
+    trial.scales("weight scale", made(one for fill in fills for one in scales.filled(setting, fill, shifts)))
+    if moments is not None:
+        setting = dataclasses.replace(trial.setting, shifts=shifts)
+        again = refitted(scales.population, scales.groups, moments)
+        trial.scales("weights refitted to their rounded input", [(setting, scales.built(setting, moments, again))])
+    trial.by_channel("bias shifted by the mean error", "bias", [_corrected(task, trial.found)])
+    for of, changes in _fine(trial.found.member.population):
+        trial.by_channel(of.replace("_", " "), of, changes)
+    return trial.found, trial.steps
 
-        trial.scales("scales", [(scales.plain(), self.plain(scales)), *made(scales.settings())])
-        for source in scales.free if len(scales.groups) > 1 else ():
-            trial.scales(f"messages of {source}", made(scales.other_messages(trial.setting, source)))
-        shifts = tuple(g.shift for g in trial.member.groups)
-        fills = (*WEIGHT_FILLS, *COARSE_FILLS) if scales.free else WEIGHT_FILLS
-        setting = trial.setting
-        filled = (one for fill in fills for one in scales.filled(setting, fill, shifts))
-        trial.scales("weight scale", made(filled))
-        if moments is not None:
-            again = refitted(scales.population, scales.groups, moments)
-            setting = dataclasses.replace(trial.setting, shifts=shifts)
-            refit = scales.built(setting, moments, again)
-            trial.scales("weights refitted to their rounded input", [(setting, refit)])
-        trial.by_channel("bias shifted by the mean error", "bias", [self._corrected(trial.found, name)])
-        for of, changes in _fine(trial.member.population):
-            trial.by_channel(of.replace("_", " "), of, changes)
-        self.steps[name] = trial.steps
-        return trial.found
 
-    def scales_of(self, name: str, settled: Mapping[str, FixedInput]) -> Scales:
-        """What a population may be scaled by, beside inputs that are settled."""
-        program = self.task.program
-        return Scales(
-            next(p for p in program.populations if p.name == name),
-            program.onto(name),
-            {node.name: node for node in program.inputs},
-            settled,
-            self.task.seen,
-        )
-
-    @staticmethod
-    def plain(scales: Scales) -> Member | None:
-        """By the maximum rule, beside what is settled."""
-        return scales.built(scales.plain(), None)
-
-    def _moments(self, scales: Scales) -> Moments | None:
-        """Of what reaches a population; what comes from its own circle, as in float."""
-        inside = {name: self.task.exact[name] for name in self.task.names}
-        return graph_moments(
-            scales.population,
-            scales.groups,
-            {**self.task.fed, **inside},
-            self.task.exact,
-            self.task.program.steps,
-        )
-
-    def _corrected(self, found: Found, name: str) -> FixedPopulation:
-        """Biases against the mean error of u[T] per channel; a bias acts on every step, as the leak lets it."""
-        population = found.members[name].population
-        float_one = next(p for p in self.task.program.populations if p.name == name)
-        error = found.run.readouts[name] / population.scale - self.task.wanted[name].u[:, -1].numpy()
-        leak = np.broadcast_to(float_one.leak, population.shape[:1])
-        gathered = sum(leak**k for k in range(self.task.program.steps))
-        unit = population.scale / 2**POTENTIAL_SHIFT
-        shift = np.rint(error.mean(axis=(0, 2, 3), dtype=np.float64) / gathered * unit)
-        bias = population.bias - (shift if population.bias.ndim == 1 else shift[:, None, None])
-        return dataclasses.replace(population, bias=np.clip(bias, -BIAS_MAX, BIAS_MAX).astype(np.int32))
+def _corrected(task: Task, found: Found) -> FixedPopulation:
+    """Biases against the mean error of u[T] per channel; a bias acts on every step, as the leak lets it."""
+    population = found.member.population
+    error = found.run.readouts[population.name] / population.scale - task.wanted.u[:, -1].numpy()
+    leak = np.broadcast_to(task.population.leak, population.shape[:1])
+    gathered = sum(leak**k for k in range(task.program.steps))
+    unit = population.scale / 2**POTENTIAL_SHIFT
+    shift = np.rint(error.mean(axis=(0, 2, 3), dtype=np.float64) / gathered * unit)
+    bias = population.bias - (shift if population.bias.ndim == 1 else shift[:, None, None])
+    return dataclasses.replace(population, bias=np.clip(bias, -BIAS_MAX, BIAS_MAX).astype(np.int32))
 
 
 def _fine(population: FixedPopulation) -> Iterator[tuple[str, list[FixedPopulation]]]:
@@ -137,7 +94,7 @@ def _fine(population: FixedPopulation) -> Iterator[tuple[str, list[FixedPopulati
 
 
 class _Trial:
-    """One population under search, the rest of its component as it is.
+    """One population under search.
 
     Attributes:
         steps: What was tried so far, and what it left of the loss.
@@ -148,66 +105,42 @@ class _Trial:
     found: Found
     setting: Setting
 
-    def __init__(self, search: ComponentSearch, name: str, members: Mapping[str, Member | None]) -> None:
-        self._search, self._name, self._members = search, name, members
+    def __init__(self, task: Task, settled: Mapping[str, FixedInput]) -> None:
+        self._task, self._settled = task, settled
         self.steps: tuple[Step, ...] = ()
-
-    @property
-    def member(self) -> Member:
-        """The population as it is best so far."""
-        return self.found.members[self._name]
 
     def scales(self, what: str, candidates: Iterable[tuple[Setting, Member | None]]) -> None:
         """Try the population at other scales; the first of equals is kept, for the same result every time."""
         tried = 0
         for setting, member in candidates:
-            found = self._run(member)
-            if found is None:
+            if member is None:
                 continue
-            tried += 1
+            found, tried = run_member(self._task, member, self._settled), tried + 1
             if not hasattr(self, "found") or found.loss < self.found.loss:
                 self.found, self.setting = found, setting
         if not hasattr(self, "found"):
             raise RangeError(
-                "no scale keeps its threshold at one unit or more beside its potentials and weights", where=self._name
+                "no scale keeps its threshold at one unit or more beside its potentials and weights",
+                where=self._task.population.name,
             )
         self._told(what, tried)
 
     def by_channel(self, what: str, of: str, changes: Iterable[FixedPopulation]) -> None:
         """Try other numbers of one field, and, where they are per channel, the best of each channel together."""
-        before, runs = self.found, []
-        for population in changes:
-            if (found := self._run(dataclasses.replace(self.member, population=population))) is not None:
-                runs.append(found)
-        tried = len(runs)
-        values = getattr(self.member.population, of)
-        if runs and values.ndim:
+        before = self.found
+        runs = [self._with(population) for population in changes]
+        if runs and getattr(before.member.population, of).ndim:
             every = [before, *runs]
-            best = np.argmin([one.losses[self._name] for one in every], axis=0)
-            each = np.stack([getattr(one.members[self._name].population, of) for one in every])
-            mixed = dataclasses.replace(self.member.population, **{of: each[best, np.arange(len(best))]})
-            if (found := self._run(dataclasses.replace(self.member, population=mixed))) is not None:
-                runs, tried = [*runs, found], tried + 1
+            best = np.argmin([one.losses for one in every], axis=0)
+            each = np.stack([getattr(one.member.population, of) for one in every])
+            mixed = {of: each[best, np.arange(len(best))]}
+            runs.append(self._with(dataclasses.replace(before.member.population, **mixed)))
         self.found = min([before, *runs], key=lambda one: one.loss)
-        self._told(what, tried)
+        self._told(what, len(runs))
 
-    def _run(self, member: Member | None) -> Found | None:
-        """The component with this population; those that share an input that it settles are scaled by the maximum."""
-        if member is None:
-            return None
-        search = self._search
-        settled, members = {**search.settled, **member.inputs}, {}
-        for name, other in self._members.items():
-            if name == self._name:
-                other = member
-            elif other is not None and any(member.inputs.get(at, node) != node for at, node in other.inputs.items()):
-                other = search.plain(search.scales_of(name, settled))
-            if other is None:
-                return None
-            members[name] = other
-        for other in members.values():
-            settled = {**other.inputs, **settled}
-        return run_component(search.task, members, settled)
+    def _with(self, population: FixedPopulation) -> Found:
+        member = dataclasses.replace(self.found.member, population=population)
+        return run_member(self._task, member, self._settled)
 
     def _told(self, what: str, tried: int) -> None:
         self.steps = (*self.steps, Step(what, self.found.loss, tried))

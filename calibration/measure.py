@@ -141,7 +141,7 @@ def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow
 def _doubts(layers: Sequence[LayerCalibration]) -> Iterator[str]:
     """What is odd about a layer."""
     for row in layers:
-        if row.spike_rate == 0:
+        if row.spike_rate == 0 and row.threshold is not None:
             yield f"{row.layer} never fires on the held-out clips"
         if row.saturated or row.clipped:
             yield (

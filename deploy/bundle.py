@@ -93,8 +93,9 @@ def read_bundle(path: Path) -> Bundle:
             contradicts another.
     """
     manifest = _read_manifest(path)
-    chains = {PROGRAM, ONNX_FLOAT, *map(net_file, manifest.streams)}
-    required = {ONNX_FIXED, ANN, CHECKPOINT, PARITY} | (chains if manifest.streams else {GRAPH_FLOAT, GRAPH_FIXED})
+    chains = {PROGRAM, *map(net_file, manifest.streams)}
+    own = chains if manifest.streams else {GRAPH_FLOAT, GRAPH_FIXED}
+    required = {ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY} | own
     if not required <= set(manifest.files):
         missing = ", ".join(sorted(required - set(manifest.files)))
         raise BundleError(f"the manifest lacks {missing}", where=path, remedy=_REMEDY)

@@ -15,6 +15,7 @@ from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, Stream
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import Chains, Graphs, input_shapes, inputs_of, layer_shapes
@@ -44,6 +45,7 @@ def check_agreement(bundle: Bundle) -> None:
     else:
         _check_forms(bundle, bundle.spiking)
         _check_graph(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
+        _check_graph(bundle.file(ONNX_FLOAT), bundle.spiking.program)
     _check_front(bundle)
     _check_ann(bundle, bundle.ann_path)
     if ANN_INT8 in bundle.manifest.files:
@@ -190,7 +192,7 @@ def _check_chains(file: AnyFile, program: FloatProgram | FixedProgram) -> None:
         raise _graph(file, "outputs", outputs, given)
 
 
-def _check_graph(file: AnyFile, program: FixedGraph) -> None:
+def _check_graph(file: AnyFile, program: FixedGraph | GraphProgram) -> None:
     inputs, outputs = _of_one_view(file)
     wanted = {name: (Type.FLOAT, (1, *shape)) for name, shape in input_shapes(program).items()}
     if inputs != wanted:
@@ -198,8 +200,9 @@ def _check_graph(file: AnyFile, program: FixedGraph) -> None:
     given: dict[str, Tensor] = {}
     for name, shape in layer_shapes(program).items():
         given[f"{name}.spikes"] = Type.BOOL, (1, program.steps, *shape)
-        given[f"{name}.potentials"] = Type.INT32, (1, program.steps, *shape)
-        given[f"{name}.readout"] = Type.INT32, (1, *shape)
+        potential = Type.INT32 if isinstance(program, FixedGraph) else Type.FLOAT
+        given[f"{name}.potentials"] = potential, (1, program.steps, *shape)
+        given[f"{name}.readout"] = potential, (1, *shape)
     if given != {name: outputs.get(name) for name in given}:
         raise _graph(file, "outputs", outputs, given)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
     from hybridnet.errors import HybridNetError
+    from hybridnet.partition.stated import neuron
     from hybridnet.report.record.data import RunRecord
     from hybridnet.workflows.calibrate import calibrate
     from hybridnet.workflows.export import export
@@ -36,6 +37,7 @@ __all__ = [
     "calibrate",
     "export",
     "load",
+    "neuron",
     "simulate",
 ]
 
@@ -51,6 +53,7 @@ _HOME = {
     "calibrate": "hybridnet.workflows.calibrate",
     "export": "hybridnet.workflows.export",
     "load": "hybridnet.workflows.simulate",
+    "neuron": "hybridnet.partition.stated",
     "simulate": "hybridnet.workflows.simulate",
 }
 

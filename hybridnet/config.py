@@ -14,7 +14,7 @@ MAX_SIDE, MAX_VIEW = 8192, 2**25
 """Pixels of a frame's side, and of all frames of a view: 640 MB as five channels of float32."""
 
 MAX_LAYERS = 256
-"""Of one kind. Far above any use; a hostile config must not build layers without end."""
+"""Most layers of one kind. It is far above any use; a hostile config must not build layers without end."""
 
 
 DEFAULT_VIEWS = 8

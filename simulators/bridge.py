@@ -14,7 +14,7 @@ from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
 from hybridnet.support.arrays import Array
 
 FLOAT_BITS = 32
-"""Of a potential that the float spiking half hands on."""
+"""The bits of a potential that the float spiking half hands on."""
 
 
 ANALOG: tuple[BridgeKind, ...] = ("potential", "potentials")
@@ -104,12 +104,14 @@ def _take(
     o = spikes[tensor.layer]
     if o.dtype != np.bool_:
         raise RangeError(f"holds {o.dtype}, not spikes", where=f"bridge {tensor.name}")
+    if tensor.kind == "last_spikes":
+        return o[:, -1]
     return o if tensor.kind == "spikes" else o.sum(axis=1, dtype=np.int32)
 
 
 def _decode(values: Array, encoding: FixedEncoding, tensor: BridgeTensor) -> npt.NDArray[np.float32]:
     """Return to model units: potentials u = v / scale, spikes and their counts as they are."""
-    if tensor.kind == "spikes":
+    if tensor.kind in ("spikes", "last_spikes"):
         return values.astype(np.float32)
     if not np.issubdtype(values.dtype, np.integer):
         raise RangeError(f"holds {values.dtype}, not integers", where=f"bridge {tensor.name}")

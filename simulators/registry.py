@@ -17,16 +17,16 @@ from hybridnet.deploy.layout import (
     ONNX_FIXED,
     ONNX_FLOAT,
     PROGRAM,
-    net_file,
 )
 from hybridnet.errors import BackendError, ConfigError
-from hybridnet.program.spiking import Chains, SpikingHalf
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
+from hybridnet.simulators.files import write_nets, write_onnx, write_onnx_float
 from hybridnet.simulators.lava.options import LavaOptions
 from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
+    from hybridnet.program.spiking import AnyProgram, SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
 DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
@@ -42,6 +42,7 @@ ANN_TOLERANCE = 1e-4
 
 
 def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.emulator.backend import Emulator
     from hybridnet.simulators.emulator.graph import GraphEmulator
 
@@ -51,6 +52,7 @@ def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
 
 
 def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.lava.backend import LavaBackend
     from hybridnet.simulators.lava.graph_backend import LavaGraph
 
@@ -64,21 +66,25 @@ def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
 
 
 def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
-    from hybridnet.simulators.onnxruntime.graph import OnnxGraph
-    from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
-
-    if not isinstance(parts.spiking, Chains):
-        return OnnxGraph(parts.file(ONNX_FIXED), parts.spiking.fixed, options)
-    return OnnxSpikingBackend(parts.file(ONNX_FIXED), parts.spiking.fixed, options)
+    return _onnx_graph(parts, ONNX_FIXED, parts.fixed_form, options)
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
+    return _onnx_graph(parts, ONNX_FLOAT, parts.float_form, options)
+
+
+def _onnx_graph(parts: Parts, file: str, program: AnyProgram, options: Runtime) -> SpikingBackend:
+    from hybridnet.program.layers import Program
+    from hybridnet.simulators.onnxruntime.graph import OnnxGraph
     from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
-    return OnnxSpikingBackend(parts.file(ONNX_FLOAT), parts.program, options)
+    if isinstance(program, Program):
+        return OnnxSpikingBackend(parts.file(file), program, options)
+    return OnnxGraph(parts.file(file), program, options)
 
 
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:
+    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.torch.float_step import TorchBackend
     from hybridnet.simulators.torch.graph_step import TorchGraph
 
@@ -114,32 +120,6 @@ def _torch_ann(parts: Parts, options: Threads) -> AnnBackend:
     return ann_of_checkpoint(parts)
 
 
-def _write_nets(folder: Path, spiking: SpikingHalf) -> None:
-    from hybridnet.deploy.netx.file import write_net
-
-    if isinstance(spiking, Chains):
-        program = spiking.program
-        for stream, fixed_stream in zip(program.streams, spiking.fixed.streams, strict=True):
-            write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
-
-
-def _write_onnx(folder: Path, spiking: SpikingHalf) -> None:
-    from hybridnet.deploy.onnx.graph_program import write_onnx_graph
-    from hybridnet.deploy.onnx.program import write_onnx_program
-
-    if isinstance(spiking, Chains):
-        write_onnx_program(folder / ONNX_FIXED, spiking.fixed)
-    else:
-        write_onnx_graph(folder / ONNX_FIXED, spiking.fixed)
-
-
-def _write_onnx_float(folder: Path, spiking: SpikingHalf) -> None:
-    from hybridnet.deploy.onnx.program import write_onnx_program
-
-    if isinstance(spiking, Chains):
-        write_onnx_program(folder / ONNX_FLOAT, spiking.program)
-
-
 def _give_torch(options: Threads) -> None:
     if options.threads is not None:
         import torch
@@ -154,17 +134,17 @@ _SPIKING = (
     ),
     SpikingEntry(
         name="lava", title="Lava", help="Lava processes, with the emulator's bits",
-        build=_lava, options=LavaOptions, files=(NET,), write=_write_nets,
+        build=_lava, options=LavaOptions, files=(NET,), write=write_nets,
         packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
     ),
     SpikingEntry(
         name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
-        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=_write_onnx,
+        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=write_onnx,
         packages=("onnxruntime",), fixed_point=True, exact=True,
     ),
     SpikingEntry(
         name="onnxruntime-float", title="ONNX Runtime in float", help="the same graph in float32",
-        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=_write_onnx_float,
+        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=write_onnx_float,
         packages=("onnxruntime",), fixed_point=False,
     ),
     SpikingEntry(
@@ -306,6 +286,7 @@ def write_spiking_half(folder: Path, spiking: SpikingHalf) -> None:
     """Write both forms of the program, and what every back-end reads of them, into the folder of a bundle."""
     from hybridnet.deploy.graph_file import write_graph
     from hybridnet.deploy.program_file import write_program
+    from hybridnet.program.spiking import Chains
 
     (folder / PROGRAM).parent.mkdir()
     if isinstance(spiking, Chains):

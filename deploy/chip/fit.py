@@ -37,7 +37,7 @@ class LayerDemand:
 
     @property
     def geometries(self) -> tuple[Geometry, ...]:
-        """Of all groups."""
+        """The geometries of all groups."""
         return (self.geometry, *self.joined)
 
 

@@ -55,7 +55,7 @@ class LayerFit:
 
     @property
     def neurons(self) -> int:
-        """Of the layer."""
+        """The layer's neurons."""
         return math.prod(self.shape)
 
 

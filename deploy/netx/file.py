@@ -66,7 +66,7 @@ MAX_STEPS = 4096
 MAX_NEURONS = 2**26
 MAX_WEIGHTS = 2**24
 MAX_EXTENT = 2**16
-"""Of channels, heights, widths, kernels, strides, paddings, dilations."""
+"""The largest number of channels, and the largest height, width, kernel, stride, padding and dilation."""
 
 NAME = re.compile(r"[\w.\-]{1,128}", re.ASCII)
 

@@ -30,8 +30,8 @@ THRESHOLD_LIMIT = 2**18 - 1
 """slayer writes this for neurons that never spike; v, of 24 bits, never exceeds it, nor 2^17, after the shift by 6."""
 
 DEFAULT_NEURON = CubaNeuron(*(np.array([value], np.int32) for value in (0, DECAY_ONE, 2**17)))
-"""Of a dense layer without a neuron: the current never decays, v is the current, and never spikes. netx means to write
-the threshold 2^18 - 1, but `1 << 18 - 1` is 2^17."""
+"""The neuron of a dense layer without one: the current never decays, v is the current, and never spikes. netx means to
+write the threshold 2^18 - 1, but `1 << 18 - 1` is 2^17."""
 
 DELAY_MAX = 62
 """Longer delays are cut to this by netx."""
@@ -40,7 +40,7 @@ INT8_MAX, INT16_MAX = 2**7 - 1, 2**15 - 1
 """Lava keeps the geometry of a conv in 8 bits, and a neuron's bias in 16."""
 
 INPUT_WEIGHT, INPUT_BIAS = 64, 0
-"""Of input neurons whose file tells none."""
+"""The weight and bias of input neurons whose file tells none."""
 
 OURS = {"float", "hybridnet"}
 """What `hybridnet.deploy.netx.file` writes beside the format."""

@@ -20,7 +20,7 @@ MAX_TEXT = 128
 """Characters of a name."""
 
 MAX_BYTES = 2**30
-"""Of a `.net` file."""
+"""The largest `.net` file."""
 
 
 @contextmanager

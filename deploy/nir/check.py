@@ -11,7 +11,7 @@ from hybridnet.errors import BundleError
 
 MAX_FILE_BYTES = 2**30
 MAX_DECLARED_BYTES = 2**30
-"""Of all arrays together, unpacked."""
+"""Most bytes of all arrays together, unpacked."""
 MAX_MEMBERS, MAX_DEPTH = 10_000, 8
 MAX_TEXT = 2**14
 """Bytes of a text: a small file can hold one long text that many entries share."""

@@ -28,6 +28,7 @@ from onnx import TensorProto, numpy_helper
 from hybridnet.deploy.onnx.graph import OnnxGraph
 from hybridnet.deploy.onnx.graph_step import PopulationNames, add_messages, add_step
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
+from hybridnet.program.graph import Node
 from hybridnet.program.layers import POTENTIAL_SHIFT
 
 SCHEMA = "hybridnet.graph/1"
@@ -43,9 +44,13 @@ def write_onnx_graph(path: Path, program: FixedGraph, form: Form = "window") -> 
     """
     graph = OnnxGraph()
     (_add_window if form == "window" else _add_one_step)(graph, program)
-    model = onnx.shape_inference.infer_shapes(
-        graph.model({"hybridnet.schema": SCHEMA, "hybridnet.form": form}), check_type=True, strict_mode=True
-    )
+    save(path, graph, {"hybridnet.form": form, "hybridnet.arithmetic": "fixed point"})
+
+
+def save(path: Path, graph: OnnxGraph, metadata: dict[str, str]) -> None:
+    """Write a graph program's ONNX graph, checked and with inferred shapes."""
+    named = {"hybridnet.schema": SCHEMA, **metadata}
+    model = onnx.shape_inference.infer_shapes(graph.model(named), check_type=True, strict_mode=True)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
@@ -64,12 +69,12 @@ def _add_window(graph: OnnxGraph, program: FixedGraph) -> None:
         graph.declare_input(node.name, shape)
         messages, clipped = add_messages(graph, node, node.name)
         graph.declare_output(
-            _renamed(graph, messages, f"{node.name}.messages", TensorProto.INT16), TensorProto.INT16, shape
+            renamed(graph, messages, f"{node.name}.messages", TensorProto.INT16), TensorProto.INT16, shape
         )
         if node.still:
-            clipped = _stacked(graph, [clipped])
+            clipped = stacked(graph, [clipped])
         graph.declare_output(graph.count(f"{node.name}.clipped", clipped), TensorProto.INT64, ())
-        sent[node.name] = [messages] * program.steps if node.still else _unstacked(graph, messages, program.steps)
+        sent[node.name] = [messages] * program.steps if node.still else unstacked(graph, messages, program.steps)
     history: list[dict[str, PopulationNames]] = []
 
     def sent_before(name: str, delay: int) -> str | None:
@@ -83,11 +88,11 @@ def _add_window(graph: OnnxGraph, program: FixedGraph) -> None:
     for p in program.populations:
         states = [now[p.name] for now in history]
         everything = (program.steps, *p.shape)
-        graph.declare_output(_stacked(graph, [s.o for s in states], f"{p.name}.spikes"), TensorProto.BOOL, everything)
+        graph.declare_output(stacked(graph, [s.o for s in states], f"{p.name}.spikes"), TensorProto.BOOL, everything)
         for kind, tensors in (("potentials", [s.v for s in states]), ("currents", [s.c for s in states])):
-            stacked = _renamed(graph, _stacked(graph, tensors), f"{p.name}.{kind}", TensorProto.INT32)
-            graph.declare_output(stacked, TensorProto.INT32, everything)
-        readout = _renamed(graph, states[-1].v, f"{p.name}.readout", TensorProto.INT32)
+            steps_of = renamed(graph, stacked(graph, tensors), f"{p.name}.{kind}", TensorProto.INT32)
+            graph.declare_output(steps_of, TensorProto.INT32, everything)
+        readout = renamed(graph, states[-1].v, f"{p.name}.readout", TensorProto.INT32)
         graph.declare_output(readout, TensorProto.INT32, p.shape)
         _count(graph, p, [s.saturated for s in states], [s.saturated_current for s in states])
 
@@ -101,13 +106,13 @@ def _add_one_step(graph: OnnxGraph, program: FixedGraph) -> None:
     for node in program.inputs:
         graph.declare_input(node.name, node.shape)
         now[node.name], clipped = add_messages(graph, node, node.name)
-        messages = _renamed(graph, now[node.name], f"{node.name}.messages", TensorProto.INT16)
+        messages = renamed(graph, now[node.name], f"{node.name}.messages", TensorProto.INT16)
         graph.declare_output(messages, TensorProto.INT16, node.shape)
-        graph.declare_output(graph.count(f"{node.name}.clipped", _stacked(graph, [clipped])), TensorProto.INT64, ())
+        graph.declare_output(graph.count(f"{node.name}.clipped", stacked(graph, [clipped])), TensorProto.INT64, ())
     for name, delay in delays.items():
         dtype = TensorProto.INT16 if name in inputs else TensorProto.BOOL
         graph.declare_input(f"{name}.past.before", (delay, *shapes[name]), dtype)
-        past[name] = _unstacked(graph, f"{name}.past.before", delay)
+        past[name] = unstacked(graph, f"{name}.past.before", delay)
     before = {p.name: _declare_before(graph, p) for p in program.populations}
 
     def sent_before(name: str, delay: int) -> str | None:
@@ -116,15 +121,15 @@ def _add_one_step(graph: OnnxGraph, program: FixedGraph) -> None:
     states = add_step(graph, program, ".now", sent_before, before, _zeros(graph, program))
     for p in program.populations:
         state = states[p.name]
-        graph.declare_output(_renamed(graph, state.o, f"{p.name}.spikes", TensorProto.BOOL), TensorProto.BOOL, p.shape)
+        graph.declare_output(renamed(graph, state.o, f"{p.name}.spikes", TensorProto.BOOL), TensorProto.BOOL, p.shape)
         for kind, tensor in (("potential", state.v), ("current", state.c)):
             if kind == "potential" or p.keeps_current:
                 name = f"{p.name}.{kind}.after"
-                graph.declare_output(_renamed(graph, tensor, name, TensorProto.INT32), TensorProto.INT32, p.shape)
+                graph.declare_output(renamed(graph, tensor, name, TensorProto.INT32), TensorProto.INT32, p.shape)
         _count(graph, p, [state.saturated], [state.saturated_current])
     for name, delay in delays.items():
         latest = states[name].o if name in states else f"{name}.messages"
-        kept = _stacked(graph, [latest, *past[name][:-1]], f"{name}.past.after")
+        kept = stacked(graph, [latest, *past[name][:-1]], f"{name}.past.after")
         dtype = TensorProto.INT16 if name in inputs else TensorProto.BOOL
         graph.declare_output(kept, dtype, (delay, *shapes[name]))
 
@@ -144,28 +149,31 @@ def _declare_before(graph: OnnxGraph, p: FixedPopulation) -> PopulationNames:
 
 def _count(graph: OnnxGraph, p: FixedPopulation, potentials: list[str], currents: list[str]) -> None:
     for kind, flags in (("overflows", potentials), ("current_overflows", currents)):
-        graph.declare_output(graph.count(f"{p.name}.{kind}", _stacked(graph, flags)), TensorProto.INT64, ())
+        graph.declare_output(graph.count(f"{p.name}.{kind}", stacked(graph, flags)), TensorProto.INT64, ())
 
 
-def _stacked(graph: OnnxGraph, tensors: list[str], name: str = "") -> str:
+def stacked(graph: OnnxGraph, tensors: list[str], name: str = "") -> str:
     """(N, …) of each step as (N, T, …)."""
     axis = graph.constant(np.array([1]), "axis.1")
     return graph("Concat", name, *(graph("Unsqueeze", "", tensor, axis) for tensor in tensors), axis=1)
 
 
-def _unstacked(graph: OnnxGraph, x: str, steps: int) -> list[str]:
+def unstacked(graph: OnnxGraph, x: str, steps: int) -> list[str]:
     """(N, T, …) as T times (N, …)."""
     return [graph("Gather", "", x, graph.constant(np.int64(t)), axis=1) for t in range(steps)]
 
 
-def _renamed(graph: OnnxGraph, x: str, name: str, dtype: int) -> str:
+def renamed(graph: OnnxGraph, x: str, name: str, dtype: int) -> str:
+    """A tensor of this type under another name."""
     return x if x == name else graph.cast(name, x, dtype)
 
 
 def _zeros(graph: OnnxGraph, program: FixedGraph) -> Callable[[FixedPopulation], str]:
-    def zeros(p: FixedPopulation) -> str:
-        views = graph("Shape", "", program.inputs[0].name, start=0, end=1)
-        shape = graph("Concat", "", views, graph.constant(np.array(p.shape), f"{p.name}.shape"), axis=0)
-        return graph("ConstantOfShape", "", shape, value=numpy_helper.from_array(np.zeros(1, np.int64)))
+    return lambda p: zeros_like_views(graph, program.inputs[0].name, p, np.int64)
 
-    return zeros
+
+def zeros_like_views(graph: OnnxGraph, views: str, p: Node, dtype: type) -> str:
+    """Zeros (N, C, H, W) of a population, with as many views as a tensor has."""
+    count = graph("Shape", "", views, start=0, end=1)
+    shape = graph("Concat", "", count, graph.constant(np.array(p.shape), f"{p.name}.shape"), axis=0)
+    return graph("ConstantOfShape", "", shape, value=numpy_helper.from_array(np.zeros(1, dtype)))

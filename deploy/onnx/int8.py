@@ -34,7 +34,7 @@ Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 
 PERCENTILE = 99.99
-"""Of the magnitudes of an activation that its range keeps, by method `percentile`."""
+"""The percentage of an activation's magnitudes that its range keeps, by method `percentile`."""
 
 WEIGHTED = ("Conv", "MatMul", "Gemm")
 """Operators that are quantised where they have weights. All others stay in float, also products of two activations (in

@@ -1,11 +1,12 @@
-"""Both halves and the bridge as one ONNX graph, to look at: names of nodes begin with `snn/`, `bridge/` or `ann/`.
+"""All parts of a bundle as one ONNX graph, to look at: names of nodes begin with `front/`, `snn/`, `bridge/` or `ann/`.
 
 The spiking half is the float program with all steps unrolled, so that the graph computes what the model does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,40 @@ from hybridnet.support.onnx_file import read_model
 from hybridnet.support.sealed import AnyFile
 
 
-def write_whole(path: Path, program: AnyFile, ann: AnyFile, bridge: tuple[BridgeTensor, ...]) -> None:
-    """Join the two graphs at the bridge, drop what feeds nothing, check, and write.
+@dataclass(frozen=True)
+class Parts:
+    """What is joined, each as an ONNX file.
 
-    Args:
-        path: The file to write.
-        program: The float spiking program, by `hybridnet.deploy.onnx.program.write_onnx_program`.
-        ann: The ANN half, by `hybridnet.deploy.onnx.export.export_ann`.
-        bridge: What joins them.
+    Attributes:
+        program: The float spiking program: chains, or a graph.
+        ann: The ANN half.
+        front: What the host computes before the chip; None without.
+        bridge: What joins the program and the ANN half.
+        inputs: Shapes of the model's inputs without the views.
+        feeds: Per input of the program that is one of the model's, the axis of time in one view; None of a still one.
     """
-    snn_model, ann_model = read_model(program), read_model(ann)
-    snn, rest = snn_model.graph, ann_model.graph
+
+    program: AnyFile
+    ann: AnyFile
+    front: AnyFile | None
+    bridge: tuple[BridgeTensor, ...]
+    inputs: Mapping[str, tuple[int, ...]]
+    feeds: Mapping[str, int | None]
+
+
+def write_whole(path: Path, parts: Parts) -> None:
+    """Join the graphs, drop what feeds nothing, check, and write."""
+    snn_model, ann_model = read_model(parts.program), read_model(parts.ann)
+    snn, rest, bridge = snn_model.graph, ann_model.graph, parts.bridge
+    front = onnx.GraphProto() if parts.front is None else read_model(parts.front).graph
     crossing = {tensor.name for tensor in bridge}
-    own_inputs = {value.name: value for graph in (snn, rest) for value in graph.input if value.name not in crossing}
+    fed, arranging, shapes = _fed(snn, parts)
+    own_inputs = {
+        value.name: value for graph in (front, rest) for value in graph.input if value.name not in crossing
+    } | {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *parts.inputs[name]]) for name in parts.feeds
+    }
+    messages = {value.name for value in front.output}
     kept = set(own_inputs) | {value.name for value in rest.output}
 
     def place(half: str) -> Callable[[str], str]:
@@ -38,17 +60,21 @@ def write_whole(path: Path, program: AnyFile, ann: AnyFile, bridge: tuple[Bridge
     def place_ann(name: str) -> str:
         return f"bridge/{name}" if name in crossing else place("ann")(name)
 
-    _rename(snn, place("snn"), "snn")
+    def place_program(name: str) -> str:
+        return f"front/{name}" if name in messages else fed.get(name) or place("snn")(name)
+
+    _rename(front, place("front"), "front")
+    _rename(snn, place_program, "snn")
     _rename(rest, place_ann, "ann")
     joints, constants = _joints(bridge, place("snn"))
-    nodes = _reaching([*snn.node, *joints, *rest.node], {value.name for value in rest.output})
+    nodes = _reaching([*front.node, *arranging, *snn.node, *joints, *rest.node], {value.name for value in rest.output})
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
         "hybrid",
         list(own_inputs.values()),
         list(rest.output),
-        [tensor for tensor in (*snn.initializer, *constants, *rest.initializer) if tensor.name in used],
+        [t for t in (*front.initializer, *shapes, *snn.initializer, *constants, *rest.initializer) if t.name in used],
     )
     opset = next(entry for entry in ann_model.opset_import if entry.domain in ("", "ai.onnx"))
     version = max(snn_model.ir_version, ann_model.ir_version)
@@ -56,6 +82,24 @@ def write_whole(path: Path, program: AnyFile, ann: AnyFile, bridge: tuple[Bridge
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def _fed(snn: onnx.GraphProto, parts: Parts) -> tuple[dict[str, str], list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Inputs of the model whose axes the program takes in another order: their new names, and how they are made."""
+    names: dict[str, str] = {}
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+    for value in snn.input:
+        time, given = parts.feeds.get(value.name), parts.inputs.get(value.name, ())
+        wanted = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)[1:]
+        if value.name not in parts.feeds or given == wanted:
+            continue
+        name = names[value.name] = f"snn/{value.name} (as fed)"
+        order = [0, *([time + 1] if time is not None else []), *(a + 1 for a in range(len(given)) if a != time)]
+        nodes.append(helper.make_node("Transpose", [value.name], [f"{name} moved"], name=f"{name} moved", perm=order))
+        constants.append(numpy_helper.from_array(np.array([-1, *wanted]), f"{name} shape"))
+        nodes.append(helper.make_node("Reshape", [f"{name} moved", f"{name} shape"], [name], name=name))
+    return names, nodes, constants
 
 
 def _rename(graph: onnx.GraphProto, tensor: Callable[[str], str], half: str) -> None:
@@ -73,19 +117,23 @@ def _joints(
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """What the bridge does: hand on a potential, make numbers of spikes, or add them up over the window."""
     steps = numpy_helper.from_array(np.array([1]), "bridge/steps")
+    last = numpy_helper.from_array(np.array(-1), "bridge/last")
     nodes: list[onnx.NodeProto] = []
     for tensor in bridge:
         name = f"bridge/{tensor.name}"
-        if tensor.kind == "potential":
-            nodes.append(helper.make_node("Identity", [snn(f"{tensor.layer}.readout")], [name], name=name))
+        if tensor.kind in ("potential", "potentials"):
+            given = "readout" if tensor.kind == "potential" else "potentials"
+            nodes.append(helper.make_node("Identity", [snn(f"{tensor.layer}.{given}")], [name], name=name))
             continue
         spikes = name if tensor.kind == "spikes" else f"{name}/spikes"
         nodes.append(
             helper.make_node("Cast", [snn(f"{tensor.layer}.spikes")], [spikes], name=spikes, to=TensorProto.FLOAT)
         )
+        if tensor.kind == "last_spikes":
+            nodes.append(helper.make_node("Gather", [spikes, last.name], [name], name=name, axis=1))
         if tensor.kind == "spike_count":
             nodes.append(helper.make_node("ReduceSum", [spikes, steps.name], [name], name=name, keepdims=0))
-    return nodes, [steps]
+    return nodes, [steps, last]
 
 
 def _reaching(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:

@@ -92,12 +92,19 @@ def _takes(what: str, *kinds: Kind, named: bool = False) -> Takes:
 
 
 _TORCH = (Kind.CHECKPOINT, Kind.WEIGHTS)
+_ANY_WEIGHTS = (*_TORCH, Kind.SAFETENSORS, Kind.EXPORTED)
 
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".pt2")
+"""By which a damaged file of weights is known."""
+
+WEIGHTS = _takes("a checkpoint (.pt)", *_ANY_WEIGHTS)
+"""The weights of a model of the user's, or a checkpoint of ours."""
 CHECKPOINT = _takes("a checkpoint (.pt)", *_TORCH)
 BUNDLE = _takes("the folder of a bundle", Kind.BUNDLE, Kind.FOLDER)
 MODEL = _takes("a checkpoint (.pt) or the folder of a bundle", *_TORCH, Kind.BUNDLE, Kind.FOLDER)
 VIDEO = _takes("a video", Kind.VIDEO)
-VIDEO_OR_MODEL = _takes("a video, a checkpoint (.pt) or a bundle", *_TORCH, Kind.VIDEO, Kind.BUNDLE, Kind.FOLDER)
+INSPECTED = _takes("a checkpoint (.pt) or the folder of a bundle", *_ANY_WEIGHTS, Kind.BUNDLE, Kind.FOLDER)
+VIDEO_OR_MODEL = _takes("a video, a checkpoint (.pt) or a bundle", *INSPECTED.kinds, Kind.VIDEO)
 VIDEO_OR_ARRAYS = _takes("a video or an .npz file of arrays", Kind.VIDEO, Kind.ARRAYS)
 VIDEOS_OR_ARRAYS = _takes("a video, a folder of videos or an .npz file of arrays", Kind.VIDEO, Kind.FOLDER, Kind.ARRAYS)
 BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))

@@ -14,6 +14,7 @@ from types import FrameType
 
 from hybridnet.cli.console import StdoutError, say
 from hybridnet.errors import HybridNetError
+from hybridnet.support.foreign import lacks_memory
 from hybridnet.support.text import told
 
 EXIT_ERROR, EXIT_FAULT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 70, 141, 130
@@ -101,8 +102,12 @@ def _ending(error: BaseException) -> tuple[int, str]:
             return EXIT_BROKEN_PIPE, ""
         case StdoutError():
             return EXIT_ERROR, f"error: the result cannot be written to stdout ({told(error.__cause__ or error)})"
-        case MemoryError():
-            return EXIT_ERROR, "error: memory ran out. Give less at a time (views, clips, workers), or allow more"
+        case _ if lacks_memory(error):
+            said = f" ({told(error)})" if str(error) else ""
+            return (
+                EXIT_ERROR,
+                f"error: memory ran out{said}. Give less at a time (views, clips, workers), or allow more",
+            )
         case RecursionError():
             return EXIT_ERROR, "error: something that was read is nested too deeply. Check the files that you gave"
         case ImportError():

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("checkpoint", type=arguments.CHECKPOINT, metavar="CKPT",
-                        help="written by `hybridnet train`; with --model, a state dict")  # fmt: skip
+    parser.add_argument("checkpoint", type=arguments.WEIGHTS, metavar="CKPT",
+                        help="written by `hybridnet train`; with --model, a file of torch.save or safetensors, or an"
+                             " archive of torch.export, which holds its weights")  # fmt: skip
     parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the bundle (default: hybridnet-bundle)")  # fmt: skip
     parser.add_argument("--model", metavar="MODULE:FACTORY",
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels", type=arguments.LABELS, metavar="FILE", help="with --model: names of the classes, one a line"
     )
+    parser.add_argument("--weights", metavar="KEY",
+                        help="with --model: where in CKPT the weights are, such as ema (default: wherever they fit the"
+                             " model)")  # fmt: skip
     option = Adder(parser, ExportOptions)
     option("--calibrate", "clips or arrays to find the fixed-point scales and measure parity on (default: clips of the"
            " motion set; with --model, the example inputs)",
@@ -75,17 +79,20 @@ def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:
     from hybridnet.errors import ConfigError
     from hybridnet.workflows.export import export_checkpoint
 
-    for name in ("inputs", "labels"):
+    for name in ("inputs", "labels", "weights"):
         if getattr(args, name) is not None:
             raise ConfigError(name, str(getattr(args, name)), "only with --model; a checkpoint brings its own")
     return export_checkpoint(args.checkpoint, args.out, chosen(ExportOptions, args), progress=progress)
 
 
 def _export_module(args: argparse.Namespace, progress: Progress) -> Bundle:
+    from hybridnet.cli.console import say
     from hybridnet.workflows.export import export_module
     from hybridnet.workflows.foreign import load_model, read_labels
 
     labels = None if args.labels is None else read_labels(args.labels)
     options = dataclasses.replace(chosen(ExportOptions, args), labels=labels, name=args.model)
-    model, inputs = load_model(args.model, args.checkpoint, args.inputs)
-    return export_module(model, inputs, args.out, options, progress=progress)
+    loaded = load_model(args.model, args.checkpoint, args.inputs, args.weights)
+    if loaded.note:
+        say(f"hybridnet: {loaded.note}")
+    return export_module(loaded.model, loaded.inputs, args.out, options, progress=progress)

@@ -33,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def is_model(path: Path) -> bool:
-    """Whether it is a folder or a checkpoint, if damaged by its name; everything else is left to the video reader."""
+    """Whether it is a folder or weights, if damaged by its name; everything else is left to the video reader."""
     kind = kind_of(path)
-    return kind in arguments.MODEL.kinds or (kind is Kind.UNKNOWN and path.suffix == ".pt")
+    return kind in arguments.INSPECTED.kinds or (kind is Kind.UNKNOWN and path.suffix in arguments.WEIGHTS_SUFFIXES)

@@ -66,7 +66,7 @@ class Clips:
 
     @property
     def sha256(self) -> str:
-        """Of the list of clips with their labels, and of what they hold."""
+        """The SHA-256 of the list of clips with their labels, and of what they hold."""
         listed = ([(clip.name, clip.label) for clip in self.clips], self.content)
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 

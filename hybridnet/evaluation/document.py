@@ -14,7 +14,7 @@ SHOWN, MISTAKES_SHOWN = 30, 5
 """Classes and kinds of mistakes that a terminal shows, the worst first where there are more."""
 
 Z = 1.96
-"""Of an interval that holds the true share in 95 % of all cases."""
+"""The z of an interval that holds the true share in 95 % of all cases."""
 
 
 def evaluation_document(record: EvaluationRecord) -> Document:

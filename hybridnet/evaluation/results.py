@@ -20,7 +20,7 @@ FAMILY = "hybridnet.evaluation-results/"
 SCHEMA = f"{FAMILY}1"
 
 MAX_BYTES = 2**30
-"""Of a file of results; a million clips of ten classes take a quarter of it."""
+"""The largest file of results; a million clips of ten classes take a quarter of it."""
 
 
 @dataclass(frozen=True)

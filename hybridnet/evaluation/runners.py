@@ -59,7 +59,7 @@ class RunnerSpec:
 
     @property
     def sha256(self) -> str:
-        """Of the checkpoint, or of the bundle's manifest, which holds those of all its files."""
+        """The SHA-256 of the checkpoint, or of the bundle's manifest, which holds those of all its files."""
         return sha256_file(self.model / MANIFEST if self.is_bundle else self.model)
 
 

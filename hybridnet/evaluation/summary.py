@@ -33,7 +33,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Of a quantity over clips."""
+    """How a quantity is distributed over clips."""
 
     mean: float
     low: float
@@ -45,7 +45,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of one data split.
+    """The summary of one data split.
 
     Attributes:
         clips: That were read and classified; shares are of these.

@@ -26,7 +26,7 @@ from hybridnet.model.stm import SpikingStack
 from hybridnet.model.temporal import MapSize, build_temporal, map_sizes, on_tokens
 
 CHANNELS = {"i": 3, "mv": 2, "r": 3}
-"""Of each modality's input."""
+"""The channels of each modality's input."""
 
 Maps = list[Tensor]
 """One per modality, (B, d, h, w)."""

@@ -54,9 +54,11 @@ class SpikingStack(nn.Module):
 
 
 def read(state: LIFState, kind: BridgeKind) -> Tensor:
-    """What `kind` means: u[T], all u, all spikes, or their number over the window, of states (B, T, C, H, W)."""
+    """What `kind` means: u[T], all u, all spikes, the last ones, or their number, of states (B, T, C, H, W)."""
     if kind in ("potential", "potentials"):
         return state.u[:, -1] if kind == "potential" else state.u
+    if kind == "last_spikes":
+        return state.o[:, -1]
     return state.o if kind == "spikes" else state.o.sum(1)
 
 

@@ -20,7 +20,7 @@ from hybridnet.model.stm import build_stm
 
 
 class MapSize(NamedTuple):
-    """Of maps (channels, side, side), each of whose cells covers stride × stride cells of what was encoded."""
+    """The size of maps (channels, side, side), each of whose cells covers stride × stride cells of what was encoded."""
 
     channels: int
     side: int

@@ -3,73 +3,95 @@
 from __future__ import annotations
 
 import io
-import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from hybridnet.errors import CheckpointError, HybridNetError
+from hybridnet.model.pickled import check_pickle
 from hybridnet.support.sealed import AnyFile, content_of
 from hybridnet.support.text import said
 
 MAX_BYTES = 2**33
-"""Of a file: a model of two billion parameters."""
+"""The largest file: a model of two billion parameters."""
 
 MAX_DESCRIPTION = 2**25
 """Bytes of everything but the numbers of tensors."""
 
-STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
-GLOBALS = {
-    "collections OrderedDict",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    *(f"torch {kind}Storage" for kind in STORAGES),
-}
-"""What the pickle within may name: dicts, and tensors that lie in the file. Others could ask for more memory."""
+REWRITE = "Write it with torch.save(model.state_dict(), FILE)"
 
 
 def read_torch(file: AnyFile, remedy: str) -> object:
     """Plain values and tensors, never unpickling code.
 
-    Every tensor is dense, on the CPU, and has numbers of its own in the file.
+    Raises:
+        CheckpointError: If it holds anything else, or cannot be read.
+    """
+    with told_of(file, "a file of torch.save", remedy):
+        return unpacked(content_of(file, MAX_BYTES))
+
+
+def unpacked(content: bytes) -> object:
+    """What a file of torch.save holds: plain values, and dense tensors on the CPU, with all their numbers in it.
 
     Raises:
-        CheckpointError: If it is anything else, or cannot be read.
+        CheckpointError: If it holds anything else.
+        Exception: Of any kind, if it is damaged.
+    """
+    _check_archive(content)
+    found: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    _check_tensors(found, len(content))
+    return found
+
+
+@contextmanager
+def told_of(file: AnyFile, what: str, remedy: str = "") -> Iterator[None]:
+    """Turn whatever reading a file raises into one error that names the file, and what it was read as.
+
+    Args:
+        file: Named in the error.
+        what: What it was read as.
+        remedy: What to do, whatever was wrong; if empty, the error's own remedy, or to write the weights anew.
     """
     try:
-        content = content_of(file, MAX_BYTES)
-        _check_archive(content)
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        _check_tensors(found, len(content))
+        yield
     except FileNotFoundError as error:
-        raise CheckpointError("no such file", where=file, remedy=remedy) from error
+        raise CheckpointError("no such file", where=file, remedy=remedy or REWRITE) from error
     except HybridNetError as error:
-        raise CheckpointError(error.what, where=file, remedy=remedy) from error
-    except Exception as error:  # zipfile, pickle and torch tell a damaged file by any exception
+        raise CheckpointError(error.what, where=file, remedy=remedy or error.remedy or REWRITE) from error
+    except Exception as error:  # zipfile, pickle, torch and safetensors tell a damaged file by any exception
         reason = getattr(error, "strerror", None) or said(error)
-        raise CheckpointError(
-            f"cannot be read as a file of torch.save ({reason})", where=file, remedy=remedy
-        ) from error
-    return found
+        raise CheckpointError(f"cannot be read as {what} ({reason})", where=file, remedy=remedy or REWRITE) from error
+
+
+def stored(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
+    """The entries of an archive of `size` bytes.
+
+    Raises:
+        CheckpointError: If they are compressed, or say that they hold more than the file does.
+    """
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CheckpointError("is compressed, which torch never does")
+    if sum(entry.file_size for entry in entries) > size:
+        raise CheckpointError("declares more than it holds")
+    return entries
 
 
 def _check_archive(content: bytes) -> None:
     """An archive that is not compressed, of one pickle that names nothing but tensors."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = archive.infolist()
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise CheckpointError("is compressed, which torch.save never does")
-        if sum(entry.file_size for entry in entries) > len(content):
-            raise CheckpointError("declares more than it holds")
+        if any("/code/" in name for name in archive.namelist()):
+            remedy = 'Load it with torch.jit.load, and write its state_dict() with torch.save(…, "weights.pt")'
+            raise CheckpointError("is a TorchScript program", remedy=remedy)
+        entries = stored(archive, len(content))
         pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
         if len(pickles) != 1 or pickles[0].file_size > MAX_DESCRIPTION:
             raise CheckpointError("holds no description of its tensors, or more than one, or a very long one")
-        for operation, argument, _ in pickletools.genops(archive.read(pickles[0])):
-            named = operation.name in ("GLOBAL", "INST")
-            if (named and argument not in GLOBALS) or operation.name in ("STACK_GLOBAL", "LONG4"):
-                raise CheckpointError(f"asks for {str(argument)[:80]!r}, which is no part of a tensor")
+        check_pickle(archive.read(pickles[0]))
 
 
 def _check_tensors(found: object, size: int) -> None:

@@ -12,6 +12,7 @@ from hybridnet.model.neuron import LIFState
 from hybridnet.partition.arithmetic.split import place
 from hybridnet.partition.describe import Node
 from hybridnet.partition.splitter import partition
+from hybridnet.partition.stated import stated_modules
 from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.placement import Placement
 from hybridnet.program.spiking import AnyFloat
@@ -88,7 +89,7 @@ def split(model: nn.Module, inputs: Mapping[str, Tensor], *, keep_on_host: Seque
     """Cut a model.
 
     Models whose forward is a plain graph of stacks and library neurons in chains are cut along their modules, to the
-    last bit; all others are read by what they compute.
+    last bit; all others, and those with neurons that a user stated, are read by what they compute.
 
     Args:
         model: Switched to evaluation mode, its neurons to rest.
@@ -99,7 +100,7 @@ def split(model: nn.Module, inputs: Mapping[str, Tensor], *, keep_on_host: Seque
         ModelError: If the model fails.
         PartitionError: If it cannot be traced, or no spiking layer can be placed.
     """
-    if not keep_on_host:
+    if not keep_on_host and not stated_modules(model):
         try:
             return partition(model, inputs)
         except PartitionError:

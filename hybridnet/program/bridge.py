@@ -10,8 +10,9 @@ from hybridnet.program.spiking import AnyFixed, scales_of
 
 POTENTIAL_BITS = 24
 
-BridgeKind = Literal["potential", "potentials", "spikes", "spike_count"]
-"""What of a layer crosses: u[T] before any reset; u of every step; o of every step; or how often each neuron fired."""
+BridgeKind = Literal["potential", "potentials", "spikes", "last_spikes", "spike_count"]
+"""What of a layer crosses: u[T] before any reset; u of every step; o of every step; o[T]; or how often each neuron
+fired."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class BridgeTensor:
     Attributes:
         name: Input of the ANN half that it feeds.
         layer: Layer of the spiking program that it comes from.
-        shape: Per view: (C, H, W) of the last potential or a spike count, (T, C, H, W) of spikes or all potentials.
-        kind: Last potential, potentials of all steps, spikes (0 or 1), or spike count (0 to T).
+        shape: Per view: (C, H, W), or (T, C, H, W) of what crosses of all steps.
+        kind: Spikes are 0 or 1, a spike count is 0 to T.
     """
 
     name: str
@@ -54,7 +55,7 @@ class FixedEncoding:
 
     @property
     def largest(self) -> int:
-        """Of the magnitudes of a potential that its bits hold."""
+        """The largest magnitude of a potential that its bits hold."""
         return 2 ** (self.bits - 1) - 1
 
     def shifted(self, shift: int, bits: int) -> FixedEncoding:
@@ -70,7 +71,7 @@ def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: AnyFixed) -> dict
 
 def event_bits(kind: BridgeKind, steps: int) -> int | None:
     """Bits of a spike, or of a count of 0 to `steps` spikes; None for a potential, whose bits are its arithmetic's."""
-    return {"spikes": 1, "spike_count": steps.bit_length()}.get(kind)
+    return {"spikes": 1, "last_spikes": 1, "spike_count": steps.bit_length()}.get(kind)
 
 
 def _encoding(kind: BridgeKind, potential_scale: float, steps: int) -> FixedEncoding:

@@ -61,8 +61,22 @@ FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
 
 Reset = Literal["soft", "hard"]
 InputKind = Literal["analog", "spike"]
+Pair = tuple[int, int]
 IntArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float64]
+
+
+def check_pairs(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    """Refuse numbers that a convolution of no kind has.
+
+    Raises:
+        ConfigError: If one is too small.
+    """
+    for name, pair, least in (
+        ("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)
+    ):  # fmt: skip
+        if min(pair) < least:
+            raise ConfigError(name, pair, f"{least} or more")
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,8 @@ class ConvGeometry:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        if self.input_shape[0] % self.groups or self.out_channels % self.groups:
+        check_pairs(self.kernel, self.stride, self.padding, self.dilation)
+        if self.groups < 1 or self.input_shape[0] % self.groups or self.out_channels % self.groups:
             raise ConfigError("groups", self.groups, f"divisors of {self.input_shape[0]} and {self.out_channels}")
         if min(self.output_shape) < 1:
             raise ConfigError("input_shape", self.input_shape, "large enough for the kernel")

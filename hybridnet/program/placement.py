@@ -11,17 +11,19 @@ class Staying:
 
     Attributes:
         name: In the user's own names.
+        rule: Id of the rule that it breaks; docs/placement-rules.md has all.
         reason: What stands against it.
         remedy: What to change; may be empty.
     """
 
     name: str
+    rule: str
     reason: str
     remedy: str
 
     def __str__(self) -> str:
         remedy = f"; {self.remedy[0].lower()}{self.remedy[1:]}" if self.remedy else ""
-        return f"{self.name} stays on the host: {self.reason}{remedy}."
+        return f"{self.name} stays on the host: {self.rule} {self.reason}{remedy}."
 
 
 @dataclass(frozen=True)

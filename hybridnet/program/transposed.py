@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hybridnet.errors import ConfigError
+from hybridnet.program.layers import check_pairs
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class TransposedGeometry:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        if self.input_shape[0] % self.groups or self.out_channels % self.groups:
+        check_pairs(self.kernel, self.stride, self.padding, self.dilation)
+        if self.groups < 1 or self.input_shape[0] % self.groups or self.out_channels % self.groups:
             raise ConfigError("groups", self.groups, f"divisors of {self.input_shape[0]} and {self.out_channels}")
         for extra, stride, dilation in zip(self.output_padding, self.stride, self.dilation, strict=True):
             if not 0 <= extra < max(stride, dilation):

@@ -36,7 +36,9 @@ def stopped() -> bool:
     return stop is not None and stop.is_set()
 
 
-def ahead(items: Iterator[T], *, limit_s: float = math.inf) -> Generator[T, None, None]:
+def ahead(
+    items: Iterator[T], *, limit_s: float = math.inf, give_up: Callable[[], object] = lambda: None
+) -> Generator[T, None, None]:
     """Items in order, each made in a second thread while the caller works on the one before; none may be None.
 
     An exception appears where its item would have. Closing this closes `items`, in their thread, as soon as the item in
@@ -45,6 +47,7 @@ def ahead(items: Iterator[T], *, limit_s: float = math.inf) -> Generator[T, None
     Args:
         items: What to make; the second thread alone may touch it from now on.
         limit_s: Longest to wait for one item.
+        give_up: Called from the caller's thread once nothing more is wanted; ends work that cannot ask `stopped`.
 
     Raises:
         TimeoutError: If an item takes longer.
@@ -66,15 +69,19 @@ def ahead(items: Iterator[T], *, limit_s: float = math.inf) -> Generator[T, None
             del item  # the caller alone decides how long it lives
     finally:
         stop.set()
+        give_up()
         asked.put(False)
         thread.join(GRACE_S)
 
 
-def aside(work: Callable[[], T]) -> T:
-    """The result of long work, done in a second thread if this one is the main thread, which signals can then end."""
+def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -> T:
+    """The result of long work, done in a second thread if this one is the main thread, which signals can then end.
+
+    `give_up` is called when the work is done or no longer wanted; see `ahead`.
+    """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    with closing(ahead((work(),) for _ in range(1))) as results:
+    with closing(ahead(((work(),) for _ in range(1)), give_up=give_up)) as results:
         return next(results)[0]
 
 

@@ -20,7 +20,7 @@ from hybridnet.support.text import said
 Array = npt.NDArray[Any]
 
 MAX_BYTES = 2**32
-"""Of all arrays of one file together."""
+"""Most bytes of all arrays of one file together."""
 
 MAX_RATIO, SMALL = 200, 2**26
 """Between what a file declares, if that is more than SMALL, and its size: bombs are packed to a thousandth."""

@@ -14,6 +14,9 @@ from pathlib import Path
 HEAD = 1 << 16
 """Bytes of a file that are looked at."""
 
+EXPORTED_NAMES = ("archive_format", "_weights_config.json", "serialized_exported_program.json")
+"""Ends of names in an archive of torch.export: of today's, and the last of those before torch 2.8."""
+
 
 class Kind(Enum):
     """What there may be at a path, as an error calls it."""
@@ -27,6 +30,8 @@ class Kind(Enum):
     VIDEO = "is a video"
     CHECKPOINT = "is a checkpoint"
     WEIGHTS = "is a PyTorch file, and no checkpoint of hybridnet"
+    SAFETENSORS = "is a file of safetensors"
+    EXPORTED = "is an archive of torch.export"
     ARRAYS = "is an .npz file of arrays"
     HDF5 = "is an HDF5 file, as netx and NIR use"
     PICTURE = "is a picture"
@@ -76,6 +81,8 @@ def kind_of(path: Path) -> Kind:
         head = file.read(HEAD)
     if head[:4] == b"PK\x03\x04":
         return _archive(path)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size - 8:
+        return Kind.SAFETENSORS
     for kind, magic in _MAGIC:
         if re.match(magic, head, re.DOTALL):
             return kind
@@ -89,7 +96,7 @@ def _folder(path: Path) -> Kind:
 
 
 def _archive(path: Path) -> Kind:
-    """Both torch and NumPy write zip files."""
+    """torch, its exporter and NumPy write zip files."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -99,6 +106,8 @@ def _archive(path: Path) -> Kind:
                     return Kind.CHECKPOINT if b"hybridnet.checkpoint/" in file.read(HEAD) else Kind.WEIGHTS
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):  # damaged: who reads it tells
         return Kind.UNKNOWN
+    if any(name.endswith(EXPORTED_NAMES) for name in names):
+        return Kind.EXPORTED
     return Kind.ARRAYS if names and all(name.endswith(".npy") for name in names) else Kind.UNKNOWN
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_STRUCTURE_BYTES = 2**23
-"""Of all but the numbers of weights; parsed, they take up to sixty times as much."""
+"""Most bytes of all but the numbers of weights; parsed, they take up to sixty times as much."""
 
 MAX_ENTRIES = 200_000
 """Nodes, weights and descriptions of tensors together."""
@@ -58,7 +58,7 @@ BITS: Mapping[int, int] = {
     Type.FLOAT: 32, Type.DOUBLE: 64, Type.FLOAT16: 16, Type.BFLOAT16: 16, Type.INT8: 8, Type.INT16: 16, Type.INT32: 32,
     Type.INT64: 64, Type.UINT8: 8, Type.UINT16: 16, Type.UINT32: 32, Type.UINT64: 64, Type.BOOL: 8,
 }  # fmt: skip
-"""Of one value, for the types that are read."""
+"""The bits of one value, for the types that are read."""
 
 Tensor = tuple[int, tuple[int, ...]]
 """Type and shape."""
@@ -147,9 +147,13 @@ def check_cost(model: onnx.ModelProto) -> dict[str, Tensor]:
         made = sum(_bytes(tensors, name) for name in node.output if name)
         held, moved = held + made, moved + made
         if held > MAX_VIEW_BYTES or moved > MAX_MOVED_BYTES:
-            raise BundleError(f"needs more than {MAX_VIEW_BYTES} bytes for one view", where=f"node {node.name}")
+            raise BundleError(f"needs more than {MAX_VIEW_BYTES} bytes for one view", where=_place(node))
         held -= sum(_bytes(tensors, name) for name in {*node.input} - weights if last[name] == place)
     return tensors
+
+
+def _place(node: onnx.NodeProto) -> str:
+    return f"node {node.name or node.op_type}"
 
 
 def _bytes(tensors: Mapping[str, Tensor], name: str) -> int:
@@ -211,13 +215,11 @@ def _check_form(model: onnx.ModelProto) -> None:
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g") or attribute.graphs or attribute.sparse_tensors or attribute.tensors:
-                raise BundleError("holds graphs, or lists of tensors", where=f"node {node.name}")
+                raise BundleError("holds graphs, or lists of tensors", where=_place(node))
             if attribute.HasField("t"):
                 held.append(attribute.t)
             if attribute.name == "num_outputs" and attribute.i != len(node.output):  # ONNX Runtime would abort
-                raise BundleError(
-                    f"declares {attribute.i} outputs and has {len(node.output)}", where=f"node {node.name}"
-                )
+                raise BundleError(f"declares {attribute.i} outputs and has {len(node.output)}", where=_place(node))
     for tensor in held:
         if tensor.external_data or tensor.data_location:
             raise BundleError("keeps its numbers in another file", where=f"tensor {tensor.name}")
@@ -252,7 +254,7 @@ def _check_growth(graph: onnx.GraphProto) -> None:
         rank, number = _growth(node, ranks, numbers)
         followed += rank + number
         if followed > MAX_FOLLOWED:
-            raise BundleError("has shapes that grow without limit", where=f"node {node.name}")
+            raise BundleError("has shapes that grow without limit", where=_place(node))
         for name in node.output:
             ranks[name], numbers[name] = rank, number
 

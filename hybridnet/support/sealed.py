@@ -49,7 +49,7 @@ AnyFile = Path | SealedFile
 """Whatever has a content."""
 
 MAX_FILE_BYTES = 2**31 - 1
-"""Of a file that is read as one: protobuf, which ONNX is written in, knows no larger ones."""
+"""The largest file that is read as one: protobuf, which ONNX is written in, knows no larger ones."""
 
 EXPORT_AGAIN = "Export the bundle again"
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from hybridnet.config import AugmentConfig
 
 Inputs = Mapping[str, Tensor]
-"""Of the model: `i_frame` (B, 3, H, W), `motion_vectors` (B, T, 2, H, W) and `residuals` (B, T, 3, H, W)."""
+"""The model's inputs: `i_frame` (B, 3, H, W), `motion_vectors` (B, T, 2, H, W) and `residuals` (B, T, 3, H, W)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ class VideoContainer:
 
     @property
     def size(self) -> int:
-        """Of the file in bytes."""
+        """The size of the file in bytes."""
         return self._container.size
 
     def demux(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

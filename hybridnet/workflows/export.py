@@ -20,7 +20,7 @@ from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, ModelEntry, Parts, Quantisation
-from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT
+from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT, OPSET
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.export import export_module as export_onnx
 from hybridnet.errors import ConfigError, ModelError, PartitionError
@@ -219,7 +219,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
         write_spiking_half(folder, spiking)
         if split.front is not None:
             progress("writing the front", 0, 1)
-            _export_front(split, examples, folder / FRONT, options.opset)
+            export_front(split, examples, folder / FRONT, options.opset)
         progress("writing the ANN half", 0, 1)
         export_ann(split, ann_examples(split, examples), folder / ANN, outputs=outputs, opset=options.opset)
         source.write_weights(folder / CHECKPOINT)
@@ -258,7 +258,8 @@ def _quantised(split: Split, views: Views) -> SpikingHalf:
     return Chains(program, quantise_program(program, observe(split, views.tensors())))
 
 
-def _export_front(split: Split, examples: Tensors, path: Path, opset: int) -> None:
+def export_front(split: Split, examples: Tensors, path: Path, opset: int = OPSET) -> None:
+    """Write the front of a split that has one; see `hybridnet.deploy.onnx.export.export_module`."""
     taken = {name: _two_views(examples[name]) for name in split.front_inputs}
     assert split.front is not None  # noqa: S101
     export_onnx(split.front, taken, path, what="front", outputs=split.messages, opset=opset)

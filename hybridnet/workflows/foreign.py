@@ -1,4 +1,4 @@
-"""Models that are not ours: built by the user's own code, with weights from a plain state dict."""
+"""Models that are not ours: built by the user's own code, with weights from a checkpoint of whatever form."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CheckpointError, ModelError
-from hybridnet.model.torch_file import read_torch
+from hybridnet.model.weights_file import read_weights
+from hybridnet.model.wrappings import find_weights
 from hybridnet.support.arrays import read_arrays
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.inputs import Shapes
@@ -23,27 +25,41 @@ from hybridnet.support.text import said
 
 MAX_LABELS_BYTES = 2**20
 
-LISTED_KEYS = 3
-"""Of a state dict that does not fit, how many keys of each kind an error lists."""
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model of the user's.
+
+    Attributes:
+        model: With its weights, in evaluation mode.
+        inputs: Example inputs by argument name.
+        note: A line that tells where its weights were found; empty if they were the whole file.
+    """
+
+    model: nn.Module
+    inputs: Mapping[str, Tensor]
+    note: str
 
 
-def load_model(factory: str, weights: Path, inputs: Path | None) -> tuple[nn.Module, Mapping[str, Tensor]]:
-    """A model with its weights, in evaluation mode, and example inputs for it.
+def load_model(factory: str, weights: Path, inputs: Path | None, key: str | None = None) -> Loaded:
+    """A model with its weights, and example inputs for it.
 
     Args:
         factory: See `build_model`.
         weights: See `load_weights`.
         inputs: A `.npz` file of example inputs by argument name; what the model declares if None.
+        key: See `load_weights`.
 
     Raises:
         ModelError: Whatever is wrong with any of them.
     """
     with foreign_code(ModelError, "fails", where=factory, remedy="--debug shows the traceback"):
         model = build_model(factory)
-        load_weights(model, weights)
+        note = load_weights(model, weights, key)
         if inputs is None:
-            return model.eval(), declared_inputs(model)
-        return model.eval(), {name: torch.from_numpy(values) for name, values in read_arrays(inputs).items()}
+            return Loaded(model.eval(), declared_inputs(model), note)
+        arrays = read_arrays(inputs)
+        return Loaded(model.eval(), {name: torch.from_numpy(values) for name, values in arrays.items()}, note)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -88,23 +104,29 @@ def build_model(factory: str) -> nn.Module:
     return model
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a plain state dict, never unpickling code.
+def load_weights(model: nn.Module, path: Path, key: str | None = None) -> str:
+    """Load the weights that a file holds for the model, in whatever wrapping, never unpickling code.
+
+    Args:
+        model: Whose names, shapes and types say what its weights are.
+        path: A file of torch.save or safetensors, or an archive of torch.export.
+        key: The address in it of the weights, such as `ema` or `state_dict.student`; found if None.
+
+    Returns:
+        A line that tells where they were found and what was removed; empty if they were the whole file.
 
     Raises:
-        ModelError: If the file is missing, is no state dict, or does not fit the model.
+        ModelError: If the file is missing, or holds no weights that fit the model, or several that differ.
     """
+    own = model.state_dict()
+    if odd := [name for name, value in own.items() if not isinstance(value, Tensor)]:
+        raise ModelError(f"{odd[0]} is no tensor", where=type(model).__name__, remedy="Leave out get_extra_state")
     try:
-        state = read_torch(path, "Write it with torch.save(model.state_dict(), FILE)")
+        found = find_weights(read_weights(path), own, key)
     except CheckpointError as error:
         raise ModelError(error.what, where=path, remedy=error.remedy) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        remedy = "Save model.state_dict() alone; a checkpoint of `hybridnet train` is exported without --model"
-        raise ModelError("holds more or other things than a state dict", where=path, remedy=remedy)
-    problems = _misfits(state, model.state_dict())
-    if problems:
-        raise ModelError(f"does not fit the model: {'; '.join(problems)}", where=path)
-    model.load_state_dict(state)
+    model.load_state_dict(found.weights)
+    return f"weights of {path}: {found.note}" if found.note else ""
 
 
 def declared_inputs(model: nn.Module) -> Mapping[str, Tensor]:
@@ -168,20 +190,3 @@ def _current_folder_first() -> Iterator[None]:
     finally:
         with contextlib.suppress(ValueError):
             sys.path.remove(folder)
-
-
-def _misfits(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Keys that are missing or unknown, and shapes that differ, each kind in one sentence."""
-    shapes = [
-        f"{key} is {tuple(given[key].shape)}, the model's {tuple(own[key].shape)}"
-        for key in own
-        if key in given and given[key].shape != own[key].shape
-    ]
-    missing, unknown = [key for key in own if key not in given], [key for key in given if key not in own]
-    kinds = (("it lacks ", missing), ("the model has no ", unknown), ("", shapes))
-    return [text + _some(keys) for text, keys in kinds if keys]
-
-
-def _some(keys: list[str]) -> str:
-    more = f" and {len(keys) - LISTED_KEYS} more" if len(keys) > LISTED_KEYS else ""
-    return ", ".join(keys[:LISTED_KEYS]) + more

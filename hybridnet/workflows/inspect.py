@@ -16,9 +16,9 @@ from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
+from hybridnet.deploy.onnx.float_graph import write_float_graph
 from hybridnet.deploy.onnx.program import write_onnx_program
-from hybridnet.deploy.onnx.whole import write_whole
-from hybridnet.errors import ModelError
+from hybridnet.deploy.onnx.whole import Parts, write_whole
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.describe import Half
@@ -28,11 +28,10 @@ from hybridnet.program.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
-from hybridnet.program.spiking import Chains
 from hybridnet.support.files import temporary_folder
-from hybridnet.support.inputs import checked_tensors
+from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.onnx_file import read_model
-from hybridnet.workflows.export import ann_examples, output_names
+from hybridnet.workflows.export import ann_examples, export_front, output_names
 from hybridnet.workflows.foreign import check_module, load_model
 
 FLOAT_BITS = 32
@@ -92,10 +91,14 @@ class SplitReport:
 
 
 class OpenedModule:
-    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be."""
+    """A module with example inputs; see `hybridnet.workflows.export.export_module` for what it must be.
 
-    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> None:
-        self._model, self._inputs, self._name = model, inputs, name
+    Attributes:
+        note: Where its weights were found, if that is worth a line.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Mapping[str, Tensor], name: str, note: str = "") -> None:
+        self._model, self._inputs, self._name, self.note = model, inputs, name, note
         self._split = split_model(model, inputs)
 
     def report(self) -> SplitReport:
@@ -108,16 +111,23 @@ class OpenedModule:
         """Write it as one ONNX graph, the half in the name of every node."""
         split = self._split
         with temporary_folder() as folder:
-            program, ann = folder / "program.onnx", folder / "ann.onnx"
+            program, ann, front = folder / "program.onnx", folder / "ann.onnx", folder / "front.onnx"
+            examples = split.given(self._inputs)
             if isinstance(split.program, GraphProgram):
-                raise _no_tagged_graph(self._name)
-            write_onnx_program(program, split.program)
-            export_ann(split, ann_examples(split, self._inputs), ann, outputs=output_names(split, self._inputs))
-            write_whole(path, program, ann, split.bridge)
+                write_float_graph(program, split.program)
+            else:
+                write_onnx_program(program, split.program)
+            if split.front is not None:
+                export_front(split, examples, front)
+            export_ann(split, ann_examples(split, examples), ann, outputs=output_names(split, examples))
+            before = None if split.front is None else front
+            write_whole(path, Parts(program, ann, before, split.bridge, shapes_of(examples), split.feeds))
 
 
 class OpenedBundle:
     """A bundle whose model is not ours: its ANN half is known as ONNX alone."""
+
+    note = ""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -131,29 +141,24 @@ class OpenedBundle:
 
     def tag(self, path: Path) -> None:
         """Write it as one ONNX graph, the half in the name of every node."""
-        if not isinstance(self._bundle.spiking, Chains):
-            raise _no_tagged_graph(self._bundle.manifest.model.name)
-        write_whole(path, self._bundle.file(ONNX_FLOAT), self._bundle.ann_path, self._bundle.bridge)
+        bundle = self._bundle
+        files = (bundle.file(ONNX_FLOAT), bundle.ann_path, bundle.front_path)
+        write_whole(path, Parts(*files, bundle.bridge, bundle.manifest.model.inputs, bundle.manifest.feeds))
 
 
-def _no_tagged_graph(name: str) -> ModelError:
-    return ModelError(
-        "its spiking half is more than chains, of which alone one float ONNX graph is written",
-        where=name,
-        remedy="Look at front.onnx, snn/program.onnx and ann.onnx of its bundle",
-    )
-
-
-def open_model(path: Path, factory: str | None = None, inputs: Path | None = None) -> OpenedModule | OpenedBundle:
-    """A checkpoint, a bundle, or with a factory a state dict; see `hybridnet.workflows.foreign.load_model`.
+def open_model(
+    path: Path, factory: str | None = None, inputs: Path | None = None, key: str | None = None
+) -> OpenedModule | OpenedBundle:
+    """A checkpoint, a bundle, or with a factory any file of weights; see `hybridnet.workflows.foreign.load_model`.
 
     Raises:
         HybridNetError: If it cannot be read, or the model cannot be split.
     """
     if factory is not None:
-        model, examples = load_model(factory, path, inputs)
-        check_module(model)
-        return OpenedModule(model, checked_tensors(examples, None, "example inputs").tensors(), factory)
+        loaded = load_model(factory, path, inputs, key)
+        check_module(loaded.model)
+        examples = checked_tensors(loaded.inputs, None, "example inputs").tensors()
+        return OpenedModule(loaded.model, examples, factory, loaded.note)
     if path.is_dir():
         bundle = read_bundle(path)
         if bundle.manifest.model.config is None:

@@ -54,7 +54,7 @@ with the most spikes."""
 
 
 TORCH_VIEWS = 4
-"""Of these, views that the model and its ANN half run on in torch too, which takes the most time."""
+"""Views among these that the model and its ANN half run on in torch too, which takes the most time."""
 
 
 @dataclass(eq=False)

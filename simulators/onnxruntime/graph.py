@@ -9,6 +9,8 @@ import numpy as np
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.spiking import layer_shapes
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import open_session, run_session
 from hybridnet.simulators.options import ANY_CPU, Runtime
@@ -16,14 +18,17 @@ from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 from hybridnet.support.sealed import AnyFile
 
-OFTEN = ("overflows", "current_overflows", "spikes", "readout")
+SPIKING, COUNTED = ("spikes", "readout"), ("overflows", "current_overflows")
 
 
 class OnnxGraph:
-    """Runs the ONNX graph of a fixed-point graph program; the same bits as the emulator.
+    """Runs the ONNX graph of a graph program; in fixed point the same bits as the emulator.
+
+    Attributes:
+        fixed_point: Whether it was given a fixed-point program.
 
     Args:
-        path: A window, written by `write_onnx_graph` from this program.
+        path: A window, written by `write_onnx_graph` or `write_float_graph` from this program.
         program: Names and shapes.
         runtime: Execution provider and threads.
 
@@ -31,10 +36,9 @@ class OnnxGraph:
         BackendError: If the graph is of another program, or cannot be run.
     """
 
-    name = "onnxruntime"
-    fixed_point = True
-
-    def __init__(self, path: AnyFile, program: FixedGraph, runtime: Runtime = ANY_CPU) -> None:
+    def __init__(self, path: AnyFile, program: FixedGraph | GraphProgram, runtime: Runtime = ANY_CPU) -> None:
+        self.fixed_point = isinstance(program, FixedGraph)
+        self.name = "onnxruntime" if self.fixed_point else "onnxruntime-float"
         self.program, self._path, self.session = program, path, open_session(path, runtime)
         if not set(self._outputs(record=True)) <= {node.name for node in self.session.get_outputs()}:
             raise BackendError("is the graph of another program", where=path, remedy="Export the bundle again")
@@ -56,23 +60,31 @@ class OnnxGraph:
             runs.append(run_session(self.session, names, feed, self._path))
             latency_ms.append((time.perf_counter() - started) * 1e3)
         found = {name: np.concatenate([run[name] for run in runs]) for name in names}
-        populations = [p.name for p in self.program.populations]
+        populations = [*layer_shapes(self.program)]
         recorded = populations if record_potentials else []
+        counts = (
+            {name: int(found[f"{name}.{kind}"].sum()) if self.fixed_point else 0 for name in names}
+            for kind, names in (("overflows", populations), ("clipped", fed), ("current_overflows", populations))
+        )
+        overflows, clipped, current_overflows = counts
+        messages = {name: found[f"{name}.messages"].astype(np.int32) for name in fed} if self.fixed_point else fed
         return SpikingResult(
-            inputs={name: found[f"{name}.messages"].astype(np.int32) for name in fed},
+            inputs=messages,
             spikes={name: found[f"{name}.spikes"] for name in populations},
             readouts={name: found[f"{name}.readout"] for name in populations},
             latency_ms=np.array(latency_ms),
-            overflows={name: int(found[f"{name}.overflows"].sum()) for name in populations},
-            clipped_inputs={name: int(found[f"{name}.clipped"].sum()) for name in fed},
+            overflows=overflows,
+            clipped_inputs=clipped,
             potentials={name: found[f"{name}.potentials"] for name in recorded},
             currents={name: found[f"{name}.currents"] for name in recorded},
-            current_overflows={name: int(found[f"{name}.current_overflows"].sum()) for name in populations},
+            current_overflows=current_overflows,
         )
 
     def _outputs(self, *, record: bool) -> list[str]:
-        kinds = (*OFTEN, "potentials", "currents") if record else OFTEN
-        names = [f"{p.name}.{kind}" for p in self.program.populations for kind in kinds]
+        kinds = (*SPIKING, *(COUNTED if self.fixed_point else ()), *(("potentials", "currents") if record else ()))
+        names = [f"{name}.{kind}" for name in layer_shapes(self.program) for kind in kinds]
+        if not self.fixed_point:
+            return names
         return names + [f"{node.name}.{kind}" for node in self.program.inputs for kind in ("messages", "clipped")]
 
 

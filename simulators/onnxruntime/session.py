@@ -9,6 +9,7 @@ import onnxruntime
 
 from hybridnet.errors import BackendError, MissingBackendError
 from hybridnet.simulators.options import ANY_CPU, Provider, Runtime
+from hybridnet.support.ahead import aside
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
@@ -23,6 +24,8 @@ FATAL = 4
 
 def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     """Load a graph into an `onnxruntime.InferenceSession`, which says what is wrong by exceptions alone.
+
+    A signal ends the wait for it: what depends on no input is computed here, for as long as it takes.
 
     Raises:
         MissingBackendError: If this onnxruntime was built without the provider.
@@ -40,7 +43,8 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     options.intra_op_num_threads = runtime.threads or 0
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
-        session = onnxruntime.InferenceSession(content_of(path), options, providers=_providers(runtime.provider))
+        content, providers = content_of(path), _providers(runtime.provider)
+        session = aside(lambda: onnxruntime.InferenceSession(content, options, providers=providers))
     got = session.get_providers()
     if got[:1] != [wanted]:
         raise BackendError(
@@ -52,13 +56,19 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
 
 
 def run_session(session: Any, names: Sequence[str], feed: Mapping[str, Any], where: object) -> dict[str, Array]:
-    """Run a graph; its outputs by name.
+    """Run a graph; its outputs by name. A signal ends it between two nodes: of how long it takes there is no limit.
 
     Raises:
         BackendError: If ONNX Runtime fails.
     """
+    options = onnxruntime.RunOptions()
+
+    def give_up() -> None:
+        options.terminate = True
+
     with foreign_code(BackendError, "ONNX Runtime cannot run it", where=where, remedy="Export again"):
-        return dict(zip(names, session.run([*names], {**feed}), strict=True))
+        outputs = aside(lambda: session.run([*names], {**feed}, options), give_up)
+    return dict(zip(names, outputs, strict=True))
 
 
 def _providers(provider: Provider) -> list[Any]:

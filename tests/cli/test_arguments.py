@@ -3,12 +3,14 @@
 import argparse
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.foreign_model import gestures
+from safetensors.torch import save_file
 
 from hybridnet.cli import COMMANDS, build_parser, main
 from hybridnet.cli.arguments import BATCH, Takes, Writes, paths
@@ -74,7 +76,7 @@ def given(
         "MISSING": "missing.avi", "FOLDER": "folder", "EMPTY": "empty.json", "VIDEO": "clip.avi", "CKPT": "small.pt",
         "BUNDLE": "bundle", "RECORD": "run.json", "PROFILE": "profile.yaml", "TEXT": "notes.txt", "JUNK": "junk.bin",
         "HOSTILE": HOSTILE, "HOSTILE MISSING": f"no{HOSTILE}", "BELOW A FILE": "clip.avi/x", "PIPE": "pipe",
-        "WEIGHTS": "weights.pt",
+        "WEIGHTS": "weights.pt", "SAFETENSORS": "weights.safetensors", "EXPORTED": "weights.pt2",
     }.items()}  # fmt: skip
     made["FOLDER"].mkdir()
     (made["FOLDER"] / "notes.txt").write_text("nothing to see")
@@ -89,6 +91,9 @@ def given(
     made["HOSTILE"].write_text("text\n")
     os.mkfifo(made["PIPE"])
     torch.save(gestures().state_dict(), made["WEIGHTS"])
+    save_file(gestures().state_dict(), made["SAFETENSORS"])
+    with zipfile.ZipFile(made["EXPORTED"], "w") as archive:
+        archive.writestr("weights/archive_format", "pt2")
     return made
 
 
@@ -97,7 +102,7 @@ def test_kinds_are_told_by_content(given: dict[str, Path]) -> None:
         "MISSING": Kind.NOTHING, "FOLDER": Kind.FOLDER, "EMPTY": Kind.EMPTY, "VIDEO": Kind.VIDEO,
         "CKPT": Kind.CHECKPOINT, "BUNDLE": Kind.BUNDLE, "RECORD": Kind.RECORD, "PROFILE": Kind.PROFILE,
         "TEXT": Kind.TEXT, "JUNK": Kind.UNKNOWN, "HOSTILE": Kind.TEXT, "BELOW A FILE": Kind.NOTHING,
-        "PIPE": Kind.SPECIAL, "WEIGHTS": Kind.WEIGHTS,
+        "PIPE": Kind.SPECIAL, "WEIGHTS": Kind.WEIGHTS, "SAFETENSORS": Kind.SAFETENSORS, "EXPORTED": Kind.EXPORTED,
     }  # fmt: skip
     assert {name: kind_of(given[name]) for name in expected} == expected
 

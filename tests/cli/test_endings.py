@@ -26,8 +26,17 @@ RUN = [sys.executable, "-c", "import sys; from hybridnet.cli import main; sys.ex
 
 ENDINGS = {
     "ours": (ModelError("bad \x1b[31m\nhybridnet: fine"), 1, r"error: bad \x1b[31m\nhybridnet: fine"),
-    "memory": (MemoryError(), 1, "error: memory ran out"),
+    "memory": (MemoryError(), 1, "error: memory ran out. Give less"),
     "ffmpeg's memory": (av.error.MemoryError(12, "Cannot allocate memory"), 1, "error: memory ran out"),
+    "torch's memory": (
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        1,
+        "error: memory ran out (",
+    ),
+    "oneDNN's memory": (RuntimeError("could not create a primitive"), 1, "error: memory ran out (RuntimeError: could"),
+    "memory for a thread": (RuntimeError("can't start new thread"), 1, "error: memory ran out ("),
+    "memory for a process": (OSError(12, "Cannot allocate memory"), 1, "error: memory ran out ("),
+    "another error of torch": (RuntimeError("mat1 and mat2"), 70, "error: not foreseen: RuntimeError: mat1"),
     "recursion": (RecursionError(), 1, "error: something that was read is nested too deeply"),
     "import": (ImportError("libx.so: cannot open"), 1, "error: a package does not import: ImportError: libx.so"),
     "disk": (OSError(28, "No space left on device", "a\nb"), 1, "error: OSError: [Errno 28] No space left"),
@@ -127,7 +136,7 @@ def test_a_module_of_a_user_that_fails(
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     assert main(["export", "weights.pt", "--model", f"{module}:make", "-o", "b", "--json", "-"]) == 1
     captured = capsys.readouterr()
-    errors = captured.err.removeprefix("noise\n")
+    errors = captured.err.removeprefix("noise\n").removeprefix("hybridnet: reading the model …\n")
     assert errors.startswith("hybridnet: error: ")
     assert said in errors
     assert errors.count("\n") == 1

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from helpers.foreign_model import EVENTS, STEPS, declaring, example, gestures, maps
+from helpers.wrapped import lightning, prefixed
+from safetensors.torch import save_file
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import read_bundle
@@ -130,8 +132,12 @@ def other_shape(path: Path) -> None:
     torch.save(gestures().state_dict() | {"head.bias": torch.zeros(7)}, path)
 
 
-def wrapped(path: Path) -> None:
-    torch.save({"state_dict": gestures().state_dict(), "epoch": 3}, path)
+def twice(path: Path) -> None:
+    torch.save({"model": gestures().state_dict(), "ema": {n: t + 1 for n, t in gestures().state_dict().items()}}, path)
+
+
+def doubles(path: Path) -> None:
+    torch.save({n: t.double() * 1.1 for n, t in gestures().state_dict().items()}, path)
 
 
 def code(path: Path) -> None:
@@ -148,7 +154,8 @@ def garbage(path: Path) -> None:
         (missing_key, "lacks head.bias"),
         (unknown_key, "no extra.weight"),
         (other_shape, "head.bias is (7,), the model's (3,)"),
-        (wrapped, "state_dict() alone"),
+        (twice, "'model', 'ema'. Say which: --weights model"),
+        (doubles, "in float64, with numbers that float32 does not hold. Save it as float32"),
         (code, "is no part of a tensor"),
         (garbage, "is text. Give export a checkpoint"),
         (lambda path: None, "does not exist"),
@@ -162,6 +169,31 @@ def test_wrong_weights_are_one_line(
     assert_error(main(["export", str(tmp_path / "w.pt"), *arguments]), capsys, "w.pt", mentions)
     assert not (tmp_path / "b").exists()
     assert not Path("/tmp/hybridnet-weights-ran").exists()  # noqa: S108
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "told"),
+    [
+        ("last.ckpt", lambda p: torch.save(lightning(prefixed(gestures().state_dict(), "net.")), p),
+         "'state_dict', prefix 'net.' removed"),
+        ("w.safetensors", lambda p: save_file(prefixed(gestures().state_dict(), "module."), p),
+         "prefix 'module.' removed"),
+        ("w.pt", twice, "'model'"),
+    ],
+)  # fmt: skip
+def test_wrapped_weights_are_found_and_told_in_one_line(
+    name: str, make: Callable[[Path], None], told: str, inputs: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    make(tmp_path / name)
+    arguments = ["--model", "helpers.foreign_model:gestures", "--inputs", str(inputs)]
+    arguments += ["--weights", "model"] if make is twice else []
+    assert main(["inspect", str(tmp_path / name), *arguments]) == 0
+    line = f"hybridnet: weights of {tmp_path / name}: {told}\n"
+    assert capsys.readouterr().err == line
+    assert main(["export", str(tmp_path / name), *arguments, "-o", str(tmp_path / "b")]) == 0
+    assert capsys.readouterr().err.startswith(line)
+    held = torch.load(str(read_bundle(tmp_path / "b").checkpoint_path), weights_only=True)
+    assert all(torch.equal(held[key], tensor) for key, tensor in gestures().state_dict().items())
 
 
 def no_pickle(path: Path) -> None:
@@ -212,6 +244,8 @@ def test_options_without_their_partner_are_refused(
     assert_error(
         main(["export", str(checkpoint_path), "--inputs", str(inputs), "-o", str(tmp_path / "b")]), capsys, "inputs"
     )
+    for command in (["export", str(checkpoint_path), "-o", str(tmp_path / "b")], ["inspect", str(checkpoint_path)]):
+        assert_error(main([*command, "--weights", "ema"]), capsys, "weights = 'ema'", "with --model")
     run = ["simulate", str(clip), "--bundle", str(bundle.path)]
     assert_error(main([*run, "--no-parity", "--fail-on", "parity"]), capsys, "fail-on")
     assert_error(main(["simulate", str(clip), *run[1:], "--output", str(tmp_path / "o.npz")]), capsys, "output")

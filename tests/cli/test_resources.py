@@ -16,6 +16,7 @@ import pytest
 import yaml
 from helpers.small_model import SMALL
 
+import hybridnet.assets
 from hybridnet.cli import main
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle_parts import Bundle
@@ -123,7 +124,7 @@ def test_an_output_that_cannot_be_written_is_known_before_the_work(
     def works(*arguments: object, **options: object) -> None:
         raise AssertionError("it began")
 
-    for work in ("workflows.export.partition", "workflows.calibrate.read_clips", "workflows.simulate.Simulator.run"):
+    for work in ("workflows.export.split_model", "workflows.calibrate.read_clips", "workflows.simulate.Simulator.run"):
         monkeypatch.setattr(f"hybridnet.{work}", works)
     words = {
         "export": ["export", model, "-o", out],
@@ -148,7 +149,13 @@ def run(
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
+
+
+def limited(gib: float) -> Callable[[], None]:
+    """Let a process have so much address space."""
+    return lambda: resource.setrlimit(resource.RLIMIT_AS, (int(gib * GIB), int(gib * GIB)))
 
 
 @pytest.mark.slow
@@ -164,14 +171,41 @@ def test_no_home_to_write_in(bundle: Bundle, clip: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gib", [0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("gib", [0.5, 1.5, 2.0])
 def test_little_memory_is_one_line_or_enough(gib: float, bundle: Bundle, clip: Path, tmp_path: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (int(gib * GIB), int(gib * GIB)))
-
+    """In between, OpenBLAS may ask for memory without end while SciPy is imported: docs/commands.md."""
     words = ["simulate", str(clip), "--bundle", str(bundle.path), "--json", str(tmp_path / "run.json")]
-    done = run(words, limit, {"OMP_NUM_THREADS": "1"})
+    done = run(words, limited(gib), {"OMP_NUM_THREADS": "1"})
     assert done.returncode in (0, 1, -signal.SIGKILL), done.stderr
     if done.returncode == 1:
         assert_one_line(done.stderr)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["inspect", "export", "train", "evaluate", "transcode", "compare", "doctor"])
+def test_every_command_in_little_memory_is_one_line_or_done(command: str, clip: Path, tmp_path: Path) -> None:
+    """With 1.5 GiB of address space, of which the libraries take most; the shipped model is the larger one."""
+    shipped = Path(hybridnet.assets.__file__).parent
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    for number in range(15):
+        folder = clips / MOTIONS[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(clip, folder / f"{number}.avi")
+    bundle, model = str(shipped / "tiny-motion.bundle"), str(shipped / "tiny-motion.pt")
+    words = {
+        "inspect": ["inspect", model],
+        "export": ["export", model, "-o", str(out)],
+        "train": ["train", "--config", "tiny", "--data", str(clips), "-o", str(out)],
+        "evaluate": ["evaluate", model, "--data", str(clips), "--split-name", "all", "-o", str(out)],
+        "transcode": ["transcode", str(clips), "-o", str(out), "--workers", "1"],
+        "compare": ["compare", str(clip), "--bundle", bundle],  # Lava, if it is there
+        "doctor": ["doctor"],
+    }[command]
+    done = run(words, limited(1.5), {"OMP_NUM_THREADS": "1"})
+    assert done.returncode in (0, 1), done.stderr
+    if done.returncode == 1 and command != "transcode":  # which lists what failed
+        assert_one_line(done.stderr)
+    assert "Traceback" not in done.stderr
+    if command == "export" and done.returncode == 1:
+        assert not out.exists()

@@ -45,10 +45,15 @@ def layers(module: fx.GraphModule) -> int:
     return sum(str(node.target) in named or node.op == "call_module" for node in module.graph.nodes)
 
 
+def views_first(halves: Halves, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    axis = halves.reading.lifted.batch_axis
+    return {name: x.movedim(axis, 0).contiguous() for name, x in inputs.items()}
+
+
 def assert_same(halves: Halves, model: nn.Module, inputs: dict[str, Tensor]) -> None:
     with torch.no_grad():
         whole = leaves(model(**inputs))
-    parts = leaves(halves.run(inputs))
+    parts = leaves(halves.run(views_first(halves, inputs)))
     assert len(whole) == len(parts)
     assert [a for a in whole if not isinstance(a, Tensor)] == [b for b in parts if not isinstance(b, Tensor)]
     tensors = [(a, b) for a, b in zip(whole, parts, strict=True) if isinstance(a, Tensor)]
@@ -75,7 +80,7 @@ def check_onnx(module: fx.GraphModule, feed: Any, axes: dict[str, int], path: Pa
 
 def feed_of(halves: Halves, model: Manner, names: tuple[str, ...]) -> Any:
     def feed(batch: int) -> dict[str, Tensor]:
-        inputs = model.inputs(batch)
+        inputs = views_first(halves, model.inputs(batch))
         values = {**inputs, **halves.crossed(inputs)}
         return {name: values[name] for name in names}
 

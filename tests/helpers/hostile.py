@@ -278,7 +278,14 @@ SIGNED: dict[str, tuple[Change, str]] = {
     "parity of NaN": (lambda folder: (folder / PARITY).write_text('{"views": NaN}'), "NaN is not finite"),
     "long numbers": (lambda folder: (folder / PARITY).write_text("9" * 5000), "64 bits"),
     "geometry is a list": (description(lambda d: _first(d).update(geometry=[])), "no spiking program"),
-    "stride 0": (description(lambda d: _first(d)["geometry"].update(stride=[0, 0])), "no spiking program"),
+    "stride 0": (
+        description(lambda d: _first(d)["geometry"].update(stride=[0, 0])),
+        r"stride = \(0, 0\) is not allowed",
+    ),
+    "negative padding": (
+        description(lambda d: _first(d)["geometry"].update(padding=[-1, 0])),
+        r"padding = \(-1, 0\) is not allowed",
+    ),
     "a layer less": (description(lambda d: d["fixed"][0]["layers"].pop(0)), "its streams differ"),
     "text for a number": (description(lambda d: _first(d).update(threshold="9")), "threshold = '9'"),
     "other steps": (description(lambda d: d.update(steps=4)), "reads another motion_vectors"),
@@ -341,7 +348,7 @@ SIGNED: dict[str, tuple[Change, str]] = {
                 {"z": np.array([2**30], _I64)},
             )
         ),
-        "needs more than",
+        "node ConstantOfShape: needs more than",
     ),
     "as large as its numbers": (
         graph(
@@ -468,7 +475,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "another pickle": (lambda _: pickle.dumps({"a": 1}, 4), "not a zip file"),
     "packed": (_packed, "is compressed"),
     "memory of its own": (_with("more", _Asks()), "asks for"),
-    "sparse": (_with("more", torch.eye(3).to_sparse()), "asks for|not dense"),
+    "sparse": (_with("more", torch.eye(3).to_sparse()), "holds sparse tensors"),
     "no labels": (_with("labels", None), "does not fit"),
     "a config of text": (_with("config", "x"), "config"),
     "no weights": (_with("state_dict", {}), "does not fit"),

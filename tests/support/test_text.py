@@ -6,11 +6,17 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
+from helpers.hostile import behind, fields, graph, spoilt
+from onnx import helper
 
 from hybridnet.cli import main
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import Note, NoteKind, RunRecord
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.render.formats import FILES, rendered
@@ -89,3 +95,56 @@ def test_records_of_hostile_names_are_compared(
         (tmp_path / name).write_text(to_json([hostile]))
     assert main(["report", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
     assert all(line.isprintable() for line in capsys.readouterr().out.split("\n"))
+
+
+def of_a_record(folder: Path, record: RunRecord, bundle: Bundle) -> list[str]:
+    tree = json.loads(to_json([record]))
+    (folder / "run.json").write_text(json.dumps(tree | {HOSTILE: 1}))
+    return ["report", str(folder / "run.json")]
+
+
+def of_a_profile(folder: Path, record: RunRecord, bundle: Bundle) -> list[str]:
+    (folder / "prices.yaml").write_text(yaml.safe_dump({"name": "mine", HOSTILE: {}}))
+    (folder / "run.json").write_text(to_json([record]))
+    return ["report", str(folder / "run.json"), "--profile", str(folder / "prices.yaml")]
+
+
+def of_a_manifest(folder: Path, record: RunRecord, bundle: Bundle) -> list[str]:
+    return ["fit", str(spoilt(bundle.path, folder / "b", fields(**{HOSTILE: 1})))]
+
+
+def of_a_file_of_a_bundle(folder: Path, record: RunRecord, bundle: Bundle) -> list[str]:
+    return ["fit", str(spoilt(bundle.path, folder / "b", lambda path: (path / HOSTILE).touch()))]
+
+
+def of_an_operator(folder: Path, record: RunRecord, bundle: Bundle) -> list[str]:
+    strange = behind(lambda o: [helper.make_node(HOSTILE, ["pre"], [o], name=HOSTILE, domain=HOSTILE)], {})
+    return ["fit", str(spoilt(bundle.path, folder / "b", graph(strange)))]
+
+
+def of_a_checkpoint(folder: Path, record: RunRecord, bundle: Bundle) -> list[str]:
+    content = torch.load(str(bundle.checkpoint_path), weights_only=True)
+    content["config"][HOSTILE] = 1
+    torch.save(content, folder / "x.pt")
+    return ["inspect", str(folder / "x.pt")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [of_a_record, of_a_profile, of_a_manifest, of_a_file_of_a_bundle, of_an_operator, of_a_checkpoint],
+    ids=["record", "profile", "manifest", "file", "operator", "checkpoint"],
+)
+def test_an_error_quotes_a_hostile_name_as_text(
+    words: Callable[[Path, RunRecord, Bundle], list[str]],
+    record: RunRecord,
+    bundle: Bundle,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(words(tmp_path, record, bundle)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("hybridnet: error: ")
+    assert said.err.endswith("\n")
+    assert said.err[:-1].isprintable()
+    assert r"a\x1b[31m" in said.err or r"a\\x1b[31m" in said.err  # it is quoted, whole or cut

@@ -171,7 +171,7 @@ def test_a_layer_may_be_kept_on_the_host(tmp_path: Path) -> None:
     bundle = hybridnet.export(model, model.inputs(2), tmp_path / "b", ExportOptions(keep_on_host=["lif2"]))
     (kept,) = bundle.manifest.placement.staying
     assert bundle.manifest.placement.placed == ("lif1",)
-    assert (kept.name, kept.reason) == ("lif2", "it is kept there, as 'lif2' asks")
+    assert (kept.name, kept.rule, kept.reason) == ("lif2", "R232", "it is kept there, as 'lif2' asks")
     inputs = model.inputs(2)
     run = simulate(arrays(inputs), bundle, SimulateOptions(snn="torch")).run
     np.testing.assert_allclose(run.outputs["output"], returned(model, inputs), rtol=1e-4, atol=1e-4)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hybridnet.partition.arithmetic import forms
+from hybridnet.partition.arithmetic import bounds, forms
+from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.expanding import Expansion, Potential
 from hybridnet.partition.arithmetic.forms import Form, Variable
 from hybridnet.partition.arithmetic.frames import Step
 
 
-class NoNeuronError(Exception):
+class NoNeuronError(bounds.UnplacedError):
     """Something is compared with a threshold that is no neuron of the program; the text says why."""
 
 
@@ -57,11 +58,11 @@ def step_form(potential: Potential, found: Expansion, thresholds: Mapping[Variab
             elif others <= set(spikes):
                 gated = factor
             else:
-                raise NoNeuronError("its potential is gated by something else than its own last spikes")
+                raise NoNeuronError(bounds.OTHERS_GATE)
         elif len(product) == 1 and product <= set(spikes):
             reset = factor
         elif any(v in spikes for v in product):
-            raise NoNeuronError("what arrives at the step after a spike is gated by it")
+            raise NoNeuronError(bounds.GATED_ARRIVAL)
         else:
             drive[product] = factor
     offset = found.potentials[before].offset if before is not None else zero
@@ -102,7 +103,7 @@ def _before(potential: Potential, form: Form, found: Expansion) -> Variable | No
                     named.add(last.variable)
     if len(named) > 1:
         paths = sorted({found.potentials[v].frame.path or "the model" for v in named})
-        raise NoNeuronError(f"it depends on several potentials ({', '.join(paths)})")
+        raise NoNeuronError(bounds.SEVERAL_POTENTIALS, paths=", ".join(paths))
     return next(iter(named), None)
 
 
@@ -123,18 +124,18 @@ class Chain:
         return self.steps[-1].potential.frame.path
 
 
-def chains(found: Expansion) -> tuple[list[Chain], list[tuple[Potential, str]]]:
+def chains(found: Expansion) -> tuple[list[Chain], list[tuple[Potential, Reason]]]:
     """The chains of a model, and the potentials that belong to none, with the reason."""
     thresholds: dict[Variable, tuple[Variable, ...]] = {}
     for spike, threshold in found.thresholds.items():
         thresholds[threshold.potential] = (*thresholds.get(threshold.potential, ()), spike)
     steps: dict[Variable, StepForm] = {}
-    refused: list[tuple[Potential, str]] = []
+    refused: list[tuple[Potential, Reason]] = []
     for variable, potential in found.potentials.items():
         try:
             steps[variable] = step_form(potential, found, thresholds)
-        except NoNeuronError as reason:
-            refused.append((potential, str(reason)))
+        except NoNeuronError as error:
+            refused.append((potential, error.reason))
     after: dict[Variable, list[StepForm]] = {}
     for step in steps.values():
         if step.before is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from hybridnet.partition.arithmetic import bounds
+from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.chains import Chain, NoNeuronError, chains
 from hybridnet.partition.arithmetic.expanding import Expansion, Potential
 from hybridnet.partition.arithmetic.integrators import Integrator, integrators
@@ -49,7 +51,7 @@ class Gathered:
     names: Names
 
 
-def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Gathered:
+def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, Reason]) -> Gathered:
     """The populations of a model whose frames are lifted and expanded.
 
     Args:
@@ -76,7 +78,7 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Ga
         obstacles.setdefault(potential.frame.path or layer_before(potential.frame) or "the model", why)
     return Gathered(
         tuple(populations),
-        tuple(Obstacle(name, why, remedy_for(why)) for name, why in obstacles.items()),
+        tuple(Obstacle(name, why) for name, why in obstacles.items()),
         places,
         steps,
         names,
@@ -84,8 +86,8 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, str]) -> Ga
 
 
 def _refused(
-    made: list[Chain], no_neurons: list[tuple[Potential, str]], differing: Mapping[int, str]
-) -> tuple[dict[int, str], int]:
+    made: list[Chain], no_neurons: list[tuple[Potential, Reason]], differing: Mapping[int, Reason]
+) -> tuple[dict[int, Reason], int]:
     """The chains that are no neurons at all their steps, with the reason, and the steps of the others."""
     broken = {v: why for potential, why in no_neurons for v in potential.form.variables}
     refused = dict(differing)
@@ -96,7 +98,7 @@ def _refused(
     steps = max((len(chain.steps) for n, chain in enumerate(made) if n not in refused), default=1)
     for number, chain in enumerate(made):
         if len(chain.steps) != steps:
-            refused.setdefault(number, f"it runs {len(chain.steps)} of {steps} steps")
+            refused.setdefault(number, bounds.FEWER_STEPS.because(own=len(chain.steps), steps=steps))
     return refused, steps
 
 
@@ -125,18 +127,18 @@ def _relays_of(neurons: list[Neuron], places: Places) -> list[Origin]:
     return list(found)
 
 
-def _neurons(made: list[Chain], router: Router, places: Places) -> tuple[dict[int, Neuron], dict[int, str]]:
+def _neurons(made: list[Chain], router: Router, places: Places) -> tuple[dict[int, Neuron], dict[int, Reason]]:
     """The equations of chains that are not refused yet, and why others have none."""
     found: dict[int, Neuron] = {}
-    failed: dict[int, str] = {}
+    failed: dict[int, Reason] = {}
     for number, chain in enumerate(made):
         if number in places.refused:
             continue
         try:
             found[number] = neuron(chain, router, places)
             as_map(chain.shape)  # which refuses other shapes
-        except (NoNeuronError, NoRouteError) as reason:
-            failed[number] = str(reason)
+        except (NoNeuronError, NoRouteError) as error:
+            failed[number] = error.reason
     return found, failed
 
 
@@ -153,18 +155,3 @@ def _relay(origin: Origin, places: Places, names: Names) -> FoundPopulation:
 def place_name(chain: Chain) -> str:
     """What users call a population: its module, or that of the layer before it."""
     return chain.path or layer_before(chain.steps[-1].potential.frame) or "neurons"
-
-
-REMEDIES = {
-    "several thresholds": "Let it fire at one threshold",
-    "takes away a part": "Reset it to its rest, or take off a fixed amount",
-    "another value than": "Reset it to the value it starts from",
-    "is gated by it": "Reset the last potential before what arrives is added",
-    "steps": "Let it run at each step",
-    "max_pool2d": "Give the convolution before it a stride, or pool its spikes",
-}
-
-
-def remedy_for(reason: str) -> str:
-    """What to change, as far as a reason tells."""
-    return next((remedy for part, remedy in REMEDIES.items() if part in reason), "")

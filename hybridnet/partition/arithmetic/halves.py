@@ -128,6 +128,8 @@ def carried(states: list[State], kind: BridgeKind) -> Tensor:
     if kind == "potential":
         return states[-1].u
     stacked = torch.stack([s.u if kind == "potentials" else s.o for s in states], 1)
+    if kind == "last_spikes":
+        return states[-1].o
     return stacked.sum(1) if kind == "spike_count" else stacked
 
 
@@ -184,7 +186,7 @@ def _front(reading: Reading, axes: Mapping[str, int], pairs: Any) -> fx.GraphMod
     messages = []
     for name, steps in reading.hosts.items():
         node = shapes[name]
-        frames = [writer.reshaped(host.frame(frame), node.shape) for _, frame in sorted(steps.items())]
+        frames = [writer.reshaped(host.number(frame), node.shape) for _, frame in sorted(steps.items())]
         messages.append(frames[0] if node.still else writer.call(aten.stack.default, frames, 1))
     writer.graph.output(tuple(messages))
     return writer.finish("Front")

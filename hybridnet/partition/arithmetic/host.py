@@ -119,6 +119,12 @@ class Host:
             raise PartitionError(f"its {frame.what} does not lie along an axis of the batch", where=frame.path)
         return self.writer.taken_out(found, node, value.frames.index(frame), _size(frame))
 
+    def number(self, frame: Frame) -> fx.Node:
+        """The same in float32, whatever its type in the model: spikes of a neuron of the host may be booleans."""
+        float32 = self._dtypes.get(self.lifted.where[frame], torch.float32) == torch.float32
+        node = self.frame(frame)
+        return node if float32 else self.writer.call(aten._to_copy.default, node, dtype=torch.float32)
+
     def _frames(self, ref: Ref) -> tuple[Frame, ...]:
         value = self.lifted.values[ref]
         return value.frames if isinstance(value, Arranged) else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.expanding import COMPARISONS, Expansion
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.places import layer_before
@@ -16,11 +17,11 @@ def nearest_obstacles(placement: Placement, found: Expansion, frames: list[Frame
     unread = set(found.unread)
     compared = [f for f in frames if f.what in COMPARISONS and (f.kind == "host" or f in unread)]
     if not compared:
-        return (Obstacle("the model", "nothing in it compares a potential with a threshold", ""),)
+        return (Obstacle("the model", bounds.NO_COMPARISON.because()),)
     made = {}
     for frame in compared:
         before = next((f for f in sorted(frame.before(), key=lambda f: -f.number) if f.kind == "host"), None)
         behind = f", behind {before.what} ({before.path or layer_before(before) or 'the model'})" if before else ""
         name = frame.path or layer_before(frame) or "the model"
-        made[name] = Obstacle(name, f"what it compares with a threshold is no neuron of the program{behind}", "")
+        made[name] = Obstacle(name, bounds.NO_NEURON.because(behind=behind))
     return tuple(made.values())

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.chains import Chain, NoNeuronError
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.forms import difference
@@ -86,13 +87,11 @@ def _response(origin: Origin, seen: Mapping[int, Mapping[int | None, Tensor]], s
     for t, at in seen.items():
         for source, factor in at.items():
             if source is None or source > t:
-                raise NoNeuronError(
-                    "it reads a later step of what feeds it" if source else "it reads its input unevenly"
-                )
+                raise NoNeuronError(bounds.LATER_STEP if source else bounds.UNEVEN_INPUT)
             by_delay.setdefault(t - source, {})[t] = factor
     for delay, factors in by_delay.items():
         if set(factors) != set(range(delay, steps)) or not same(list(factors.values())):
-            raise NoNeuronError("it does not read the same at each step")
+            raise NoNeuronError(bounds.READS_DIFFER)
     return [by_delay[d][d] if d in by_delay else ZERO for d in range(steps)]
 
 
@@ -127,12 +126,12 @@ def neuron(chain: Chain, router: Router, places: Places) -> Neuron:
         ("reset", [s.reset for s in later]),
     ):
         if values and not same(values):
-            raise NoNeuronError(f"its {name} differs from step to step")
+            raise NoNeuronError(bounds.STEPS_DIFFER, name=name)
     leak, gated, reset = (later[0].kept, later[0].gated, later[0].reset) if later else (ZERO, ZERO, ZERO)
     decay = current_decay(list(answers.values()))
     fades = decay is not None and bool((decay != 0).any())
     if decay is None and max(sum(bool((h != 0).any()) for h in a) for a in answers.values()) > LONGEST:
-        raise NoNeuronError("what arrives fades in a way that no single decay describes")
+        raise NoNeuronError(bounds.NO_DECAY)
     bias, rest, current_bias = _constants(constants, leak, decay if fades else None)
     kind, amount = _reset(leak, gated, reset, rest)
     return Neuron(
@@ -168,7 +167,7 @@ def _constants(constants: Sequence[Tensor], leak: Tensor, decay: Tensor | None) 
     if same(constants[1:]) and bool((leak != 0).all()):
         rest = -added[1] / leak
         return constants[0] - rest, rest, ZERO
-    raise NoNeuronError("its bias differs from step to step, or its state does not start at rest")
+    raise NoNeuronError(bounds.NOT_FROM_REST)
 
 
 def _reset(leak: Tensor, gated: Tensor, reset: Tensor, rest: Tensor) -> tuple[Reset, Tensor]:
@@ -176,26 +175,26 @@ def _reset(leak: Tensor, gated: Tensor, reset: Tensor, rest: Tensor) -> tuple[Re
     if bool((gated == 0).all()):
         return "soft", -off
     if not close(gated, -leak):
-        raise NoNeuronError("a spike takes away a part of its potential")
+        raise NoNeuronError(bounds.PART_RESET)
     if bool((off != 0).any()):
-        raise NoNeuronError("a spike sets its potential to another value than the one it starts from")
+        raise NoNeuronError(bounds.OTHER_RESET)
     return "hard", ZERO
 
 
 def _threshold(chain: Chain, found: Expansion, rest: Tensor) -> Tensor:
     """Vth of u = F − ρ."""
     if any(len(step.thresholds) > 1 for step in chain.steps):
-        raise NoNeuronError("its potential is compared with several thresholds")
+        raise NoNeuronError(bounds.SEVERAL_THRESHOLDS)
     values = [found.thresholds[spike].value for step in chain.steps for spike in step.thresholds]
     if not same(values):
-        raise NoNeuronError("its threshold differs from step to step")
+        raise NoNeuronError(bounds.STEPS_DIFFER, name="threshold")
     threshold = values[0] - rest
     if not bool((threshold > 0).all()):
-        raise NoNeuronError("its threshold is not above the potential at which it starts")
+        raise NoNeuronError(bounds.THRESHOLD_AT_REST)
     return threshold
 
 
 def _in_range(values: Tensor, name: str) -> Tensor:
     if not bool(((values >= 0) & (values <= 1)).all()):
-        raise NoNeuronError(f"its {name} is {values.min():.3g} to {values.max():.3g}; the program has 0 to 1")
+        raise NoNeuronError(bounds.OUT_OF_RANGE, name=name, low=float(values.min()), high=float(values.max()))
     return values

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.chains import Chain
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.forms import Product, Variable
@@ -108,7 +109,7 @@ class Places:
         pool: MaximumPool = frame.op
         arrival = self.router.of(self.found.forms[frame.operands[0]])
         if bool((arrival.constant != 0).any()) or pool.dilation != (1, 1):
-            raise NoRouteError("it reads a maximum over spikes and constants, or over a dilated window")
+            raise NoRouteError(bounds.ODD_MAXIMUM)
         summed = AveragePool(pool.kernel, pool.stride, pool.padding, pool.ceil_mode, True, 1)
         located = [(self.of(r.source, at), (*r.maps, summed), factor) for r, factor in arrival.routes.items()]
         return self._gathered("relay", frame.path, located, frame.shape, at, frame)
@@ -117,7 +118,7 @@ class Places:
         located: list[Located] = [(self.of(frozenset({v}), at), (), ONE) for v in sorted(source, key=repr)]
         shapes = {origin.shape for (origin, _), _, _ in located}
         if len(shapes) > 1:
-            raise NoRouteError("it multiplies spike maps of different shapes")
+            raise NoRouteError(bounds.SHAPES_DIFFER)
         return self._gathered("and", "", located, shapes.pop(), at, None)
 
     def _gathered(

@@ -15,8 +15,9 @@ import numpy as np
 from torch import Tensor
 
 from hybridnet.errors import ConfigError
+from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.frames import Frame
-from hybridnet.partition.arithmetic.gathering import Gathered, remedy_for
+from hybridnet.partition.arithmetic.gathering import Gathered
 from hybridnet.partition.arithmetic.places import HostKey, Origin
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
 from hybridnet.partition.arithmetic.routes import NoRouteError
@@ -112,8 +113,10 @@ def _foldable(gathered: Gathered) -> tuple[dict[str, list[tuple[Origin, Synapse]
                 groups.append((wire.origin, Synapse("", population.name, geometry, weight, wire.delay)))
             equation(population)
             folded[population.name] = groups
-        except (NoRouteError, ConfigError) as reason:
-            obstacles.append(Obstacle(population.name, str(reason), remedy_for(str(reason))))
+        except NoRouteError as error:
+            obstacles.append(Obstacle(population.name, error.reason))
+        except ConfigError as error:
+            obstacles.append(Obstacle(population.name, bounds.NOT_ALLOWED.because(what=str(error))))
     return folded, obstacles
 
 
@@ -163,7 +166,7 @@ def _per_channel(values: Tensor, shape: Shape, name: str) -> FloatArray:
     if values.numel() == 1:
         return np.asarray(values.reshape(()).numpy())
     if values.ndim > 1 and values[0].numel() > 1:
-        raise NoRouteError(f"its {name} differs between positions of a channel")
+        raise NoRouteError(bounds.POSITIONS_DIFFER, name=name)
     if close(values, values.flatten()[:1]):
         return np.asarray(values.flatten()[0].numpy())
     return np.ascontiguousarray(values.reshape(-1).expand(shape[0]).numpy())
@@ -235,9 +238,8 @@ def _apart(population: FoundPopulation, behind: bool, gathered: Gathered) -> Obs
     hosts = [wire.origin for wire in population.neuron.wires if wire.origin.kind == "host"]
     if not hosts:
         side = "behind" if behind else "before"
-        return Obstacle(population.name, f"it lies {side} a part that only the host computes", "")
+        return Obstacle(population.name, bounds.APART.because(side=side))
     key: HostKey = hosts[0].key
     where = key.path or f"{key.layer} → {key.what}"
-    return Obstacle(
-        population.name, f"it reads {key.what} ({where}), which only the host computes", remedy_for(key.what)
-    )
+    bound = bounds.HOST_MAXIMUM if key.what.startswith("max_pool") else bounds.HOST_READ
+    return Obstacle(population.name, bound.because(what=key.what, where=where))

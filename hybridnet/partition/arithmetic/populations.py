@@ -17,7 +17,9 @@ from hybridnet.partition.arithmetic.reading import FoundPopulation, Reading
 from hybridnet.partition.arithmetic.writing import Writer, aten
 from hybridnet.program.bridge import BridgeKind, BridgeTensor
 
-SUFFIX: dict[BridgeKind, str] = {"potential": "u", "potentials": "u_steps", "spikes": "spikes", "spike_count": "count"}
+SUFFIX: dict[BridgeKind, str] = {
+    "potential": "u", "potentials": "u_steps", "spikes": "spikes", "last_spikes": "last", "spike_count": "count",
+}  # fmt: skip
 
 
 def offers(reading: Reading) -> Iterator[BridgeTensor]:
@@ -62,13 +64,23 @@ class Populations:
         return self._input(population, "spikes")
 
     def simplify(self) -> None:
-        """Where the potentials of all steps cross, the last one is among them."""
+        """Where the potentials of all steps cross, the last one is among them; of spikes the last may be enough."""
+        for name in {name for name, _ in self.tensors}:
+            self._leave_last_spikes(name)
         for (name, kind), tensor in self.tensors.items():
             node = self.writer.inputs[tensor.name]
             every = self.writer.inputs[self.tensors[name, "potentials"].name]
             if kind == "potential" and node.users and every.users:
                 with self.writer.at_start():
                     node.replace_all_uses_with(self.writer.call(aten.select.int, every, 1, self.crossing.steps - 1))
+
+    def _leave_last_spikes(self, name: str) -> None:
+        spikes, last = (self.writer.inputs[self.tensors[name, kind].name] for kind in ("spikes", "last_spikes"))
+        wanted = (spikes, 1, self.crossing.steps - 1)
+        if all(user.target is aten.select.int and user.args == wanted for user in spikes.users):
+            for user in [*spikes.users]:
+                user.replace_all_uses_with(last)
+                self.writer.graph.erase_node(user)
 
     def _input(self, population: FoundPopulation, kind: BridgeKind) -> fx.Node:
         return self.writer.inputs[self.tensors[population.name, kind].name]

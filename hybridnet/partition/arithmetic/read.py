@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.errors import PartitionError
+from hybridnet.partition.arithmetic import bounds
+from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.examples import batch_axis, depend_on_each_other, two_examples
 from hybridnet.partition.arithmetic.expanding import Expansion, expand
 from hybridnet.partition.arithmetic.gathering import Gathered, gather
@@ -48,7 +50,7 @@ def read(
         examples = two_examples(inputs, axis)
         lifted = lift(trace(model, examples, rest), axis)
         found = expand(lifted.frames, lifted.where)
-        refused: dict[int, str] = {}
+        refused: dict[int, Reason] = {}
         while True:
             gathered = gather(lifted, found, refused)
             if kept := _kept(gathered, keep_on_host, refused):
@@ -64,16 +66,16 @@ def read(
                 origin = reading.population(differing.population).origin
                 if origin.kind != "population":
                     raise PartitionError(differing.found, where=differing.population)
-                refused[origin.key] = f"replayed, it is another neuron: at step {differing.step} {differing.found}"
+                refused[origin.key] = bounds.ANOTHER_NEURON.because(step=differing.step, found=differing.found)
 
 
-def _kept(gathered: Gathered, patterns: Sequence[str], refused: Mapping[int, str]) -> dict[int, str]:
+def _kept(gathered: Gathered, patterns: Sequence[str], refused: Mapping[int, Reason]) -> dict[int, Reason]:
     """Chains of populations that the user keeps with the host, and the reason."""
     found = {}
     for p in gathered.populations:
         for pattern in patterns:
             if p.origin.kind == "population" and any(fnmatchcase(name, pattern) for name in (p.name, p.path)):
-                found[p.origin.key] = f"it is kept there, as {pattern!r} asks"
+                found[p.origin.key] = bounds.KEPT.because(pattern=pattern)
     return {key: why for key, why in found.items() if key not in refused}
 
 

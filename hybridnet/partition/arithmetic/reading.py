@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.lifted import Lifted
@@ -42,16 +43,15 @@ class Obstacle:
 
     Attributes:
         name: Its population's name, or its module's path.
-        reason: What stands against it.
-        remedy: What to change.
+        reason: What stands against it, and what to change.
     """
 
     name: str
-    reason: str
-    remedy: str
+    reason: Reason
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.reason}. {self.remedy}" if self.remedy else f"{self.name}: {self.reason}"
+        remedy = f". {self.reason.remedy}" if self.reason.remedy else ""
+        return f"{self.name}: {self.reason.text}{remedy}"
 
 
 @dataclass(frozen=True)

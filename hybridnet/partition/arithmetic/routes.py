@@ -9,13 +9,14 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.forms import ONE, Form, Product, Variable
 from hybridnet.partition.arithmetic.frames import Rearrangement, coefficient, fingerprint
 from hybridnet.partition.arithmetic.linear import Linear, Pick, Scale
 
 
-class NoRouteError(Exception):
+class NoRouteError(bounds.UnplacedError):
     """What reaches a neuron is no linear map of spikes and inputs; the text says why."""
 
 
@@ -69,13 +70,13 @@ class Router:
             (variable,) = product
             return self._variable(variable)
         if any(not v.binary for v in product):
-            raise NoRouteError("what it reads is gated by spikes on its way")
+            raise NoRouteError(bounds.GATED_WAY)
         return Arrival({Route(product): _one()}, _zero())
 
     def _variable(self, variable: Variable) -> Arrival:
         if variable.kind == "potential":
             path = self.found.potentials[variable].frame.path
-            raise NoRouteError(f"it reads the potential of {path or 'another neuron'}")
+            raise NoRouteError(bounds.READS_POTENTIAL, path=path or "another neuron")
         if variable.kind != "current":
             return Arrival({Route(frozenset({variable})): _one()}, _zero())
         if variable not in self._known:

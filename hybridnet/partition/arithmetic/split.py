@@ -19,6 +19,7 @@ from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.telling import placement
 from hybridnet.partition.describe import FLOAT_BYTES, Node
 from hybridnet.partition.neurons import rest
+from hybridnet.partition.stated import stated
 from hybridnet.program.bridge import BridgeTensor, event_bits
 from hybridnet.program.chains import chains_of
 from hybridnet.program.graph import GraphProgram, Population
@@ -139,15 +140,16 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
         ModelError: If the model fails on the inputs.
         PartitionError: If it cannot be read, or no spiking layer can be placed.
     """
-    reading = read(model, inputs, rest=rest, keep_on_host=keep_on_host)
-    if reading.program is None:
+    with stated(model, inputs, rest) as at_rest:
+        reading = read(model, inputs, rest=at_rest, keep_on_host=keep_on_host)
+        halves = None if reading.program is None else cut(reading, model, inputs, rest=at_rest)
+    if reading.program is None or halves is None:
         counted, *reasons = placement(reading).lines()
         raise PartitionError(
             " ".join((f"{counted[0].lower()}{counted[1:]}", *reasons)).rstrip("."),
             where=type(model).__name__,
             remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
         )
-    halves = cut(reading, model, inputs, rest=rest)
     read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
     return ReadSplit(_chains(reading.program, read_out) or reading.program, reading.program, halves)
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hybridnet.errors import ConfigError
+from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.frames import coefficient
 from hybridnet.partition.arithmetic.linear import Channels, Linear, Pick
 from hybridnet.partition.arithmetic.routes import NoRouteError, applied
@@ -62,7 +63,7 @@ def as_map(shape: tuple[int, ...]) -> Shape:
         NoRouteError: If it has more axes.
     """
     if len(shape) > 3 or not shape:
-        raise NoRouteError(f"what it reads is of shape {shape} at each step; neurons are (C, H, W) or (F,)")
+        raise NoRouteError(bounds.SHAPE, shape=shape)
     full = (*shape, 1, 1) if len(shape) == 1 else (1,) * (3 - len(shape)) + shape
     return full[0], full[1], full[2]
 
@@ -77,7 +78,7 @@ def _folded(
         )
     except NoWindowError as reason:
         if end[1:] != (1, 1):
-            raise NoRouteError(f"between spikes and neuron stands {reason}, which no convolution holds") from reason
+            raise NoRouteError(bounds.NO_WINDOW, what=reason) from reason
         geometry, weight = _dense(maps, source, end)
     weight = _scaled(weight, factor, end, transposed=isinstance(geometry, TransposedGeometry))
     _check(geometry, weight, maps, factor, source, start, target)
@@ -88,7 +89,7 @@ def _folded(
 def _dense(maps: tuple[Linear, ...], source: tuple[int, ...], end: Shape) -> tuple[Geometry, Tensor]:
     """All inputs reach all outputs: the kernel is the whole map."""
     if end[1:] != (1, 1):
-        raise NoRouteError("between spikes and neuron stands a rearrangement that no convolution holds")
+        raise NoRouteError(bounds.REARRANGED)
     start = as_map(source)
     weight = _slopes(maps, (end[0], *source), lambda y: y.reshape(end[0], end[0]))
     return ConvGeometry(start, end[0], start[1:]), weight.reshape(end[0], *start)
@@ -157,7 +158,7 @@ def _scaled(weight: Tensor, factor: Tensor, end: Shape, *, transposed: bool) -> 
     if not factor.ndim:
         return weight * factor
     if factor[0].numel() > 1:
-        raise NoRouteError("its gain differs between positions")
+        raise NoRouteError(bounds.POSITIONS_DIFFER, name="gain")
     per_channel = factor.reshape(-1).expand(end[0])
     return weight * (per_channel[None, :, None, None] if transposed else per_channel[:, None, None, None])
 
@@ -171,7 +172,7 @@ def _check(
     expected = applied(maps, x).reshape(2, *target) * factor
     found = run_synapse(geometry, weight, x.reshape(2, *start)).reshape(2, *target)
     if bool((found - expected).abs().max() > TOLERANCE * expected.abs().max().clamp(min=1e-300)):
-        raise NoRouteError("what reaches its border differs from what reaches the rest, as no single kernel does")
+        raise NoRouteError(bounds.BORDER)
 
 
 def run_synapse(geometry: Geometry, weight: Tensor, x: Tensor) -> Tensor:

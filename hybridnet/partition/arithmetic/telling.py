@@ -12,7 +12,7 @@ def placement(reading: Reading) -> Placement:
     Its lines are, for example:
 
         Placed 2 of 3 spiking layers on the chip.
-        lif1 stays on the host: it reads max_pool2d (conv1 → max_pool2d), which only the host computes; give …
+        lif1 stays on the host: R229 it reads max_pool2d (conv1 → max_pool2d), which only the host computes; give …
     """
     placed = tuple(name for name in reading.placed if reading.population(name).kind == "neurons")
     staying = {o.name: o for o in reading.obstacles if o.name not in placed}.values()
@@ -20,6 +20,12 @@ def placement(reading: Reading) -> Placement:
     return Placement(
         placed,
         tuple(
-            Staying(o.name, f"{o.reason} ({paths[o.name]})" if o.name in paths else o.reason, o.remedy) for o in staying
+            Staying(
+                o.name,
+                o.reason.rule,
+                f"{o.reason} ({paths[o.name]})" if o.name in paths else str(o.reason),
+                o.reason.remedy,
+            )
+            for o in staying
         ),
     )

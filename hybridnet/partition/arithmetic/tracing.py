@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -70,10 +71,28 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
     except PartitionError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code runs here: it may raise anything
-        raise ModelError(told(error), where=recorder.path or type(model).__name__) from error
+        where = recorder.path or type(model).__name__
+        if _runs(model, inputs, rest):
+            raise PartitionError(
+                f"what it does cannot be traced ({told(error)})",
+                where=where,
+                remedy="If it is a neuron, state what it computes with hybridnet.neuron(…)",
+            ) from error
+        raise ModelError(told(error), where=where) from error
     returned = tree_map(recorder.noted, output)
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
     return Tape(refs, shapes, tuple(recorder.operations), returned)
+
+
+def _runs(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Module], object]) -> bool:
+    """Whether a model runs on its inputs if nobody watches."""
+    try:
+        with torch.no_grad(), untouched(model):
+            rest(model)
+            model(**{name: x.detach().clone() for name, x in inputs.items()})
+    except (Exception, SystemExit):
+        return False
+    return True
 
 
 @contextmanager
@@ -209,6 +228,8 @@ class _Recorder(TorchDispatchMode):
         return Ref(self._count)
 
     def _constant(self, value: Tensor) -> Const:
+        if isinstance(value, FakeTensor):
+            raise RuntimeError("it computes with tensors of another tracer")
         where = (value.data_ptr(), value._version, value.dtype, tuple(value.shape), value.stride())
         if where not in self._constants:
             name = self._names.get(id(value), "")

@@ -57,7 +57,7 @@ class GraphCount:
 
     @property
     def macs(self) -> int:
-        """Of one view."""
+        """MACs of one view."""
         return sum(node.macs for node in self.nodes)
 
     @property

@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Work:
-    """Of one node, for one view."""
+    """What one node does for one view."""
 
     macs: int = 0
     element_ops: int = 0
@@ -37,12 +37,12 @@ class Node:
         self._node, self._shapes = node, shapes
 
     def shape(self, index: int) -> Shape:
-        """Of an input."""
+        """The shape of an input."""
         return self._shapes[self._node.input[index]]
 
     @property
     def out(self) -> Shape:
-        """Of the first output."""
+        """The shape of the first output."""
         return self._shapes[self._node.output[0]]
 
     def attribute(self, name: str, default: Any = None) -> Any:
@@ -99,7 +99,7 @@ def attention(n: Node) -> Work:
 
 
 def einsum(n: Node) -> Work:
-    """Of two factors: every combination of labels is one MAC if any label is summed over, else one multiplication.
+    """Two factors: every combination of labels is one MAC if any label is summed over, else one multiplication.
 
     Raises:
         NotImplementedError: For three factors or more, whose order decides.
@@ -187,12 +187,12 @@ def group_norm(n: Node) -> Work:
 
 
 def _standardise(rows: int, size: int, *, bias: bool) -> Work:
-    """Of n numbers: mean n, differences n, variance 2n, ε 1, quotients n, scale n, bias n; and a root."""
+    """The work on n numbers: mean n, differences n, variance 2n, ε 1, quotients n, scale n, bias n; and a root."""
     return Work(element_ops=rows * ((7 if bias else 6) * size + 1), functions=rows)
 
 
 def rms_norm(n: Node) -> Work:
-    """Of n numbers: mean of squares 2n, ε 1, quotients n, scale n; and a root."""
+    """The work on n numbers: mean of squares 2n, ε 1, quotients n, scale n; and a root."""
     size = math.prod(n.shape(0)[n.attribute("axis", -1) :])
     rows = math.prod(n.shape(0)) // size
     return Work(element_ops=rows * (4 * size + 1), functions=rows)

@@ -55,7 +55,7 @@ def count_layer(layer: ConvLIFLayer | FixedConvLIF, inputs: Array, spikes: Array
 
 
 def synapses(geometry: ConvGeometry) -> int:
-    """Of one layer: (input, output) pairs that a weight joins, borders exact."""
+    """The synapses of one layer: (input, output) pairs that a weight joins, borders exact."""
     return int(fan_out(geometry).sum()) * geometry.input_shape[0]
 
 

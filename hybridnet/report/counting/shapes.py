@@ -24,7 +24,7 @@ INT64 = 7
 """`TensorProto.INT64` of the ONNX format."""
 
 BYTES: Mapping[Precision, int] = {"fp32": 4, "int8": 1}
-"""Of one value."""
+"""The bytes of one value."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ PAPER = "das-biswas-2025-table1"
 """The table that ships: Table 1 of arXiv 2503.13724."""
 
 MAX_BYTES = 2**24
-"""Of a table."""
+"""The largest table."""
 
 REMEDY = f"Its columns are {', '.join(COLUMNS)}; lines that begin with # are comments; {PAPER} ships as an example"
 
@@ -44,7 +44,7 @@ class Interval:
         return Interval(self.low + other.low, self.high + other.high)
 
     def times(self, factor: float) -> Interval:
-        """Of a factor that is exact and not negative."""
+        """The interval times a factor that is exact and not negative."""
         return Interval(self.low * factor, self.high * factor)
 
     def meets(self, other: Interval) -> bool:
@@ -65,7 +65,7 @@ class Printed:
 
     @property
     def unit(self) -> float:
-        """Of its last digit."""
+        """The unit of its last digit."""
         return float(10.0 ** -len(self.text.partition(".")[2]))
 
     @property

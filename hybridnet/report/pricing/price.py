@@ -123,7 +123,7 @@ def _pricing(prices: Prices, layers: tuple[LayerRow, ...]) -> Iterator[str]:
 
 
 def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
-    """Of an ANN half: MACs that are priced in another width than they were computed in, and by what if not by it."""
+    """MACs of an ANN half that are priced in another width than they were computed in, and by what if not by it."""
     rows = [row for row in layers if row.partition in ANN_PARTITIONS]
     integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
     if "mac" not in profile.priced:

@@ -51,8 +51,8 @@ class LayerRow:
 
     Attributes:
         kind: `ConvLIF`, or `neurons` or `integrator` of a graph; the ANN node's operator; the chip whose time it is; or
-            what crosses the bridge: `message` into the spiking half; `potential`, `potentials`, `spikes` or
-            `spike_count` out of it.
+            what crosses the bridge: `message` into the spiking half; `potential`, `potentials`, `spikes`, `last_spikes`
+            or `spike_count` out of it.
         input: What arrives; `time` of a row that stands for time on the chip.
         shape: (C, H, W) of its neurons, or the ANN node's output without the batch.
         precision: What it computes in; None of a tensor that crosses.

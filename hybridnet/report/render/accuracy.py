@@ -14,7 +14,7 @@ from hybridnet.report.record.file import read_json
 
 FAMILY = "hybridnet.evaluation/"
 SCHEMA = f"{FAMILY}3"
-"""Of evaluation.json, which `hybridnet evaluate` writes: `hybridnet.evaluation.run.EvaluationRecord`."""
+"""The schema of evaluation.json, which `hybridnet evaluate` writes: `hybridnet.evaluation.run.EvaluationRecord`."""
 
 REMEDY = "Write one with `hybridnet evaluate BUNDLE --data DATA`"
 

@@ -7,7 +7,10 @@ from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_t
 from hybridnet.report.record.data import LayerRow, Parity, RunRecord
 from hybridnet.report.record.latency import Pipeline
 
-CROSSING = {"message": "x[t] ≠ 0", "potential": "u[T]", "spikes": "o[1..T]", "spike_count": "Σ o[t]"}
+CROSSING = {
+    "message": "x[t] ≠ 0", "potential": "u[T]", "potentials": "u[1..T]", "spikes": "o[1..T]", "last_spikes": "o[T]",
+    "spike_count": "Σ o[t]",
+}  # fmt: skip
 """How reports write what crosses the bridge."""
 
 

@@ -8,7 +8,7 @@ from hybridnet.report.document import Bars, Heatmap, Histogram, Picture
 from hybridnet.report.numbers import markup
 
 WIDTH, ROW, NUMBER = 580, 26, 110
-"""Of bars: width of the picture, height of a row, and width of the number at its end."""
+"""The sizes of bars: width of the picture, height of a row, and width of the number at its end."""
 
 LETTER, MARGIN = 7.6, 12
 """About the width of a letter, and the room between a label and what it labels."""

@@ -222,7 +222,7 @@ def test_what_a_program_has_no_words_for_is_refused(tmp_path: Path) -> None:
         ("padding", (10**9, 10**9), "more than"),
         ("padding", (-1, 0), "padding"),
         ("stride", (2, 1), "padded unevenly"),
-        ("groups", 0, "no NIR graph"),
+        ("groups", 0, "groups = 0 is not allowed"),
     )
     for field, value, message in changes:
         graph = foreign()

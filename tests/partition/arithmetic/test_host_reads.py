@@ -72,12 +72,12 @@ READS: dict[str, tuple[Any, set[str], int]] = {
     "recurrence": (lambda n, u, o: n.gru(torch.stack(o, 1).mean((3, 4)))[0], {"spikes"}, 4),
     "axes": (lambda n, u, o: (torch.stack(o, -1), torch.stack(o, 1).flatten(1, 2)), {"spikes"}, 0),
     "all potentials and the last": (lambda n, u, o: (torch.stack(u, 1), u[-1]), {"potentials"}, 0),
-    "what a reset leaves": (lambda n, u, o: u[-1] - 0.7 * o[-1], {"potential", "spikes"}, 0),
+    "what a reset leaves": (lambda n, u, o: u[-1] - 0.7 * o[-1], {"potential", "last_spikes"}, 0),
     "weighted spikes": (lambda n, u, o: sum((i + 1) * s for i, s in enumerate(o)), {"spikes"}, 0),
     "a sum of pooled currents": (
         lambda n, u, o: sum(n.c3(nn.functional.avg_pool2d(s, 2)) for s in o), {"spike_count"}, 2
     ),
-    "one map of the last": (lambda n, u, o: n.c3(o[-1]), {"spikes"}, 1),
+    "one map of the last": (lambda n, u, o: n.c3(o[-1]), {"last_spikes"}, 1),
     "gated": (lambda n, u, o: o[1] * u[1], {"spikes", "potentials"}, 0),
 }  # fmt: skip
 
@@ -128,7 +128,7 @@ def test_the_placement_is_told_in_the_users_names() -> None:
     model = made(type("Reads", (Reads,), {"take": staticmethod(pooled_neurons)}))
     assert placement(read(model, model.inputs(2))).lines() == (
         "Placed 2 of 3 spiking layers on the chip.",
-        "c3 stays on the host: it reads max_pool2d (c3 → max_pool2d), which only the host computes; "
+        "c3 stays on the host: R229 it reads max_pool2d (c3 → max_pool2d), which only the host computes; "
         "give the convolution before it a stride, or pool its spikes.",
     )
 
@@ -143,5 +143,5 @@ def test_nothing_placed_is_told_too() -> None:
     reading = read(model, {"input": torch.rand(2, 2, 6, 5)})
     assert placement(reading).lines() == (
         "No spiking layer can be placed on the chip.",
-        "the model stays on the host: nothing in it compares a potential with a threshold.",
+        "the model stays on the host: R201 nothing in it compares a potential with a threshold.",
     )

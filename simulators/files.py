@@ -1,0 +1,46 @@
+"""What back-ends read of a bundle beside the programs, written at export; a registry entry names its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridnet.deploy.layout import ONNX_FIXED, ONNX_FLOAT, net_file
+
+if TYPE_CHECKING:
+    from hybridnet.program.spiking import SpikingHalf
+
+
+def write_nets(folder: Path, spiking: SpikingHalf) -> None:
+    """The netx file of each chain; a graph has none."""
+    from hybridnet.deploy.netx.file import write_net
+    from hybridnet.program.spiking import Chains
+
+    if isinstance(spiking, Chains):
+        program = spiking.program
+        for stream, fixed_stream in zip(program.streams, spiking.fixed.streams, strict=True):
+            write_net(folder / net_file(stream.name), stream, fixed_stream, program.steps)
+
+
+def write_onnx(folder: Path, spiking: SpikingHalf) -> None:
+    """The program in fixed point as an ONNX graph of all steps."""
+    from hybridnet.deploy.onnx.graph_program import write_onnx_graph
+    from hybridnet.deploy.onnx.program import write_onnx_program
+    from hybridnet.program.spiking import Chains
+
+    if isinstance(spiking, Chains):
+        write_onnx_program(folder / ONNX_FIXED, spiking.fixed)
+    else:
+        write_onnx_graph(folder / ONNX_FIXED, spiking.fixed)
+
+
+def write_onnx_float(folder: Path, spiking: SpikingHalf) -> None:
+    """The same in float."""
+    from hybridnet.deploy.onnx.float_graph import write_float_graph
+    from hybridnet.deploy.onnx.program import write_onnx_program
+    from hybridnet.program.spiking import Chains
+
+    if isinstance(spiking, Chains):
+        write_onnx_program(folder / ONNX_FLOAT, spiking.program)
+    else:
+        write_float_graph(folder / ONNX_FLOAT, spiking.program)

@@ -24,6 +24,7 @@ from hybridnet.calibration.graph_scales import Member
 from hybridnet.model.neuron import LIFState
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput
 from hybridnet.program.graph import GraphProgram, Population
+from hybridnet.simulators.bridge import ANALOG
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
@@ -92,7 +93,7 @@ def _losses(task: Task, member: Member, run: SpikingResult) -> Float:
         loss = _noise(run.potentials[name] / scale, u)
     else:
         loss = _noise(run.readouts[name][:, None] / scale, u[:, -1:])
-    if {"spikes", "spike_count"} & task.kinds or task.program.behind(name):
+    if task.kinds.difference(ANALOG) or task.program.behind(name):
         spikes = task.wanted.o.numpy() > 0
         wrong = np.count_nonzero(run.spikes[name] != spikes, axis=(0, 1, 3, 4))
         loss = loss + wrong / max(int(np.count_nonzero(spikes)), 1)

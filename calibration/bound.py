@@ -8,7 +8,7 @@ from typing import ClassVar
 from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.search import RunLayer
 from hybridnet.calibration.sequence import Searched, SearchView, search_program
-from hybridnet.program.layers import FixedConvLIF, FloatProgram
+from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
 
 
 @cache
@@ -26,7 +26,7 @@ def layer_of_bits(bits: int) -> type[FixedConvLIF]:
 
 def search_with_bits(
     bits: int, program: FloatProgram, seen: Observation, views: list[SearchView], run: RunLayer
-) -> Searched:
+) -> Searched[FixedProgram]:
     """`search_program` with weights of so many bits; every other register is the chip's."""
     wide = layer_of_bits(bits)
     return search_program(program, seen, views, run, weight_max=wide.weight_max, make=wide)

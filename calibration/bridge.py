@@ -10,8 +10,8 @@ import numpy as np
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.stages import Bench, Outputs, keep_classes
 from hybridnet.program.bridge import BridgeTensor, FixedEncoding
-from hybridnet.program.layers import FixedProgram
-from hybridnet.simulators.bridge import shorten
+from hybridnet.program.spiking import AnyFixed
+from hybridnet.simulators.bridge import ANALOG, shorten
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import sqnr_db
 
@@ -28,7 +28,7 @@ just keep it: at 4 bits for all tensors the shipped model keeps all 20 of them, 
 Encodings = dict[str, FixedEncoding]
 
 
-def search_bits(bench: Bench, program: FixedProgram, whole: Mapping[str, FixedEncoding]) -> Encodings:
+def search_bits(bench: Bench, program: AnyFixed, whole: Mapping[str, FixedEncoding]) -> Encodings:
     """Lower the bits of one tensor after another, the largest first, as long as the clips of the search keep top-1.
 
     Args:
@@ -40,7 +40,7 @@ def search_bits(bench: Bench, program: FixedProgram, whole: Mapping[str, FixedEn
         The encoding of every tensor; spikes and their counts stay as they are.
     """
     encodings = dict(whole)
-    potentials = sorted((t for t in bench.bundle.bridge if t.kind == "potential"), key=lambda t: (-t.elements, t.name))
+    potentials = sorted((t for t in bench.bundle.bridge if t.kind in ANALOG), key=lambda t: (-t.elements, t.name))
     wanted = [bench.ann.run(bench.fed(clip, program, whole)) for clip in bench.clips.searched]
     for number, tensor in enumerate(potentials):
         bench.progress("searching bits of the bridge", number, len(potentials))
@@ -53,7 +53,7 @@ def search_bits(bench: Bench, program: FixedProgram, whole: Mapping[str, FixedEn
     return encodings
 
 
-def _kept(bench: Bench, program: FixedProgram, encodings: Encodings, wanted: list[Outputs]) -> bool:
+def _kept(bench: Bench, program: AnyFixed, encodings: Encodings, wanted: list[Outputs]) -> bool:
     """Whether every clip of the search keeps its class, and all together their numbers to LEAST_DB."""
     got = [bench.ann.run(bench.fed(clip, program, encodings)) for clip in bench.clips.searched]
     if not keep_classes(bench, got, wanted):
@@ -66,11 +66,10 @@ def _kept(bench: Bench, program: FixedProgram, encodings: Encodings, wanted: lis
     return True
 
 
-def _encoding(
-    bench: Bench, program: FixedProgram, tensor: BridgeTensor, whole: FixedEncoding, bits: int
-) -> FixedEncoding:
+def _encoding(bench: Bench, program: AnyFixed, tensor: BridgeTensor, whole: FixedEncoding, bits: int) -> FixedEncoding:
     """The shift that loses least in so many bits, on the clips of the search."""
-    v = np.concatenate([bench.spiking(clip, program).readouts[tensor.layer] for clip in bench.clips.searched])
+    runs = [bench.spiking(clip, program) for clip in bench.clips.searched]
+    v = np.concatenate([(r.readouts if tensor.kind == "potential" else r.potentials)[tensor.layer] for r in runs])
     room = max(1.0, HEADROOM * float(np.abs(v).max()) / (2 ** (bits - 1) - 1))
     widest = max(1, math.ceil(math.log2(room)))
     shifts = range(max(1, widest - TIGHTER), widest + 1)

@@ -160,21 +160,36 @@ def _integers(layers: Sequence[LayerCalibration]) -> Section:
     rows = tuple(
         (
             r.layer,
-            figure(r.weight_scale, ".1f"),
-            figure(r.input_scale, ".1f"),
-            whole(r.input_shift),
-            NONE if r.message_head_room is None else Number(f"±{r.message_max}", r.message_max),
-            figure(r.threshold),
-            figure(r.decay),
-            figure(r.head_room, ".2f", "×"),
-            figure(r.message_head_room, ".2f", "×"),
-            whole(r.saturated),
-            whole(r.clipped),
+            *_group(number, r),
+            *(_span(r, number, values) for values in (r.threshold, r.decay, r.current_decay)),
+            *(figure(None if number else room, ".2f", "×") for room in (r.head_room, r.message_head_room)),
+            *(figure(None) if number else whole(count) for count in (r.saturated, r.clipped)),
         )
         for r in layers
+        for number in range(max(1, len(r.groups)))
     )
-    head = ("layer", "S_w", "S_x", "s", "messages", "vth", "dv", "room of v", "of messages", "saturated", "clipped")
-    return Section("Integers", "found on the clips of the search; room measured on all clips", table=Table(head, rows))
+    head = ("layer", "from", "S_w", "S_x", "s", "messages", "vth", "dv", "dc", "room of v", "of messages", "saturated",
+            "clipped")  # fmt: skip
+    return Section(
+        "Integers", "found on the clips of the search; room measured on all clips", table=Table(head, rows, left=2)
+    )
+
+
+def _group(number: int, r: LayerCalibration) -> tuple[str, ...]:
+    """Cells of one group; a population that nothing reaches has none."""
+    if not r.groups:
+        return (NONE,) * 5
+    g = r.groups[number]
+    messages = NONE if g.message_max == 1 else Number(f"±{g.message_max}", g.message_max)
+    return g.source, figure(g.weight_scale, ".1f"), figure(g.input_scale, ".1f"), whole(g.shift), messages
+
+
+def _span(r: LayerCalibration, number: int, values: tuple[int, int] | None) -> str:
+    """A number of the neuron, or its smallest and largest, beside the first group."""
+    if number or values is None:
+        return NONE
+    low, high = values
+    return figure(low) if low == high else f"{low}..{high}"
 
 
 def _tensors(report: CalibrationReport) -> Section:

@@ -14,6 +14,7 @@ as the common scale lets them be. Every number is rounded to its nearest integer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from hybridnet.calibration.limits import HEADROOM
+from hybridnet.calibration.observers import Observation
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
@@ -60,6 +62,12 @@ def observe_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> GraphO
         {name: float(state.c.abs().max()) for name, state in states.items()},
         {name: float(state.u.abs().max()) for name, state in states.items()},
     )
+
+
+def extremes(seen: Observation) -> GraphObservation:
+    """Of a whole observation what scales need."""
+    currents = {name: statistics.largest for name, statistics in seen.currents.items()}
+    return GraphObservation(seen.input_max, currents, seen.potential_max)
 
 
 def observe_graphs(program: GraphProgram, views: Iterable[Mapping[str, Tensor]]) -> GraphObservation:
@@ -105,6 +113,20 @@ def population_scale(
         sent: S_x of inputs, by name.
         seen: What calibration saw.
     """
+    limits = [
+        register_scale(p, seen),
+        *(
+            WEIGHT_MAX * 2**POTENTIAL_SHIFT * sent.get(g.source, 1.0) / largest
+            for g in groups
+            if (largest := _largest(g.weight)) > 0
+        ),
+    ]
+    scale = min(limits)
+    return scale if math.isfinite(scale) else 1.0
+
+
+def register_scale(p: Population, seen: GraphObservation) -> float:
+    """The largest S that states, threshold, reset and bias allow; infinite if all are zero."""
     unit = 2.0**POTENTIAL_SHIFT
     limits = [
         (seen.potentials[p.name] * HEADROOM, POTENTIAL_MAX),
@@ -112,9 +134,8 @@ def population_scale(
         (0.0 if p.threshold is None else _largest(p.threshold), THRESHOLD_MAX * unit),
         (_largest(p.reset_amount) if p.reset == "soft" else 0.0, THRESHOLD_MAX * unit),
         (_largest(p.bias), BIAS_MAX * unit),
-        *((_largest(g.weight), WEIGHT_MAX * unit * sent.get(g.source, 1.0)) for g in groups),
     ]
-    return float(min((limit / value for value, limit in limits if value > 0), default=1.0))
+    return float(min((limit / value for value, limit in limits if value > 0), default=math.inf))
 
 
 def quantise_population(p: Population, scale: float) -> FixedPopulation:
@@ -150,11 +171,20 @@ def quantise_synapse(g: Synapse, scale: float) -> FixedSynapse:
 
 
 def _input(node: Input, largest: float) -> FixedInput:
+    check_content(node.name, largest)
+    return FixedInput(node.name, node.shape, node.still, MESSAGE_MAX / largest)
+
+
+def check_content(name: str, largest: float) -> None:
+    """Refuse an input without content.
+
+    Raises:
+        RangeError: If calibration saw nothing but zeros.
+    """
     if not largest > 0:
         raise RangeError(
-            "the calibration inputs hold nothing but zeros", where=node.name, remedy="Calibrate on inputs with content"
+            "the calibration inputs hold nothing but zeros", where=name, remedy="Calibrate on inputs with content"
         )
-    return FixedInput(node.name, node.shape, node.still, MESSAGE_MAX / largest)
 
 
 def _largest(values: FloatArray) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridnet.calibration.bridge import LEAST_DB
+from hybridnet.calibration.layers import layer_rows, registers_used
 from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.report import (
     SCHEMA,
@@ -21,11 +22,12 @@ from hybridnet.calibration.report import (
     TensorRow,
 )
 from hybridnet.calibration.sequence import Searched, SearchView
-from hybridnet.calibration.stages import Bench, layer_rows, registers_used, stage_row
+from hybridnet.calibration.stages import Bench, stage_row
 from hybridnet.calibration.statistics import Statistics
 from hybridnet.errors import ConfigError
 from hybridnet.program.bridge import FixedEncoding, fixed_encodings
-from hybridnet.program.layers import FixedProgram
+from hybridnet.program.spiking import AnyFixed
+from hybridnet.simulators.bridge import ANALOG
 
 LOSS_DB = 30.0
 """A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""
@@ -63,8 +65,8 @@ class Chosen:
         ann: What was tried for it.
     """
 
-    searched: Searched
-    maximum: FixedProgram
+    searched: Searched[AnyFixed]
+    maximum: AnyFixed
     whole: Mapping[str, FixedEncoding]
     encodings: Mapping[str, FixedEncoding]
     int8: Path | None
@@ -92,7 +94,8 @@ def measure(
     layers = layer_rows(bench, chosen.searched, chosen.maximum, searching, used)
     stages, runnable = _stages(bench, chosen)
     labelled = sum(clip.label is not None for clip in clips.held_out)
-    readouts = [row for row, own in zip(layers, fixed.layers(), strict=True) if own.read_out]
+    read = {t.layer for t in bench.bundle.bridge if t.kind in ANALOG}
+    readouts = [row for row in layers if row.layer in read]
     checked = (*top1_limits(limits, runnable, labelled, len(clips.held_out)), *_sqnr_limits(limits, readouts))
     return CalibrationReport(
         schema=SCHEMA,
@@ -138,7 +141,7 @@ def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow
 def _doubts(layers: Sequence[LayerCalibration]) -> Iterator[str]:
     """What is odd about a layer."""
     for row in layers:
-        if row.spike_rate == 0:
+        if row.spike_rate == 0 and row.threshold is not None:
             yield f"{row.layer} never fires on the held-out clips"
         if row.saturated or row.clipped:
             yield (

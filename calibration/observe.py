@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from hybridnet.calibration.cache import cached_observation
 from hybridnet.calibration.clips import CalibrationClip
-from hybridnet.calibration.observers import Observation, observation_of
+from hybridnet.calibration.observers import Observation, graph_observation_of, observation_of
+from hybridnet.calibration.running import trace_spiking
 from hybridnet.calibration.search import LayerRun
 from hybridnet.calibration.sequence import SearchView
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FixedConvLIF, Program, Stream
+from hybridnet.program.spiking import AnyFloat
 from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.torch.float_step import trace_program
+from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly
@@ -33,9 +41,10 @@ def observe_clips(
         RangeError: If a value is not finite.
     """
     seen: Observation | None = None
+    feed = Feed(bundle)
     for number, clip in enumerate(clips):
         progress("observing", number, len(clips))
-        one = cached_observation(cache, bundle, clip, lambda clip=clip: _observe(bundle, clip))  # type: ignore[misc]
+        one = cached_observation(cache, bundle, clip, lambda clip=clip: _observe(bundle, feed, clip))  # type: ignore[misc]
         seen = one if seen is None else seen + one
     progress("observing", len(clips), len(clips))
     if seen is None:
@@ -43,22 +52,33 @@ def observe_clips(
     return seen
 
 
-def _observe(bundle: Bundle, clip: CalibrationClip) -> Observation:
+def _observe(bundle: Bundle, feed: Feed, clip: CalibrationClip) -> Observation:
     seen: Observation | None = None
     for view in clip.views:
-        tensors = view.tensors()
-        one = observation_of(bundle.program, tensors, trace_program(bundle.program, tensors))
+        one = _observation(bundle.float_form, _tensors(feed(view.arrays).inputs))
         seen = one if seen is None else seen + one
     if seen is None:
         raise ConfigError("views", 0, "1 or more")
     return seen
 
 
+def _observation(program: AnyFloat, fed: Mapping[str, Tensor]) -> Observation:
+    if isinstance(program, GraphProgram):
+        return graph_observation_of(program, fed, trace_graph(program, fed))
+    return observation_of(program, fed, trace_program(program, fed))
+
+
 def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = SEARCH_VIEWS) -> list[SearchView]:
     """At most so many views with their float states, spread over the clips."""
     views = [view for clip in clips for view in clip.views]
     chosen = [views[place] for place in evenly(len(views), most)]
-    return [SearchView(view.arrays, trace_program(bundle.program, view.tensors())) for view in chosen]
+    feed = Feed(bundle)
+    fed = [feed(view.arrays).inputs for view in chosen]
+    return [SearchView(one, trace_spiking(bundle.float_form, _tensors(one))) for one in fed]
+
+
+def _tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
 def run_layer(layer: FixedConvLIF, inputs: Array) -> LayerRun:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hybridnet.calibration.statistics import Statistics, statistics_of
 from hybridnet.model.neuron import LIFState
+from hybridnet.partition.arithmetic.equations import State
 from hybridnet.partition.split import Split
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram
@@ -21,8 +22,8 @@ class Observation:
     """What calibration inputs did to the float spiking half, in model units.
 
     Attributes:
-        inputs: Of each stream.
-        currents: conv(w, x) + b of each layer, all steps.
+        inputs: Of each stream, or of each input of a graph.
+        currents: conv(w, x) + b of each layer, or c of each population, all steps.
         potentials: u of each layer, all steps.
         spike_rates: Spikes per neuron-step of each layer.
         views: How many were seen.
@@ -109,6 +110,26 @@ def observation_of(program: FloatProgram, view: Mapping[str, Tensor], states: Ma
             potentials[layer.name] = statistics_of(state.u, f"{layer.name} potential")
             rates[layer.name] = float(state.o.double().mean())
     return Observation(inputs, currents, potentials, rates, 1)
+
+
+def graph_observation_of(program: GraphProgram, view: Mapping[str, Tensor], states: Mapping[str, State]) -> Observation:
+    """One view of a graph whose states are known; its currents are c, of all steps.
+
+    Args:
+        program: The spiking half.
+        view: Its inputs, (1, T, C, H, W), or (1, C, H, W) of a still one.
+        states: c, u and o of every population and step, (1, T, C, H, W) each.
+
+    Raises:
+        RangeError: If a value is not finite.
+    """
+    return Observation(
+        {node.name: statistics_of(view[node.name], node.name) for node in program.inputs},
+        {name: statistics_of(state.c, f"{name} current") for name, state in states.items()},
+        {name: statistics_of(state.u, f"{name} potential") for name, state in states.items()},
+        {name: float(state.o.double().mean()) for name, state in states.items()},
+        1,
+    )
 
 
 def current_of(layer: ConvLIFLayer, state: LIFState) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hybridnet.report.record.parity import Fidelity
 
-SCHEMA = "hybridnet.calibration/1"
+SCHEMA = "hybridnet.calibration/2"
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,37 @@ class StepRow:
 
 
 @dataclass(frozen=True)
-class LayerCalibration:
-    """One layer.
+class GroupRow:
+    """The integers of one synapse group; a layer of a chain has one.
 
     Attributes:
+        source: Input, layer or population that it comes from.
         weight_scale: S_w.
-        input_scale: S_x.
-        input_shift: s.
-        message_max: Largest message there is room for; of an analog layer.
-        threshold: Mantissa.
-        decay: dv.
+        input_scale: S_x; 1 of spikes.
+        shift: s.
+        message_max: Largest message there is room for; 1 of spikes.
+    """
+
+    source: str
+    weight_scale: float
+    input_scale: float
+    shift: int
+    message_max: int
+
+
+@dataclass(frozen=True)
+class LayerCalibration:
+    """One layer, or one population of a graph.
+
+    Attributes:
+        scale: S: v / S is in model units.
+        groups: What adds up at it.
+        threshold: Smallest and largest mantissa of its channels; None never fires.
+        decay: dv, likewise.
+        current_decay: dc, likewise; None where no current is kept.
         head_room: (2²³ − 1) / (largest |v| on all clips, searched and held out).
-        message_head_room: Largest message there is room for, over the largest one sent; None behind another layer.
-        saturated: Potentials that saturated, on all clips.
+        message_head_room: Largest message there is room for, over the largest one sent; None behind other layers alone.
+        saturated: Potentials and currents that saturated, on all clips.
         clipped: Inputs that did not fit their message, on all clips.
         spike_rate: Of the float layer.
         teacher_forced: Fed what the float layer was fed.
@@ -84,12 +102,11 @@ class LayerCalibration:
     """
 
     layer: str
-    weight_scale: float
-    input_scale: float
-    input_shift: int
-    message_max: int
-    threshold: int
-    decay: int
+    scale: float
+    groups: tuple[GroupRow, ...]
+    threshold: tuple[int, int] | None
+    decay: tuple[int, int]
+    current_decay: tuple[int, int] | None
     head_room: float
     message_head_room: float | None
     saturated: int

@@ -118,12 +118,12 @@ def round_together(
     low, high = (np.array([limits[0][i]] * (size - 1) + [limits[1][i]]) for i in (0, 1))
     integers = np.clip(np.rint(wanted / unit), low, high)
     for h, q, target_q in zip(of.rounded, integers, wanted, strict=True):
-        _descend(h, q, target_q, unit, low, high)
+        descend(h, q, target_q, unit, low, high)
     whole, offset = _split(integers, layer)
     return whole.astype(np.int64), offset.astype(np.int64)
 
 
-def _descend(h: Float, q: Float, wanted: Float, unit: Float, low: Float, high: Float) -> None:
+def descend(h: Float, q: Float, wanted: Float, unit: Float, low: Float, high: Float) -> None:
     """Coordinate descent of all output channels of a group at once; q (O, P + 1) is changed in place."""
     slope = (q * unit - wanted) @ h  # half the gradient
     for _ in range(SWEEPS):

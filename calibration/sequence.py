@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -13,23 +14,26 @@ from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.search import Reference, RunLayer, Step, search_layer
 from hybridnet.model.neuron import LIFState
 from hybridnet.program.layers import WEIGHT_MAX, FixedConvLIF, FixedProgram, FloatProgram, Program, Stream
+from hybridnet.program.spiking import AnyFixed
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
+
+Fixed = TypeVar("Fixed", bound=AnyFixed, covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
 class SearchView:
-    """One view that layers are searched on: the program's inputs, (1, T, C, H, W), and the float states."""
+    """One view that is searched on: what the program is fed, (1, T, C, H, W), or (1, C, H, W), and the float states."""
 
     inputs: Mapping[str, Array]
     states: Mapping[str, LIFState]
 
 
 @dataclass(frozen=True, eq=False)
-class Searched:
-    """The program in integers, and by layer how its loss fell."""
+class Searched(Generic[Fixed]):
+    """The program in integers, and by layer or population how its loss fell."""
 
-    program: FixedProgram
+    program: Fixed
     steps: Mapping[str, tuple[Step, ...]]
 
 
@@ -42,7 +46,7 @@ def search_program(
     weight_max: int = WEIGHT_MAX,
     make: Callable[..., FixedConvLIF] = FixedConvLIF,
     progress: Progress = silent,
-) -> Searched:
+) -> Searched[FixedProgram]:
     """Find the integers of all layers.
 
     Args:

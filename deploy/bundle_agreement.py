@@ -128,7 +128,8 @@ def _check_bridge(bundle: Bundle) -> None:
         frames = (bundle.float_form.steps,) if tensor.kind in ("spikes", "potentials") else ()
         expected = (*frames, *shape)
         own, whole = bundle.encodings[tensor.name], fixed_encodings((tensor,), bundle.fixed_form)[tensor.name]
-        encoding = whole.shifted(own.shift, own.bits) if own.shift and tensor.kind == "potential" else whole
+        shifted = own.shift and tensor.kind in ("potential", "potentials")
+        encoding = whole.shifted(own.shift, own.bits) if shifted else whole
         if tensor.shape != expected or own != encoding or (own.shift and not 1 < own.bits < whole.bits):
             raise _differs(
                 bundle,

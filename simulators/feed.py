@@ -53,6 +53,12 @@ class Feed:
         """Whether the host computes something before the chip."""
         return self._front is not None
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Inputs of the model that reach the spiking half, by way of the front or without it."""
+        taken = () if self._front is None else (node.name for node in self._front.get_inputs())
+        return tuple(dict.fromkeys((*self._axes, *taken)))
+
     def __call__(self, inputs: Mapping[str, Array]) -> Fed:
         """Feed N views.
 

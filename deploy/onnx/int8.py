@@ -62,7 +62,7 @@ class AnnQuantiser:
         """Read an ANN half.
 
         Raises:
-            BackendError: If ONNX Runtime cannot prepare it.
+            BackendError: If ONNX Runtime cannot prepare it, or no node has weights.
         """
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -75,8 +75,10 @@ class AnnQuantiser:
                 raise BackendError(f"cannot be prepared for int8 ({said(error)})", where=path) from error
             model = onnx.load(str(ready))
         weights = {tensor.name for tensor in model.graph.initializer}
-        nodes = (n.name for n in model.graph.node if n.op_type in WEIGHTED and weights.intersection(n.input))
-        return AnnQuantiser(model, tuple(nodes))
+        nodes = tuple(n.name for n in model.graph.node if n.op_type in WEIGHTED and weights.intersection(n.input))
+        if not nodes:
+            raise BackendError("no operator in it has weights, which int8 is for", where=path, remedy="Leave int8 out")
+        return AnnQuantiser(model, nodes)
 
     def observe(self, method: Method, feeds: Sequence[Feed]) -> None:
         """Find the range of every activation on some inputs, (N, …) by name each."""

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.calibration.fidelity import FidelityMeter
+from hybridnet.calibration.running import trace_spiking
 from hybridnet.calibration.views import Calibration
 from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.errors import ModelError, PartitionError
@@ -32,7 +33,7 @@ from hybridnet.report.record.parity import Check, ParityReport, not_run, reporte
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.registry import ANN_ENTRIES, ANN_TOLERANCE, DEFAULT_ANN, ann_backend
-from hybridnet.simulators.torch.float_step import TorchBackend, trace_program
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.progress import Progress, silent
@@ -165,20 +166,21 @@ def remeasure_parity(
     """
     views = evenly(len(calibration.views), MAX_VIEWS)
     ann, bridge = ann_backend(DEFAULT_ANN, parts), Bridge(parts.bridge, parts.encodings)
-    meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
+    meter, outputs, spikes, feed = FidelityMeter(parts.fixed_form), _Outputs(), Counter[int](), Feed(parts)
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
-        inputs, view = calibration.views[n].arrays, calibration.views[n].tensors()
-        states = trace_program(parts.program, view)
+        inputs = calibration.views[n].arrays
+        fed = feed(inputs).inputs
+        states = trace_spiking(parts.float_form, {name: torch.from_numpy(x) for name, x in fed.items()})
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
-        run = meter.add(states, inputs)
-        crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True)
+        run = meter.add(states, fed, record_potentials=bridge.needs_all_potentials)
+        crossed = bridge.cross(run.readouts, run.spikes, run.potentials, fixed_point=True)
         outputs.exported.append(ann.run({**inputs, **crossing}))
         outputs.fixed.append(ann.run({**inputs, **crossed.values}))
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    anew = (*check_bits(parts, busiest.arrays, requested), *_top1(outputs))
+    anew = (*check_bits(parts, feed(busiest.arrays).inputs, requested), *_top1(outputs))
     return ParityReport(
         views=len(views),
         source=calibration.source,

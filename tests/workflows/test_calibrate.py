@@ -21,11 +21,11 @@ from helpers.small_model import small_checkpoint
 import hybridnet
 from hybridnet.calibration.clips import read_clips
 from hybridnet.calibration.document import calibration_document
+from hybridnet.calibration.layers import Used, cause_of
 from hybridnet.calibration.measure import Limits, first_loss_of, top1_limits
 from hybridnet.calibration.observe import observe_clips
 from hybridnet.calibration.report import StageRow
 from hybridnet.calibration.sources import Source
-from hybridnet.calibration.stages import Used, cause_of
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle

@@ -111,7 +111,7 @@ def test_a_wrong_emulator_is_noticed(exported: Bundle, monkeypatch: pytest.Monke
     def off_by_one(stream: Stream[FixedConvLIF], x: Any) -> dict[str, Any]:
         return {name: (v + (v == v.max()), o) for name, (v, o) in run_stream(stream, x).items()}
 
-    monkeypatch.setattr("hybridnet.workflows.parity.run_stream", off_by_one)
+    monkeypatch.setattr("hybridnet.workflows.bits.run_stream", off_by_one)
     assert measure(exported).failed == ("emulator_loop",)
 
 

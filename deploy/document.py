@@ -16,7 +16,8 @@ def bundle_document(bundle: Bundle) -> Document:
     """What an export wrote and what it lost, and the commands that go on from there."""
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     scales = manifest.quantisation
-    calibrate = f"hybridnet calibrate {bundle.path} -o {bundle.path} --overwrite"
+    own = "" if manifest.model.preprocess else " --clips INPUTS.npz"
+    calibrate = f"hybridnet calibrate {bundle.path}{own} -o {bundle.path} --overwrite"
     table = facts(
         ("model", f"{manifest.model.name}, {_classes(manifest.labels)}"),
         *(() if bundle.front_path is None else (("front", _front(bundle.front_path)),)),
@@ -25,7 +26,7 @@ def bundle_document(bundle: Bundle) -> Document:
         ("scales", f"{scales.rule}, {plural(scales.views, 'view')} of {scales.calibrated_on}"),
         ("wrote", f"{bundle.path}/"),
         ("next", f"hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}"),
-        *((("finer scales", calibrate),) if isinstance(bundle.spiking, Chains) else ()),
+        ("finer scales", calibrate),
     )
     sections = (
         Section("Placement", lines=bundle.manifest.placement.lines()),

@@ -7,6 +7,7 @@ a soft reset by its threshold or a hard one, behind one convolution without dela
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -75,6 +76,17 @@ def fixed_graph_of(program: FixedProgram) -> FixedGraph:
         ),
         program.steps,
     )
+
+
+def graph_of_streams(program: FixedProgram) -> tuple[FixedGraph, dict[str, str]]:
+    """The graph in which each stream has an input of its own, as streams may send one input as different messages.
+
+    Returns:
+        The graph, and per stream the name of its input.
+    """
+    own = {stream.name: f"{stream.name} (input)" for stream in program.streams}
+    streams = tuple(replace(stream, input_name=own[stream.name]) for stream in program.streams)
+    return fixed_graph_of(Program(streams, program.steps)), own
 
 
 def chains_of(graph: GraphProgram, read_outs: Collection[str]) -> FloatProgram | None:

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from hybridnet.deploy.bundle_parts import Parts
+from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.layers import FixedProgram
+from hybridnet.program.spiking import AnyFixed
 from hybridnet.report.record.parity import Check, not_run, within
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.emulator.graph_loop import graph_messages, run_graph
-from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import SPIKING
 from hybridnet.support.arrays import Array
@@ -27,13 +26,9 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
         inputs: Of the spiking half, (1, …) each.
         requested: A back-end that is compared on request alone.
     """
-    program = parts.fixed_form
-    if isinstance(program, FixedGraph):
-        emulator = GraphEmulator(program).run(inputs, record_potentials=True)
-        differing = _differing_from_graph_loop(program, inputs, emulator)
-    else:
-        emulator = Emulator(program).run(inputs, record_potentials=True)
-        differing = _differing_from_loop(program, inputs, emulator)
+    graph, fed = _as_graph(parts.fixed_form, inputs)
+    emulator = GraphEmulator(graph).run(fed, record_potentials=True)
+    differing = _differing_from_loop(graph, fed, emulator)
     unit = "differing"
     yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
     for entry in sorted((e for e in SPIKING.values() if e.exact), key=lambda e: e.on_request):
@@ -45,23 +40,19 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
             yield within(name, what, _differing(entry.open(parts).run(inputs), emulator), 0, 1, unit=unit)
 
 
-def _differing_from_loop(program: FixedProgram, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:
-    """How many numbers of chains differ between the emulator and the loop: messages, potentials, spikes."""
-    differing = 0
-    for stream in program.streams:
-        x = messages(inputs[stream.input_name][0], stream.layers[0])
-        differing += int(np.count_nonzero(x != emulator.inputs[stream.name][0]))
-        for name, (v, o) in run_stream(stream, x).items():
-            differing += int(np.count_nonzero(v != emulator.potentials[name][0]))
-            differing += int(np.count_nonzero(o != emulator.spikes[name][0]))
-    return differing
+def _as_graph(program: AnyFixed, inputs: Mapping[str, Array]) -> tuple[FixedGraph, Mapping[str, Array]]:
+    """The program as a graph, and what that is fed."""
+    if isinstance(program, FixedGraph):
+        return program, inputs
+    graph, own = graph_of_streams(program)
+    return graph, {own[stream.name]: inputs[stream.input_name] for stream in program.streams}
 
 
-def _differing_from_graph_loop(program: FixedGraph, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:
-    """The same of a graph, and of its currents."""
-    sent = {node.name: graph_messages(inputs[node.name][0], node) for node in program.inputs}
+def _differing_from_loop(graph: FixedGraph, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:
+    """How many numbers differ between the emulator and the loop: messages, currents, potentials, spikes."""
+    sent = {node.name: graph_messages(inputs[node.name][0], node) for node in graph.inputs}
     differing = sum(int(np.count_nonzero(x != emulator.inputs[name][0])) for name, x in sent.items())
-    for name, state in run_graph(program, sent).items():
+    for name, state in run_graph(graph, sent).items():
         pairs = ((state.c, emulator.currents), (state.v, emulator.potentials), (state.o, emulator.spikes))
         differing += sum(int(np.count_nonzero(values != found[name][0])) for values, found in pairs)
     return differing
@@ -69,6 +60,6 @@ def _differing_from_graph_loop(program: FixedGraph, inputs: Mapping[str, Array],
 
 def _differing(run: SpikingResult, reference: SpikingResult) -> int:
     """How many numbers differ: read-outs, and spikes of every layer and step."""
-    pairs = [(run.readouts[name], values) for name, values in reference.readouts.items()]
+    pairs = [(values, reference.readouts[name]) for name, values in run.readouts.items()]
     pairs += [(run.spikes[name], values) for name, values in reference.spikes.items()]
     return sum(int(np.count_nonzero(one != other)) for one, other in pairs)

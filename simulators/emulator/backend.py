@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hybridnet.program.chains import fixed_graph_of
-from hybridnet.program.layers import FixedProgram, Program
+from hybridnet.program.chains import graph_of_streams
+from hybridnet.program.layers import FixedProgram
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
@@ -26,11 +26,9 @@ class Emulator:
             RangeError: If the currents of a layer are not exact in float64.
         """
         self.program = program
-        # Streams may send the same input as different messages: to the graph, each has an input of its own.
-        self._own = {stream.name: f"{stream.name} (input)" for stream in program.streams}
-        streams = Program(tuple(replace(s, input_name=self._own[s.name]) for s in program.streams), program.steps)
+        graph, self._own = graph_of_streams(program)
         read_outs = [layer.name for layer in program.layers() if layer.read_out]
-        self._graph = GraphEmulator(fixed_graph_of(streams), strict=strict, read_outs=read_outs, currents=False)
+        self._graph = GraphEmulator(graph, strict=strict, read_outs=read_outs, currents=False)
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
         """See `SpikingBackend.run`; the arrays of the result lie channels-last in memory.

@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 from helpers.foreign_model import example, gestures
+from helpers.integer_loop import messages, run_stream
 from helpers.needs import needs_lava
 from onnx import numpy_helper
 from torch import nn
@@ -25,8 +26,9 @@ from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BundleError, ModelError, PartitionError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.splitter import Partition, partition
-from hybridnet.program.layers import FixedConvLIF, Program, Stream
-from hybridnet.simulators.emulator.integer_loop import messages, run_stream
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.layers import Program, Stream
+from hybridnet.simulators.emulator.graph_loop import State, run_graph
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.support.views import Views
 from hybridnet.workflows.options import ExportOptions
@@ -108,10 +110,11 @@ def test_a_changed_program_is_noticed(exported: Bundle) -> None:
 
 
 def test_a_wrong_emulator_is_noticed(exported: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    def off_by_one(stream: Stream[FixedConvLIF], x: Any) -> dict[str, Any]:
-        return {name: (v + (v == v.max()), o) for name, (v, o) in run_stream(stream, x).items()}
+    def off_by_one(graph: FixedGraph, messages: Any) -> dict[str, State]:
+        states = run_graph(graph, messages)
+        return {name: dataclasses.replace(s, v=s.v + (s.v == s.v.max())) for name, s in states.items()}
 
-    monkeypatch.setattr("hybridnet.workflows.bits.run_stream", off_by_one)
+    monkeypatch.setattr("hybridnet.workflows.bits.run_graph", off_by_one)
     assert measure(exported).failed == ("emulator_loop",)
 
 

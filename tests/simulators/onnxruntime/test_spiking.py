@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+from helpers.integer_loop import current, messages
 from helpers.naive_program import run_stream
 from helpers.random_programs import small_geometries
 from helpers.small_model import fixed_stream, random_layer
@@ -36,7 +37,6 @@ from hybridnet.program.layers import (
     Stream,
 )
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.emulator.integer_loop import current, messages
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import open_session
 from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.integer_loop import messages, run_stream
 from helpers.naive_program import random_streams
 from helpers.naive_program import run_stream as run_naive
 
 from hybridnet.program.layers import POTENTIAL_MAX, ConvGeometry
-from hybridnet.simulators.emulator.integer_loop import messages, run_stream
 from hybridnet.simulators.quantise import quantise_input
 
 GEOMETRIES = [

@@ -13,7 +13,7 @@ import numpy as np
 from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
-from hybridnet.program.bridge import fixed_encodings
+from hybridnet.program.bridge import bridge_name, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, Stream
@@ -64,6 +64,8 @@ def _check_model(bundle: Bundle) -> None:
         raise _differs(
             bundle, f"{len(labels or ())} labels are not the {model.config.num_classes} classes of the model"
         )
+    if unknown := sorted(set(manifest.placement.placed) - set(layer_shapes(bundle.float_form))):
+        raise _differs(bundle, f"the manifest places {unknown[0]}, which the spiking program lacks")
     if labels is not None and (model.outputs != (LOGITS,) or not labels):
         raise _differs(bundle, f"there are labels, and the outputs are {', '.join(model.outputs)}")
     if (read := model.preprocess) is not None:
@@ -123,7 +125,8 @@ def _check_bridge(bundle: Bundle) -> None:
     shapes = layer_shapes(bundle.float_form)
     for tensor in bundle.bridge:
         shape = shapes.get(tensor.layer)
-        if shape is None or tensor.name not in bundle.manifest.ann_inputs:
+        named = tensor.name in bundle.manifest.ann_inputs and tensor.name == bridge_name(tensor.layer, tensor.kind)
+        if shape is None or not named:
             raise _differs(bundle, f"bridge tensor {tensor.name} joins no layer to the ANN half")
         frames = (bundle.float_form.steps,) if tensor.kind in ("spikes", "potentials") else ()
         expected = (*frames, *shape)

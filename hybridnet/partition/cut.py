@@ -13,12 +13,12 @@ from hybridnet.partition.frames import Count, Frames, whole
 from hybridnet.partition.neurons import is_spiking
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.streams import Chain
-from hybridnet.program.bridge import BridgeKind, BridgeTensor
+from hybridnet.program.bridge import BridgeKind, BridgeTensor, bridge_name
 
 Crossing = Callable[[BridgeKind, str], fx.Node]
 """The input of the ANN half that brings this of the layer at this path."""
 
-SUFFIX: dict[BridgeKind, str] = {"potential": "u", "spikes": "spikes", "spike_count": "count"}
+OFFERED: tuple[BridgeKind, ...] = ("potential", "spikes", "spike_count")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ def _offers(streams: Mapping[str, Chain]) -> Iterator[tuple[tuple[str, BridgeKin
     for name, chain in streams.items():
         for index, layer in enumerate(chain):
             shape, steps = layer.geometry.output_shape, layer.source.steps
-            for kind, suffix in SUFFIX.items():
+            for kind in OFFERED:
                 own = (steps, *shape) if kind == "spikes" else shape
                 label = f"{name}.{index}"
-                yield (label, kind), BridgeTensor(f"{name}_{index}_{suffix}", label, own, kind)
+                yield (label, kind), BridgeTensor(bridge_name(label, kind), label, own, kind)
 
 
 def _new_inputs(

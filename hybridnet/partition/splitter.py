@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from hybridnet.errors import PartitionError
 from hybridnet.model.neuron import LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, read
+from hybridnet.partition.arithmetic.untouched import untouched
 from hybridnet.partition.checks import TracedModel, Violation
 from hybridnet.partition.cut import cut, remaining_neuron
 from hybridnet.partition.describe import Node, OutputShapeError, describe, shapes_of
@@ -147,7 +148,8 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> TracedModel:
         )
     rest(model)
     try:
-        graph = trace(model, inputs)
+        with untouched(model):  # what a forward keeps of a symbolic run is of no use to the next
+            graph = trace(model, inputs)
     except UntraceableError as error:
         found = f"it cannot be traced by torch.fx ({error})"
         raise rule("R107").refusal(Violation(type(model).__name__, found)) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +15,17 @@ POTENTIAL_BITS = 24
 BridgeKind = Literal["potential", "potentials", "spikes", "last_spikes", "spike_count"]
 """What of a layer crosses: u[T] before any reset; u of every step; o of every step; o[T]; or how often each neuron
 fired."""
+
+
+SUFFIX: Mapping[BridgeKind, str] = {
+    "potential": "u", "potentials": "u_steps", "spikes": "spikes", "last_spikes": "last", "spike_count": "count",
+}  # fmt: skip
+
+
+def bridge_name(layer: str, kind: BridgeKind) -> str:
+    """What the input of the ANN half is called that brings this of a layer."""
+    called = re.sub(r"\W", "_", layer)
+    return f"{called}_{SUFFIX[kind]}"
 
 
 @dataclass(frozen=True)

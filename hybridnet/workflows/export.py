@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,7 +23,7 @@ from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, ModelEn
 from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT, OPSET
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.export import export_module as export_onnx
-from hybridnet.errors import ConfigError, ModelError, PartitionError
+from hybridnet.errors import BundleError, ConfigError, ModelError, PartitionError
 from hybridnet.model.checkpoint import load_checkpoint, save_tensors
 from hybridnet.model.network import example_inputs as example_inputs_of
 from hybridnet.partition.neurons import rest
@@ -245,8 +245,25 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             source.model, split, parts, calibration, output=outputs[0], requested=options.parity, progress=progress
         )
         finish(parts, measured)
+        written = _read_back(folder, source.name)
         progress("writing the bundle", 1, 1)
-    return read_bundle(path)
+    return replace(written, path=path)
+
+
+def _read_back(folder: Path, name: str) -> Bundle:
+    """The bundle, read as any reader will; what cannot be read is not left behind.
+
+    Raises:
+        ModelError: If it cannot.
+    """
+    try:
+        return read_bundle(folder)
+    except BundleError as error:
+        raise ModelError(
+            f"becomes a bundle that cannot be read: {error.what}",
+            where=name,
+            remedy="Return float32 tensors (N, …) of shapes that follow from the inputs' shapes",
+        ) from error
 
 
 def _quantised(split: Split, views: Views) -> SpikingHalf:
@@ -276,7 +293,10 @@ def output_names(split: Split, examples: Tensors, labels: tuple[str, ...] | None
     outputs = named_outputs(split.run(examples), OUTPUT if labels is None else LOGITS)
     for name, tensor in outputs.items():
         if tensor.ndim == 0 or len(tensor) != views:
-            raise ModelError(f"is {tuple(tensor.shape)} for {views} views", where=name, remedy="Return (N, …)")
+            remedy = "Return (N, …); torch.stack(steps, dim=1) puts time behind the views"
+            raise ModelError(f"is {tuple(tensor.shape)} for {views} views", where=name, remedy=remedy)
+        if tensor.dtype != torch.float32:
+            raise ModelError(f"is {tensor.dtype}", where=name, remedy="Return float32 tensors")
     if labels is not None:
         shapes = {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
         if shapes != {LOGITS: (len(labels),)}:

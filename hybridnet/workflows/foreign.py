@@ -150,7 +150,7 @@ def check_module(model: nn.Module) -> None:
     """Refuse what the export cannot carry.
 
     Raises:
-        ModelError: If a parameter is not float32 or not in the CPU's memory.
+        ModelError: If a parameter is not float32, not in the CPU's memory, or not finite.
     """
     for name, tensor in model.state_dict().items():
         if tensor.device.type != "cpu" or (tensor.is_floating_point() and tensor.dtype != torch.float32):
@@ -159,6 +159,8 @@ def check_module(model: nn.Module) -> None:
                 where=type(model).__name__,
                 remedy="Export model.cpu().float()",
             )
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ModelError(f"{name} holds NaN or infinity", where=type(model).__name__, remedy="Train it again")
 
 
 def video_preprocess(shapes: Shapes) -> PreprocessConfig | None:

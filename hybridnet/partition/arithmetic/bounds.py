@@ -64,7 +64,11 @@ GATED_ARRIVAL = Bound(
 SEVERAL_POTENTIALS = Bound("R205", "it depends on several potentials ({paths})")
 LATER_STEP = Bound("R206", "it reads a later step of what feeds it")
 UNEVEN_INPUT = Bound("R207", "it reads its input unevenly")
-READS_DIFFER = Bound("R208", "it does not read the same at each step")
+READS_DIFFER = Bound(
+    "R208",
+    "it does not read the same at each step",
+    "Let what comes before it compute each step by itself, as a convolution over x.flatten(0, 1) does",
+)
 STEPS_DIFFER = Bound("R209", "its {name} differs from step to step", "Keep it the same at all steps")
 NO_DECAY = Bound("R210", "what arrives fades in a way that no single decay describes")
 NOT_FROM_REST = Bound("R211", "its bias differs from step to step, or its state does not start at rest")
@@ -98,6 +102,7 @@ HOST_MAXIMUM = Bound(
 )
 HOST_READ = Bound("R230", "it reads {what} ({where}), which only the host computes")
 APART = Bound("R231", "it lies {side} a part that only the host computes")
+UNREAD = Bound("R233", "nothing reads its spikes but what the host computes before the chip")
 KEPT = Bound("R232", "it is kept there, as {pattern!r} asks")
 
 BOUNDS: tuple[Bound, ...] = tuple(value for value in vars().values() if isinstance(value, Bound))

@@ -66,11 +66,30 @@ def batch_axis(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest) -> in
     """
     if not inputs or any(x.ndim < 2 for x in inputs.values()):
         raise PartitionError("each input needs an axis of examples and at least one more", where="inputs")
+    _check_the_same_again(model, inputs, rest)
     if _apart(model, inputs, 0, rest):
         return 0
     if all(x.ndim > 2 for x in inputs.values()) and _apart(model, inputs, 1, rest):
         return 1
     raise depend_on_each_other(model, inputs)
+
+
+def _check_the_same_again(model: nn.Module, inputs: Mapping[str, Tensor], rest: Rest) -> None:
+    """Refuse a model that gives something else for the same inputs, each time from the same state."""
+    ((once,), (again,)) = (run(model, inputs, rest) for _ in range(2))
+    for one, other in zip(once, again, strict=False):
+        if isinstance(one, Tensor) and one.is_complex():
+            raise ModelError(f"an output is {one.dtype}", where=type(model).__name__, remedy="Return float32 tensors")
+        if isinstance(one, Tensor) and isinstance(other, Tensor) and not torch.equal(one, other):
+            if bool(one.isfinite().all()) and one.shape == other.shape:
+                raise PartitionError(
+                    "it returns something else for the same inputs",
+                    where=type(model).__name__,
+                    remedy="Draw random numbers outside of the model, and do not change its inputs in place",
+                )
+            raise ModelError(
+                "returns NaN or infinity", where=type(model).__name__, remedy="Look at its weights and inputs"
+            )
 
 
 def depend_on_each_other(model: nn.Module, inputs: Mapping[str, Tensor]) -> PartitionError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,21 +14,16 @@ from hybridnet.partition.arithmetic.frames import Coefficient, Frame, coefficien
 from hybridnet.partition.arithmetic.linear import Convolution, Dense, Linear
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Reading
 from hybridnet.partition.arithmetic.writing import Writer, aten
-from hybridnet.program.bridge import BridgeKind, BridgeTensor
-
-SUFFIX: dict[BridgeKind, str] = {
-    "potential": "u", "potentials": "u_steps", "spikes": "spikes", "last_spikes": "last", "spike_count": "count",
-}  # fmt: skip
+from hybridnet.program.bridge import SUFFIX, BridgeKind, BridgeTensor, bridge_name
 
 
 def offers(reading: Reading) -> Iterator[BridgeTensor]:
     """All that could cross."""
     for name in reading.placed if reading.program else ():
         shape, steps = reading.population(name).shape, reading.program.steps  # type: ignore[union-attr]
-        called = re.sub(r"\W", "_", name)
-        for kind, suffix in SUFFIX.items():
+        for kind in SUFFIX:
             own = (steps, *shape) if kind in ("spikes", "potentials") else shape
-            yield BridgeTensor(f"{called}_{suffix}", name, own, kind)
+            yield BridgeTensor(bridge_name(name, kind), name, own, kind)
 
 
 class LinearMap(nn.Module):

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from hybridnet.errors import PartitionError
+from hybridnet.errors import ConfigError, PartitionError
 from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.examples import batch_axis, depend_on_each_other, two_examples
@@ -53,7 +53,8 @@ def read(
         refused: dict[int, Reason] = {}
         while True:
             gathered = gather(lifted, found, refused)
-            if kept := _kept(gathered, keep_on_host, refused):
+            kept = _kept(gathered, keep_on_host, refused)
+            if kept.keys() - refused.keys():
                 refused |= kept
                 continue
             if lifted.mixing and not gathered.populations:
@@ -70,13 +71,19 @@ def read(
 
 
 def _kept(gathered: Gathered, patterns: Sequence[str], refused: Mapping[int, Reason]) -> dict[int, Reason]:
-    """Chains of populations that the user keeps with the host, and the reason."""
-    found = {}
+    """Chains of populations that the user keeps with the host, and the reason; those before too, who are refused."""
+    found = {key: why for key, why in refused.items() if why.rule == bounds.KEPT.id}
+    matched = set()
     for p in gathered.populations:
         for pattern in patterns:
-            if p.origin.kind == "population" and any(fnmatchcase(name, pattern) for name in (p.name, p.path)):
+            names = {name for name in (p.name, p.path) if name}
+            if p.origin.kind == "population" and any(fnmatchcase(name, pattern) for name in names):
                 found[p.origin.key] = bounds.KEPT.because(pattern=pattern)
-    return {key: why for key, why in found.items() if key not in refused}
+                matched.add(pattern)
+    if not refused and (unmatched := [pattern for pattern in patterns if pattern not in matched]):
+        known = ", ".join(p.name for p in gathered.populations if p.kind == "neurons")
+        raise ConfigError("keep-on-host", unmatched[0], f"patterns of spiking layers, which are {known}")
+    return found
 
 
 def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:

@@ -102,7 +102,7 @@ class ReadSplit:
     @property
     def placement(self) -> Placement:
         """Which spiking layers are on the chip, and why not the others."""
-        return placement(self.reading)
+        return placement(self.reading, {p.name for p in self.graph.populations})
 
     def taken(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Inputs with their views first as the model itself takes them."""
@@ -151,7 +151,18 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
             remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
         )
     read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
-    return ReadSplit(_chains(reading.program, read_out) or reading.program, reading.program, halves)
+    graph = _read_by_someone(reading.program, {tensor.layer for tensor in halves.bridge})
+    return ReadSplit(_chains(graph, read_out) or graph, graph, halves)
+
+
+def _read_by_someone(graph: GraphProgram, crossing: set[str]) -> GraphProgram:
+    """The graph without populations that lead to nothing that crosses."""
+    needed, waiting = set(crossing), list(crossing)
+    while waiting:
+        sources = {g.source for g in graph.onto(waiting.pop())} - needed
+        needed |= sources
+        waiting += sources
+    return graph.part(needed | {node.name for node in graph.inputs})
 
 
 def _chains(graph: GraphProgram, read_out: Sequence[str]) -> FloatProgram | None:

@@ -59,7 +59,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
     """
     recorder = _Recorder(model)
     try:
-        with torch.no_grad(), untouched(model), recorder.following_modules(), _no_fused_attention():
+        with torch.no_grad(), untouched(model), recorder.following_modules(), _plain_operations():
             starts = {name: x.detach().clone() for name, x in inputs.items()}
             refs = {name: recorder.start(x) for name, x in starts.items()}
             rest(model)
@@ -96,14 +96,16 @@ def _runs(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
 
 
 @contextmanager
-def _no_fused_attention() -> Iterator[None]:
-    """Attention as its plain operations, which torch otherwise puts into one that nothing else knows."""
-    before = torch.backends.mha.get_fastpath_enabled()
+def _plain_operations() -> Iterator[None]:
+    """Attention and LSTMs as their plain operations, which torch otherwise puts into one that nothing else knows."""
+    before, one_dnn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(False)  # `mkldnn.flags` warns of Intel GPUs
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+        torch._C._set_mkldnn_enabled(one_dnn)
 
 
 class _Recorder(TorchDispatchMode):
@@ -149,7 +151,7 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and note it, if it depends on the inputs."""
-        kwargs = kwargs or {}
+        func, args, kwargs = self._filled_by_mask(func, args, kwargs or {})
         base = func.overloadpacket.__name__
         noted_args, noted_kwargs = tree_map(self.noted, (args, kwargs))
         output = func(*args, **kwargs)
@@ -160,7 +162,9 @@ class _Recorder(TorchDispatchMode):
                 self._memory.add(value)
         if base.rstrip("_") in RANDOM:
             raise PartitionError(
-                f"{base} draws anew at each run", where=self.path, remedy="Set the model to evaluation"
+                f"{base} draws anew at each run",
+                where=self.path,
+                remedy="Draw outside of the model, or while it is training alone (dropout with training=self.training)",
             )
         if base in FILLED or not any(isinstance(v, Ref) for v in leaves((noted_args, noted_kwargs))):
             return output
@@ -178,6 +182,19 @@ class _Recorder(TorchDispatchMode):
         else:
             self._note(func, noted_args, noted_kwargs, leaves(output))
         return output
+
+    def _filled_by_mask(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+        """`x[mask] = number` as what it is, a masked fill."""
+        aten = torch.ops.aten
+        if func.overloadpacket in (aten.index_put, aten.index_put_) and len(args) == 3 and not kwargs:
+            x, indices, value = args
+            mask = indices[0]
+            alike = len(indices) == 1 and mask is not None and mask.dtype == torch.bool and mask.shape == x.shape
+            if alike and value.numel() == 1 and value not in self._refs:
+                changing = func.overloadpacket is aten.index_put_
+                fill = aten.masked_fill_.Scalar if changing else aten.masked_fill.Scalar
+                return fill, (x, mask, value.item()), {}
+        return func, args, kwargs
 
     def _change(self, func: Any, changed: Tensor, args: Any, kwargs: Any) -> None:
         """Note an in-place operation in its plain form, and what else it changes."""

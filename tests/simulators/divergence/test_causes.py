@@ -237,7 +237,8 @@ def test_fixed_point_beside_float() -> None:
 
 def test_a_fault_of_the_fixed_side_is_told_from_quantisation() -> None:
     fixed, in_float = quantised()
-    wrong = Side("wrong", fixed.program, run(fixed.program, dict(fixed.result.inputs), Fault("mv.0", reset="hard")))
+    program: Any = fixed.program
+    wrong = Side("wrong", program, run(program, dict(fixed.result.inputs), Fault("mv.0", reset="hard")))
     first = find(wrong, in_float)[0].first
     assert first is not None
     (cause,) = classify(wrong, in_float, first)

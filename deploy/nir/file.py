@@ -19,6 +19,8 @@ fire, so that whoever reads one must say it. Other values are folded into the la
 (dt/τ)·v_leak adds to the bias. `Conv2d` is torch's: weights (C_out, C_in/groups, kh, kw), pairs (vertical, horizontal),
 zeros at the border.
 
+Graphs of populations: `graph_writer` and `graph_reader`.
+
 NIR is a by-product with less in it than the program has; `write_nir` returns, and each file holds, what was lost:
 
 * Its only reset is to a value. A soft reset is written as LIF all the same, labelled `reset: soft` in the metadata of

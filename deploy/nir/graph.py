@@ -157,8 +157,10 @@ def _map_of(value: Any, name: str) -> tuple[int, int, int]:
 
 
 def shape_of(value: Any, name: str) -> tuple[int, int, int]:
-    """(C, H, W), or (F,) as so many channels of one position."""
+    """(C, H, W), or (F,) as so many channels of one position; norse writes a batch of 1 before either."""
     shape = [int(size) for size in np.asarray(value).reshape(-1)]
+    if len(shape) in (2, 4) and shape[0] == 1:
+        shape = shape[1:]
     return _map_of([*shape, 1, 1] if len(shape) == 1 else shape, name)
 
 

@@ -24,7 +24,9 @@ from hybridnet.program.layers import FloatArray, Reset
 from hybridnet.program.transposed import TransposedGeometry
 
 ALWAYS = "always"
-MAX_PATHS, MAX_DEPTH = 10_000, 4
+MAX_DEPTH = 4
+MAX_STEPS_OF_SEARCH, MAX_BETWEEN = 100_000, 32
+"""Nodes looked at on the way from neurons to neurons, and nodes between two of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,8 @@ def read_program(nir: ModuleType, graph: Any, steps: int, dt: float, reset: Rese
     neurons = {name: node for name, node in flat.nodes.items() if isinstance(node, kinds)}
     if not neurons:
         raise BundleError("holds no neurons")
-    paths = [path for name in (*inputs, *neurons) for path in _paths(flat, name, neurons)]
+    budget = iter(range(MAX_STEPS_OF_SEARCH))
+    paths = [path for name in (*inputs, *neurons) for path in _paths(flat, name, neurons, budget)]
     names = {name: str(inputs[name].metadata.get("input_name", name)) for name in inputs}
     names |= {name: str(neurons[name].metadata.get("name", name)) for name in neurons}
     for name in names.values():
@@ -114,15 +117,15 @@ def _flattened(nir: ModuleType, graph: Any, depth: int = 0) -> _Flat:
     return flat
 
 
-def _paths(flat: _Flat, source: str, neurons: dict[str, Any]) -> Iterator[_Path]:
+def _paths(flat: _Flat, source: str, neurons: dict[str, Any], budget: Iterator[int]) -> Iterator[_Path]:
     """All ways from a node to the next neurons."""
     waiting: list[tuple[str, ...]] = [(name,) for name in flat.after.get(source, [])]
-    seen = 0
     while waiting:
         way = waiting.pop(0)
-        seen += 1
-        if seen > MAX_PATHS or len(way) > len(flat.nodes) + 1:
-            raise BundleError("a circle without a neuron, or too many ways", where=source)
+        if len(way) > MAX_BETWEEN:
+            raise BundleError(f"a circle without a neuron, or more than {MAX_BETWEEN} nodes between two", where=source)
+        if next(budget, None) is None:
+            raise BundleError("has too many ways from neurons to neurons", where=source)
         if way[-1] in neurons:
             yield _Path(source, tuple(n for n in way[:-1] if flat.nodes[n] is not None), way[-1])
         else:

@@ -185,6 +185,32 @@ def test_what_snntorch_writes_is_read(tmp_path: Path, kind: str, mechanism: str)
     assert np.array_equal(run.spikes[last][0].reshape(9, 4), theirs)
 
 
+def test_what_norse_writes_is_read(tmp_path: Path) -> None:
+    """With a batch axis in its Input, and the step squared for a time step: τ = dt / τ⁻¹."""
+    norse = pytest.importorskip("norse.torch", exc_type=ImportError)
+    torch.manual_seed(0)
+    parameters = norse.LIFBoxParameters(
+        tau_mem_inv=torch.full((8,), 200.0), v_th=torch.linspace(0.1, 0.3, 8), v_leak=torch.zeros(8)
+    )
+    linear, cell = torch.nn.Linear(5, 8), norse.LIFBoxCell(parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nir.write(tmp_path / "n.nir", norse.to_nir(norse.SequentialState(linear, cell), torch.zeros(1, 5)))
+    program = read_nir_graph(tmp_path / "n.nir", steps=9, dt=1e-6)
+    (node,) = program.inputs
+    assert node.shape == (5, 1, 1)
+    x = np.random.default_rng(0).normal(size=(1, 9, 5)).astype(np.float32) * 3
+    (spikes,) = TorchGraph(program, torch.float64).run({node.name: x.reshape(1, 9, 5, 1, 1)}).spikes.values()
+    state, theirs = None, []
+    with torch.no_grad():
+        for t in range(9):
+            out, state = cell(linear(torch.from_numpy(x[:, t])), state)
+            theirs.append(out)
+    expected = torch.stack(theirs).reshape(9, 8).numpy() > 0
+    assert expected.any()
+    assert np.array_equal(spikes[0].reshape(9, 8), expected)
+
+
 def foreign(nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any:
     return nir.NIRGraph(nodes, edges, metadata={"dt": 1.0, "steps": 4}, type_check=False)
 

@@ -169,8 +169,8 @@ def test_what_snntorch_writes_is_read(tmp_path: Path, kind: str, mechanism: str)
     nir.write(tmp_path / "s.nir", graph)
     with pytest.raises(ConfigError, match="dt"):
         read_nir_graph(tmp_path / "s.nir", steps=9)
-    reset: Reset = "soft" if mechanism == "subtract" else "hard"
-    program = read_nir_graph(tmp_path / "s.nir", steps=9, dt=1e-4, reset=reset)
+    resets: dict[str, Reset] = {"subtract": "soft", "zero": "hard"}
+    program = read_nir_graph(tmp_path / "s.nir", steps=9, dt=1e-4, reset=resets[mechanism])
     x = np.random.default_rng(0).normal(size=(1, 9, 5)).astype(np.float32) * 3
     (node,) = program.inputs
     run = TorchGraph(program, torch.float64).run({node.name: x.reshape(1, 9, 5, 1, 1)})
@@ -185,22 +185,27 @@ def test_what_snntorch_writes_is_read(tmp_path: Path, kind: str, mechanism: str)
     assert np.array_equal(run.spikes[last][0].reshape(9, 4), theirs)
 
 
-def test_what_norse_writes_is_read(tmp_path: Path) -> None:
-    """With a batch axis in its Input, and the step squared for a time step: τ = dt / τ⁻¹."""
+@pytest.mark.parametrize("kind", ["LIFBoxCell", "LIFCell"])
+def test_what_norse_writes_is_read(tmp_path: Path, kind: str) -> None:
+    """With a batch axis in its Input, the step squared for a time step (τ = dt / τ⁻¹), and w_in = 1 for τ_syn / dt."""
     norse = pytest.importorskip("norse.torch", exc_type=ImportError)
     torch.manual_seed(0)
-    parameters = norse.LIFBoxParameters(
-        tau_mem_inv=torch.full((8,), 200.0), v_th=torch.linspace(0.1, 0.3, 8), v_leak=torch.zeros(8)
-    )
-    linear, cell = torch.nn.Linear(5, 8), norse.LIFBoxCell(parameters)
+    values = {"tau_mem_inv": torch.full((8,), 200.0), "v_th": torch.linspace(0.1, 0.3, 8), "v_leak": torch.zeros(8)}
+    linear, cell = torch.nn.Linear(5, 8), norse.LIFBoxCell(norse.LIFBoxParameters(**values))
+    if kind == "LIFCell":
+        values |= {"tau_syn_inv": torch.full((8,), 100.0), "v_reset": torch.zeros(8)}
+        cell = norse.LIFCell(norse.LIFParameters(**values))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nir.write(tmp_path / "n.nir", norse.to_nir(norse.SequentialState(linear, cell), torch.zeros(1, 5)))
     program = read_nir_graph(tmp_path / "n.nir", steps=9, dt=1e-6)
+    if kind == "LIFCell":
+        larger = tuple(replace(g, weight=10 * g.weight) for g in program.synapses)
+        program = GraphProgram(program.inputs, program.populations, larger, program.steps)
     (node,) = program.inputs
     assert node.shape == (5, 1, 1)
     x = np.random.default_rng(0).normal(size=(1, 9, 5)).astype(np.float32) * 3
-    (spikes,) = TorchGraph(program, torch.float64).run({node.name: x.reshape(1, 9, 5, 1, 1)}).spikes.values()
+    spikes = TorchGraph(program, torch.float64).run({node.name: x.reshape(1, 9, 5, 1, 1)}).spikes["1"]
     state, theirs = None, []
     with torch.no_grad():
         for t in range(9):

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from hybridnet.program.layers import POTENTIAL_MAX
+from hybridnet.program.layers import POTENTIAL_MAX, FixedConvLIF
 from hybridnet.simulators.divergence.lanes import Neurons
 from hybridnet.simulators.divergence.observe import ObservedLayer, convolve, current_of
 from hybridnet.simulators.divergence.step_check import PROGRAM, Observed, Prediction, ResetRule, Rule, predict
@@ -121,8 +121,9 @@ def layout_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
     """Kernel, input or output map in another order."""
     layer, w = observed.layer, observed.layer.weight
     for how, kernel in _kernels(w):
-        current = convolve(observed.x, kernel, layer.bias, layer)
-        # The bias enters unchanged; `current_of` would validate a layer, which a layout does not need.
+        # The bias enters unchanged; a layer with such a kernel need not be valid.
+        bias = layer.current_bias if isinstance(layer, FixedConvLIF) else layer.bias
+        current = convolve(observed.x, kernel, bias, layer)
         yield _driven(observed, current, f"convolves with the kernel {how}")
     for how, x in [*orders(observed.x), *channel_orders(observed.x)]:
         yield _fed(observed, x, CauseClass.LAYOUT, f"takes its input {how}")
@@ -136,7 +137,8 @@ def _fed(observed: ObservedLayer, x: Array, kind: CauseClass, statement: str) ->
 
 
 def _driven(observed: ObservedLayer, current: Array, statement: str) -> Hypothesis:
-    scaled = current.astype(np.int64) * 64 if observed.fixed_point else current
+    layer = observed.layer
+    scaled = current.astype(np.int64) << layer.input_shift if isinstance(layer, FixedConvLIF) else current
     return Hypothesis(CauseClass.LAYOUT, statement, current=scaled)
 
 

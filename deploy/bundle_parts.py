@@ -108,7 +108,7 @@ class Parts:
             raise ModelError(
                 "its spiking half is more than chains of layers, and this takes chains alone so far",
                 where=self.path,
-                remedy="`hybridnet simulate`, `calibrate`, `report`, `evaluate` and `inspect` take it",
+                remedy="`hybridnet simulate`, `calibrate`, `compare`, `evaluate`, `inspect` and `fit` take it",
             )
         return self.spiking
 

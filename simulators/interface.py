@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,14 @@ class SpikingBackend(Protocol):
             inputs: Per input name of the program, (N, T, C, H, W), float32, in model units.
             record_potentials: Also return every potential of every layer and step.
         """
+
+
+@runtime_checkable
+class RecordsCurrents(Protocol):
+    """A back-end that records synaptic currents only when told to: they take as much memory as potentials."""
+
+    def with_currents(self) -> SpikingBackend:
+        """The same back-end, which records currents wherever it records all potentials."""
 
 
 class AnnBackend(Protocol):

@@ -19,6 +19,8 @@ fire, so that whoever reads one must say it. Other values are folded into the la
 (dt/τ)·v_leak adds to the bias. `Conv2d` is torch's: weights (C_out, C_in/groups, kh, kw), pairs (vertical, horizontal),
 zeros at the border.
 
+Graphs of populations: `graph_writer` and `graph_reader`.
+
 NIR is a by-product with less in it than the program has; `write_nir` returns, and each file holds, what was lost:
 
 * Its only reset is to a value. A soft reset is written as LIF all the same, labelled `reset: soft` in the metadata of
@@ -30,17 +32,22 @@ NIR is a by-product with less in it than the program has; `write_nir` returns, a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hybridnet.deploy.netx.file import MAX_STEPS
 from hybridnet.deploy.nir.check import check_nir_file
 from hybridnet.deploy.nir.graph import read_streams
+from hybridnet.deploy.nir.graph_reader import read_program
+from hybridnet.deploy.nir.graph_writer import GraphWriter, node_name, without_constants
 from hybridnet.errors import BundleError, ConfigError
-from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program, Reset
+from hybridnet.program.parts import parts
 from hybridnet.support.files import atomic_file
 from hybridnet.support.optional import optional
 
@@ -48,12 +55,16 @@ DT = 1e-4
 """Time step in seconds that is written; only ratios to it matter."""
 
 
-def write_nir(path: Path, program: FloatProgram) -> dict[Path, tuple[str, ...]]:
+def write_nir(
+    path: Path, program: FloatProgram | GraphProgram, read_outs: Collection[str] = ()
+) -> dict[Path, tuple[str, ...]]:
     """Write the spiking half in float.
 
     Args:
-        path: The file; of several streams each has its own, with its name before the suffix: `p.mv.nir`, `p.r.nir`.
+        path: The file; of several streams each has its own, with its name before the suffix: `p.mv.nir`, `p.r.nir`. So
+            has each part of a graph between which nothing passes, called by its first node.
         program: The spiking half.
+        read_outs: Of a graph, the populations that are read.
 
     Returns:
         By file, what it cannot say, one sentence each; never empty.
@@ -61,15 +72,45 @@ def write_nir(path: Path, program: FloatProgram) -> dict[Path, tuple[str, ...]]:
     Raises:
         MissingBackendError: If the package `nir` is not installed.
         ConfigError: If two layers of a stream would get the same name.
+        ModelError: If a graph holds what NIR cannot say.
     """
     nir = import_nir()
-    parts = [Program((stream,), program.steps) for stream in program.streams]
-    names = [f"{path.stem}.{stream.name}{path.suffix}" for stream in program.streams] if len(parts) > 1 else [path.name]
-    graphs = {path.with_name(name): _graph(nir, part) for name, part in zip(names, parts, strict=True)}
+    if isinstance(program, GraphProgram):
+        return _write_graph(nir, path, program, read_outs)
+    single = [Program((stream,), program.steps) for stream in program.streams]
+    names = [path.name]
+    if len(single) > 1:
+        names = [f"{path.stem}.{stream.name}{path.suffix}" for stream in program.streams]
+    graphs = {path.with_name(name): _graph(nir, part) for name, part in zip(names, single, strict=True)}
     for file, graph in graphs.items():
         with atomic_file(file) as temporary:
             nir.write(temporary, graph)
-    return {file: losses_of(part) for file, part in zip(graphs, parts, strict=True)}
+    return {file: losses_of(part) for file, part in zip(graphs, single, strict=True)}
+
+
+def _write_graph(
+    nir: ModuleType, path: Path, program: GraphProgram, read_outs: Collection[str]
+) -> dict[Path, tuple[str, ...]]:
+    constants = without_constants(program)
+    graphs, losses = {}, {}
+    each = parts(constants.program)
+    for part in each:
+        names = [*(node.name for node in part.inputs), *(p.name for p in part.populations)]
+        file = path.with_name(f"{path.stem}.{node_name(names[0])}{path.suffix}") if len(each) > 1 else path
+        writer = GraphWriter(nir, part, constants.added, DT)
+        nodes, edges = writer.write(read_outs)
+        losses[file] = (*_losses_of_graph(part, read_outs), *writer.losses())
+        metadata = {"made_by": "hybridnet", "dt": DT, "steps": part.steps, "losses": "\n".join(losses[file])}
+        graphs[file] = nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
+    for file, graph in graphs.items():
+        with atomic_file(file) as temporary:
+            nir.write(temporary, graph)
+    return losses
+
+
+def _losses_of_graph(part: GraphProgram, read_outs: Collection[str]) -> tuple[str, ...]:
+    soft = [p.name for p in part.populations if p.threshold is not None and p.reset == "soft"]
+    return _losses(soft, [p.name for p in part.populations if p.name in read_outs], part.steps)
 
 
 def _graph(nir: ModuleType, program: FloatProgram) -> Any:
@@ -101,20 +142,19 @@ def losses_of(program: FloatProgram) -> tuple[str, ...]:
     """What NIR cannot say of a program of one stream, one sentence each."""
     soft = [layer.name for layer in program.layers() if layer.reset == "soft"]
     read_out = [layer.name for layer in program.layers() if layer.read_out]
+    return _losses(soft, read_out, program.steps)
+
+
+def _losses(soft: list[str], read_out: list[str], steps: int) -> tuple[str, ...]:
     lossy = (
         (f"LOSSY: NIR has no soft reset; {', '.join(soft)} will be run with hard reset by other tools",) if soft else ()
     )
     return (
         *lossy,
         f"NIR gives out spikes; that u[T] of {', '.join(read_out)} is read out stands in its metadata alone",
-        f"NIR has no windows; {program.steps} steps from zero state stand in its metadata alone",
+        f"NIR has no windows; {steps} steps from zero state stand in its metadata alone",
         "NIR has no fixed point; the chip's integers are in the bundle alone",
     )
-
-
-def node_name(name: str) -> str:
-    """A name as NIR's readers like it: most make Python modules of it, whose names hold no dot."""
-    return name.replace(".", "_")
 
 
 def read_nir(path: Path, *, steps: int | None = None, dt: float | None = None) -> FloatProgram:
@@ -129,6 +169,29 @@ def read_nir(path: Path, *, steps: int | None = None, dt: float | None = None) -
         BundleError: If the file is damaged, too large, or holds what a program has no words for.
         ConfigError: If the file does not say T or the time step, and the arguments do not either.
     """
+    return _read(path, steps, dt, lambda nir, graph, steps, dt: Program(read_streams(nir, graph, dt), steps))
+
+
+def read_nir_graph(
+    path: Path, *, steps: int | None = None, dt: float | None = None, reset: Reset = "hard"
+) -> GraphProgram:
+    """Read a spiking half, or a part of it, that may be more than chains; errors as of `read_nir`.
+
+    Args:
+        steps: As of `read_nir`.
+        dt: As of `read_nir`.
+        reset: What a spike does where the file does not say: hard is NIR's own; tools whose neurons reset softly, as
+            snnTorch's do unless told, write them all the same.
+    """
+    return _read(path, steps, dt, lambda nir, graph, steps, dt: read_program(nir, graph, steps, dt, reset))
+
+
+AProgram = TypeVar("AProgram", FloatProgram, GraphProgram)
+
+
+def _read(
+    path: Path, steps: int | None, dt: float | None, build: Callable[[ModuleType, Any, int, float], AProgram]
+) -> AProgram:
     nir = import_nir()
     check_nir_file(path)
     try:
@@ -141,7 +204,7 @@ def read_nir(path: Path, *, steps: int | None = None, dt: float | None = None) -
         if dt is None or not 0 < dt < np.inf:
             allowed = "seconds, greater than 0; needed where the file does not say it, as weights are scaled by it"
             raise ConfigError("dt", dt, f"{allowed} (1e-4 in snnTorch; 1 where IF neurons of r = 1 add up their input)")
-        return Program(read_streams(nir, graph, dt), steps)
+        return build(nir, graph, steps, dt)
     except ConfigError:
         raise
     except BundleError as error:

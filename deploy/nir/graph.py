@@ -64,7 +64,7 @@ def _chains(nir: ModuleType, graph: Any) -> list[list[tuple[str, Any]]]:
 
 def _read_stream(nir: ModuleType, chain: list[tuple[str, Any]], dt: float) -> Stream[ConvLIFLayer]:
     (source, first), *inner, _ = chain
-    shape = _shape(first.input_type["input"], source)
+    shape = _map_of(first.input_type["input"], source)
     stream = str(first.metadata.get("stream", source))
     if not inner or len(inner) % 2:
         raise BundleError("holds no pairs of a convolution and a neuron", where=f"the chain of {source}")
@@ -75,7 +75,7 @@ def _read_stream(nir: ModuleType, chain: list[tuple[str, Any]], dt: float) -> St
         if not isinstance(neuron, (nir.LIF, nir.IF)):
             raise BundleError(f"is a {type(neuron).__name__}; a program has LIF and IF neurons", where=name)
         label = neuron.metadata
-        geometry = _geometry(conv, shape, conv_name)
+        geometry = geometry_of(conv, shape, conv_name)
         if np.asarray(neuron.v_threshold).shape != geometry.output_shape:
             raise BundleError(f"has other neurons than its convolution, {geometry.output_shape}", where=name)
         leak, gain, offset = _discretise(nir, neuron, dt, name)
@@ -83,11 +83,11 @@ def _read_stream(nir: ModuleType, chain: list[tuple[str, Any]], dt: float) -> St
             ConvLIFLayer(
                 name=str(label.get("name", f"{stream}.{place}")),
                 geometry=geometry,
-                weight=_finite(conv.weight, f"{conv_name}.weight") * gain,
-                bias=_finite(conv.bias, f"{conv_name}.bias") * gain + offset,
+                weight=finite(conv.weight, f"{conv_name}.weight") * gain,
+                bias=finite(conv.bias, f"{conv_name}.bias") * gain + offset,
                 leak=leak,
                 threshold=_uniform(neuron.v_threshold, f"{name}.v_threshold"),
-                reset=_reset(label, name),
+                reset=reset_of(label, name),
                 input_kind="spike" if place else "analog",
                 read_out=bool(label["read_out"]) if "read_out" in label else place == len(inner) // 2 - 1,
             )
@@ -102,37 +102,39 @@ def _discretise(nir: ModuleType, neuron: Any, dt: float, name: str) -> tuple[flo
         raise BundleError("resets to another value than 0", where=name)
     r = _uniform(neuron.r, f"{name}.r")
     if isinstance(neuron, nir.IF):
-        return 1.0, _rounded(dt * r), 0.0
+        return 1.0, rounded(dt * r), 0.0
     tau = _uniform(neuron.tau, f"{name}.tau")
     if not dt <= tau * (1 + 1e-12):
         raise BundleError(f"τ = {tau:g} is shorter than the time step of {dt:g}", where=name)
-    return max(0.0, 1 - dt / tau), _rounded(dt * r / tau), dt / tau * _uniform(neuron.v_leak, f"{name}.v_leak")
+    return max(0.0, 1 - dt / tau), rounded(dt * r / tau), dt / tau * _uniform(neuron.v_leak, f"{name}.v_leak")
 
 
-def _rounded(gain: float) -> float:
+def rounded(gain: float) -> float:
     """1 where it would be 1 but for rounding, so that weights come back as they went."""
     return 1.0 if abs(gain - 1) < 1e-12 else gain
 
 
-def _reset(label: Mapping[str, Any], name: str) -> Reset:
-    reset = label.get("reset", "hard")
+def reset_of(label: Mapping[str, Any], name: str, unsaid: Reset = "hard") -> Reset:
+    """What a node is labelled with; NIR itself resets hard."""
+    reset = label.get("reset", unsaid)
     if reset not in ("soft", "hard"):
         raise BundleError(f"has reset {reset!r}, which is neither soft nor hard", where=name)
     return reset
 
 
-def _geometry(conv: Any, shape: tuple[int, int, int], name: str) -> ConvGeometry:
+def geometry_of(conv: Any, shape: tuple[int, int, int], name: str) -> ConvGeometry:
+    """Of a Conv2d on a map (C, H, W)."""
     weight = np.asarray(conv.weight)
     if weight.ndim != 4:
         raise BundleError(f"has weights of shape {weight.shape}; (C_out, C_in/groups, kh, kw) is needed", where=name)
-    kernel, dilation, stride = weight.shape[2:], _pair(conv.dilation), _pair(conv.stride)
+    kernel, dilation, stride = weight.shape[2:], pair(conv.dilation), pair(conv.stride)
     padding = conv.padding
     if isinstance(padding, str):
         spare = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         if padding == "same" and (stride != (1, 1) or any(s % 2 for s in spare)):
             raise BundleError("is padded unevenly", where=name)
         padding = [s // 2 for s in spare] if padding == "same" else 0
-    size, edge = (kernel[0], kernel[1]), _pair(padding)
+    size, edge = (kernel[0], kernel[1]), pair(padding)
     if min(*size, *stride, *dilation) < 1 or min(edge) < 0:
         raise BundleError(f"has kernel {size}, stride {stride}, dilation {dilation}, padding {edge}", where=name)
     geometry = ConvGeometry(shape, weight.shape[0], size, stride, edge, dilation, int(np.asarray(conv.groups)))
@@ -141,27 +143,37 @@ def _geometry(conv: Any, shape: tuple[int, int, int], name: str) -> ConvGeometry
     return geometry
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
+    """(vertical, horizontal), from one number or two."""
     vertical, horizontal = np.broadcast_to(np.asarray(value), (2,)).tolist()
     return int(vertical), int(horizontal)
 
 
-def _shape(value: Any, name: str) -> tuple[int, int, int]:
+def _map_of(value: Any, name: str) -> tuple[int, int, int]:
     shape = [int(size) for size in np.asarray(value).reshape(-1)]
     if len(shape) != 3 or min(shape) < 1:
         raise BundleError(f"is {shape}; one step of a stream is (C, H, W)", where=name)
     return shape[0], shape[1], shape[2]
 
 
+def shape_of(value: Any, name: str) -> tuple[int, int, int]:
+    """(C, H, W), or (F,) as so many channels of one position; norse writes a batch of 1 before either."""
+    shape = [int(size) for size in np.asarray(value).reshape(-1)]
+    if len(shape) in (2, 4) and shape[0] == 1:
+        shape = shape[1:]
+    return _map_of([*shape, 1, 1] if len(shape) == 1 else shape, name)
+
+
 def _uniform(values: Any, name: str) -> float:
     """The one value that all neurons of a layer share."""
-    array = _finite(values, name)
+    array = finite(values, name)
     if array.size == 0 or (array != array.flat[0]).any():
         raise BundleError("is not one value for all neurons of the layer", where=name)
     return float(array.flat[0])
 
 
-def _finite(values: Any, name: str) -> npt.NDArray[np.float64]:
+def finite(values: Any, name: str) -> npt.NDArray[np.float64]:
+    """Numbers as float64."""
     array = np.asarray(values, np.float64)
     if not np.isfinite(array).all():
         raise BundleError("is not finite", where=name)

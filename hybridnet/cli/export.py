@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            action="append", metavar="PATTERN")  # fmt: skip
     parser.add_argument("--fail-on", choices=["parity"], help="exit 3 if a parity check is beyond its tolerance")
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
-                        help="also write the spiking half as NIR, which loses some; of several streams each has its"
-                             " own file, FILE with the stream's name before the suffix")  # fmt: skip
+                        help="also write the spiking half as NIR, which loses some; of several streams, or parts of a"
+                             " graph, each has its own file, FILE with its name before the suffix")  # fmt: skip
     option("--overwrite", "replace an existing bundle", action="store_true")
     add_format(parser, out=False, json="the parity report")
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
     show(args, bundle_document(bundle), to_json(bundle.parity))
     if args.nir is not None:
-        for file, losses in write_nir(args.nir, bundle.program).items():
+        for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:
                 say(f"hybridnet: {file}: {loss}")
     if args.fail_on == "parity" and bundle.parity.failed:

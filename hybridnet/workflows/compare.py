@@ -13,7 +13,9 @@ import numpy as np
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, ModelError
-from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
+from hybridnet.program.graph import GraphProgram, Population
+from hybridnet.program.spiking import AnyProgram, layer_shapes
 from hybridnet.simulators.divergence.causes import Cause, classify
 from hybridnet.simulators.divergence.find import (
     FLOAT_TOLERANCE,
@@ -21,10 +23,11 @@ from hybridnet.simulators.divergence.find import (
     Side,
     StreamComparison,
     find,
-    is_fixed,
     merged,
 )
-from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.divergence.lanes import is_fixed, lanes_of
+from hybridnet.simulators.feed import Feed
+from hybridnet.simulators.interface import RecordsCurrents, SpikingResult
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.registry import spiking_backend
 from hybridnet.support.arrays import Array, read_arrays
@@ -54,7 +57,7 @@ class Contender:
     """
 
     name: str
-    program: FloatProgram | FixedProgram
+    program: AnyProgram
     run: Callable[[Inputs, int], SpikingResult]
 
 
@@ -67,6 +70,7 @@ class Comparison:
         unit: Of u, distances and tolerance: `v` between two fixed-point sides, else `model`.
         criterion: What counts as equal, in words.
         tolerance: As asked for.
+        streams: Of chains, or the parts of a graph between which nothing passes.
         causes: Of each stream's first difference, by stream.
         first: The stream that parts first, by window, step and depth of the layer; None if all are equal.
     """
@@ -116,7 +120,7 @@ def compare(
     names = (a, b) if a != b else (f"a: {a}", f"b: {b}")
     sides = [contender(which, bundle, name) for which, name in zip((a, b), names, strict=True)]
     arrays = read_source(source, bundle, options.views, options.transcode, progress).views.arrays
-    inputs = {stream.input_name: arrays[stream.input_name] for stream in bundle.program.streams}
+    inputs = Feed(bundle)(arrays).inputs
     streams, causes = compare_sides(sides[0], sides[1], inputs, tolerance, progress)
     firsts = [stream.first for stream in streams if stream.first is not None]
     first = min(firsts, key=lambda d: (d.place.window, d.place.step, d.place.depth), default=None)
@@ -144,7 +148,7 @@ def compare_sides(
     """Run both sides batch by batch; the cause of each stream's first difference is sought while its batch is at hand.
 
     Args:
-        inputs: Per input name, (N, T, C, H, W), float32, in model units.
+        inputs: Per input of the program, (N, T, C, H, W), or (N, C, H, W) of a still one, float32, in model units.
     """
     windows = len(next(iter(inputs.values())))
     size = min(windows, max(LEAST_BATCH, BATCH_BYTES // _window_bytes(a.program)))
@@ -167,7 +171,9 @@ def contender(which: str, bundle: Bundle, name: str) -> Contender:
     if Path(which).suffix == ARRAYS_SUFFIX:
         return recording(Path(which), bundle, name)
     backend = spiking_backend(which, bundle)
-    program = bundle.fixed if backend.fixed_point else bundle.program
+    if isinstance(backend, RecordsCurrents):
+        backend = backend.with_currents()
+    program = bundle.fixed_form if backend.fixed_point else bundle.float_form
     return Contender(name, program, lambda inputs, _: backend.run(inputs, record_potentials=True))
 
 
@@ -176,24 +182,30 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
 
     Args:
         path: A `.npz` file that holds for each layer `<layer>.u` and `<layer>.o`, (N, T, C, H, W): potentials before
-            any reset, integers v (fixed point) or floats in model units, and spikes as booleans or 0 and 1.
+            any reset, integers v (fixed point) or floats in model units, and spikes as booleans or 0 and 1. Of a graph
+            a layer is a population; an integrator needs no spikes, and synaptic currents `<population>.c` are welcome.
 
     Raises:
         ModelError: If an array is missing, or does not hold what it should.
     """
     arrays = read_arrays(path)
-    layers = [layer.name for layer in bundle.program.layers()]
+    layers = [*layer_shapes(bundle.float_form)]
     potentials = {layer: _recorded(arrays, f"{layer}.u", path) for layer in layers}
-    spikes = {layer: _recorded(arrays, f"{layer}.o", path) for layer in layers}
-    kinds = {values.dtype.kind for values in potentials.values()}
+    never = _integrators(bundle.float_form)
+    spikes = {
+        layer: np.zeros(potentials[layer].shape, bool)
+        if layer in never and f"{layer}.o" not in arrays
+        else _recorded(arrays, f"{layer}.o", path)
+        for layer in layers
+    }
+    currents = {layer: arrays[f"{layer}.c"] for layer in layers if f"{layer}.c" in arrays}
+    kinds = {values.dtype.kind for values in (*potentials.values(), *currents.values())}
     if kinds not in ({"i"}, {"f"}):
-        raise ModelError(
-            "potentials are of mixed types", where=path, remedy="Record all as integers v, or all as floats"
-        )
+        raise ModelError("states are of mixed types", where=path, remedy="Record all as integers v, or all as floats")
     for layer, values in spikes.items():
         if not np.isin(values, (0, 1)).all():
             raise ModelError(f"{layer}.o holds other values than 0 and 1", where=path)
-    program = bundle.fixed if kinds == {"i"} else bundle.program
+    program = bundle.fixed_form if kinds == {"i"} else bundle.float_form
 
     def run(inputs: Inputs, start: int) -> SpikingResult:
         count = len(next(iter(inputs.values())))
@@ -210,6 +222,7 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
             overflows={},
             clipped_inputs={},
             potentials={layer: values[part] for layer, values in potentials.items()},
+            currents={layer: values[part] for layer, values in currents.items()},
         )
 
     return Contender(name, program, run)
@@ -218,13 +231,15 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
 def criterion(a: Contender, b: Contender, tolerance: float | None) -> str:
     """What counts as equal, in words."""
     fixed = (is_fixed(a.program), is_fixed(b.program))
+    kept = any(layer.current_kept is not None for lane in lanes_of(a.program) for layer in lane.layers)
+    delta, states = ("|Δu| and |Δc|", "spikes, potentials and currents") if kept else ("|Δu|", "spikes and potentials")
     if tolerance is not None:
-        return f"the same spikes, and |Δu| ≤ {tolerance:g} " + ("units of v" if all(fixed) else "in model units")
+        return f"the same spikes, and {delta} ≤ {tolerance:g} " + ("units of v" if all(fixed) else "in model units")
     if all(fixed):
-        return "the same bits: spikes and potentials"
+        return f"the same bits: {states}"
     if any(fixed):
         return "the same spikes; potentials of integers and floats differ (--tolerance compares them too)"
-    return f"the same spikes, and |Δu| ≤ {FLOAT_TOLERANCE:g} of the layer's threshold"
+    return f"the same spikes, and {delta} ≤ {FLOAT_TOLERANCE:g} of the layer's threshold"
 
 
 def to_json(comparison: Comparison) -> str:
@@ -238,12 +253,24 @@ def first_of(comparison: Comparison) -> Divergence | None:
     return next((stream.first for stream in comparison.streams if stream.stream == comparison.first), None)
 
 
-def _fed(inputs: Inputs, program: FloatProgram | FixedProgram) -> dict[str, Array]:
+def _fed(inputs: Inputs, program: AnyProgram) -> dict[str, Array]:
     """What a recorded side should have been fed: messages in fixed point, else the inputs."""
+    if isinstance(program, GraphProgram):
+        return {node.name: inputs[node.name] for node in program.inputs}
+    if isinstance(program, FixedGraph):
+        return {node.name: quantise_input(inputs[node.name], node)[0] for node in program.inputs}
     if not is_fixed(program):
         return {stream.name: inputs[stream.input_name] for stream in program.streams}
     first: dict[str, Any] = {stream.name: stream.layers[0] for stream in program.streams}
     return {s.name: quantise_input(inputs[s.input_name], first[s.name])[0] for s in program.streams}
+
+
+def _integrators(program: AnyProgram) -> set[str]:
+    """Populations that never fire."""
+    if not isinstance(program, GraphProgram | FixedGraph):
+        return set()
+    populations: tuple[Population | FixedPopulation, ...] = program.populations
+    return {p.name for p in populations if p.threshold is None}
 
 
 def _recorded(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
@@ -252,10 +279,10 @@ def _recorded(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
     return arrays[name]
 
 
-def _window_bytes(program: FloatProgram | FixedProgram) -> int:
-    """Of one window of two sides: potentials in 4 to 8 bytes, spikes in 1."""
-    neurons = sum(math.prod(layer.geometry.output_shape) for layer in [*program.layers()])
-    return 2 * 9 * program.steps * neurons
+def _window_bytes(program: AnyProgram) -> int:
+    """Of one window of two sides: potentials, and currents of a graph, in 4 to 8 bytes, spikes in 1."""
+    states = 2 if isinstance(program, GraphProgram | FixedGraph) else 1
+    return 2 * (8 * states + 1) * program.steps * sum(math.prod(shape) for shape in layer_shapes(program).values())
 
 
 def _finite(value: Any) -> Any:

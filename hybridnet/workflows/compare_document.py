@@ -42,8 +42,12 @@ def _stream(found: Comparison, stream: StreamComparison) -> Iterator[Section]:
         return
     rows = tuple((name, *_cells(reading)) for name, reading in ((found.a, first.a), (found.b, first.b)))
     name = "v" if found.unit == "v" else "u"
-    table = Table(("side", name, "o", f"{name} − vth"), rows)
-    if first.a.distance is None:
+    columns: tuple[str, ...] = ("side", name, "o", f"{name} − vth")
+    if first.a.c is not None:
+        rows = tuple((*row, _state(reading.c)) for row, reading in zip(rows, (first.a, first.b), strict=True))
+        columns = (*columns, "c")
+    table = Table(columns, rows)
+    if first.place.depth < 0:
         table = Table(("side", "input"), tuple(row[:2] for row in rows))
     yield Section(f"{stream.stream}: the first number that differs", table=table)
     for cause in found.causes[stream.stream]:
@@ -54,7 +58,11 @@ def _stream(found: Comparison, stream: StreamComparison) -> Iterator[Section]:
 def _cells(reading: Reading) -> tuple[str, ...]:
     integer = isinstance(reading.u, int)
     spike = NONE if reading.o is None else Number(str(int(reading.o)), int(reading.o))
-    return figure(reading.u, "d" if integer else ".9g"), spike, figure(reading.distance, "+d" if integer else "+.4g")
+    return _state(reading.u), spike, figure(reading.distance, "+d" if integer else "+.4g")
+
+
+def _state(value: float | None) -> Number:
+    return figure(value, "d" if isinstance(value, int) else ".9g")
 
 
 def _spread(found: Comparison) -> Section:

@@ -9,26 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from hybridnet.program.layers import POTENTIAL_MAX, FixedConvLIF
-from hybridnet.simulators.divergence.find import AnyLayer, Divergence, Side, threshold_of
+from hybridnet.program.layers import POTENTIAL_MAX
+from hybridnet.simulators.divergence.find import Divergence, Side
+from hybridnet.simulators.divergence.graph_hypotheses import fitted_changes, group_changes
 from hybridnet.simulators.divergence.hypotheses import (
     CauseClass,
     Hypothesis,
+    amount_named,
     channel_orders,
     input_changes,
     layout_changes,
     orders,
     rule_changes,
 )
+from hybridnet.simulators.divergence.lanes import lanes_of
+from hybridnet.simulators.divergence.observe import ObservedLayer, ObservedPopulation, observe
+from hybridnet.simulators.divergence.other_parameters import other_parameters
 from hybridnet.simulators.divergence.parameter_fit import parameter_changes
-from hybridnet.simulators.divergence.step_check import Mask, Observed, departures, predict
+from hybridnet.simulators.divergence.step_check import Mask, departures, predict
 from hybridnet.support.arrays import Array
 
 EVIDENCE_PER_PARAMETER = 2
 """A fitted number must explain at least so many neuron-steps; one alone can be fitted to anything."""
+
+LISTED = 8
+"""Departing channels that are listed."""
+
+AnyObserved = ObservedLayer | ObservedPopulation
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,12 @@ def classify(a: Side, b: Side, divergence: Divergence, first_window: int = 0) ->
     place = divergence.place
     window = place.window - first_window
     if place.depth < 0:
-        return (_input_cause(a.result.inputs[place.stream][window], b.result.inputs[place.stream][window], place.step),)
-    observed = (_observed(a, divergence, window), _observed(b, divergence, window))
+        lane = next(lane for lane in lanes_of(a.program) if lane.name == place.stream)
+        node = lane.inputs[place.depth]
+        shape = (lane.steps, *node.shape)
+        left, right = (np.broadcast_to(side.result.inputs[node.key][window], shape) for side in (a, b))
+        return (_input_cause(left, right, place.step),)
+    observed = (observe(a, place, window), observe(b, place, window))
     until = place.step + 1
     off = [departures(each, predict(each)) for each in observed]
     departing = [i for i in (0, 1) if off[i][:until].any()]
@@ -81,18 +96,7 @@ def classify(a: Side, b: Side, divergence: Divergence, first_window: int = 0) ->
     return (_neither(observed, divergence),)
 
 
-def _observed(side: Side, divergence: Divergence, window: int) -> Observed:
-    place = divergence.place
-    stream = next(s for s in side.program.streams if s.name == place.stream)
-    layer: AnyLayer = stream.layers[place.depth]
-    result = side.result
-    fed = result.spikes[stream.layers[place.depth - 1].name] if place.depth else result.inputs[place.stream]
-    u, o = result.potentials[layer.name], result.spikes[layer.name]
-    before = (u[window - 1, -1], o[window - 1, -1]) if window else None
-    return Observed(layer, fed[window], u[window], o[window], before)
-
-
-def _explain(name: str, observed: Observed, off: Mask, step: int, follows: str) -> Cause:
+def _explain(name: str, observed: AnyObserved, off: Mask, step: int, follows: str) -> Cause:
     """The change that predicts the most, the fewer fitted numbers the better."""
     total = int(off.sum())
     evidence = [
@@ -100,11 +104,10 @@ def _explain(name: str, observed: Observed, off: Mask, step: int, follows: str) 
         f" first at step {int(off.any(axis=(1, 2, 3)).argmax())}",
         *([follows] if follows else []),
     ]
-    groups: tuple[Callable[[Observed], Iterator[Hypothesis]], ...] = (
-        rule_changes,
-        input_changes,
-        layout_changes,
-        parameter_changes,
+    groups: tuple[Callable[[Any], Iterator[Hypothesis]], ...] = (
+        (rule_changes, input_changes, layout_changes, parameter_changes)
+        if isinstance(observed, ObservedLayer)
+        else (rule_changes, group_changes, fitted_changes)
     )
     for group in groups:
         fitting = []
@@ -119,12 +122,17 @@ def _explain(name: str, observed: Observed, off: Mask, step: int, follows: str) 
         CauseClass.UNEXPLAINED,
         name,
         "departs from the program in a way that no known cause predicts",
-        (*evidence, _largest(observed, off, step)),
+        (*evidence, _largest(observed, off, step), *_where(observed, off)),
     )
 
 
 def _named(
-    name: str, observed: Observed, off: Mask, step: int, fitting: list[tuple[int, int, Hypothesis]], evidence: list[str]
+    name: str,
+    observed: AnyObserved,
+    off: Mask,
+    step: int,
+    fitting: list[tuple[int, int, Hypothesis]],
+    evidence: list[str],
 ) -> Cause:
     """The best of the changes that predict all up to the step; what it leaves over and what fits as well is said."""
     parameters, rest, best = min(fitting, key=lambda fit: fit[:2])
@@ -147,29 +155,40 @@ def _named(
     return Cause(best.kind, name, best.statement, (*evidence, *_details(best.kind, observed, off, step)))
 
 
-def _details(kind: CauseClass, observed: Observed, off: Mask, step: int) -> list[str]:
+def _details(kind: CauseClass, observed: AnyObserved, off: Mask, step: int) -> list[str]:
     """What is typical of a class, counted on the departing neurons of the step."""
-    there, vth = off[step], threshold_of(observed.layer)
+    n, there = observed.neurons, off[step]
+    vth, amount = (np.broadcast_to(values, n.shape)[there] for values in (n.threshold, n.amount))
     count = int(there.sum())
     delta = (observed.exact_u[step] - predict(observed).u[step])[there]
     if kind is CauseClass.TIE:
         return [f"u = vth exactly in {int((observed.exact_u[step][there] == vth).sum())} of {count} departing neurons"]
     if kind is CauseClass.SATURATION:
-        beyond = int((np.abs(predict(observed).exact[step][there]) > POTENTIAL_MAX).sum())
-        return [f"the exact potential is beyond ±{POTENTIAL_MAX} in {beyond} of {count} departing neurons"]
+        return [f"the exact {_beyond(observed, step, there)} of {count} departing neurons"]
     if kind is CauseClass.RESET:
         spiked = observed.o[step - 1][there] if step else np.zeros(count, bool)
-        exact = int((np.abs(np.abs(delta) - vth) <= observed.allowed).sum())
+        exact = int((np.abs(np.abs(delta) - np.abs(amount)) <= observed.allowed).sum())
         return [
             f"{int(spiked.sum())} of {count} departing neurons spiked one step before,"
-            f" {int(observed.o[step][there].sum())} spike at this step; |Δu| = vth exactly in {exact}"
+            + amount_named(
+                f" {int(observed.o[step][there].sum())} spike at this step; |Δu| = vth exactly in {exact}", n
+            )
         ]
     if kind is CauseClass.ROUNDING:
         return [f"|Δu| ≤ {int(np.abs(delta).max())} unit of v in all {count} departing neurons"]
     return []
 
 
-def _shift(observed: tuple[Observed, Observed]) -> str:
+def _beyond(observed: AnyObserved, step: int, there: Mask) -> str:
+    """In how many neurons of a step the state would not fit into 24 bits."""
+    prediction = predict(observed)
+    name, beyond = "potential", np.abs(prediction.exact[step][there]) > POTENTIAL_MAX
+    if prediction.c is not None:
+        name, beyond = "potential or current", beyond | (np.abs(prediction.exact_c[step][there]) > POTENTIAL_MAX)
+    return f"{name} is beyond ±{POTENTIAL_MAX} in {int(beyond.sum())}"
+
+
+def _shift(observed: tuple[AnyObserved, AnyObserved]) -> str:
     """Whether b holds what a holds, but one step later or earlier; empty if not."""
     a, b = (each.exact_u for each in observed)
     if len(a) < 3 or observed[0].fixed_point != observed[1].fixed_point:
@@ -183,7 +202,7 @@ def _shift(observed: tuple[Observed, Observed]) -> str:
     return ""
 
 
-def _neither(observed: tuple[Observed, Observed], divergence: Divergence) -> Cause:
+def _neither(observed: tuple[AnyObserved, AnyObserved], divergence: Divergence) -> Cause:
     """Both follow their programs: these differ, or floats were added in another order, or one side is quantised."""
     first, second = observed
     step = divergence.place.step
@@ -195,7 +214,7 @@ def _neither(observed: tuple[Observed, Observed], divergence: Divergence) -> Cau
             "both sides follow their own program; integers stand for floats",
             _quantisation(first, second, at) if first.fixed_point else _quantisation(second, first, at),
         )
-    changed = _other_parameters(first.layer, second.layer)
+    changed = other_parameters(first, second)
     if changed is not None:
         return Cause(changed[0], "", f"the two programs differ: {changed[1]}", ())
     if first.fixed_point:
@@ -210,41 +229,31 @@ def _neither(observed: tuple[Observed, Observed], divergence: Divergence) -> Cau
     return Cause(CauseClass.ROUNDING, "", "floats are rounded differently", evidence)
 
 
-def _quantisation(fixed: Observed, in_float: Observed, at: tuple[int, int, int, int]) -> tuple[str, ...]:
+def _quantisation(fixed: AnyObserved, in_float: AnyObserved, at: tuple[int, int, int, int]) -> tuple[str, ...]:
     """Δu = u_fixed − u_float at one neuron, split into what came with the step before and what this step adds."""
-    assert isinstance(fixed.layer, FixedConvLIF)  # noqa: S101 - narrows the type; the caller knows
-    scale = fixed.layer.potential_scale
+    scale = fixed.neurons.scale
     step, c, y, x = at
     delta = fixed.exact_u[:, c, y, x] / scale - in_float.exact_u[:, c, y, x]
     kept = delta[step - 1] if step else 0.0
-    if step and in_float.layer.reset == "hard" and in_float.o[step - 1, c, y, x]:
+    if step and in_float.neurons.reset == "hard" and in_float.o[step - 1, c, y, x]:
         kept = 0.0
-    carried = in_float.layer.leak * kept if not isinstance(in_float.layer, FixedConvLIF) else 0.0
-    current = fixed.current[at] / scale - in_float.current[at]
+    carried = _at(in_float.neurons.kept, in_float, at) * kept
+    current = predict(fixed).entering[at] / scale - predict(in_float).entering[at]
     rest = delta[step] - carried - current
+    vth = [_at(each.neurons.threshold, each, at) for each in (fixed, in_float)]
+    units = f"one unit of v is {1 / scale:.3g}"
+    if np.isfinite(vth).all():
+        units += f"; vth is {vth[0] / scale:.6g} in fixed point, {vth[1]:.6g} in float"
     return (
         f"u_fixed − u_float = {delta[step]:+.4g} in model units: {carried:+.4g} left from the step before,"
         f" {current:+.4g} by weights, bias and input, {rest:+.4g} by decay, threshold and truncation",
-        f"one unit of v is {1 / scale:.3g}; vth is {threshold_of(fixed.layer) / scale:.6g} in fixed point,"
-        f" {threshold_of(in_float.layer):.6g} in float",
+        units,
     )
 
 
-def _other_parameters(a: AnyLayer, b: AnyLayer) -> tuple[CauseClass, str] | None:
-    for kind, name in ((CauseClass.WEIGHT, "weight"), (CauseClass.BIAS, "bias")):
-        left, right = getattr(a, name), getattr(b, name)
-        places = np.argwhere(left != right)
-        if len(places):
-            p = tuple(int(i) for i in places[0])
-            return kind, f"{name}{list(p)} is {left[p]:.6g} and {right[p]:.6g}; {len(places)} such numbers differ"
-    kinds = {"decay": CauseClass.LEAK, "leak": CauseClass.LEAK, "threshold": CauseClass.THRESHOLD}
-    kinds |= {"input_shift": CauseClass.WEIGHT, "message_max": CauseClass.INPUT}
-    for name, kind in kinds.items():
-        if getattr(a, name, None) != getattr(b, name, None):
-            return kind, f"{name} is {getattr(a, name)} and {getattr(b, name)}"
-    if a.reset != b.reset:
-        return CauseClass.RESET, f"reset is {a.reset} and {b.reset}"
-    return None
+def _at(values: Array, observed: AnyObserved, at: tuple[int, int, int, int]) -> float:
+    """A parameter of the neuron at a place."""
+    return float(np.broadcast_to(values, observed.neurons.shape)[at[1:]])
 
 
 def _input_cause(a: Array, b: Array, step: int) -> Cause:
@@ -258,11 +267,21 @@ def _input_cause(a: Array, b: Array, step: int) -> Cause:
     return Cause(CauseClass.INPUT, "", "the sides were not fed the same", evidence)
 
 
-def _follows(name: str, observed: Observed) -> str:
+def _follows(name: str, observed: AnyObserved) -> str:
     within = f", within float rounding of {observed.allowed:.3g}" if observed.allowed else ", bit for bit"
     return f"{name} follows the program{within}"
 
 
-def _largest(observed: Observed, off: Mask, step: int) -> str:
+def _largest(observed: AnyObserved, off: Mask, step: int) -> str:
     delta = np.abs(observed.exact_u[step] - predict(observed).u[step])[off[step]]
     return f"|Δu| is up to {delta.max():.7g} in {delta.size} departing neurons of this step" if delta.size else ""
+
+
+def _where(observed: AnyObserved, off: Mask) -> list[str]:
+    """Of a population of a graph: the channels that depart, and what arrives there."""
+    if isinstance(observed, ObservedLayer):
+        return []
+    channels = np.flatnonzero(off.any(axis=(0, 2, 3)))
+    listed = ", ".join(str(c) for c in channels[:LISTED]) + (", …" if len(channels) > LISTED else "")
+    arriving = ", ".join(f"{g.name} (delay {g.delay})" if g.delay else g.name for g in observed.groups) or "nothing"
+    return [f"it departs in {len(channels)} of {off.shape[1]} channels: {listed}; what arrives: {arriving}"]

@@ -9,23 +9,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from hybridnet.program.layers import POTENTIAL_MAX
-from hybridnet.simulators.divergence.find import AnyLayer
-from hybridnet.simulators.divergence.step_check import (
-    PROGRAM,
-    Observed,
-    Prediction,
-    ResetRule,
-    Rule,
-    convolve,
-    current_of,
-    predict,
-)
+from hybridnet.program.layers import POTENTIAL_MAX, FixedConvLIF
+from hybridnet.simulators.divergence.lanes import Neurons
+from hybridnet.simulators.divergence.observe import ObservedLayer, convolve, current_of
+from hybridnet.simulators.divergence.step_check import PROGRAM, Observed, Prediction, ResetRule, Rule, predict
 from hybridnet.support.arrays import Array
 
 PERMUTED_CHANNELS = 4
@@ -56,19 +48,21 @@ class Hypothesis:
 
     Attributes:
         statement: What the side does, to follow its name: "rounds …".
+        neurons: With which parameters; None for the program's.
+        current: What the synapses add; None for the program's.
         parameters: How many numbers were fitted to what was observed.
     """
 
     kind: CauseClass
     statement: str
     rule: Rule = PROGRAM
-    layer: AnyLayer | None = None
+    neurons: Neurons | None = None
     current: Array | None = None
     parameters: int = 0
 
     def predict(self, observed: Observed) -> Prediction:
         """The run as it would be."""
-        return predict(observed, self.rule, layer=self.layer, current=self.current)
+        return predict(observed, self.rule, neurons=self.neurons, current=self.current)
 
 
 RESETS: dict[ResetRule, str] = {
@@ -85,9 +79,14 @@ RESETS: dict[ResetRule, str] = {
 
 def rule_changes(observed: Observed) -> Iterator[Hypothesis]:
     """Other arithmetic and other reset semantics; nothing is fitted."""
+    n = observed.neurons
+    whole = np.array_equal(n.amount, n.threshold)
     for reset, statement in RESETS.items():
-        if reset != observed.layer.reset:
-            yield Hypothesis(CauseClass.RESET, statement, Rule(reset=reset))
+        if reset != n.reset:
+            yield Hypothesis(CauseClass.RESET, amount_named(statement, n), Rule(reset=reset))
+    if not whole and np.isfinite(n.threshold).all():
+        by_threshold = replace(n, amount=n.threshold)
+        yield Hypothesis(CauseClass.RESET, "subtracts vth, not the program's r", neurons=by_threshold)
     if observed.before is not None:
         yield Hypothesis(CauseClass.RESET, "keeps the state of the window before", Rule(carried=True))
     yield Hypothesis(CauseClass.TIE, "spikes at u = vth (compares with ≥, not >)", Rule(at_threshold=True))
@@ -98,9 +97,18 @@ def rule_changes(observed: Observed) -> Iterator[Hypothesis]:
     yield Hypothesis(CauseClass.SATURATION, "wraps around at 24 bits, does not saturate", Rule(saturation="wrap"))
     yield Hypothesis(CauseClass.SATURATION, "does not saturate at 24 bits", Rule(saturation="none"))
     yield Hypothesis(CauseClass.SATURATION, "saturates at −2²³, not at −(2²³ − 1)", Rule(saturation="down to −2²³"))
+    if n.current_kept is not None:
+        wrapped, clipped = Rule(currents="wrap, for the potential too"), Rule(currents="clip, for the potential too")
+        yield Hypothesis(CauseClass.SATURATION, "wraps its current around at 24 bits", wrapped)
+        yield Hypothesis(CauseClass.SATURATION, "saturates its current before the potential takes it", clipped)
 
 
-def input_changes(observed: Observed) -> Iterator[Hypothesis]:
+def amount_named(statement: str, neurons: Neurons) -> str:
+    """A sentence about what a spike subtracts: vth, or r where that is another number."""
+    return statement if np.array_equal(neurons.amount, neurons.threshold) else statement.replace("vth", "r")
+
+
+def input_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
     """The right numbers at a wrong time or in a wrong type."""
     late = np.concatenate([np.zeros_like(observed.x[:1]), observed.x[:-1]])
     yield _fed(observed, late, CauseClass.TIMING, "takes its input one step late")
@@ -109,12 +117,13 @@ def input_changes(observed: Observed) -> Iterator[Hypothesis]:
         yield _fed(observed, binary, CauseClass.INPUT, "takes its input as booleans (num_message_bits = 0 in Lava)")
 
 
-def layout_changes(observed: Observed) -> Iterator[Hypothesis]:
+def layout_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
     """Kernel, input or output map in another order."""
     layer, w = observed.layer, observed.layer.weight
     for how, kernel in _kernels(w):
-        current = convolve(observed.x, kernel, layer.bias, layer)
-        # The bias enters unchanged; `current_of` would validate a layer, which a layout does not need.
+        # The bias enters unchanged; a layer with such a kernel need not be valid.
+        bias = layer.current_bias if isinstance(layer, FixedConvLIF) else layer.bias
+        current = convolve(observed.x, kernel, bias, layer)
         yield _driven(observed, current, f"convolves with the kernel {how}")
     for how, x in [*orders(observed.x), *channel_orders(observed.x)]:
         yield _fed(observed, x, CauseClass.LAYOUT, f"takes its input {how}")
@@ -123,12 +132,13 @@ def layout_changes(observed: Observed) -> Iterator[Hypothesis]:
     yield from _permuted_outputs(observed)
 
 
-def _fed(observed: Observed, x: Array, kind: CauseClass, statement: str) -> Hypothesis:
+def _fed(observed: ObservedLayer, x: Array, kind: CauseClass, statement: str) -> Hypothesis:
     return Hypothesis(kind, statement, current=current_of(x, observed.layer))
 
 
-def _driven(observed: Observed, current: Array, statement: str) -> Hypothesis:
-    scaled = current.astype(np.int64) * 64 if observed.fixed_point else current
+def _driven(observed: ObservedLayer, current: Array, statement: str) -> Hypothesis:
+    layer = observed.layer
+    scaled = current.astype(np.int64) << layer.input_shift if isinstance(layer, FixedConvLIF) else current
     return Hypothesis(CauseClass.LAYOUT, statement, current=scaled)
 
 

@@ -21,9 +21,10 @@ import numpy.typing as npt
 
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry, FixedConvLIF
-from hybridnet.simulators.divergence.find import AnyLayer, threshold_of
 from hybridnet.simulators.divergence.hypotheses import CauseClass, Hypothesis
-from hybridnet.simulators.divergence.step_check import Mask, Observed, predict
+from hybridnet.simulators.divergence.lanes import neurons_of, threshold_of
+from hybridnet.simulators.divergence.observe import ObservedLayer, current_of
+from hybridnet.simulators.divergence.step_check import Mask, predict
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import evenly
 
@@ -40,7 +41,7 @@ LISTED = 4
 """Changed weights that a statement lists."""
 
 
-def parameter_changes(observed: Observed) -> Iterator[Hypothesis]:
+def parameter_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
     """Other parameters, those with the fewest fitted numbers first."""
     prediction = predict(observed)
     usable = np.abs(observed.exact_u) < POTENTIAL_MAX if observed.fixed_point else np.isfinite(observed.exact_u)
@@ -53,7 +54,7 @@ def parameter_changes(observed: Observed) -> Iterator[Hypothesis]:
         yield from _weights(observed, left, departs, usable)
 
 
-def _leak(observed: Observed, left: Array, departs: Mask) -> Iterator[Hypothesis]:
+def _leak(observed: ObservedLayer, left: Array, departs: Mask) -> Iterator[Hypothesis]:
     """From the neuron-step with the largest u[t−1], where rounding matters least."""
     layer = observed.layer
     u, o = observed.exact_u[:-1], observed.o[:-1]
@@ -65,13 +66,15 @@ def _leak(observed: Observed, left: Array, departs: Mask) -> Iterator[Hypothesis
     if isinstance(layer, FixedConvLIF):
         nearest = layer.decay - round(change * DECAY_ONE)
         for decay in (nearest, nearest - 1, nearest + 1):
-            yield from _changed(CauseClass.LEAK, f"decays with dv = {decay}, not {layer.decay}", layer, 1, decay=decay)
+            yield from _changed(
+                observed, CauseClass.LEAK, f"decays with dv = {decay}, not {layer.decay}", 1, decay=decay
+            )
     else:
         leak = layer.leak + change
-        yield from _changed(CauseClass.LEAK, f"leaks with λ = {leak:.6g}, not {layer.leak:.6g}", layer, 1, leak=leak)
+        yield from _changed(observed, CauseClass.LEAK, f"leaks with λ = {leak:.6g}, not {layer.leak:.6g}", 1, leak=leak)
 
 
-def _threshold(observed: Observed, left: Array, departs: Mask) -> Iterator[Hypothesis]:
+def _threshold(observed: ObservedLayer, left: Array, departs: Mask) -> Iterator[Hypothesis]:
     """From what is subtracted after a spike, else from which potentials spike."""
     layer, unit, vth = observed.layer, 2**POTENTIAL_SHIFT if observed.fixed_point else 1, threshold_of(observed.layer)
     after_spike = departs[1:] & observed.o[:-1]
@@ -87,10 +90,10 @@ def _threshold(observed: Observed, left: Array, departs: Mask) -> Iterator[Hypot
         found = below if vth >= spiking else np.ceil(quiet / unit) * unit if observed.fixed_point else quiet
     threshold = round(found / unit) if observed.fixed_point else float(found)
     statement = f"has the threshold {threshold:.7g}, not {layer.threshold:.7g}"
-    yield from _changed(CauseClass.THRESHOLD, statement, layer, 1, threshold=threshold)
+    yield from _changed(observed, CauseClass.THRESHOLD, statement, 1, threshold=threshold)
 
 
-def _bias(observed: Observed, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
+def _bias(observed: ObservedLayer, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
     layer = observed.layer
     bias, unit = layer.bias.astype(np.float64), 2**POTENTIAL_SHIFT if observed.fixed_point else 1
     channels = [int(c) for c in np.flatnonzero(departs.any(axis=(0, 2, 3)))]
@@ -100,10 +103,10 @@ def _bias(observed: Observed, left: Array, departs: Mask, usable: Mask) -> Itera
     changed = [c for c in channels if bias[c] != layer.bias[c]]
     if changed:
         statement = "has " + _listed([f"bias[{c}] = {bias[c]:.6g}, not {layer.bias[c]:.6g}" for c in changed])
-        yield from _changed(CauseClass.BIAS, statement, layer, len(changed), bias=bias)
+        yield from _changed(observed, CauseClass.BIAS, statement, len(changed), bias=bias)
 
 
-def _weights(observed: Observed, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
+def _weights(observed: ObservedLayer, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
     layer = observed.layer
     weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
     unit, bias_unit = 1, 1
@@ -130,7 +133,7 @@ def _weights(observed: Observed, left: Array, departs: Mask, usable: Mask) -> It
     if len(places):
         statement = "has " + _listed(names)
         statement += "" if sure else "; or another weight changed that saw the same input"
-        yield from _changed(CauseClass.WEIGHT, statement, layer, len(names), weight=weight, bias=bias)
+        yield from _changed(observed, CauseClass.WEIGHT, statement, len(names), weight=weight, bias=bias)
 
 
 def _fit(x: Array, left: Array, allowed: float) -> tuple[npt.NDArray[np.float64], bool] | None:
@@ -186,12 +189,16 @@ def _receptive_fields(x: Array, channel: int, rows: tuple[Array, Array, Array], 
     return np.concatenate([flat, np.ones((len(t), 1))], axis=1)
 
 
-def _changed(kind: CauseClass, statement: str, layer: AnyLayer, parameters: int, **fields: Any) -> Iterator[Hypothesis]:
+def _changed(
+    observed: ObservedLayer, kind: CauseClass, statement: str, parameters: int, **fields: Any
+) -> Iterator[Hypothesis]:
     """The layer with other parameters, if there can be such a layer."""
     try:
-        yield Hypothesis(kind, statement, layer=replace(layer, **fields), parameters=parameters)
+        layer = replace(observed.layer, **fields)
     except ConfigError:
         return
+    current = current_of(observed.x, layer) if {"weight", "bias"} & fields.keys() else None
+    yield Hypothesis(kind, statement, neurons=neurons_of(layer), current=current, parameters=parameters)
 
 
 def _like(values: npt.NDArray[np.float64], original: Array) -> Array:

@@ -2,6 +2,7 @@
 
 Since each prediction starts from what was recorded, an error is seen where it is made and nowhere else. A *rule* is the
 program's step with one thing changed: if it predicts a run that departs from the program, it tells what is changed.
+What enters the neurons at each step is computed from what was recorded before them (`observe`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from hybridnet.model.neuron import conv_current
-from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, FixedConvLIF
-from hybridnet.simulators.divergence.find import AnyLayer, threshold_of
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX
+from hybridnet.simulators.divergence.lanes import Neurons
 from hybridnet.support.arrays import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -34,6 +33,7 @@ ResetRule = Literal[
     "hard, at once",
     "soft, u recorded after it",
 ]
+CurrentRule = Literal["clip", "clip, for the potential too", "wrap, for the potential too"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Rule:
         reset: None for the layer's own.
         at_threshold: Whether u = vth spikes.
         carried: Whether the window goes on from the last state of the window before.
+        currents: How a synaptic current is kept in 24 bits; the potential takes the whole sum, or what is kept of it.
     """
 
     rounding: Rounding = "toward zero"
@@ -51,105 +52,122 @@ class Rule:
     reset: ResetRule | None = None
     at_threshold: bool = False
     carried: bool = False
+    currents: CurrentRule = "clip"
 
 
 PROGRAM = Rule()
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
-    """What one side recorded of one layer in one window.
+class Before:
+    """The state of a population at the end of the window before, (C, H, W) each; c is None where none is kept."""
 
-    Attributes:
-        layer: What it should have computed.
-        x: What came in, (T, C, H, W): messages, floats or spikes.
-        u: Potentials of every step in the side's own unit, (T, C, H, W).
-        o: Spikes of every step, bool (T, C, H, W).
-        before: u and o at the end of the window before, each (C, H, W); None if there is none or it cannot matter.
-    """
-
-    layer: AnyLayer
-    x: Array
     u: Array
     o: Array
-    before: tuple[Array, Array] | None = None
+    c: Array | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Observed:
+    """What one side recorded of one layer or population in one window.
+
+    Attributes:
+        neurons: What it should have computed.
+        current: What the program's synapses add at each step, (T, C, H, W), in the unit of u, exact in integers; of a
+            layer of a chain with its bias.
+        allowed: How far floats of the recorded type may be off one step of the equation; 0 in integers.
+        u: Potentials of every step in the side's own unit, (T, C, H, W).
+        o: Spikes of every step, bool (T, C, H, W).
+        c: Synaptic currents of every step, where they are kept and were recorded.
+        before: None if there is no window before, or it cannot matter.
+    """
+
+    neurons: Neurons
+    current: Array
+    allowed: float
+    u: Array
+    o: Array
+    c: Array | None = None
+    before: Before | None = None
 
     @property
     def fixed_point(self) -> bool:
-        """Whether the layer computes in integers."""
-        return isinstance(self.layer, FixedConvLIF)
+        """Whether it computes in integers."""
+        return self.neurons.fixed_point
 
     @cached_property
     def exact_u(self) -> Array:
         """Potentials as int64 or float64."""
-        return self.u.astype(np.int64 if self.fixed_point else np.float64)
+        return self.exact(self.u)
 
-    @cached_property
-    def current(self) -> Array:
-        """The program's conv(w, x) + b of every step, in the unit of u."""
-        return current_of(self.x, self.layer)
-
-    @cached_property
-    def allowed(self) -> float:
-        """How far floats of the recorded type may be off one step of the equation; 0 in integers.
-
-        The sum of n products is off by at most about n·ε·Σ|products|, in whatever order it is added (Higham, Accuracy
-        and Stability of Numerical Algorithms, section 3.1); ε is the recorded type's.
-        """
-        layer = self.layer
-        if isinstance(layer, FixedConvLIF):
-            return 0.0
-        sizes = convolve(np.abs(self.x), np.abs(layer.weight), np.abs(layer.bias), layer)
-        terms = layer.weight[0].size + 8
-        size = float(np.nanmax(sizes)) + float(np.nanmax(np.abs(self.exact_u), initial=0.0)) + layer.threshold
-        return terms * float(np.finfo(self.u.dtype).eps) * size
+    def exact(self, values: Array) -> Array:
+        """States as int64 or float64."""
+        return values.astype(np.int64 if self.fixed_point else np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Before saturation, as recorded, and spikes; each (T, C, H, W)."""
+    """One window, (T, C, H, W) each.
+
+    Attributes:
+        exact: Potentials before they saturate.
+        u: As recorded.
+        o: Spikes.
+        entering: What is added to what is left of the potential: synapses, kept current, bias.
+        exact_c: Currents before they saturate.
+        c: As kept; None where none is.
+    """
 
     exact: Array
     u: Array
     o: Mask
+    entering: Array
+    exact_c: Array
+    c: Array | None
 
 
 def predict(
-    observed: Observed, rule: Rule = PROGRAM, *, layer: AnyLayer | None = None, current: Array | None = None
+    observed: Observed, rule: Rule = PROGRAM, *, neurons: Neurons | None = None, current: Array | None = None
 ) -> Prediction:
     """Every step from the recorded step before it.
 
     Args:
         observed: What was recorded.
         rule: What is computed differently.
-        layer: With which parameters; the observed's own if None.
-        current: What enters the membrane, in the unit of u; computed from `layer` if None.
+        neurons: With which parameters; the observed's own if None.
+        current: What the synapses add, in the unit of u; the observed's own if None.
     """
-    layer = layer or observed.layer
-    if current is None:
-        current = observed.current if layer is observed.layer else current_of(observed.x, layer)
-    vth = threshold_of(layer)
-    u, o = _delayed(observed, carried=rule.carried)
-    reset = rule.reset or layer.reset
+    n = neurons or observed.neurons
+    before = observed.before if rule.carried else None
+    total, c = _currents(observed, n, rule, observed.current if current is None else current)
+    entering = total if rule.currents == "clip" else _saturated_current(total, rule)
+    entering = entering + n.bias
+    u = _delayed(observed.exact_u, None if before is None else before.u)
+    o = _delayed(observed.o.astype(bool), None if before is None else before.o)
+    reset = rule.reset or n.reset
     if reset == "soft, one step late":
-        o = np.concatenate([np.zeros_like(o[:1]), o[:-1]])
-    kept, subtracted = _reset(reset, u, o, vth)
-    exact = _decay(kept, layer, rule.rounding) + current - subtracted
-    pre = _saturate(exact, rule.saturation) if isinstance(layer, FixedConvLIF) else exact
+        o = _delayed(o, None)
+    kept, subtracted = _reset(reset, u, o, n.amount)
+    exact = _decay(kept, n.kept, rule.rounding, fixed_point=n.fixed_point) + entering - subtracted
+    pre = _saturate(exact, rule.saturation) if n.fixed_point else exact
+
+    def predicted(u: Array, o: Mask) -> Prediction:
+        return Prediction(exact, u, o, entering, total, c)
+
     if reset in ("soft, at once", "soft, u recorded after it"):
-        spikes = pre > vth
-        return Prediction(exact, pre - vth * spikes, spikes)
+        spikes = pre > n.threshold
+        return predicted(pre - n.amount * spikes, spikes)
     if reset == "hard, at once":
-        spikes = pre > vth
-        return Prediction(exact, np.where(spikes, 0, pre), spikes)
+        spikes = pre > n.threshold
+        return predicted(np.where(spikes, 0, pre), spikes)
     # The recorded potential is what the neuron compared, in the recorded type: no rounding of ours can flip a spike.
-    limit = vth if observed.fixed_point else observed.u.dtype.type(vth)
-    return Prediction(exact, pre, observed.u >= limit if rule.at_threshold else observed.u > limit)
+    limit = n.threshold if n.fixed_point else n.threshold.astype(observed.u.dtype)
+    return predicted(pre, observed.u >= limit if rule.at_threshold else observed.u > limit)
 
 
 def departures(observed: Observed, prediction: Prediction) -> Mask:
-    """Where what was observed is not as predicted, in u beyond float rounding or in o, (T, C, H, W)."""
-    return departs_in_u(observed, prediction) | (observed.o != prediction.o)
+    """Where what was observed is not as predicted, in u or c beyond float rounding or in o, (T, C, H, W)."""
+    return departs_in_u(observed, prediction) | departs_in_c(observed, prediction) | (observed.o != prediction.o)
 
 
 def departs_in_u(observed: Observed, prediction: Prediction) -> Mask:
@@ -157,51 +175,65 @@ def departs_in_u(observed: Observed, prediction: Prediction) -> Mask:
     return ~(np.abs(observed.exact_u - prediction.u) <= observed.allowed)  # a NaN departs
 
 
-def current_of(x: Array, layer: AnyLayer) -> Array:
-    """conv(w, x) + b in the unit of u, (T, C, H, W); exact in integers, whose sums stay far below 2^53."""
-    if isinstance(layer, FixedConvLIF):
-        return convolve(x, layer.weight, layer.current_bias, layer).astype(np.int64) << layer.input_shift
-    return convolve(x, layer.weight, layer.bias, layer)
+def departs_in_c(observed: Observed, prediction: Prediction) -> Mask:
+    """The same of a synaptic current; nowhere if none is kept, or none was recorded."""
+    if observed.c is None or prediction.c is None:
+        return np.zeros(observed.o.shape, bool)
+    return ~(np.abs(observed.exact(observed.c) - prediction.c) <= observed.allowed)
 
 
-def convolve(x: Array, weight: Array, bias: Array, layer: AnyLayer) -> Array:
-    """conv(w, x) + b with the layer's geometry, (T, C_out, H_out, W_out), in float64."""
-    frames, w, b = (torch.from_numpy(np.ascontiguousarray(v, dtype=np.float64)) for v in (x, weight, bias))
-    with torch.no_grad():
-        return conv_current(frames, w, b, layer.geometry).numpy()
+def _currents(observed: Observed, n: Neurons, rule: Rule, arriving: Array) -> tuple[Array, Array | None]:
+    """The sum of what arrives and what is left of the current, exact, and what is kept of it.
+
+    Each from the recorded current of the step before; if none was recorded, from the one that was predicted.
+    """
+    if n.current_kept is None:
+        return arriving, None
+    before = observed.before.c if rule.carried and observed.before is not None else None
+    if observed.c is not None:
+        left = _delayed(observed.exact(observed.c), before)
+        total = _decay(left, n.current_kept, rule.rounding, fixed_point=n.fixed_point) + arriving
+        return total, _saturated_current(total, rule) if n.fixed_point else total
+    c = np.zeros_like(arriving[0]) if before is None else observed.exact(before)
+    totals, kept = [], []
+    for step in arriving:
+        totals.append(_decay(c, n.current_kept, rule.rounding, fixed_point=n.fixed_point) + step)
+        c = _saturated_current(totals[-1], rule) if n.fixed_point else totals[-1]
+        kept.append(c)
+    return np.stack(totals), np.stack(kept)
 
 
-def _delayed(observed: Observed, *, carried: bool) -> tuple[Array, Mask]:
-    """u[t−1] and o[t−1] for every t; zero before the first step unless carried over."""
-    u, o = observed.exact_u, observed.o.astype(bool)
-    if carried and observed.before is not None:
-        first_u, first_o = observed.before[0].astype(u.dtype), observed.before[1].astype(bool)
-    else:
-        first_u, first_o = np.zeros_like(u[0]), np.zeros_like(o[0])
-    return np.concatenate([first_u[None], u[:-1]]), np.concatenate([first_o[None], o[:-1]])
+def _saturated_current(total: Array, rule: Rule) -> Array:
+    return _saturate(total, "wrap" if rule.currents == "wrap, for the potential too" else rule.saturation)
 
 
-def _reset(reset: str, u: Array, o: Mask, vth: float) -> tuple[Array, Array]:
+def _delayed(values: Array, before: Array | None) -> Array:
+    """values[t−1] for every t; zero before the first step, or what the window before ended with."""
+    first = np.zeros_like(values[0]) if before is None else before.astype(values.dtype)
+    return np.concatenate([first[None], values[:-1]])
+
+
+def _reset(reset: str, u: Array, o: Mask, amount: Array) -> tuple[Array, Array]:
     """What of u[t−1] decays, and what is subtracted after that."""
     nothing = np.zeros_like(u)
     choices: Mapping[str, tuple[Array, Array]] = {
-        "soft": (u, vth * o),
-        "soft, one step late": (u, vth * o),
+        "soft": (u, amount * o),
+        "soft, one step late": (u, amount * o),
         "hard": (np.where(o, 0, u), nothing),
         "none": (u, nothing),
-        "soft, before the decay": (u - vth * o, nothing),
+        "soft, before the decay": (u - amount * o, nothing),
         "soft, at once": (u, nothing),
         "hard, at once": (u, nothing),
-        "soft, u recorded after it": (u + vth * o, vth * o),
+        "soft, u recorded after it": (u + amount * o, amount * o),
     }
     return choices[reset]
 
 
-def _decay(u: Array, layer: AnyLayer, rounding: Rounding) -> Array:
-    """λ·u; in integers (4096 − dv)·u / 4096, rounded."""
-    if not isinstance(layer, FixedConvLIF):
-        return layer.leak * u
-    product, half = (DECAY_ONE - layer.decay) * u, DECAY_ONE // 2
+def _decay(values: Array, kept: Array, rounding: Rounding, *, fixed_point: bool) -> Array:
+    """λ·u; in integers (4096 − dv)·v / 4096, rounded."""
+    if not fixed_point:
+        return kept * values
+    product, half = kept * values, DECAY_ONE // 2
     size = np.abs(product)
     if rounding == "down":
         return product // DECAY_ONE

@@ -59,6 +59,10 @@ class GraphEmulator:
         self._workers = single_core_workers(self._threads)
         self._rehearsed = False
 
+    def with_currents(self) -> GraphEmulator:
+        """The same, which records currents where potentials of all steps are recorded."""
+        return GraphEmulator(self.program, strict=self.strict, read_outs=self._read_outs)
+
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
         """Run N windows; see `SpikingBackend.run`; the arrays of the result lie channels-last in memory.
 

@@ -15,11 +15,15 @@ from helpers.manners import Manner, fire
 from torch import Tensor, nn
 
 import hybridnet
+from hybridnet.cli import main
 from hybridnet.deploy.layout import FRONT
+from hybridnet.deploy.nir.file import read_nir_graph, write_nir
 from hybridnet.errors import BackendError, ModelError, PartitionError
 from hybridnet.program.spiking import Chains, Graphs
 from hybridnet.report.counting.graph import count_graph
 from hybridnet.report.record.file import read_records, to_json
+from hybridnet.simulators.feed import Feed
+from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.workflows.options import ExportOptions, SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
 
@@ -221,6 +225,37 @@ def test_a_graph_runs_on_video_and_classifies_many_clips(clip: Path, tmp_path: P
     assert record.prediction is not None
     (classified,) = simulator.classify([clip])
     assert labels[classified.index] == record.prediction.top_k[0].label
+
+
+@pytest.mark.parametrize("kind", [manners.Residual, manners.Cuba])
+def test_a_graph_is_written_as_nir_and_read_back(kind: type[Manner], export: Any, tmp_path: Path) -> None:
+    pytest.importorskip("nir")
+    model, bundle = export(kind)
+    program = bundle.float_form
+    (file,) = write_nir(tmp_path / "p.nir", program, {tensor.layer for tensor in bundle.bridge})
+    inputs = Feed(bundle)(arrays(model.inputs(2))).inputs
+    one, other = (
+        TorchGraph(each, torch.float64).run(inputs, record_potentials=True) for each in (program, read_nir_graph(file))
+    )
+    for name in one.potentials.keys() & other.potentials.keys():
+        np.testing.assert_allclose(one.potentials[name], other.potentials[name], atol=1e-9)
+    assert one.potentials.keys() - other.potentials.keys() <= {"always"}
+
+
+def test_what_nir_cannot_say_is_one_line_behind_the_export(
+    checkpoint_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    export: Any,
+) -> None:
+    pytest.importorskip("nir")
+    _, bundle = export(manners.SpikingUNet)
+    monkeypatch.setattr("hybridnet.cli.export._export_checkpoint", lambda *_: bundle)
+    code = main(["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--nir", str(tmp_path / "p.nir")])
+    assert code == 1
+    assert "is a transposed convolution, which NIR has not" in capsys.readouterr().err
+    assert not (tmp_path / "p.nir").exists()
 
 
 def test_what_takes_chains_alone_says_so_in_one_line(export: Any) -> None:

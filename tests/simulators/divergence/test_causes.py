@@ -27,6 +27,7 @@ from hybridnet.program.layers import (
 )
 from hybridnet.simulators.divergence.causes import Cause, classify
 from hybridnet.simulators.divergence.find import Divergence, Side, find, merged
+from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
 
@@ -77,6 +78,25 @@ def test_a_fault_is_found_and_named(fault: str, layer: str) -> None:
     assert firsts[stream].place.layer == layer
     assert causes[stream].kind == kind, causes[stream]
     assert causes[stream].side == "right"
+
+
+def test_a_kernel_is_known_at_every_input_shift() -> None:
+    """A finer shift puts the bias at another place beside the sum; both sides are the emulator's."""
+    program = programs()[1]
+    first, *others = program.streams[0].layers
+    flipped = first.weight[:, :, ::-1, ::-1]
+    sides = []
+    for name, weight in (("left", first.weight), ("right", flipped)):
+        changed = (replace(first, input_shift=2, weight=weight), *others)
+        one = replace(program, streams=(replace(program.streams[0], layers=changed), program.streams[1]))
+        inputs = {s.input_name: messages(one)[s.name] / s.layers[0].input_scale for s in one.streams}
+        sides.append(Side(name, one, Emulator(one).run(inputs, record_potentials=True)))
+    left, right = sides[0], replace(sides[1], program=sides[0].program)
+    found = find(left, right)[0].first
+    assert found is not None
+    (cause,) = classify(left, right, found)
+    assert (cause.kind, cause.side) == ("layout", "right")
+    assert "kernel flipped in both directions" in cause.statement
 
 
 @pytest.mark.parametrize("layer", ["mv.0", "mv.2"])
@@ -237,7 +257,8 @@ def test_fixed_point_beside_float() -> None:
 
 def test_a_fault_of_the_fixed_side_is_told_from_quantisation() -> None:
     fixed, in_float = quantised()
-    wrong = Side("wrong", fixed.program, run(fixed.program, dict(fixed.result.inputs), Fault("mv.0", reset="hard")))
+    program: Any = fixed.program
+    wrong = Side("wrong", program, run(program, dict(fixed.result.inputs), Fault("mv.0", reset="hard")))
     first = find(wrong, in_float)[0].first
     assert first is not None
     (cause,) = classify(wrong, in_float, first)

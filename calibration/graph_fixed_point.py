@@ -57,6 +57,11 @@ class GraphObservation:
 def observe_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> GraphObservation:
     """Run the float program over N windows, (N, T, C, H, W), or (N, C, H, W) of still inputs."""
     states = trace_graph(program, inputs)
+    for name, values in (*inputs.items(), *((name, state.u) for name, state in states.items())):
+        if not bool(values.isfinite().all()):
+            raise RangeError(
+                "holds NaN or infinity on the calibration inputs", where=name, remedy="Look at its weights"
+            )
     return GraphObservation(
         {node.name: float(inputs[node.name].abs().max()) for node in program.inputs},
         {name: float(state.c.abs().max()) for name, state in states.items()},

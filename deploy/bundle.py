@@ -6,7 +6,7 @@
     snn/program.onnx snn/program.float.onnx     the same for ONNX Runtime, each a graph of all steps
     snn/graph.npz snn/graph.fixed.npz           instead of program.npz and .net, where the spiking half is more than
                        chains
-    front.onnx         what the host computes before the spiking half, of a model that has such a front alone
+    front.onnx         what the host computes before the spiking half; only if the model computes something there
     ann.onnx           the ANN half, batch dimension free
     model.pt           the checkpoint it was made from, which back-end `torch` runs; of a model that is not ours its
                        weights alone, a state dict
@@ -111,7 +111,8 @@ def _read_spiking(manifest: Manifest, files: Mapping[str, SealedFile]) -> Spikin
         return Chains(*read_program(files[PROGRAM]))
     program, fixed = read_graph(files[GRAPH_FLOAT]), read_graph(files[GRAPH_FIXED])
     if not isinstance(program, GraphProgram) or not isinstance(fixed, FixedGraph):
-        raise BundleError("does not hold the form that its name tells", where=files[GRAPH_FLOAT], remedy=EXPORT_AGAIN)
+        wrong = GRAPH_FIXED if isinstance(program, GraphProgram) else GRAPH_FLOAT
+        raise BundleError("does not hold the form that its name tells", where=files[wrong], remedy=EXPORT_AGAIN)
     return Graphs(program, fixed)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
-from hybridnet.program.bridge import bridge_name, fixed_encodings
+from hybridnet.program.bridge import POTENTIAL_BITS, bridge_name, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, Stream
@@ -131,6 +131,8 @@ def _check_bridge(bundle: Bundle) -> None:
         frames = (bundle.float_form.steps,) if tensor.kind in ("spikes", "potentials") else ()
         expected = (*frames, *shape)
         own, whole = bundle.encodings[tensor.name], fixed_encodings((tensor,), bundle.fixed_form)[tensor.name]
+        if not 0 <= own.shift < POTENTIAL_BITS:
+            raise _differs(bundle, f"bridge tensor {tensor.name} is shifted by {own.shift} bits")
         shifted = own.shift and tensor.kind in ("potential", "potentials")
         encoding = whole.shifted(own.shift, own.bits) if shifted else whole
         if tensor.shape != expected or own != encoding or (own.shift and not 1 < own.bits < whole.bits):

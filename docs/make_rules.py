@@ -9,14 +9,14 @@ HEADING = """# Placement rules
 
 What keeps spiking layers off the chip. These tables are made from the code (`make docs`); a test compares them.
 
-## Of models that are read by what they compute
+## Models that are read by what they compute
 
 A layer that breaks one stays with the host, and the export tells the rule, what was found, and the remedy.
 
 """
 
 MODULES = """
-## Of the reader by modules
+## The reader by modules
 
 A model that keeps all of these is cut along its modules, to the last bit; one that breaks any is read by what
 it computes.

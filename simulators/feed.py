@@ -14,7 +14,7 @@ from hybridnet.errors import BackendError
 from hybridnet.program.graph import Input
 from hybridnet.program.spiking import inputs_of
 from hybridnet.simulators.onnxruntime.session import open_session, run_session
-from hybridnet.simulators.options import ANY_CPU, Runtime
+from hybridnet.simulators.options import ANY_CPU
 from hybridnet.support.arrays import Array
 
 
@@ -34,19 +34,20 @@ class Fed:
 class Feed:
     """Feeds the spiking half of a bundle.
 
+    The front runs on the CPU, on as many threads as ONNX Runtime chooses.
+
     Args:
         parts: The bundle.
-        runtime: Execution provider and threads of the front.
 
     Raises:
         BackendError: If the front cannot be opened.
     """
 
-    def __init__(self, parts: Parts, runtime: Runtime = ANY_CPU) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._nodes, self._steps = inputs_of(parts.float_form), parts.float_form.steps
         self._axes, self._messages = parts.manifest.feeds, parts.messages
         self._path = parts.front_path
-        self._front = None if self._path is None else open_session(self._path, runtime)
+        self._front = None if self._path is None else open_session(self._path, ANY_CPU)
 
     @property
     def has_front(self) -> bool:

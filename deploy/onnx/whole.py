@@ -92,13 +92,21 @@ def _fed(snn: onnx.GraphProto, parts: Parts) -> tuple[dict[str, str], list[onnx.
     for value in snn.input:
         time, given = parts.feeds.get(value.name), parts.inputs.get(value.name, ())
         wanted = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)[1:]
-        if value.name not in parts.feeds or given == wanted:
+        if value.name not in parts.feeds or (time in (None, 0) and given == wanted):
             continue
         name = names[value.name] = f"snn/{value.name} (as fed)"
         order = [0, *([time + 1] if time is not None else []), *(a + 1 for a in range(len(given)) if a != time)]
-        nodes.append(helper.make_node("Transpose", [value.name], [f"{name} moved"], name=f"{name} moved", perm=order))
+        moved = f"{name} moved"
+        nodes.append(helper.make_node("Transpose", [value.name], [moved], name=moved, perm=order))
+        if time is not None and given[time] > wanted[0]:  # the model reads the first steps alone
+            limits = {f"{name} {what}": np.array([n]) for what, n in (("first", 0), ("end", wanted[0]), ("axis", 1))}
+            constants += [numpy_helper.from_array(values, called) for called, values in limits.items()]
+            nodes.append(
+                helper.make_node("Slice", [moved, *limits], [f"{name} first steps"], name=f"{name} first steps")
+            )
+            moved = f"{name} first steps"
         constants.append(numpy_helper.from_array(np.array([-1, *wanted]), f"{name} shape"))
-        nodes.append(helper.make_node("Reshape", [f"{name} moved", f"{name} shape"], [name], name=name))
+        nodes.append(helper.make_node("Reshape", [moved, f"{name} shape"], [name], name=name))
     return names, nodes, constants
 
 

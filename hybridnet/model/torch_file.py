@@ -62,6 +62,8 @@ def told_of(file: AnyFile, what: str, remedy: str = "") -> Iterator[None]:
         raise CheckpointError("no such file", where=file, remedy=remedy or REWRITE) from error
     except HybridNetError as error:
         raise CheckpointError(error.what, where=file, remedy=remedy or error.remedy or REWRITE) from error
+    except MemoryError:
+        raise
     except Exception as error:  # zipfile, pickle, torch and safetensors tell a damaged file by any exception
         reason = getattr(error, "strerror", None) or said(error)
         raise CheckpointError(f"cannot be read as {what} ({reason})", where=file, remedy=remedy or REWRITE) from error

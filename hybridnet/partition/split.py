@@ -100,9 +100,13 @@ def split(model: nn.Module, inputs: Mapping[str, Tensor], *, keep_on_host: Seque
         ModelError: If the model fails.
         PartitionError: If it cannot be traced, or no spiking layer can be placed.
     """
+    by_modules: PartitionError | None = None
     if not keep_on_host and not stated_modules(model):
         try:
             return partition(model, inputs)
-        except PartitionError:
-            pass  # not a plain graph of chains: it is read by what it computes
-    return place(model.eval(), inputs, keep_on_host)
+        except PartitionError as error:
+            by_modules = error  # not a plain graph of chains: it is read by what it computes
+    try:
+        return place(model.eval(), inputs, keep_on_host)
+    except PartitionError as error:
+        raise error from by_modules

@@ -13,6 +13,7 @@ their equation in plain operations, which are read as any others.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ from hybridnet.support.foreign import foreign_code
 
 Number = float | Callable[[Any], float | Tensor]
 """A number, or a function that takes it off a module: one number, or one per channel (C,)."""
+
+
+ALLOWED = {"leak": (0.0, 1.0), "current_leak": (0.0, 1.0), "threshold": (1e-30, math.inf)}
+"""The range of numbers that are not just finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +55,19 @@ class Statement:
         amount = self.threshold if self.reset_amount is None else self.reset_amount
         given = {"leak": self.leak, "threshold": self.threshold, "reset_amount": amount,
                  "current_leak": self.current_leak, "gain": self.gain}  # fmt: skip
-        with torch.no_grad():
+        remedy = "Correct hybridnet.neuron(…)"
+        with (
+            torch.no_grad(),
+            foreign_code(
+                ModelError, "the numbers stated of it cannot be taken", where=type(module).__name__, remedy=remedy
+            ),
+        ):
             numbers = {name: torch.as_tensor(v(module) if callable(v) else v).float() for name, v in given.items()}
+        for name, values in numbers.items():
+            low, high = ALLOWED.get(name, (-math.inf, math.inf))
+            if not bool((values.isfinite() & (values >= low) & (values <= high)).all()):
+                allowed = f"{low:g} to {high:g}" if name in ALLOWED else "finite"
+                raise ConfigError(f"{type(module).__name__}.{name}", values.flatten().tolist()[:3], allowed)
         return Equation(self, numbers)
 
 
@@ -218,8 +234,14 @@ def _try(
     for path, own in calls.items():
         _compare(path, equations[path], own.fed, own.gave, "what the model feeds it")
         if own.twin is not None:
-            noise = [(x.std() + 1e-6) * 3 * torch.randn(x.shape, generator=generator) for x in own.fed]
-            _compare(path, equations[path], noise, [own.twin(x) for x in noise], "random currents")
+            threshold = float(equations[path].numbers["threshold"].max())
+            sizes = [max(float(x.std().nan_to_num()), threshold) for x in own.fed]
+            noise = [
+                2 * size * torch.randn(x.shape, generator=generator) for size, x in zip(sizes, own.fed, strict=True)
+            ]
+            with foreign_code(ModelError, "cannot be run on random currents", where=path, remedy=""):
+                gave = [own.twin(x) for x in noise]
+            _compare(path, equations[path], noise, gave, "random currents")
 
 
 def _watched(module: nn.Module, own: _Calls) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from hybridnet.deploy.bundle_parts import Parts
+from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.spiking import AnyFixed
@@ -37,7 +38,8 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
             why = f"asked for by --parity {entry.name}, as it takes seconds to minutes"
             yield not_run(name, what, why, unit=unit)
         else:
-            yield within(name, what, _differing(entry.open(parts).run(inputs), emulator), 0, 1, unit=unit)
+            run = entry.open(parts).run(inputs, record_potentials=any(t.kind == "potentials" for t in parts.bridge))
+            yield within(name, what, _differing(run, emulator, parts.bridge), 0, 1, unit=unit)
 
 
 def _as_graph(program: AnyFixed, inputs: Mapping[str, Array]) -> tuple[FixedGraph, Mapping[str, Array]]:
@@ -58,8 +60,9 @@ def _differing_from_loop(graph: FixedGraph, inputs: Mapping[str, Array], emulato
     return differing
 
 
-def _differing(run: SpikingResult, reference: SpikingResult) -> int:
-    """How many numbers differ: read-outs, and spikes of every layer and step."""
-    pairs = [(values, reference.readouts[name]) for name, values in run.readouts.items()]
+def _differing(run: SpikingResult, reference: SpikingResult, bridge: tuple[BridgeTensor, ...]) -> int:
+    """How many numbers differ: potentials that cross, and spikes of every layer and step."""
+    pairs = [(run.readouts[t.layer], reference.readouts[t.layer]) for t in bridge if t.kind == "potential"]
+    pairs += [(run.potentials[t.layer], reference.potentials[t.layer]) for t in bridge if t.kind == "potentials"]
     pairs += [(run.spikes[name], values) for name, values in reference.spikes.items()]
     return sum(int(np.count_nonzero(one != other)) for one, other in pairs)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
-import torch
 from torch import Tensor, nn
 
 from hybridnet.calibration.fixed_point import quantise_program
@@ -20,9 +19,8 @@ from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, ModelEntry, Parts, Quantisation
-from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT, OPSET
+from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT
 from hybridnet.deploy.onnx.export import export_ann
-from hybridnet.deploy.onnx.export import export_module as export_onnx
 from hybridnet.errors import BundleError, ConfigError, ModelError, PartitionError
 from hybridnet.model.checkpoint import load_checkpoint, save_tensors
 from hybridnet.model.network import example_inputs as example_inputs_of
@@ -31,13 +29,13 @@ from hybridnet.partition.split import Split
 from hybridnet.partition.split import split as split_model
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.outputs import LOGITS, OUTPUT, named_outputs
 from hybridnet.program.spiking import Chains, Graphs, SpikingHalf
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
 from hybridnet.workflows.foreign import check_module, video_preprocess
+from hybridnet.workflows.host_parts import ann_examples, export_front, output_names
 from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.parity import measure_parity
 
@@ -147,12 +145,11 @@ def export_module(
     *,
     progress: Progress = silent,
 ) -> Bundle:
-    """Export any hybrid module that keeps the placement rules; it is switched to evaluation mode, its neurons to rest.
+    """Export any module that spikes; what can be placed goes on the chip. It is switched to evaluation mode, at rest.
 
     Args:
         module: In float32 on the CPU; returns a tensor (N, …), a flat tuple of tensors or a dict of tensors.
-        example_inputs: One float tensor per argument of its `forward`, by name, (N, …); those that spiking layers read
-            (N, T, C, H, W).
+        example_inputs: One float tensor per argument of its `forward`, by name, as the model takes it.
         path: Folder of the bundle; written whole or not at all.
         options: How.
         progress: Told how far the work is.
@@ -273,42 +270,3 @@ def _quantised(split: Split, views: Views) -> SpikingHalf:
         seen = observe_graphs(program, (split.fed(view.tensors()) for view in views))
         return Graphs(program, quantise_graph(program, seen))
     return Chains(program, quantise_program(program, observe(split, views.tensors())))
-
-
-def export_front(split: Split, examples: Tensors, path: Path, opset: int = OPSET) -> None:
-    """Write the front of a split that has one; see `hybridnet.deploy.onnx.export.export_module`."""
-    taken = {name: _two_views(examples[name]) for name in split.front_inputs}
-    assert split.front is not None  # noqa: S101
-    export_onnx(split.front, taken, path, what="front", outputs=split.messages, opset=opset)
-
-
-@torch.no_grad()
-def output_names(split: Split, examples: Tensors, labels: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Run the example once: what does the model return, and do the labels fit?
-
-    Raises:
-        ModelError: If an output has no views, or there are labels and it is no (N, classes).
-    """
-    views = len(next(iter(examples.values())))
-    outputs = named_outputs(split.run(examples), OUTPUT if labels is None else LOGITS)
-    for name, tensor in outputs.items():
-        if tensor.ndim == 0 or len(tensor) != views:
-            remedy = "Return (N, …); torch.stack(steps, dim=1) puts time behind the views"
-            raise ModelError(f"is {tuple(tensor.shape)} for {views} views", where=name, remedy=remedy)
-        if tensor.dtype != torch.float32:
-            raise ModelError(f"is {tensor.dtype}", where=name, remedy="Return float32 tensors")
-    if labels is not None:
-        shapes = {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
-        if shapes != {LOGITS: (len(labels),)}:
-            raise ModelError(f"{len(labels)} labels do not fit what the model returns, {shapes}", where="labels")
-    return tuple(outputs)
-
-
-def ann_examples(split: Split, examples: Tensors) -> dict[str, Tensor]:
-    """An example for the ANN half, of two views: a dimension of 1 would be taken for a constant."""
-    own = {name: _two_views(tensor) for name, tensor in examples.items()}
-    return own | {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
-
-
-def _two_views(tensor: Tensor) -> Tensor:
-    return torch.cat((tensor[:1], tensor[-1:]))

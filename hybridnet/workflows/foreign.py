@@ -169,7 +169,10 @@ def video_preprocess(shapes: Shapes) -> PreprocessConfig | None:
     The reader delivers `i_frame` (3, S, S), `motion_vectors` (T, 2, S, S) and `residuals` (T, 3, S, S). Frames are
     resized in the paper's proportion, 340×256 for S = 224; the ranges are the defaults of `PreprocessConfig`.
     """
-    steps, *_, side = shapes.get("motion_vectors", (0, 0))
+    shape = shapes.get("motion_vectors", ())
+    if len(shape) != 4:
+        return None
+    steps, side = shape[0], shape[-1]
     delivered = {
         "i_frame": (3, side, side),
         "motion_vectors": (steps, 2, side, side),

@@ -31,8 +31,8 @@ from hybridnet.program.placement import Placement
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.onnx_file import read_model
-from hybridnet.workflows.export import ann_examples, export_front, output_names
 from hybridnet.workflows.foreign import check_module, load_model
+from hybridnet.workflows.host_parts import ann_examples, export_front, output_names
 
 FLOAT_BITS = 32
 
@@ -161,7 +161,7 @@ def open_model(
         return OpenedModule(loaded.model, examples, factory, loaded.note)
     if path.is_dir():
         bundle = read_bundle(path)
-        if bundle.manifest.model.config is None:
+        if bundle.manifest.model.config is None or bundle.manifest.placement.staying or bundle.front_path is not None:
             return OpenedBundle(bundle)
         own = load_checkpoint(bundle.checkpoint_path).model
     else:
@@ -230,7 +230,14 @@ def _population_rows(graph: GraphProgram) -> Iterator[SplitRow]:
         counted |= {id(g.weight) for g in groups}
         kind = "integrator" if p.threshold is None else "neurons"
         reads = " and ".join(dict.fromkeys(g.source for g in groups))
-        yield SplitRow(p.name, kind, "snn", f"spiking layer that reads {reads}", p.shape, size)
+        yield SplitRow(
+            p.name,
+            kind,
+            "snn",
+            f"spiking layer that reads {reads}" if reads else "fires at each step, for a bias",
+            p.shape,
+            size,
+        )
 
 
 def _onnx_rows(graph: onnx.GraphProto, half: Half, why: str) -> Iterator[SplitRow]:

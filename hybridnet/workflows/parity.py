@@ -1,8 +1,8 @@
 """Measuring the parity chain: the model, its two halves, the exported ANN half, and the spiking half in integers.
 
-model → cut model                     exact; ≤ 1e-4 with neurons of another library, which are rewritten
+model → cut model                     exact; ≤ 1e-4 where neurons are rewritten, or read by arithmetic
 ANN half in torch → its back-ends      within their tolerance on every output
-model's neurons → spiking program     ≤ 1e-10 in float64, spikes equal
+model's neurons → spiking program     ≤ 1e-10 in float64, spikes equal; of a model read by arithmetic, ties are counted
 emulator → integer loop, and          equal bits, all layers and steps
   → every exact back-end
 float → fixed point                   reported, per layer: fed by the float run (teacher-forced) and end to end
@@ -134,7 +134,10 @@ def measure_parity(
             raise ModelError(f"returns values that are not finite on calibration view {n}", where=type(model).__name__)
     progress("measuring parity", len(views), len(views))
     busiest = calibration.views[max(spikes, key=lambda n: spikes[n])]
-    front = _front(max(front_errors), len(views)) if feed.has_front else ()
+    fed_error = float(np.max(front_errors))  # NumPy's maximum keeps a NaN
+    if not feed.has_front and fed_error != 0:
+        raise PartitionError("the bundle feeds the spiking half otherwise than the model does", where="feeds")
+    front = _front(fed_error, len(views)) if feed.has_front else ()
     single = (*_program(split, busiest), *check_bits(parts, feed(busiest.arrays).inputs, requested))
     return ParityReport(
         views=len(views),

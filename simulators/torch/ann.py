@@ -47,4 +47,10 @@ def ann_of_checkpoint(parts: Parts) -> TorchAnnBackend:
         )
     model = load_checkpoint(parts.checkpoint_path).model
     split = partition(model, example_inputs(model.config))
+    if split.ann_inputs != parts.manifest.ann_inputs:
+        raise BackendError(
+            "was cut otherwise than its checkpoint is by itself (--keep-on-host)",
+            where=parts.path,
+            remedy="Use --ann onnxruntime",
+        )
     return TorchAnnBackend(split.ann, split.ann_inputs)

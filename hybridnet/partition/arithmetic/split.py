@@ -202,7 +202,7 @@ def _reads(graph: GraphProgram, p: Population) -> str:
     inputs = {node.name for node in graph.inputs}
     sources = dict.fromkeys(g.source for g in graph.onto(p.name))
     reads = " and ".join(f"the input {s}" if s in inputs else f"spikes of {s}" for s in sources)
-    parts = [f"reads {reads}", f"λ {_range(p.leak)}"]
+    parts = [f"reads {reads}" if reads else "fires at each step, for a bias", f"λ {_range(p.leak)}"]
     if p.current_leak.any():
         parts.append(f"λc {_range(p.current_leak)}")
     parts.append("never fires" if p.threshold is None else f"vth {_range(p.threshold)}, {p.reset} reset")

@@ -40,7 +40,7 @@ from hybridnet.support.inputs import shapes_of
 from hybridnet.support.progress import silent
 from hybridnet.support.statistics import evenly, sqnr_db
 from hybridnet.support.views import Views
-from hybridnet.workflows.export import ann_examples
+from hybridnet.workflows.host_parts import ann_examples
 
 RANGE_VIEWS, MEASURED_VIEWS = 8, 4
 TURNS, REPEATS = 7, 3

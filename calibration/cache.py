@@ -43,7 +43,7 @@ def cached_observation(
 
 
 def _key(bundle: Bundle, clip: CalibrationClip) -> str:
-    """Of the float network, the clip and how it is read."""
+    """The key of the float network, the clip and how it is read."""
     model = bundle.manifest.model
     preprocess = None if model.preprocess is None else to_dict(model.preprocess)
     front = bundle.manifest.files.get(FRONT)
@@ -52,7 +52,7 @@ def _key(bundle: Bundle, clip: CalibrationClip) -> str:
 
 
 def _floats(program: AnyFloat) -> str:
-    """Of all numbers of the spiking half."""
+    """The digest of all numbers of the spiking half."""
     floats = hashlib.sha256()
     if isinstance(program, GraphProgram):
         for p in program.populations:

@@ -49,7 +49,7 @@ class GraphObservation:
     potentials: dict[str, float]
 
     def __or__(self, other: GraphObservation) -> GraphObservation:
-        """Of both together."""
+        """The larger of both, name by name."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return GraphObservation(*({name: max(one[name], two[name]) for name in one} for one, two in pairs))
 
@@ -70,7 +70,7 @@ def observe_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> GraphO
 
 
 def extremes(seen: Observation) -> GraphObservation:
-    """Of a whole observation what scales need."""
+    """What scales need of a whole observation."""
     currents = {name: statistics.largest for name, statistics in seen.currents.items()}
     return GraphObservation(seen.input_max, currents, seen.potential_max)
 

@@ -191,7 +191,7 @@ def _narrow(before: StageRow, after: StageRow) -> Iterator[str]:
 
 
 def top1_limits(limits: Limits, stages: Sequence[StageRow], labelled: int, clips: int) -> Iterator[LimitRow]:
-    """Of every pipeline that the bundle runs: accuracy of the labelled clips, top-1 of the others."""
+    """The limits on every pipeline that the bundle runs: accuracy of the labelled clips, top-1 of the others."""
     allowed = limits.max_top1_drop
     if allowed is None:
         return

@@ -46,7 +46,7 @@ class Observation:
         return {name: statistics.largest for name, statistics in self.potentials.items()}
 
     def __add__(self, other: Observation) -> Observation:
-        """Of both together."""
+        """What was seen of both together."""
         views = self.views + other.views
         return Observation(
             {name: s + other.inputs[name] for name, s in self.inputs.items()},

@@ -27,7 +27,7 @@ from hybridnet.support.arrays import Array
 Float = npt.NDArray[np.float64]
 
 PATCHES_PER_FRAME = 2048
-"""Of a step, patches spread over the map."""
+"""Most patches of one step, spread over the map."""
 
 LEAKS_APART = 8
 """Channels whose leaks differ are taken together in so many sets at most, each by its mean."""

@@ -32,10 +32,10 @@ FRAMES_PER_VIEW = 3
 """Steps of a view that moments are taken from, the last one and others evenly before it."""
 
 PATCHES_PER_FRAME = 2048
-"""Of these steps, patches spread over the map."""
+"""Most patches of these steps, spread over the map."""
 
 RIDGE = 1e-6
-"""Of the mean of H's diagonal, added to it: what no input touches stays as it was trained."""
+"""The share of the mean of H's diagonal that is added to it: what no input touches stays as it was trained."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,7 @@ COARSE_FILLS = (0.5, 0.42, 0.35, 0.3, 0.25, 0.21, 0.18, 0.15, 0.125, 0.105, 0.09
 """Tried too where potentials would overflow at an alignment that is fixed, or with weights wider than the chip's."""
 
 FINE_STEPS = (1, 2, 4, 8)
-"""Of threshold, in 1/512 of it, and of decay, in 1/4096."""
+"""The steps of the threshold, in 1/512 of it, and of the decay, in 1/4096."""
 
 
 @dataclass(frozen=True, eq=False)

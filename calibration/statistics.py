@@ -15,7 +15,7 @@ OCTAVES = (-24, 16)
 """Magnitudes from 2^−24 to 2^16 are told apart; what is smaller or larger falls into the first or last bin."""
 
 BINS_PER_OCTAVE = 8
-"""Of equal width: the three highest bits of a float32's fraction, so that its own bits are its bin."""
+"""Bins of equal width: the three highest bits of a float32's fraction, so that its own bits are its bin."""
 
 BINS = (OCTAVES[1] - OCTAVES[0]) * BINS_PER_OCTAVE
 FIRST_BIN = (127 + OCTAVES[0]) * BINS_PER_OCTAVE
@@ -24,7 +24,7 @@ FIRST_BIN = (127 + OCTAVES[0]) * BINS_PER_OCTAVE
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of all values of a tensor over all views.
+    """The statistics of all values of a tensor over all views.
 
     Attributes:
         count: Values seen.
@@ -51,7 +51,7 @@ class Statistics:
 
     @property
     def mean(self) -> float:
-        """Of all values."""
+        """The number of all values."""
         return self.total / self.count
 
     def percentile(self, share: float) -> float:
@@ -66,7 +66,7 @@ class Statistics:
         return min(self.largest, float(low + within * (high - low)))
 
     def __add__(self, other: Statistics) -> Statistics:
-        """Of both together."""
+        """The statistics of both together."""
         return Statistics(
             self.count + other.count,
             self.zeros + other.zeros,
@@ -79,7 +79,7 @@ class Statistics:
 
 
 def edges() -> npt.NDArray[np.float64]:
-    """Of the bins of a histogram, (BINS + 1,)."""
+    """The edges of the bins of a histogram, (BINS + 1,)."""
     octave, part = np.divmod(np.arange(BINS + 1), BINS_PER_OCTAVE)
     return np.ldexp(1 + part / BINS_PER_OCTAVE, octave + OCTAVES[0])
 

@@ -21,7 +21,7 @@ class ModelEntry:
     """The model that a bundle was made from.
 
     Attributes:
-        name: Of its config; of a model that is not ours, its factory or class.
+        name: The name in its config; for a model that is not ours, its factory or class.
         inputs: Shape of each input without the views, by argument of `forward`.
         outputs: Names of what it returns.
         preprocess: How clips become its inputs; None if it takes arrays alone.

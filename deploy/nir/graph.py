@@ -123,7 +123,7 @@ def reset_of(label: Mapping[str, Any], name: str, unsaid: Reset = "hard") -> Res
 
 
 def geometry_of(conv: Any, shape: tuple[int, int, int], name: str) -> ConvGeometry:
-    """Of a Conv2d on a map (C, H, W)."""
+    """The geometry of a Conv2d on a map (C, H, W)."""
     weight = np.asarray(conv.weight)
     if weight.ndim != 4:
         raise BundleError(f"has weights of shape {weight.shape}; (C_out, C_in/groups, kh, kw) is needed", where=name)

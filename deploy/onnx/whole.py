@@ -19,7 +19,7 @@ from hybridnet.support.sealed import AnyFile
 
 
 @dataclass(frozen=True)
-class Parts:
+class Joined:
     """What is joined, each as an ONNX file.
 
     Attributes:
@@ -39,7 +39,7 @@ class Parts:
     feeds: Mapping[str, int | None]
 
 
-def write_whole(path: Path, parts: Parts) -> None:
+def write_whole(path: Path, parts: Joined) -> None:
     """Join the graphs, drop what feeds nothing, check, and write."""
     snn_model, ann_model = read_model(parts.program), read_model(parts.ann)
     snn, rest, bridge = snn_model.graph, ann_model.graph, parts.bridge
@@ -84,7 +84,7 @@ def write_whole(path: Path, parts: Parts) -> None:
     onnx.save(model, str(path))
 
 
-def _fed(snn: onnx.GraphProto, parts: Parts) -> tuple[dict[str, str], list[onnx.NodeProto], list[onnx.TensorProto]]:
+def _fed(snn: onnx.GraphProto, parts: Joined) -> tuple[dict[str, str], list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Inputs of the model whose axes the program takes in another order: their new names, and how they are made."""
     names: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []

@@ -25,7 +25,7 @@ from hybridnet.partition.frames import (
     move,
     names_no_sizes,
     whole,
-)
+)  # fmt: skip
 from hybridnet.partition.given import as_returned, attribute, can_leave, given_by, in_words, is_state
 from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
 from hybridnet.partition.operations import function_name, opaque

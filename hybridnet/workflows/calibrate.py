@@ -182,7 +182,7 @@ def _check_asked(bundle: Bundle, options: CalibrateOptions, scales: SpikingHalf 
 
 
 def _not_kept(bundle: Bundle, options: CalibrateOptions) -> Iterator[str]:
-    """Of a bundle that was calibrated before: what it has and is not asked for again."""
+    """What a bundle that was calibrated before has and is not asked for again."""
     if ANN_INT8 in bundle.manifest.files and options.ann != "int8":
         yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
     if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed_form) and not options.search_bridge:

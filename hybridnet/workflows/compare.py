@@ -39,7 +39,7 @@ from hybridnet.workflows.sources import ARRAYS_SUFFIX, read_source
 SCHEMA = "hybridnet.compare/1"
 
 BATCH_BYTES = 2**28
-"""Of all potentials and spikes of both sides that are held at a time."""
+"""Most bytes of all potentials and spikes of both sides that are held at a time."""
 
 LEAST_BATCH = 2
 """Windows run in one go at least: a state that is wrongly kept between windows shows in the second one alone."""
@@ -280,7 +280,7 @@ def _recorded(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
 
 
 def _window_bytes(program: AnyProgram) -> int:
-    """Of one window of two sides: potentials, and currents of a graph, in 4 to 8 bytes, spikes in 1."""
+    """Bytes of one window of two sides: potentials, and currents of a graph, in 4 to 8 bytes, spikes in 1."""
     states = 2 if isinstance(program, GraphProgram | FixedGraph) else 1
     return 2 * (8 * states + 1) * program.steps * sum(math.prod(shape) for shape in layer_shapes(program).values())
 

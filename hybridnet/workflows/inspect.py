@@ -18,7 +18,7 @@ from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.float_graph import write_float_graph
 from hybridnet.deploy.onnx.program import write_onnx_program
-from hybridnet.deploy.onnx.whole import Parts, write_whole
+from hybridnet.deploy.onnx.whole import Joined, write_whole
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.describe import Half
@@ -121,7 +121,7 @@ class OpenedModule:
                 export_front(split, examples, front)
             export_ann(split, ann_examples(split, examples), ann, outputs=output_names(split, examples))
             before = None if split.front is None else front
-            write_whole(path, Parts(program, ann, before, split.bridge, shapes_of(examples), split.feeds))
+            write_whole(path, Joined(program, ann, before, split.bridge, shapes_of(examples), split.feeds))
 
 
 class OpenedBundle:
@@ -143,7 +143,7 @@ class OpenedBundle:
         """Write it as one ONNX graph, the half in the name of every node."""
         bundle = self._bundle
         files = (bundle.file(ONNX_FLOAT), bundle.ann_path, bundle.front_path)
-        write_whole(path, Parts(*files, bundle.bridge, bundle.manifest.model.inputs, bundle.manifest.feeds))
+        write_whole(path, Joined(*files, bundle.bridge, bundle.manifest.model.inputs, bundle.manifest.feeds))
 
 
 def open_model(

@@ -63,7 +63,7 @@ class Setup:
         front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
         settings: How the back-ends ran, by option.
-        prices: Of all counts.
+        prices: What all counts are priced with.
         chip: Whose time and fit are estimated.
     """
 

@@ -278,7 +278,7 @@ def _largest(observed: AnyObserved, off: Mask, step: int) -> str:
 
 
 def _where(observed: AnyObserved, off: Mask) -> list[str]:
-    """Of a population of a graph: the channels that depart, and what arrives there."""
+    """The channels of a population that depart, and what arrives there."""
     if isinstance(observed, ObservedLayer):
         return []
     channels = np.flatnonzero(off.any(axis=(0, 2, 3)))

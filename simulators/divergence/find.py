@@ -21,11 +21,11 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
 
 FLOAT_TOLERANCE = 1e-4
-"""Of the layer's threshold, or of an integrator's largest potential: how far potentials of two float back-ends may be
+"""The share of the layer's threshold, or of an integrator's largest potential, by which two float back-ends may be
 apart if no tolerance is asked for."""
 
 INPUT_TOLERANCE = 1e-6
-"""Of a float input's size: it is cast between float32 and float64, no more."""
+"""The share of a float input's size by which it may differ: it is cast between float32 and float64, no more."""
 
 
 @dataclass(frozen=True, eq=False)

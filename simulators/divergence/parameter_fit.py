@@ -202,7 +202,7 @@ def _changed(
 
 
 def _like(values: npt.NDArray[np.float64], original: Array) -> Array:
-    """Of the original's type: rounded if that is integers."""
+    """The values in the original's type: rounded if that is integers."""
     return np.rint(values).astype(original.dtype) if original.dtype.kind == "i" else values
 
 

@@ -127,9 +127,9 @@ def carried(states: list[State], kind: BridgeKind) -> Tensor:
     """What `kind` means, of the states of all steps: (B, T, C, H, W) or (B, C, H, W)."""
     if kind == "potential":
         return states[-1].u
-    stacked = torch.stack([s.u if kind == "potentials" else s.o for s in states], 1)
     if kind == "last_spikes":
         return states[-1].o
+    stacked = torch.stack([s.u if kind == "potentials" else s.o for s in states], 1)
     return stacked.sum(1) if kind == "spike_count" else stacked
 
 

@@ -6,11 +6,11 @@ from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.expanding import COMPARISONS, Expansion
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.places import layer_before
-from hybridnet.partition.arithmetic.placing import Placement
+from hybridnet.partition.arithmetic.placing import Placed
 from hybridnet.partition.arithmetic.reading import Obstacle
 
 
-def nearest_obstacles(placement: Placement, found: Expansion, frames: list[Frame]) -> tuple[Obstacle, ...]:
+def nearest_obstacles(placement: Placed, found: Expansion, frames: list[Frame]) -> tuple[Obstacle, ...]:
     """Why nothing was found: the comparisons that could not be followed, or that there are none."""
     if placement.program is not None:
         return ()

@@ -32,7 +32,7 @@ ALWAYS = "always"
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class Placed:
     """What goes on the chip."""
 
     program: GraphProgram | None
@@ -78,13 +78,13 @@ class Sources:
         return {t: found.thresholds[step.thresholds[0]].frame for t, step in enumerate(chain.steps) if step.thresholds}
 
 
-def place(gathered: Gathered, axes: Mapping[str, int | None]) -> Placement:
+def place(gathered: Gathered, axes: Mapping[str, int | None]) -> Placed:
     """The largest program of the populations gathered."""
     weights, obstacles = _foldable(gathered)
     left = [p for p in gathered.populations if p.name in weights]
     levels = _levels(left, gathered)
     if not levels:
-        return Placement(None, (), {}, (*gathered.obstacles, *obstacles))
+        return Placed(None, (), {}, (*gathered.obstacles, *obstacles))
     ways = {
         level: _extended([p for p in left if levels[p.name] == level], left, gathered)
         for level in sorted(set(levels.values()))
@@ -98,7 +98,7 @@ def place(gathered: Gathered, axes: Mapping[str, int | None]) -> Placement:
     program = GraphProgram(
         tuple(sources.inputs.values()), in_order(populations, synapses), tuple(synapses), gathered.steps
     )
-    return Placement(program, tuple(p.name for p in placed), sources.hosts, (*gathered.obstacles, *obstacles))
+    return Placed(program, tuple(p.name for p in placed), sources.hosts, (*gathered.obstacles, *obstacles))
 
 
 def _foldable(gathered: Gathered) -> tuple[dict[str, list[tuple[Origin, Synapse]]], list[Obstacle]]:

@@ -35,7 +35,7 @@ from hybridnet.program.layers import (
 SHIFTS = range(POTENTIAL_SHIFT + 1)
 
 SUM_MARGIN = 0.97
-"""The share of 24 bits of synaptic input that scales are planned for: rounding may enlarge a sum of weights a little."""
+"""The share of 24 bits of synaptic input that scales are planned for: rounding may enlarge a sum of weights."""
 
 EPSILON = 1 + 1e-9
 """Scales that fill a register exactly fit it."""

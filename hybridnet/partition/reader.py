@@ -33,8 +33,6 @@ from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
 from hybridnet.partition.synapse import Synapse, as_synapse, geometry_of, is_plain_norm
 from hybridnet.partition.tracing import state_after
 
-ZEROS = (torch.zeros_like, "new_zeros")
-
 
 def read(graph: fx.GraphModule, inputs: Mapping[str, Tensor]) -> Reading:
     """Read the traced model `graph` for inputs of these shapes."""
@@ -209,7 +207,7 @@ class _Reader:
             return args[0].shape[args[1]] if len(args) > 1 else args[0].shape
         if node.target in ("dim", "ndimension") and isinstance(args[0], Frames):
             return len(args[0].shape)
-        if node.target in ZEROS:
+        if node.target in (torch.zeros_like, "new_zeros"):
             return torch.zeros(1)
         if node.target in ("float", "detach", "clone", "contiguous") and isinstance(args[0], Frames):
             return args[0]

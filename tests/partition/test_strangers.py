@@ -160,3 +160,33 @@ def test_a_pattern_that_matches_nothing_is_told(pattern: str, tmp_path: Path) ->
 def test_a_front_over_all_steps_is_refused_with_what_to_do() -> None:
     with pytest.raises(PartitionError, match=r"R208 .*compute each step by itself"):
         split(made(before=lambda s, x: x / x.amax((1, 2, 3, 4), keepdim=True)), x())
+
+
+class Rectified(Net):
+    """Its potential never falls below 0, which the program cannot say; a plain neuron follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Conv2d(4, 4, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, 2, H, W) to (B, 3)."""
+        mem = after = count = torch.zeros(())
+        for step in x.unbind(1):
+            mem = torch.relu(0.8 * mem + self.conv(step))
+            spikes = self.fire(mem - 0.3)
+            mem = mem * (1 - spikes)
+            after = 0.5 * after + 3 * self.second(spikes)
+            fired = self.fire(after - 0.3)
+            after = after * (1 - fired)
+            count = count + fired
+        return self.fc(count.mean((2, 3)))
+
+
+def test_a_neuron_of_which_only_the_comparison_could_be_placed_stays() -> None:
+    model, inputs = Rectified().eval(), x(3)
+    found = split(model, x())
+    (stays,) = found.placement.staying
+    assert (found.placement.placed, stays.rule) == (("second",), "R234")
+    with torch.no_grad():
+        torch.testing.assert_close(found.run(inputs), model(**inputs), rtol=1e-4, atol=1e-4)

@@ -102,6 +102,7 @@ HOST_MAXIMUM = Bound(
 )
 HOST_READ = Bound("R230", "it reads {what} ({where}), which only the host computes")
 APART = Bound("R231", "it lies {side} a part that only the host computes")
+COMPARISON = Bound("R234", "the host computes its potential, so that only a comparison would be left to the chip")
 UNREAD = Bound("R233", "nothing reads its spikes but what the host computes before the chip")
 KEPT = Bound("R232", "it is kept there, as {pattern!r} asks")
 

@@ -53,7 +53,7 @@ def read(
         refused: dict[int, Reason] = {}
         while True:
             gathered = gather(lifted, found, refused)
-            kept = _kept(gathered, keep_on_host, refused)
+            kept = _kept(gathered, keep_on_host, refused) | _bare(gathered)
             if kept.keys() - refused.keys():
                 refused |= kept
                 continue
@@ -84,6 +84,17 @@ def _kept(gathered: Gathered, patterns: Sequence[str], refused: Mapping[int, Rea
         known = ", ".join(p.name for p in gathered.populations if p.kind == "neurons")
         raise ConfigError("keep-on-host", unmatched[0], f"patterns of spiking layers, which are {known}")
     return found
+
+
+def _bare(gathered: Gathered) -> dict[int, Reason]:
+    """Chains of which nothing is left but the comparison: the host computes their potentials."""
+    return {
+        p.origin.key: bounds.COMPARISON.because()
+        for p in gathered.populations
+        if p.origin.kind == "population"
+        and not bool(p.neuron.leak.any() or p.neuron.current_leak.any())
+        and all(wire.origin.kind == "host" and not wire.maps and not wire.delay for wire in p.neuron.wires)
+    }
 
 
 def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybridnet.calibration.limits import HEADROOM
+from hybridnet.calibration.limits import HEADROOM, SMALL_THRESHOLD
 from hybridnet.calibration.observers import Observation
 from hybridnet.errors import RangeError
 from hybridnet.program.layers import (
@@ -79,7 +79,9 @@ def quantise_layer(layer: ConvLIFLayer, input_scale: float, potential_max: float
     unit = scale * input_scale
     threshold = round(layer.threshold * unit)
     if threshold < 1:
-        raise RangeError(f"threshold {layer.threshold:g} is below one unit of 1/{unit:g}", where=layer.name)
+        raise RangeError(
+            f"threshold {layer.threshold:g} is below one unit of 1/{unit:g}", where=layer.name, remedy=SMALL_THRESHOLD
+        )
     return FixedConvLIF(
         name=layer.name,
         geometry=layer.geometry,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from hybridnet.calibration.limits import HEADROOM
+from hybridnet.calibration.limits import HEADROOM, SMALL_THRESHOLD
 from hybridnet.calibration.observers import Observation
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
@@ -152,7 +152,9 @@ def quantise_population(p: Population, scale: float) -> FixedPopulation:
     unit = scale / 2**POTENTIAL_SHIFT
     threshold = None if p.threshold is None else _rounded(p.threshold * unit)
     if p.threshold is not None and threshold is not None and (threshold < 1).any():
-        raise RangeError(f"threshold {p.threshold.min():g} is below one unit of 1/{unit:g}", where=p.name)
+        raise RangeError(
+            f"threshold {p.threshold.min():g} is below one unit of 1/{unit:g}", where=p.name, remedy=SMALL_THRESHOLD
+        )
     amount = p.reset_amount if p.reset == "soft" and p.threshold is not None else np.zeros(())
     return FixedPopulation(
         name=p.name,
@@ -188,7 +190,9 @@ def check_content(name: str, largest: float) -> None:
     """
     if not largest > 0:
         raise RangeError(
-            "the calibration inputs hold nothing but zeros", where=name, remedy="Calibrate on inputs with content"
+            "the calibration inputs hold nothing but zeros",
+            where=name,
+            remedy="Calibrate on inputs with content; a front may make zeros of them",
         )
 
 

@@ -139,7 +139,7 @@ def declared_inputs(model: nn.Module) -> Mapping[str, Tensor]:
     inputs = declared() if callable(declared) else declared
     if not isinstance(inputs, Mapping):
         raise ModelError(
-            "tells no example inputs",
+            "tells no example inputs" if inputs is None else f"has example_inputs that are a {type(inputs).__name__}",
             where=type(model).__name__,
             remedy="Give --inputs FILE.npz, or let the model have example_inputs, tensors by argument name",
         )

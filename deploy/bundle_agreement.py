@@ -15,7 +15,7 @@ from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import POTENTIAL_BITS, bridge_name, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.graph import GraphProgram
+from hybridnet.program.graph import GraphProgram, label
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, Stream
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import Chains, Graphs, input_shapes, inputs_of, layer_shapes
@@ -24,6 +24,10 @@ from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
+
+ROUNDED = 0.5
+"""How far rounded weights may be from the exact ones, as a share of their norm: far above what rounding does, and below
+what the weights of another model do."""
 
 MAX_INPUT = 2**28
 """Numbers of one input of one view."""
@@ -118,6 +122,13 @@ def _check_forms(bundle: Bundle, graphs: Graphs) -> None:
     )
     if one != other:
         raise _differs(bundle, "the spiking program in fixed point has another shape than in float")
+    scales = {node.name: node.input_scale for node in graphs.fixed.inputs}
+    targets = {p.name: p.scale for p in graphs.fixed.populations}
+    for g, fixed in zip(graphs.program.synapses, graphs.fixed.synapses, strict=True):
+        exact = g.weight * (targets[g.target] / (2**fixed.shift * scales.get(g.source, 1.0)))
+        apart = np.linalg.norm(exact - fixed.weight)
+        if not apart <= ROUNDED * np.linalg.norm(exact) + 2 * np.sqrt(exact.size):
+            raise _differs(bundle, f"the integers of {label(g)} are not those of its weights in float, rounded")
 
 
 def _check_bridge(bundle: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from helpers import manners
 from helpers.manners import Manner
 
 from hybridnet.deploy.bundle import checksums, read_bundle
+from hybridnet.deploy.graph_file import read_graph, write_graph
 from hybridnet.deploy.layout import FRONT, GRAPH_FIXED, MANIFEST
 from hybridnet.errors import BundleError
+from hybridnet.program.graph import GraphProgram
 
 
 @pytest.fixture
@@ -57,6 +60,14 @@ def float_twice(folder: Path, manifest: Any) -> None:
     shutil.copy(folder / "snn/graph.npz", folder / GRAPH_FIXED)
 
 
+def of_another_model(folder: Path, manifest: Any) -> None:
+    path = folder / "snn/graph.npz"
+    graph = read_graph(path)
+    assert isinstance(graph, GraphProgram)
+    others = tuple(dataclasses.replace(g, weight=-g.weight) for g in graph.synapses)
+    write_graph(path, GraphProgram(graph.inputs, graph.populations, others, graph.steps))
+
+
 def as_chains(folder: Path, manifest: Any) -> None:
     manifest["streams"] = ["net"]
 
@@ -75,7 +86,8 @@ def ann_as_front(folder: Path, manifest: Any) -> None:
         (manners.PoolBeforeNeuron, without_front),
         (manners.PoolBeforeNeuron, ann_as_front),
         *((manners.Residual, change) for change in (
-            another_axis, no_axis, far_axis, fed_by_nothing, float_twice, as_chains, another_kind, ann_as_front
+            another_axis, no_axis, far_axis, fed_by_nothing, float_twice, of_another_model, as_chains, another_kind,
+            ann_as_front,
         )),
     ],
 )  # fmt: skip

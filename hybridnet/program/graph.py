@@ -180,6 +180,8 @@ class Graph(Generic[AnInput, APopulation, ASynapse]):
         if self.steps < 1:
             raise ConfigError("steps", self.steps, "1 or more")
         nodes: list[Node] = [*self.inputs, *self.populations]
+        for node in nodes:
+            _check_shape(node)
         shapes = {node.name: node.shape for node in nodes}
         if len(shapes) < len(nodes):
             names = [node.name for node in nodes]
@@ -260,6 +262,11 @@ def check_weight(synapse: Edge) -> None:
 def label(synapse: Edge) -> str:
     """How messages call a synapse group."""
     return f"{synapse.source}→{synapse.target}"
+
+
+def _check_shape(node: Node) -> None:
+    if len(node.shape) != 3 or min(node.shape) < 1:
+        raise ConfigError(f"{node.name}.shape", node.shape, "three numbers of 1 or more")
 
 
 def _check_ends(edge: Edge, shapes: dict[str, Shape], targets: set[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
 import re
@@ -36,7 +37,7 @@ def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
     """
     if not isinstance(data, dict):
         raise ConfigError(where or "content", data, "a mapping of fields")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     prefix = f"{where}." if where else ""
     for key in data:
         if key not in hints:
@@ -46,6 +47,11 @@ def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(where or "fields", sorted(data), f"also the fields {', '.join(missing)}, which are missing")
     return cls(**values)
+
+
+@functools.cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 MAX_YAML_BYTES, MAX_YAML_EVENTS, MAX_YAML_DEPTH = 2**20, 10_000, 32

@@ -169,7 +169,7 @@ def _array(tree: Tree, arrays: Arrays, draw: random.Random) -> None:
         arrays[name] = arrays[name].astype(draw.choice((np.float32, np.int64, np.bool_, np.uint8, np.float16)))
     elif name in arrays:
         values = arrays[name].copy()
-        with contextlib.suppress(OverflowError, ValueError, ZeroDivisionError):
+        with contextlib.suppress(OverflowError, ValueError), np.errstate(invalid="ignore", over="ignore"):
             if action == 3:
                 values = np.full_like(values, draw.choice(NUMBERS))
             elif action == 4 and values.size:

@@ -43,12 +43,16 @@ from hybridnet.report.pricing.profile import load_profile, profile_names
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.record.prices import NotPriced
 from hybridnet.report.render.formats import rendered
+from hybridnet.support.text import visible
 from hybridnet.workflows.export import export
 from hybridnet.workflows.foreign import load_weights
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
 
 CPU_SECONDS, MOST_MIB = 20.0, 2048
+MOST_TOLD = 10_000
+"""Characters of an error: names are quoted whole, some of which have 5,000."""
+
 BATCH = 25
 TIMEOUT_S = 1800.0
 """For a batch, on a machine that does much else."""
@@ -158,7 +162,8 @@ def work(seeds: Path, first: int, last: int, kinds: list[str]) -> None:
                 run(path)
                 ending, text = "accepted", ""
             except HybridNetError as error:
-                ending, text = ("refused", str(error)) if "\n" not in str(error) else ("BROKEN", repr(str(error)))
+                text = visible(str(error))  # as the command line shows it
+                ending, text = ("refused", text) if len(text) < MOST_TOLD else ("BROKEN", f"tells too much: {text}")
             except BaseException as error:
                 ending, text = "BROKEN", f"{type(error).__name__}: {error}"
             cpu, most = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

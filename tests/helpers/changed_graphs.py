@@ -233,7 +233,7 @@ def _fit(folder: Path) -> None:
     many = len(shapes) + len(program.synapses) > SMALL_PARTS
     if many or program.steps > SMALL_STEPS or any(not 0 < np.prod(s, dtype=float) < SMALL_MAP for s in shapes):
         return
-    with contextlib.suppress(Exception):  # what cannot be written is read as it was
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # what cannot be written is read as it was
         write_onnx(folder, Graphs(program, fixed))
         write_onnx_float(folder, Graphs(program, fixed))
     manifest = yaml.safe_load((folder / MANIFEST).read_text())

@@ -191,7 +191,8 @@ def fuzz(seeds: Path, first: int, files: int, workers: int, kinds: list[str]) ->
         except subprocess.TimeoutExpired:
             process.kill()
             out, errors = process.communicate()
-        found = [json.loads(line) for line in out.splitlines()]
+        lines = out.splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("[")]
         rows += found
         if len(found) < stop - start:
             number = start + len(found)
@@ -199,8 +200,8 @@ def fuzz(seeds: Path, first: int, files: int, workers: int, kinds: list[str]) ->
             rows.append([number, kind, "BROKEN", f"exit code {process.returncode}: {errors[-300:]}", 0, 0])
             if number + 1 < stop:
                 batches.insert(0, (number + 1, stop))
-        elif errors.strip():
-            rows.append([start, "batch", "BROKEN", f"wrote to stderr: {errors[-300:]}", 0, 0])
+        elif printed := errors.strip() or "".join(line for line in lines if not line.startswith("[")):
+            rows.append([start, "batch", "BROKEN", f"wrote by itself: {printed[-300:]}", 0, 0])
     return rows
 
 

@@ -1,4 +1,4 @@
-"""A sample of the fuzz of bundles, records, profiles, checkpoints and weights; `make fuzz` and the slow part run the whole."""
+"""A sample of the fuzz of all files that are not video; `make fuzz` and the slow part run the whole."""
 
 import subprocess
 import sys

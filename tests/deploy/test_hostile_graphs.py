@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-call"
 """Bundles whose spiking half is a graph, changed and signed again: one line says what is wrong."""
 
 import io

@@ -105,6 +105,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Array]], object], str]] = {
     "no steps": (_described(lambda d: d.update(steps=0)), "steps = 0"),
     "half a step": (_described(lambda d: d.update(steps=1.5)), "no graph program"),
     "no populations": (_described(lambda d: d.pop("populations")), "no graph program"),
+    "inputs alone": (_described(lambda d: d.update(populations=[], synapses=[])), "has no populations"),
     "a number for a list": (_described(lambda d: d.update(synapses=3)), "no graph program"),
     "steps without end": (_described(lambda d: d.update(steps=10**9)), "1000000000 steps"),
     "steps of many groups": (

@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "steps in integers": (described(lambda d: d.update(steps=2), GRAPH_FIXED), "another shape than in float"),
     "a delay in integers": (described(lambda d: d["synapses"][0].update(delay=1), GRAPH_FIXED), "another shape than"),
     "other steps": (described(lambda d: d.update(steps=2), *BOTH), "outputs are not those|bridge tensor"),
-    "no populations": (described(without_populations, *BOTH), "joins no layer"),
+    "no populations": (described(without_populations, *BOTH), "has no populations"),
     "not still": (described(lambda d: d["inputs"][0].update(still=False), *BOTH), "reads another image"),
     "an axis of time": (fields(feeds={"image": 0}), "reads another image"),
     "no feeds": (fields(feeds={}), "reads what no file computes"),

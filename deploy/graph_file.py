@@ -97,8 +97,8 @@ def _check_size(description: dict[str, Any], arrays: dict[str, Array]) -> None:
     """
     groups = description["synapses"]
     nodes, steps = len(description["inputs"]) + len(description["populations"]), operator.index(description["steps"])
-    if not description["populations"]:
-        raise ModelError("has no populations, so that nothing of it runs on the chip")
+    if not description["populations"] or not groups:
+        raise ModelError("has no populations, or no groups, so that nothing of it runs on the chip")
     if nodes > MAX_NODES or len(groups) > MAX_GROUPS:
         raise ModelError(f"has {nodes} nodes and {len(groups)} groups, more than {MAX_NODES} and {MAX_GROUPS}")
     if steps > MAX_STEPS or steps * (nodes + len(groups)) > MAX_COMPUTED:

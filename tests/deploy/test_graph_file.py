@@ -83,8 +83,7 @@ def _geometry(**changes: list[int]) -> Callable[[dict[str, Array]], object]:
 
 
 def _without_neurons(description: dict[str, Any]) -> None:
-    description["populations"][0]["shape"] = [2, 0, 4]
-    description["synapses"] = []
+    description["populations"].append(description["populations"][0] | {"name": "b", "shape": [2, 0, 4]})
 
 
 def _shared(arrays: dict[str, Array]) -> None:
@@ -106,6 +105,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Array]], object], str]] = {
     "half a step": (_described(lambda d: d.update(steps=1.5)), "no graph program"),
     "no populations": (_described(lambda d: d.pop("populations")), "no graph program"),
     "inputs alone": (_described(lambda d: d.update(populations=[], synapses=[])), "has no populations"),
+    "no groups": (_described(lambda d: d.update(synapses=[])), "no groups"),
     "a number for a list": (_described(lambda d: d.update(synapses=3)), "no graph program"),
     "steps without end": (_described(lambda d: d.update(steps=10**9)), "1000000000 steps"),
     "steps of many groups": (
@@ -119,7 +119,7 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Array]], object], str]] = {
     "a kernel of a million": (_geometry(kernel=[10**6 + 1, 3], padding=[500_000, 1]), "weight.shape"),
     "a kernel beyond all": (_geometry(kernel=[2**40 + 1, 3], padding=[2**39, 1]), "kernel"),
     "a border without end": (_geometry(padding=[10**6, 10**6], stride=[10**6, 10**6]), "at most 134217728 values"),
-    "no neurons": (_described(_without_neurons), r"a.shape = \(2, 0, 4\)"),
+    "no neurons": (_described(_without_neurons), r"b.shape = \(2, 0, 4\)"),
     "a name of two lines": (_described(lambda d: d["inputs"][0].update(name="x\ny")), "characters that can be seen"),
     "a name without end": (_described(lambda d: d["populations"][0].update(name="a" * 10**6)), "1 to 200 characters"),
     "an end without end": (_described(lambda d: d["synapses"][0].update(source="a" * 10**6)), "a.source = 'a"),

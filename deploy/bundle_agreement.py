@@ -39,6 +39,8 @@ def check_agreement(bundle: Bundle) -> None:
     Raises:
         BundleError: If two of them contradict each other, or a graph asks for too much; see `onnx_file`.
     """
+    if isinstance(bundle.spiking, Graphs):
+        _check_forms(bundle, bundle.spiking)
     _check_model(bundle)
     _check_fed(bundle)
     _check_bridge(bundle)
@@ -47,7 +49,6 @@ def check_agreement(bundle: Bundle) -> None:
         _check_chains(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
         _check_chains(bundle.file(ONNX_FLOAT), bundle.spiking.program)
     else:
-        _check_forms(bundle, bundle.spiking)
         _check_graph(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
         _check_graph(bundle.file(ONNX_FLOAT), bundle.spiking.program)
     _check_front(bundle)
@@ -111,9 +112,10 @@ def _check_front(bundle: Bundle) -> None:
 
 
 def _check_forms(bundle: Bundle, graphs: Graphs) -> None:
-    """Both forms of a graph must have the same nodes and groups."""
+    """Both forms of a graph must have the same steps, nodes and groups."""
     one, other = (
         (
+            program.steps,
             input_shapes(program),
             layer_shapes(program),
             [(g.source, g.target, g.geometry, g.delay) for g in program.synapses],

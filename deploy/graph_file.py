@@ -25,6 +25,15 @@ _FORMS: dict[str, tuple[Any, Any, Any, Any, str]] = {
     "fixed": (FixedGraph, FixedInput, FixedPopulation, FixedSynapse, "int32"),
 }
 
+MAX_NODES, MAX_GROUPS = 1024, 4096
+"""Inputs and populations; groups between them."""
+
+MAX_STEPS, MAX_COMPUTED = 2**16, 2**18
+"""Steps of a window, and steps times populations and groups; ONNX graphs of more would not be read either."""
+
+MAX_WEIGHTS = 2**28
+"""Of all groups together, those that several share counted for each."""
+
 _ARRAYS = {"weight", "bias", "leak", "current_leak", "decay", "current_decay", "threshold", "reset_amount"}
 
 
@@ -67,6 +76,7 @@ def read_graph(file: AnyFile) -> AnyGraph:
         graph, *kinds, dtype = _FORMS[description["form"]]
         if wrong := sorted(name for name, values in arrays.items() if values.dtype != dtype):
             raise BundleError(f"its arrays {', '.join(wrong)} are not {dtype}", where=file, remedy=EXPORT_AGAIN)
+        _check_size(description, arrays)
         parts = (description[part] for part in ("inputs", "populations", "synapses"))
         nodes = (tuple(_node(kind, f, arrays) for f in part) for kind, part in zip(kinds, parts, strict=True))
         found: AnyGraph = graph(*nodes, operator.index(description["steps"]))
@@ -77,6 +87,26 @@ def read_graph(file: AnyFile) -> AnyGraph:
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise BundleError(f"is no graph program ({said(error)})", where=file, remedy=EXPORT_AGAIN) from error
     return found
+
+
+def _check_size(description: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Refuse what takes long to be read, or to run, before anything of it is built.
+
+    Raises:
+        ModelError: If it has more parts, steps or weights than any file of ours.
+    """
+    groups = description["synapses"]
+    nodes, steps = len(description["inputs"]) + len(description["populations"]), operator.index(description["steps"])
+    if not description["populations"] or not groups:
+        raise ModelError("has no populations, or no groups, so that nothing of it runs on the chip")
+    if nodes > MAX_NODES or len(groups) > MAX_GROUPS:
+        raise ModelError(f"has {nodes} nodes and {len(groups)} groups, more than {MAX_NODES} and {MAX_GROUPS}")
+    if steps > MAX_STEPS or steps * (nodes + len(groups)) > MAX_COMPUTED:
+        raise ModelError(f"has {steps} steps of {nodes} nodes and {len(groups)} groups, too many")
+    if any(operator.index(group["delay"]) > MAX_STEPS for group in groups):
+        raise ModelError(f"has a delay of more than {MAX_STEPS} steps")
+    if sum(arrays[group["weight"]].size for group in groups) > MAX_WEIGHTS:
+        raise ModelError(f"has more than {MAX_WEIGHTS} weights")
 
 
 def _node(kind: Any, fields: dict[str, Any], arrays: dict[str, Array]) -> Any:

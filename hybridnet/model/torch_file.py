@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def unpacked(content: bytes) -> object:
         Exception: Of any kind, if it is damaged.
     """
     _check_archive(content)
-    found: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    with warnings.catch_warnings(action="ignore"):  # of a pickle in another protocol than torch's, which may be read
+        found: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     _check_tensors(found, len(content))
     return found
 

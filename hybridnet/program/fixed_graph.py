@@ -51,6 +51,9 @@ from hybridnet.program.layers import (
 WEIGHT_BITS = 8
 """Significant bits of the chip's weights of mixed sign: even integers from WEIGHT_MIN to WEIGHT_MAX."""
 
+WEIGHT_BITS_MAX = 24
+"""The most that weights on paper have: sums of more would not fit a current."""
+
 
 @dataclass(frozen=True)
 class FixedInput:
@@ -144,6 +147,7 @@ class FixedSynapse:
 
     def __post_init__(self) -> None:
         check_weight(self)
+        check_range(f"{label(self)}.weight_bits", np.asarray(self.weight_bits), 1, WEIGHT_BITS_MAX)
         check_range(f"{label(self)}.weight", self.weight, -(2**self.weight_bits), 2**self.weight_bits - 2)
         check_range(f"{label(self)}.shift", np.asarray(self.shift), 0, POTENTIAL_SHIFT)
 

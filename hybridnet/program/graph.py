@@ -33,6 +33,9 @@ Shape = tuple[int, int, int]
 """(C, H, W) of an input or of a population."""
 
 Geometry = ConvGeometry | TransposedGeometry
+MAX_NAME, LISTED = 200, 20
+"""Characters of a name, and how many names an error lists."""
+
 AnyArray = npt.NDArray[Any]
 
 
@@ -180,6 +183,8 @@ class Graph(Generic[AnInput, APopulation, ASynapse]):
         if self.steps < 1:
             raise ConfigError("steps", self.steps, "1 or more")
         nodes: list[Node] = [*self.inputs, *self.populations]
+        for node in nodes:
+            _check_node(node)
         shapes = {node.name: node.shape for node in nodes}
         if len(shapes) < len(nodes):
             names = [node.name for node in nodes]
@@ -262,6 +267,13 @@ def label(synapse: Edge) -> str:
     return f"{synapse.source}→{synapse.target}"
 
 
+def _check_node(node: Node) -> None:
+    if not 0 < len(node.name) <= MAX_NAME or not node.name.isprintable():
+        raise ConfigError("name", node.name, f"1 to {MAX_NAME} characters that can be seen")
+    if len(node.shape) != 3 or min(node.shape) < 1:
+        raise ConfigError(f"{node.name}.shape", node.shape, "three numbers of 1 or more")
+
+
 def _check_ends(edge: Edge, shapes: dict[str, Shape], targets: set[str]) -> None:
     ends: tuple[tuple[Literal["source", "target"], Shape, Iterable[str]], ...] = (
         ("source", edge.geometry.input_shape, shapes),
@@ -270,7 +282,7 @@ def _check_ends(edge: Edge, shapes: dict[str, Shape], targets: set[str]) -> None
     for end, shape, known in ends:
         name = getattr(edge, end)
         if name not in known:
-            raise ConfigError(f"{label(edge)}.{end}", name, f"one of {', '.join(sorted(known))}")
+            raise ConfigError(f"{label(edge)[:MAX_NAME]}.{end}", name, f"one of {', '.join(sorted(known)[:LISTED])}")
         if shapes[name] != shape:
             raise ConfigError(f"{label(edge)}: shape of {name}", shapes[name], f"{shape}")
 

@@ -66,17 +66,31 @@ IntArray = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float64]
 
 
+MAX_NUMBER, MAX_MAP = 2**20, 2**27
+"""Of a geometry: its largest number, and most values of a map with the border that is added to it, or cut off."""
+
+
 def check_pairs(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
     """Refuse numbers that a convolution of no kind has.
 
     Raises:
-        ConfigError: If one is too small.
+        ConfigError: If one is too small or too large.
     """
     for name, pair, least in (
         ("kernel", kernel, 1), ("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)
     ):  # fmt: skip
-        if min(pair) < least:
-            raise ConfigError(name, pair, f"{least} or more")
+        if min(pair) < least or max(pair) > MAX_NUMBER:
+            raise ConfigError(name, pair, f"{least} to {MAX_NUMBER}")
+
+
+def check_map(name: str, channels: int, sides: Pair) -> None:
+    """Refuse a map that no memory should be asked for.
+
+    Raises:
+        ConfigError: In the name of what is too large.
+    """
+    if channels * sides[0] * sides[1] > MAX_MAP:
+        raise ConfigError(name, (channels, *sides), f"at most {MAX_MAP} values with their border")
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,8 @@ class ConvGeometry:
             raise ConfigError("groups", self.groups, f"divisors of {self.input_shape[0]} and {self.out_channels}")
         if min(self.output_shape) < 1:
             raise ConfigError("input_shape", self.input_shape, "large enough for the kernel")
+        channels, height, width = self.input_shape
+        check_map("input_shape", channels, (height + 2 * self.padding[0], width + 2 * self.padding[1]))
 
     @property
     def output_shape(self) -> tuple[int, int, int]:

@@ -40,9 +40,12 @@ class Pipeline:
 
 def pipeline(graph: Graph[Any, Any, Any]) -> Pipeline:
     """The pipeline of a graph with the least period and lags."""
-    period = 1
-    while (lags := _lags(graph, period)) is None:
-        period += 1
+    too_short, period = 0, max(1, len(graph.populations))  # enough for a circle of them all
+    while period - too_short > 1:
+        middle = (too_short + period) // 2
+        too_short, period = (middle, period) if _lags(graph, middle) is None else (too_short, middle)
+    lags = _lags(graph, period)
+    assert lags is not None  # noqa: S101
     waits = tuple(period * g.delay + lags[g.target] - lags[g.source] - 1 for g in graph.synapses)
     return Pipeline(period, lags, waits)
 
@@ -50,10 +53,14 @@ def pipeline(graph: Graph[Any, Any, Any]) -> Pipeline:
 def _lags(graph: Graph[Any, Any, Any], period: int) -> dict[str, int] | None:
     """The least lags; None if a circle would have to be faster than the machine."""
     lags = {node.name: 0 for node in (*graph.inputs, *graph.populations)}
-    for _ in range(len(lags) + 1):
-        before = dict(lags)
-        for g in graph.synapses:
-            lags[g.target] = max(lags[g.target], lags[g.source] + 1 - period * g.delay)
-        if lags == before:
-            return lags
-    return None
+    order = {name: place for place, name in enumerate(lags)}
+    arrows = sorted((order[g.target], g.source, g.target, 1 - period * g.delay) for g in graph.synapses)
+    settled = not arrows
+    while not settled:
+        if max(lags.values()) >= len(lags):  # no way is as long but a circle
+            return None
+        settled = True
+        for _, source, target, later in arrows:
+            if lags[source] + later > lags[target]:
+                lags[target], settled = lags[source] + later, False
+    return lags

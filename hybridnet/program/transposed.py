@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hybridnet.errors import ConfigError
-from hybridnet.program.layers import check_pairs
+from hybridnet.program.layers import check_map, check_pairs
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class TransposedGeometry:
                 raise ConfigError("output_padding", self.output_padding, "less than the stride or the dilation")
         if min(self.output_shape) < 1:
             raise ConfigError("input_shape", self.input_shape, "large enough for the padding")
+        channels, height, width = self.output_shape
+        check_map("output_shape", channels, (height + 2 * self.padding[0], width + 2 * self.padding[1]))
 
     @property
     def output_shape(self) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
 import re
@@ -36,7 +37,7 @@ def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
     """
     if not isinstance(data, dict):
         raise ConfigError(where or "content", data, "a mapping of fields")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     prefix = f"{where}." if where else ""
     for key in data:
         if key not in hints:
@@ -48,8 +49,15 @@ def from_dict(cls: type[Config], data: object, where: str = "") -> Config:
     return cls(**values)
 
 
+@functools.cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 MAX_YAML_BYTES, MAX_YAML_EVENTS, MAX_YAML_DEPTH = 2**20, 10_000, 32
-MAX_JSON_BYTES = 2**26
+MAX_JSON_BYTES, MAX_JSON_ENTRIES = 2**26, 2**22
+"""Bytes, and brackets and commas: an empty list is two bytes of a file, and thirty times as many in memory."""
+
 INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})", re.ASCII)
 """No number of ours needs more than 64 bits; YAML's octal, hexadecimal and sexagesimal numbers are taken for slips."""
 
@@ -136,6 +144,8 @@ def read_json(content: str | bytes, limit: int = MAX_JSON_BYTES) -> Any:
         if len(content) > limit:
             raise ValueError(f"larger than {limit} bytes")
         text = content if isinstance(content, str) else content.decode("utf-8")
+        if sum(map(text.count, "[{,")) > MAX_JSON_ENTRIES:
+            raise ValueError(f"of more than {MAX_JSON_ENTRIES} entries")
         return json.loads(
             text, parse_float=_finite, parse_constant=_finite, parse_int=_counted, object_pairs_hook=_once
         )

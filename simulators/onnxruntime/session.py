@@ -44,7 +44,9 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
         content, providers = content_of(path), _providers(runtime.provider)
-        session = aside(lambda: onnxruntime.InferenceSession(content, options, providers=providers))
+        session = aside(
+            lambda: onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=False)
+        )  # which would be told on stdout
     got = session.get_providers()
     if got[:1] != [wanted]:
         raise BackendError(

@@ -1,4 +1,4 @@
-"""A sample of the fuzz of bundles, records, profiles and checkpoints; `make fuzz` and the slow part run the whole."""
+"""A sample of the fuzz of all files that are not video; `make fuzz` and the slow part run the whole."""
 
 import subprocess
 import sys
@@ -28,6 +28,6 @@ def test_changed_files_end_in_one_line_or_hold_what_they_say(checkpoint_path: Pa
 @pytest.mark.slow
 def test_five_thousand_changed_files_do(checkpoint_path: Path, bundle: Bundle) -> None:
     out = fuzz(checkpoint_path, bundle, 5000, 0, 4 * 3600)
-    for kind in ("bundle", "record", "profile", "checkpoint"):
+    for kind in ("bundle", "record", "profile", "checkpoint", "graph", "weights"):
         assert f"{kind:12} accepted" in out
         assert f"{kind:12} refused" in out

@@ -37,6 +37,17 @@ def test_a_graph_that_cannot_be_loaded(tmp_path: Path, capfd: Any) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_graph_whose_names_are_no_text(tmp_path: Path, capfd: Any) -> None:
+    """Python cannot read what ONNX Runtime says of it, which it takes for a provider that failed."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "c"]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("StrangeX", ["x"], ["y"])], "g", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString().replace(b"StrangeX", b"Strange\x9a"))
+    with pytest.raises(BackendError, match=r"x\.onnx: ONNX Runtime cannot load it"):
+        open_session(tmp_path / "x.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_graph_that_cannot_be_run(tmp_path: Path, capfd: Any) -> None:
     """The example has one channel more than the graph can multiply with."""
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "c"]) for name in ("x", "y")]

@@ -72,11 +72,14 @@ def damaged(content: bytes, draw: random.Random) -> bytes:
     return bytes(data)
 
 
-def _graph(path: Path, draw: random.Random) -> None:
+def change_onnx(path: Path, draw: random.Random) -> None:
+    """Change nodes, weights and shapes of an ONNX graph."""
     model = onnx.load(str(path))
     graph = model.graph
     for _ in range(draw.choice((1, 1, 2, 4))):
-        node, tensor = draw.choice(graph.node), draw.choice(graph.initializer)
+        if not graph.node:
+            break
+        node, tensor = draw.choice(graph.node), draw.choice(graph.initializer or [onnx.TensorProto()])
         value = draw.choice([*graph.input, *graph.output])
         names = [name for n in graph.node for name in (*n.input, *n.output)]
         action = draw.randrange(9)
@@ -158,7 +161,7 @@ def make_bundle(seed: Path, place: Path, draw: random.Random) -> Path:
     elif name == PROGRAM:
         _program(path, draw)
     elif name.endswith(".onnx"):
-        _graph(path, draw)
+        change_onnx(path, draw)
     elif name.endswith(".net"):
         _net(path, draw)
     if name != MANIFEST:

@@ -214,3 +214,12 @@ def test_changed_files_end_in_one_line_or_give_tensors(kind: str, exported: Path
             refusals.append(str(error))
     assert len(refusals) > 50
     assert not any("\n" in refusal for refusal in refusals)
+
+
+def test_a_pickle_of_another_protocol_is_read_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.save(STATE, tmp_path / "x.pt", pickle_protocol=3)
+    with warnings.catch_warnings(action="error"):
+        found = read_weights(tmp_path / "x.pt")
+    assert isinstance(found, dict)
+    assert found.keys() == STATE.keys()
+    assert capfd.readouterr() == ("", "")

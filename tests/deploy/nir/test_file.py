@@ -219,7 +219,7 @@ def test_what_a_program_has_no_words_for_is_refused(tmp_path: Path) -> None:
     changes: tuple[tuple[str, Any, str], ...] = (
         ("weight", np.ones((3, 5, 3, 3)), "weight"),
         ("weight", np.full((3, 2, 3, 3), np.nan), "not finite"),
-        ("padding", (10**9, 10**9), "more than"),
+        ("padding", (10**9, 10**9), "0 to 1048576"),
         ("padding", (-1, 0), "padding"),
         ("stride", (2, 1), "padded unevenly"),
         ("groups", 0, "groups = 0 is not allowed"),

@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hybridnet.cli.arguments import Parser, check_paths
 from hybridnet.cli.console import StdoutError, flush_stdout, open_closed_streams, results_apart
@@ -68,6 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug and not isinstance(error, KeyboardInterrupt | StdoutError):
             raise
         return end(error)
+
+
+def entry() -> NoReturn:
+    """What `hybridnet` runs."""
+    code = main()
+    from hybridnet.support.ahead import leave
+
+    leave(code)
 
 
 def build_parser(typed: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

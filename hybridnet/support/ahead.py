@@ -6,13 +6,16 @@ long is therefore made in a second thread: the main one waits in a way that a si
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 GRACE_S = 5.0
 """Seconds that a thread gets to end when its caller does; after that it is left to end by itself."""
@@ -25,6 +28,9 @@ _Made = tuple[T | None, BaseException | None]
 
 _this_thread = threading.local()
 
+_left: list[threading.Thread] = []
+"""Threads that did not end in time: they are inside a library, which Python must not end under."""
+
 
 class StoppedError(Exception):
     """What a thread makes is no longer wanted; raised in that thread alone."""
@@ -34,6 +40,16 @@ def stopped() -> bool:
     """Whether nobody wants any longer what this thread makes for `ahead`. Long work asks now and then."""
     stop: threading.Event | None = getattr(_this_thread, "stop", None)
     return stop is not None and stop.is_set()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, at once where a thread was left behind: Python would abort it when that comes back to Python."""
+    if any(thread.is_alive() for thread in _left):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def ahead(
@@ -72,6 +88,8 @@ def ahead(
         give_up()
         asked.put(False)
         thread.join(GRACE_S)
+        if thread.is_alive():
+            _left.append(thread)
 
 
 def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -> T:

@@ -22,11 +22,12 @@ LOADS = """
 import sys, threading
 from hybridnet.simulators.onnxruntime.session import open_session
 from hybridnet.simulators.options import Runtime
+from hybridnet.support.ahead import leave
 threading.Timer(1, print, ["loading"], {"flush": True}).start()
 try:
     open_session(sys.argv[1], Runtime(threads=1))
 except KeyboardInterrupt:
-    sys.exit(42)
+    leave(42)
 """
 
 

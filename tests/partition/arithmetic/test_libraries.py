@@ -114,9 +114,8 @@ def test_snntorch_leak_per_channel() -> None:
 
 def test_snntorch_without_reset_delay_resets_twice_and_is_refused() -> None:
     snn = peer("snntorch")
-    assert refusal(Stepped(lambda: snn.Leaky(beta=0.8, reset_delay=False), states=1)) == (
-        "neuron1: it does not read the same at each step"
-    )
+    told = refusal(Stepped(lambda: snn.Leaky(beta=0.8, reset_delay=False), states=1))
+    assert told.startswith("neuron1: it does not read the same at each step")
 
 
 def test_snntorch_synaptic() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.stages import Bench, Outputs, keep_classes
-from hybridnet.program.bridge import BridgeTensor, FixedEncoding
+from hybridnet.program.bridge import ANALOG, BridgeTensor, FixedEncoding
 from hybridnet.program.spiking import AnyFixed
-from hybridnet.simulators.bridge import ANALOG, shorten
+from hybridnet.simulators.bridge import shorten
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import sqnr_db
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from hybridnet.model.neuron import LIFState
-from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation
+from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, Program, Stream
+from hybridnet.program.parts import groups_alone, inputs_alone
 from hybridnet.program.spiking import AnyFixed, scales_of
 from hybridnet.report.record.parity import Fidelity, LayerParity
 from hybridnet.simulators.emulator.backend import Emulator
@@ -134,9 +135,6 @@ def _population_alone(graph: FixedGraph, p: FixedPopulation) -> _Alone | None:
     groups, inputs = graph.onto(p.name), {node.name: node for node in graph.inputs}
     if all(g.source in inputs for g in groups):
         return None
-    at = {g.source: g.source if g.source != p.name else f"{p.name} before" for g in groups}
-    shapes = {g.source: g.geometry.input_shape for g in groups}
-    nodes = tuple(inputs.get(s) or FixedInput(name, shapes[s], message_max=1) for s, name in at.items())
-    own = tuple(dataclasses.replace(g, source=at[g.source]) for g in groups)
-    emulator = GraphEmulator(FixedGraph(nodes, (p,), own, graph.steps), currents=False)
-    return _Alone(emulator, {name: source for source, name in at.items()})
+    own, sources = groups_alone(groups, p.name)
+    nodes = inputs_alone(own, sources, inputs)
+    return _Alone(GraphEmulator(FixedGraph(nodes, (p,), own, graph.steps), currents=False), sources)

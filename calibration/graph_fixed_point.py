@@ -15,11 +15,10 @@ as the common scale lets them be. Every number is rounded to its nearest integer
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from hybridnet.calibration.limits import HEADROOM, SMALL_THRESHOLD
 from hybridnet.calibration.observers import Observation
@@ -37,7 +36,6 @@ from hybridnet.program.layers import (
     FloatArray,
     IntArray,
 )
-from hybridnet.simulators.torch.graph_step import trace_graph
 
 
 @dataclass(frozen=True)
@@ -48,46 +46,11 @@ class GraphObservation:
     currents: dict[str, float]
     potentials: dict[str, float]
 
-    def __or__(self, other: GraphObservation) -> GraphObservation:
-        """The larger of both, name by name."""
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return GraphObservation(*({name: max(one[name], two[name]) for name in one} for one, two in pairs))
-
-
-def observe_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> GraphObservation:
-    """Run the float program over N windows, (N, T, C, H, W), or (N, C, H, W) of still inputs."""
-    states = trace_graph(program, inputs)
-    for name, values in (*inputs.items(), *((name, state.u) for name, state in states.items())):
-        if not bool(values.isfinite().all()):
-            raise RangeError(
-                "holds NaN or infinity on the calibration inputs", where=name, remedy="Look at its weights"
-            )
-    return GraphObservation(
-        {node.name: float(inputs[node.name].abs().max()) for node in program.inputs},
-        {name: float(state.c.abs().max()) for name, state in states.items()},
-        {name: float(state.u.abs().max()) for name, state in states.items()},
-    )
-
 
 def extremes(seen: Observation) -> GraphObservation:
     """What scales need of a whole observation."""
     currents = {name: statistics.largest for name, statistics in seen.currents.items()}
     return GraphObservation(seen.input_max, currents, seen.potential_max)
-
-
-def observe_graphs(program: GraphProgram, views: Iterable[Mapping[str, Tensor]]) -> GraphObservation:
-    """Run the float program view by view, so that one is in memory at a time.
-
-    Raises:
-        ValueError: If there are no views.
-    """
-    seen: GraphObservation | None = None
-    for view in views:
-        one = observe_graph(program, view)
-        seen = one if seen is None else seen | one
-    if seen is None:
-        raise ValueError("no views to observe")
-    return seen
 
 
 def quantise_graph(program: GraphProgram, seen: GraphObservation) -> FixedGraph:

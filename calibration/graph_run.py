@@ -13,7 +13,6 @@ threshold there is over it elsewhere. What saturates is never worth it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,9 +21,10 @@ import numpy.typing as npt
 
 from hybridnet.calibration.graph_scales import Member
 from hybridnet.model.neuron import LIFState
+from hybridnet.program.bridge import ANALOG
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput
 from hybridnet.program.graph import GraphProgram, Population
-from hybridnet.simulators.bridge import ANALOG
+from hybridnet.program.parts import groups_alone, inputs_alone
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
@@ -72,14 +72,12 @@ def run_member(task: Task, member: Member, settled: Mapping[str, FixedInput]) ->
         settled: Inputs whose messages were settled before.
     """
     name, nodes = member.population.name, {**settled, **member.inputs}
-    at = {g.source: g.source if g.source != name else f"{name} before" for g in member.groups}
-    shapes = {g.source: g.geometry.input_shape for g in member.groups}
-    inputs = tuple(nodes.get(s) or FixedInput(own, shapes[s], message_max=1) for s, own in at.items())
-    fed = {own: task.fed[s] for s, own in at.items()}
+    groups, sources = groups_alone(member.groups, name)
+    inputs = inputs_alone(groups, sources, nodes)
+    fed = {at: task.fed[source] for at, source in sources.items()}
     if not inputs:  # what nothing reaches is still run, over as many views as there are
         inputs = (FixedInput(f"nothing to {name}", (1, 1, 1), still=True),)
         fed = {inputs[0].name: np.zeros((len(task.wanted.u), 1, 1, 1), np.float32)}
-    groups = tuple(dataclasses.replace(g, source=at[g.source]) for g in member.groups)
     graph = FixedGraph(inputs, (member.population,), groups, task.program.steps)
     run = GraphEmulator(graph, currents=False).run(fed, record_potentials="potentials" in task.kinds)
     losses = _losses(task, member, run)

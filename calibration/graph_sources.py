@@ -12,6 +12,7 @@ from hybridnet.calibration.sources import Source
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput
 from hybridnet.program.graph import GraphProgram, Input
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT
+from hybridnet.program.parts import groups_alone
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.arrays import Array
@@ -63,22 +64,14 @@ def graph_sources(
     return {source: sqnr_db(_readout(*run, name), reference) for source, run in rounded.items()}
 
 
-BEFORE = " before"
-"""Behind the name of a population: what it sent itself, as an input."""
-
-
 def population_alone(program: GraphProgram, name: str) -> tuple[GraphProgram, dict[str, str]]:
     """A population with all that reaches it as inputs, itself too; and the node that each of these stands for."""
-    groups = tuple(dataclasses.replace(g, source=_at(g.source, name)) for g in program.onto(name))
+    groups, sources = groups_alone(program.onto(name), name)
     still = {node.name for node in program.inputs if node.still}
     shapes = {g.source: g.geometry.input_shape for g in groups}
     inputs = tuple(Input(source, shape, source in still) for source, shape in shapes.items())
     own = tuple(p for p in program.populations if p.name == name)
-    return GraphProgram(inputs, own, groups, program.steps), {_at(g.source, name): g.source for g in program.onto(name)}
-
-
-def _at(source: str, name: str) -> str:
-    return source + BEFORE if source == name else source
+    return GraphProgram(inputs, own, groups, program.steps), sources
 
 
 def _sent(values: Array, node: FixedInput) -> Array:

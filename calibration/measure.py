@@ -25,9 +25,8 @@ from hybridnet.calibration.sequence import Searched, SearchView
 from hybridnet.calibration.stages import Bench, stage_row
 from hybridnet.calibration.statistics import Statistics
 from hybridnet.errors import ConfigError
-from hybridnet.program.bridge import FixedEncoding, fixed_encodings
+from hybridnet.program.bridge import ANALOG, FixedEncoding, fixed_encodings
 from hybridnet.program.spiking import AnyFixed
-from hybridnet.simulators.bridge import ANALOG
 
 LOSS_DB = 30.0
 """A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""

@@ -14,6 +14,7 @@ from hybridnet.partition.arithmetic.equations import State
 from hybridnet.partition.split import Split
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram
+from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.progress import Progress, silent
 
 
@@ -61,20 +62,18 @@ def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = sil
     """Run the model's own spiking layers view by view.
 
     Args:
-        split: A model whose spiking half is chains.
+        split: The model.
         inputs: Of the model, (N, …) each.
         progress: Told after each view.
 
     Raises:
         RangeError: If an input, current or potential is not finite.
     """
-    program, views = split.program, len(next(iter(inputs.values())))
-    if isinstance(program, GraphProgram):
-        raise TypeError("a graph is observed by graph_fixed_point.observe_graphs")
+    views = len(next(iter(inputs.values())))
     seen: Observation | None = None
     for n in range(views):
         progress("observing", n, views)
-        one = _observe_view(split, program, {name: tensor[n : n + 1] for name, tensor in inputs.items()})
+        one = _observe_view(split, {name: tensor[n : n + 1] for name, tensor in inputs.items()})
         seen = one if seen is None else seen + one
     progress("observing", views, views)
     if seen is None:
@@ -83,8 +82,11 @@ def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = sil
 
 
 @torch.no_grad()
-def _observe_view(split: Split, program: FloatProgram, view: Mapping[str, Tensor]) -> Observation:
-    return observation_of(program, split.fed(view), split.trace(view))
+def _observe_view(split: Split, view: Mapping[str, Tensor]) -> Observation:
+    program, fed = split.program, split.fed(view)
+    if isinstance(program, GraphProgram):
+        return graph_observation_of(program, fed, trace_graph(program, fed))
+    return observation_of(program, fed, split.trace(view))
 
 
 def observation_of(program: FloatProgram, view: Mapping[str, Tensor], states: Mapping[str, LIFState]) -> Observation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,19 @@ from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import POTENTIAL_BITS, bridge_name, fixed_encodings
-from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.graph import GraphProgram, label
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, Stream
+from hybridnet.program.graph import label
+from hybridnet.program.layers import FixedProgram, FloatProgram, Stream
 from hybridnet.program.outputs import LOGITS
-from hybridnet.program.spiking import Chains, Graphs, input_shapes, inputs_of, layer_shapes
+from hybridnet.program.spiking import (
+    AnyProgram,
+    Chains,
+    Graphs,
+    input_shapes,
+    inputs_of,
+    is_fixed,
+    layer_shapes,
+    read_outs_of,
+)
 from hybridnet.support.onnx_file import Tensor, Type, check_cost, errors_in, interface, read_model
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
@@ -46,11 +54,9 @@ def check_agreement(bundle: Bundle) -> None:
     _check_bridge(bundle)
     if isinstance(bundle.spiking, Chains):
         _check_nets(bundle, bundle.spiking)
-        _check_chains(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
-        _check_chains(bundle.file(ONNX_FLOAT), bundle.spiking.program)
-    else:
-        _check_graph(bundle.file(ONNX_FIXED), bundle.spiking.fixed)
-        _check_graph(bundle.file(ONNX_FLOAT), bundle.spiking.program)
+    read_outs = read_outs_of(bundle.float_form)
+    _check_spiking(bundle.file(ONNX_FIXED), bundle.fixed_form, read_outs)
+    _check_spiking(bundle.file(ONNX_FLOAT), bundle.float_form, read_outs)
     _check_front(bundle)
     _check_ann(bundle, bundle.ann_path)
     if ANN_INT8 in bundle.manifest.files:
@@ -192,35 +198,19 @@ def _check_ann(bundle: Bundle, file: AnyFile) -> None:
         raise _graph(file, "outputs", outputs, {LOGITS: (Type.FLOAT, (1, len(manifest.labels)))})
 
 
-def _check_chains(file: AnyFile, program: FloatProgram | FixedProgram) -> None:
-    inputs, outputs = _of_one_view(file)
-    steps = program.steps
-    wanted = {s.input_name: (Type.FLOAT, (1, steps, *s.input_shape)) for s in program.streams}
-    if inputs != wanted:
-        raise _graph(file, "inputs", inputs, wanted)
-    given: dict[str, Tensor] = {}
-    for layer in program.layers():
-        fixed, shape = isinstance(layer, FixedConvLIF), layer.geometry.output_shape
-        potential = Type.INT32 if fixed else Type.FLOAT
-        given[f"{layer.name}.spikes"] = Type.BOOL, (1, steps, *shape)
-        given[f"{layer.name}.potentials"] = potential, (1, steps, *shape)
-        if layer.read_out:
-            given[f"{layer.name}.readout"] = potential, (1, *shape)
-    if given != {name: outputs.get(name) for name in given}:
-        raise _graph(file, "outputs", outputs, given)
-
-
-def _check_graph(file: AnyFile, program: FixedGraph | GraphProgram) -> None:
+def _check_spiking(file: AnyFile, program: AnyProgram, read_outs: Collection[str]) -> None:
+    """The graph must give what the program's layers do, and the last potentials of those that are read out."""
     inputs, outputs = _of_one_view(file)
     wanted = {name: (Type.FLOAT, (1, *shape)) for name, shape in input_shapes(program).items()}
     if inputs != wanted:
         raise _graph(file, "inputs", inputs, wanted)
     given: dict[str, Tensor] = {}
     for name, shape in layer_shapes(program).items():
+        potential = Type.INT32 if is_fixed(program) else Type.FLOAT
         given[f"{name}.spikes"] = Type.BOOL, (1, program.steps, *shape)
-        potential = Type.INT32 if isinstance(program, FixedGraph) else Type.FLOAT
         given[f"{name}.potentials"] = potential, (1, program.steps, *shape)
-        given[f"{name}.readout"] = potential, (1, *shape)
+        if name in read_outs:
+            given[f"{name}.readout"] = potential, (1, *shape)
     if given != {name: outputs.get(name) for name in given}:
         raise _graph(file, "outputs", outputs, given)
 

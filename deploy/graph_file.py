@@ -32,7 +32,7 @@ MAX_STEPS, MAX_COMPUTED = 2**16, 2**18
 """Steps of a window, and steps times populations and groups; ONNX graphs of more would not be read either."""
 
 MAX_WEIGHTS = 2**28
-"""Of all groups together, those that several share counted for each."""
+"""Most weights of all groups together; those that several share count for each."""
 
 _ARRAYS = {"weight", "bias", "leak", "current_leak", "decay", "current_decay", "threshold", "reset_amount"}
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
     from hybridnet.errors import HybridNetError
-    from hybridnet.partition.stated import neuron
+    from hybridnet.partition.arithmetic.stated import neuron
     from hybridnet.report.record.data import RunRecord
     from hybridnet.workflows.calibrate import calibrate
     from hybridnet.workflows.export import export
@@ -53,7 +53,7 @@ _HOME = {
     "calibrate": "hybridnet.workflows.calibrate",
     "export": "hybridnet.workflows.export",
     "load": "hybridnet.workflows.simulate",
-    "neuron": "hybridnet.partition.stated",
+    "neuron": "hybridnet.partition.arithmetic.stated",
     "simulate": "hybridnet.workflows.simulate",
 }
 

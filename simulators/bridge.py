@@ -10,14 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridnet.errors import RangeError
-from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
+from hybridnet.program.bridge import ANALOG, FLOAT_BITS, BridgeTensor, FixedEncoding
 from hybridnet.support.arrays import Array
 
-FLOAT_BITS = 32
-"""The bits of a potential that the float spiking half hands on."""
-
-
-ANALOG: tuple[BridgeKind, ...] = ("potential", "potentials")
 NO_POTENTIALS: Mapping[str, Array] = MappingProxyType({})
 
 

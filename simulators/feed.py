@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from hybridnet.errors import BackendError
 from hybridnet.program.graph import Input
 from hybridnet.program.spiking import inputs_of
 from hybridnet.simulators.onnxruntime.session import open_session, run_session
-from hybridnet.simulators.options import ANY_CPU
+from hybridnet.simulators.options import Runtime
 from hybridnet.support.arrays import Array
+from hybridnet.support.progress import Progress, silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +36,22 @@ class Fed:
 class Feed:
     """Feeds the spiking half of a bundle.
 
-    The front runs on the CPU, on as many threads as ONNX Runtime chooses.
+    The front runs on the CPU.
 
     Args:
         parts: The bundle.
+        threads: Of the front; as many as ONNX Runtime chooses if None.
 
     Raises:
         BackendError: If the front cannot be opened.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, threads: Any = None) -> None:
         self._nodes, self._steps = inputs_of(parts.float_form), parts.float_form.steps
         self._axes, self._messages = parts.manifest.feeds, parts.messages
         self._path = parts.front_path
-        self._front = None if self._path is None else open_session(self._path, ANY_CPU)
+        self._front = None if self._path is None else open_session(self._path, Runtime(threads=threads))
+        self._rehearsed = False
 
     @property
     def has_front(self) -> bool:
@@ -60,16 +64,17 @@ class Feed:
         taken = () if self._front is None else (node.name for node in self._front.get_inputs())
         return tuple(dict.fromkeys((*self._axes, *taken)))
 
-    def __call__(self, inputs: Mapping[str, Array]) -> Fed:
+    def __call__(self, inputs: Mapping[str, Array], progress: Progress = silent) -> Fed:
         """Feed N views.
 
         Args:
             inputs: All inputs of the model by name, (N, …), float32.
+            progress: Told after each view of the front.
 
         Raises:
             BackendError: If the front fails, or gives values that are not finite.
         """
-        computed, front_ms = self._computed(inputs)
+        computed, front_ms = self._computed(inputs, progress)
         fed = {}
         for node in self._nodes:
             given = computed[node.name] if node.name in computed else inputs[node.name]
@@ -84,17 +89,23 @@ class Feed:
         steps = np.moveaxis(values, axis + 1, 1)[:, : self._steps]
         return np.ascontiguousarray(steps).reshape(len(values), self._steps, *node.shape)
 
-    def _computed(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], npt.NDArray[np.float64] | None]:
+    def _computed(
+        self, inputs: Mapping[str, Array], progress: Progress
+    ) -> tuple[dict[str, Array], npt.NDArray[np.float64] | None]:
         """What the front computes, view by view."""
         if self._front is None or self._path is None:
             return {}, None
         taken = [node.name for node in self._front.get_inputs()]
         views, found, times = len(next(iter(inputs.values()))), [], []
         for n in range(views):
-            started = time.perf_counter()
             view = {name: inputs[name][n : n + 1] for name in taken}
+            if not self._rehearsed:
+                run_session(self._front, list(self._messages), view, self._path)  # pays for memory and thread pools
+                self._rehearsed = True
+            started = time.perf_counter()
             found.append(run_session(self._front, list(self._messages), view, self._path))
             times.append((time.perf_counter() - started) * 1e3)
+            progress("front", n + 1, views)
         messages = {name: np.concatenate([one[name] for one in found]) for name in self._messages}
         for name, values in messages.items():
             if not np.isfinite(values).all():

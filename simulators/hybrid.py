@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,6 @@ from hybridnet.simulators.feed import Fed
 from hybridnet.simulators.interface import AnnBackend, SpikingBackend, SpikingResult
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
-
-Feeder = Callable[[Mapping[str, Array]], Fed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ class HybridRun:
 
 
 def run_hybrid(
-    feed: Feeder,
+    fed: Fed,
     snn: SpikingBackend,
     bridge: Bridge,
     ann: AnnBackend,
@@ -54,15 +52,14 @@ def run_hybrid(
     *,
     progress: Progress = silent,
 ) -> HybridRun:
-    """Front, spiking half, bridge, ANN half; the ANN half view by view, so that its latency is that of one view.
+    """Spiking half, bridge, ANN half; the ANN half view by view, so that its latency is that of one view.
 
     Args:
-        feed: From the model's inputs to those of the spiking half; see `hybridnet.simulators.feed.Feed`.
+        fed: What the spiking half is fed, of the same views; see `hybridnet.simulators.feed.Feed`.
         inputs: All inputs of the model by name, (N, …), float32.
     """
     views = len(next(iter(inputs.values())))
     progress(f"spiking half ({snn.name})", 0, 1)
-    fed = feed(inputs)
     spiking = snn.run(fed.inputs, record_potentials=bridge.needs_all_potentials)
     progress(f"spiking half ({snn.name})", 1, 1)
 

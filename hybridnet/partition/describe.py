@@ -13,11 +13,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from hybridnet.partition.cut import Cut
 from hybridnet.partition.reading import SpikingLayer
 from hybridnet.partition.streams import Chain
-from hybridnet.program.bridge import BridgeTensor
+from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
 
 Half = Literal["input", "front", "snn", "bridge", "ann"]
 Shape = tuple[int, ...] | None
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def _spiking_row(layer: SpikingLayer, label: str, index: int) -> Node:
 def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
     source = next(node for node in graph.nodes if node.op == "placeholder" and node.target == tensor.name)
     readers = ", ".join(sorted({_name(user) for user in source.users}))
-    bits = {"potential": 8 * FLOAT_BYTES, "spikes": 1, "spike_count": steps.bit_length()}[tensor.kind]
+    bits = event_bits(tensor.kind, steps) or FLOAT_BITS
     return Node(
         tensor.name,
         tensor.kind,

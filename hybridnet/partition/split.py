@@ -10,9 +10,9 @@ from torch import Tensor, fx, nn
 from hybridnet.errors import PartitionError
 from hybridnet.model.neuron import LIFState
 from hybridnet.partition.arithmetic.split import place
+from hybridnet.partition.arithmetic.stated import stated_modules
 from hybridnet.partition.describe import Node
 from hybridnet.partition.splitter import partition
-from hybridnet.partition.stated import stated_modules
 from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.placement import Placement
 from hybridnet.program.spiking import AnyFloat

@@ -17,6 +17,12 @@ BridgeKind = Literal["potential", "potentials", "spikes", "last_spikes", "spike_
 fired."""
 
 
+FLOAT_BITS = 32
+"""The bits of a potential that the float spiking half hands on."""
+
+ANALOG: tuple[BridgeKind, ...] = ("potential", "potentials")
+"""Kinds that are no events."""
+
 SUFFIX: Mapping[BridgeKind, str] = {
     "potential": "u", "potentials": "u_steps", "spikes": "spikes", "last_spikes": "last", "spike_count": "count",
 }  # fmt: skip

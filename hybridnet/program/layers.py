@@ -67,7 +67,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 MAX_NUMBER, MAX_MAP = 2**20, 2**27
-"""Of a geometry: its largest number, and most values of a map with the border that is added to it, or cut off."""
+"""The largest number of a geometry, and most values of a map with the border that is added to it, or cut off."""
 
 
 def check_pairs(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:

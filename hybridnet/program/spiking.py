@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram, Input, Shape
-from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram
 
 AnyFloat = FloatProgram | GraphProgram
 AnyFixed = FixedProgram | FixedGraph
@@ -50,6 +50,20 @@ def layer_shapes(program: AnyProgram) -> dict[str, Shape]:
     if isinstance(program, GraphProgram | FixedGraph):
         return {p.name: p.shape for p in program.populations}
     return {layer.name: layer.geometry.output_shape for layer in program.layers()}
+
+
+def read_outs_of(program: AnyProgram) -> tuple[str, ...]:
+    """Names of layers whose last potential a back-end returns: all populations of a graph."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        return tuple(p.name for p in program.populations)
+    return tuple(layer.name for layer in program.layers() if layer.read_out)
+
+
+def is_fixed(program: AnyProgram) -> bool:
+    """Whether a program holds the chip's integers."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        return isinstance(program, FixedGraph)
+    return any(isinstance(layer, FixedConvLIF) for layer in program.layers())
 
 
 def scales_of(program: AnyFixed) -> dict[str, float]:

@@ -27,11 +27,10 @@ from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, Parts, 
 from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT, FRONT
 from hybridnet.deploy.onnx.int8 import AnnQuantiser
 from hybridnet.errors import ConfigError, ModelError
-from hybridnet.program.bridge import FixedEncoding, fixed_encodings
+from hybridnet.program.bridge import ANALOG, FixedEncoding, fixed_encodings
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.requantise import requantise_program
 from hybridnet.program.spiking import AnyFixed, AnyFloat, Chains, Graphs, SpikingHalf
-from hybridnet.simulators.bridge import ANALOG
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import temporary_folder

@@ -15,7 +15,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
 from hybridnet.program.graph import GraphProgram, Population
-from hybridnet.program.spiking import AnyProgram, layer_shapes
+from hybridnet.program.spiking import AnyProgram, is_fixed, layer_shapes
 from hybridnet.simulators.divergence.causes import Cause, classify
 from hybridnet.simulators.divergence.find import (
     FLOAT_TOLERANCE,
@@ -25,7 +25,7 @@ from hybridnet.simulators.divergence.find import (
     find,
     merged,
 )
-from hybridnet.simulators.divergence.lanes import is_fixed, lanes_of
+from hybridnet.simulators.divergence.lanes import lanes_of
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.interface import RecordsCurrents, SpikingResult
 from hybridnet.simulators.quantise import quantise_input

@@ -12,7 +12,7 @@ from typing import Any, overload
 from torch import Tensor, nn
 
 from hybridnet.calibration.fixed_point import quantise_program
-from hybridnet.calibration.graph_fixed_point import observe_graphs, quantise_graph
+from hybridnet.calibration.graph_fixed_point import extremes, quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
@@ -265,8 +265,7 @@ def _read_back(folder: Path, name: str) -> Bundle:
 
 def _quantised(split: Split, views: Views) -> SpikingHalf:
     """The spiking half in both forms, its integers by maximum-based scales."""
-    program = split.program
+    program, seen = split.program, observe(split, views.tensors())
     if isinstance(program, GraphProgram):
-        seen = observe_graphs(program, (split.fed(view.tensors()) for view in views))
-        return Graphs(program, quantise_graph(program, seen))
-    return Chains(program, quantise_program(program, observe(split, views.tensors())))
+        return Graphs(program, quantise_graph(program, extremes(seen)))
+    return Chains(program, quantise_program(program, seen))

@@ -24,7 +24,7 @@ from hybridnet.model.network import example_inputs
 from hybridnet.partition.describe import Half
 from hybridnet.partition.split import Split
 from hybridnet.partition.split import split as split_model
-from hybridnet.program.bridge import POTENTIAL_BITS, BridgeTensor, event_bits
+from hybridnet.program.bridge import FLOAT_BITS, POTENTIAL_BITS, BridgeTensor, event_bits
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
@@ -33,8 +33,6 @@ from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.onnx_file import read_model
 from hybridnet.workflows.foreign import check_module, load_model
 from hybridnet.workflows.host_parts import ann_examples, export_front, output_names
-
-FLOAT_BITS = 32
 
 
 @dataclass(frozen=True)

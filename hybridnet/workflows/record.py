@@ -16,6 +16,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.fit import fit, layer_demands
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
+from hybridnet.program.bridge import ANALOG
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import GraphProgram, Population, Synapse
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
@@ -220,7 +221,7 @@ def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
     """One row per tensor that crossed."""
     for tensor in bundle.bridge:
         ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        carried: InputKind = "analog" if tensor.kind in ("potential", "potentials") else "spike"
+        carried: InputKind = "analog" if tensor.kind in ANALOG else "spike"
         yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
 
 

@@ -114,7 +114,7 @@ class Simulator:
         self._snn = spiking.open(self.bundle, options.settings)
         self._ann = analog.open(self.bundle, options.settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
-        self._feed = Feed(self.bundle)
+        self._feed = Feed(self.bundle, threads=options.settings.get("threads"))
         program = self.bundle.fixed_form if self._snn.fixed_point else self.bundle.float_form
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         graph = count_graph(self.bundle.file(analog.counted))
@@ -133,10 +133,10 @@ class Simulator:
         """
         options = self._options
         read = read_source(source, self.bundle, options.views, options.transcode, progress)
-        run = run_hybrid(self._feed, self._snn, self._bridge, self._ann, read.views.arrays, progress=progress)
+        inputs, fed = read.views.arrays, self._feed(read.views.arrays, progress)
+        run = run_hybrid(fed, self._snn, self._bridge, self._ann, inputs, progress=progress)
         compared = options.parity and not self.is_reference
-        again = (self._feed, self._reference, self._bridge, self._ann, read.views.arrays)
-        reference = run_hybrid(*again) if compared else None
+        reference = run_hybrid(fed, self._reference, self._bridge, self._ann, inputs) if compared else None
         return Simulation(build_record(self._setup, read, run, reference), run)
 
     def classify(self, videos: Iterable[str | Path]) -> Iterator[Classified]:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridnet.errors import BackendError
-from hybridnet.program.spiking import AnyProgram
-from hybridnet.simulators.divergence.lanes import Lane, LaneInput, Neurons, is_fixed, lanes_of
+from hybridnet.program.spiking import AnyProgram, is_fixed
+from hybridnet.simulators.divergence.lanes import Lane, LaneInput, Neurons, lanes_of
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
 

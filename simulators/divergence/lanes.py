@@ -89,13 +89,6 @@ def lanes_of(program: AnyProgram) -> tuple[Lane, ...]:
     return tuple(_stream(stream, program.steps) for stream in streams)
 
 
-def is_fixed(program: AnyProgram) -> bool:
-    """Whether a program holds the chip's integers."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return isinstance(program, FixedGraph)
-    return any(isinstance(layer, FixedConvLIF) for layer in program.layers())
-
-
 def neurons_of(layer: AnyLayer | AnyPopulation) -> Neurons:
     """How a layer of a chain or a population of a graph computes."""
     if isinstance(layer, Population | FixedPopulation):

@@ -14,17 +14,18 @@ from hypothesis import strategies as st
 
 from hybridnet.calibration.graph_fixed_point import (
     GraphObservation,
-    observe_graph,
+    extremes,
     population_scale,
     quantise_graph,
     quantise_population,
 )
 from hybridnet.calibration.limits import HEADROOM
+from hybridnet.calibration.observers import graph_observation_of
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram, Input, Synapse
 from hybridnet.simulators.emulator.graph import GraphEmulator
-from hybridnet.simulators.torch.graph_step import TorchGraph
+from hybridnet.simulators.torch.graph_step import TorchGraph, trace_graph
 
 X = Input("x", (2, 5, 4))
 
@@ -32,6 +33,10 @@ X = Input("x", (2, 5, 4))
 def seen_in(program: GraphProgram, x: float = 2.0, u: float = 3.0, c: float = 1.0) -> GraphObservation:
     names = [p.name for p in program.populations]
     return GraphObservation({"x": x}, dict.fromkeys(names, c), dict.fromkeys(names, u))
+
+
+def seen_on(program: GraphProgram, inputs: dict[str, torch.Tensor]) -> GraphObservation:
+    return extremes(graph_observation_of(program, inputs, trace_graph(program, inputs)))
 
 
 def weighted(source: str, target: str, largest: float, delay: int = 0) -> Synapse:
@@ -46,7 +51,7 @@ def test_every_number_is_the_nearest(graph: FixedGraph, seed: int) -> None:
     inputs = {name: torch.as_tensor(v, dtype=torch.float64) for name, v in random_inputs(graph, 2, seed).items()}
     inputs = {name: values + 0.01 for name, values in inputs.items()}
     try:
-        fixed = quantise_graph(program, observe_graph(program, inputs))
+        fixed = quantise_graph(program, seen_on(program, inputs))
     except RangeError:
         reject()  # a threshold below one unit
     sent = {node.name: node.input_scale for node in fixed.inputs}
@@ -74,7 +79,7 @@ def test_integrators_follow_the_float_program() -> None:
         5,
     )
     x = {"x": torch.randn(3, 5, 2, 5, 4, generator=torch.Generator().manual_seed(1)).numpy()}
-    fixed = quantise_graph(program, observe_graph(program, {"x": torch.as_tensor(x["x"])}))
+    fixed = quantise_graph(program, seen_on(program, {"x": torch.as_tensor(x["x"])}))
     found = GraphEmulator(fixed, strict=True).run(x, record_potentials=True)
     expected = TorchGraph(program).run(x, record_potentials=True)
     largest = np.abs(expected.potentials["a"]).max()
@@ -114,8 +119,3 @@ def test_an_input_of_zeros_is_refused() -> None:
 def test_a_threshold_below_one_unit_is_refused() -> None:
     with pytest.raises(RangeError, match=r"a: threshold 0\.001 is below one unit"):
         quantise_population(population("a", threshold=np.array([0.001, 1])), 64.0)
-
-
-def test_observations_join() -> None:
-    one, two = GraphObservation({"x": 1}, {"a": 5}, {"a": 2}), GraphObservation({"x": 3}, {"a": 4}, {"a": 7})
-    assert one | two == GraphObservation({"x": 3}, {"a": 5}, {"a": 7})

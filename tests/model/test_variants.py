@@ -106,13 +106,12 @@ def test_a_deployable_variant_is_cut_and_simulated(name: str) -> None:
     fixed = quantise_program(split.program, observe(split, inputs))
     bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     ann = TorchAnnBackend(split.ann, split.ann_inputs)
-    run = run_hybrid(as_they_are, Emulator(fixed), bridge, ann, {n: x.numpy() for n, x in inputs.items()})
+    run = run_hybrid(Fed(arrays(inputs), None), Emulator(fixed), bridge, ann, arrays(inputs))
     assert np.abs(run.logits - logits.numpy()).max() < 0.5 * np.abs(logits.numpy()).max()
 
 
-def as_they_are(inputs: Mapping[str, Array]) -> Fed:
-    """Streams read the model's own inputs."""
-    return Fed(inputs, None)
+def arrays(inputs: Mapping[str, Tensor]) -> dict[str, Array]:
+    return {name: x.numpy() for name, x in inputs.items()}
 
 
 OTHER_GRAPHS = ("cross", "class-token-no-mixer", "common-norm-hard")
@@ -128,7 +127,7 @@ def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> N
     fixed = quantise_program(split.program, observe(split, inputs))
     bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     ann = OnnxRuntimeBackend(tmp_path / "ann.onnx")
-    run = run_hybrid(as_they_are, TorchBackend(split.program), bridge, ann, {n: x.numpy() for n, x in inputs.items()})
+    run = run_hybrid(Fed(arrays(inputs), None), TorchBackend(split.program), bridge, ann, arrays(inputs))
     with torch.no_grad():
         np.testing.assert_allclose(run.logits, model(**inputs).numpy(), atol=1e-4)
     graph = count_graph(tmp_path / "ann.onnx")

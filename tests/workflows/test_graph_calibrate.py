@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import manners
-from helpers.manners import Manner, fire
-from torch import Tensor, nn
+from helpers.manners import Manner
+from helpers.skips import Skips
 
 import hybridnet
 from hybridnet.calibration.document import calibration_document
@@ -171,32 +171,9 @@ def test_what_a_graph_does_not_have_is_refused_before_the_work(export: Any, give
     assert not (tmp_path / "c").exists()
 
 
-class Skips(nn.Module):
-    """Motion vectors through two layers that are added up, over what the reader delivers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(2)
-        self.one, self.two, self.fc = nn.Conv2d(2, 4, 3, 4, 1), nn.Conv2d(4, 4, 3, 1, 1), nn.Linear(4, 3)
-
-    def forward(self, i_frame: Tensor, motion_vectors: Tensor, residuals: Tensor) -> Tensor:
-        a = b = count = torch.zeros(1)
-        for x in motion_vectors.unbind(1):
-            a = 0.9 * a + 3 * self.one(x)
-            first = fire(a - 0.2)
-            a = a - 0.2 * first
-            b = 0.9 * b + self.two(first) + first
-            second = fire(b - 0.5)
-            b = b - 0.5 * second
-            count = count + second + first
-        return self.fc(count.mean((2, 3))) + i_frame.mean((1, 2, 3))[:, None] + residuals.mean((1, 2, 3, 4))[:, None]
-
-
 def test_a_graph_is_calibrated_on_video_and_what_was_observed_is_kept(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    shapes = {"i_frame": (3, 32, 32), "motion_vectors": (6, 2, 32, 32), "residuals": (6, 3, 32, 32)}
-    example = {name: torch.randn(2, *shape) for name, shape in shapes.items()}
-    bundle = hybridnet.export(Skips().eval(), example, tmp_path / "b")
+    model = Skips().eval()
+    bundle = hybridnet.export(model, model.example_inputs(), tmp_path / "b")
     assert isinstance(bundle.spiking, Graphs)
     options = CalibrateOptions(views=1, most_clips=6, cache=tmp_path / "cache")
     one = calibrate(bundle, tmp_path / "c", CalibrateOptions(clips=motion(tmp_path / "clips"), **kept(options)))

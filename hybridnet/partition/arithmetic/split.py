@@ -16,11 +16,11 @@ from hybridnet.model.neuron import LIFState
 from hybridnet.partition.arithmetic.halves import Halves, cut
 from hybridnet.partition.arithmetic.read import read
 from hybridnet.partition.arithmetic.reading import Reading
+from hybridnet.partition.arithmetic.stated import stated
 from hybridnet.partition.arithmetic.telling import placement
-from hybridnet.partition.describe import FLOAT_BYTES, Node
+from hybridnet.partition.describe import Node
 from hybridnet.partition.neurons import rest
-from hybridnet.partition.stated import stated
-from hybridnet.program.bridge import BridgeTensor, event_bits
+from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
 from hybridnet.program.chains import chains_of
 from hybridnet.program.graph import GraphProgram, Population
 from hybridnet.program.layers import FloatProgram
@@ -217,7 +217,7 @@ def _range(values: Any) -> str:
 def _crossing(tensor: BridgeTensor, steps: int, ann: fx.GraphModule) -> Node:
     source = next(n for n in ann.graph.nodes if n.op == "placeholder" and n.target == tensor.name)
     readers = ", ".join(sorted({_name(user) for user in source.users}))
-    bits = event_bits(tensor.kind, steps) or 8 * FLOAT_BYTES
+    bits = event_bits(tensor.kind, steps) or FLOAT_BITS
     return Node(tensor.name, tensor.kind, "bridge", f"read by {readers}", tensor.shape, tensor.bytes(bits))
 
 

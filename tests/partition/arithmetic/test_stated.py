@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import hybridnet
 from hybridnet.errors import ConfigError, PartitionError
-from hybridnet.partition import stated
+from hybridnet.partition.arithmetic import stated
 from hybridnet.partition.split import split
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import hybridnet
 from hybridnet.errors import PartitionError
-from hybridnet.partition import stated
+from hybridnet.partition.arithmetic import stated
 from hybridnet.partition.split import split
 
 STEPS = 6

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hybridnet.simulators.emulator.backend import Emulator
 
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
@@ -33,7 +34,6 @@ from hybridnet.program.outputs import LOGITS
 from hybridnet.report.numbers import count, decibels
 from hybridnet.report.render.text import table
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.inputs import shapes_of

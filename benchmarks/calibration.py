@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from hybridnet.calibration.bound import search_with_bits
+from hybridnet.simulators.torch.float_step import trace_program
+
 from hybridnet.calibration.clips import read_clips
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.fixed_point import quantise_program
@@ -30,7 +31,6 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
 from hybridnet.report.numbers import decibels
 from hybridnet.report.render.text import table
-from hybridnet.simulators.torch.float_step import trace_program
 from hybridnet.workflows.export import export_checkpoint
 from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import shipped_bundle_path

@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
 from onnx import TensorProto, helper
 
 from hybridnet.deploy.onnx import program as unrolled
@@ -35,11 +38,8 @@ from hybridnet.program.layers import (
     Program,
     Stream,
 )
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.onnxruntime.session import open_session
-from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 from hybridnet.simulators.options import Runtime
-from hybridnet.simulators.torch.float_step import TorchBackend
 
 STEPS, CHANNELS = 11, 8
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 MANIFEST = "manifest.yaml"
-PROGRAM = "snn/program.npz"
-GRAPH_FLOAT, GRAPH_FIXED = "snn/graph.npz", "snn/graph.fixed.npz"
+GRAPH_FLOAT, GRAPH_FIXED = "snn/program.npz", "snn/program.fixed.npz"
 NET = "snn/{stream}.net"
 ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
 FRONT = "front.onnx"

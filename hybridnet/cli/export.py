@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
     show(args, bundle_document(bundle), to_json(bundle.parity))
     if args.nir is not None:
-        for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
+        for file, losses in write_nir(args.nir, bundle.program, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:
                 say(f"hybridnet: {file}: {loss}")
     if args.fail_on == "parity" and bundle.parity.failed:

@@ -115,7 +115,7 @@ class Simulator:
         self._ann = analog.open(self.bundle, options.settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
         self._feed = Feed(self.bundle, threads=options.settings.get("threads"))
-        program = self.bundle.fixed_form if self._snn.fixed_point else self.bundle.float_form
+        program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         graph = count_graph(self.bundle.file(analog.counted))
         words = settings_in_words(options.settings, spiking, analog)

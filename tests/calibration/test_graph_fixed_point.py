@@ -9,9 +9,6 @@ from helpers.float_graphs import in_float
 from helpers.graph_equality import patient
 from helpers.random_graphs import graphs, random_inputs
 from helpers.small_graphs import population, synapse
-from hypothesis import given, reject, settings
-from hypothesis import strategies as st
-
 from hybridnet.calibration.graph_fixed_point import (
     GraphObservation,
     extremes,
@@ -19,6 +16,9 @@ from hybridnet.calibration.graph_fixed_point import (
     quantise_graph,
     quantise_population,
 )
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.observers import graph_observation_of
 from hybridnet.errors import RangeError

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.small_graphs import population, synapse
-
 from hybridnet.calibration.graph_rounding import (
     Moments,
     Target,
@@ -15,6 +14,7 @@ from hybridnet.calibration.graph_rounding import (
     round_groups,
     target_of,
 )
+
 from hybridnet.calibration.patches import rows_of
 from hybridnet.program.graph import Population, Synapse
 from hybridnet.support.arrays import Array

@@ -13,12 +13,12 @@ from helpers.float_graphs import in_float
 from helpers.graph_equality import patient
 from helpers.random_graphs import graphs
 from helpers.small_graphs import population
+from hybridnet.calibration.graph_fixed_point import extremes, quantise_graph
+from hybridnet.calibration.graph_sequence import search_graph
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hybridnet.calibration.fidelity import FidelityMeter
-from hybridnet.calibration.graph_fixed_point import extremes, quantise_graph
-from hybridnet.calibration.graph_sequence import search_graph
 from hybridnet.calibration.observers import Observation, graph_observation_of
 from hybridnet.calibration.sequence import SearchView
 from hybridnet.errors import RangeError

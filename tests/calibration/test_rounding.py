@@ -8,13 +8,13 @@ import pytest
 import torch
 from helpers.random_programs import geometries
 from helpers.small_model import random_layer
+from hybridnet.simulators.torch.float_step import run_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.calibration import rounding
 from hybridnet.calibration.rounding import moments, refitted, round_together
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer
-from hybridnet.simulators.torch.float_step import run_layer
 
 LIMITS = ((-127, 126), (-4095, 4095))
 STEPS = (0.05, 0.01)

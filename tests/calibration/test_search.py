@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from helpers.small_model import random_layer
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import trace_program
 
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.fixed_point import quantise_program
@@ -27,8 +29,6 @@ from hybridnet.program.layers import (
     Reset,
     Stream,
 )
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.torch.float_step import trace_program
 
 STEPS = 6
 

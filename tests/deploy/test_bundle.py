@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hybridnet.deploy.program_file import read_program
 
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN, MANIFEST, PROGRAM
 from hybridnet.deploy.netx.file import read_net
-from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.report.record.parity import to_json

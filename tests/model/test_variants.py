@@ -11,6 +11,8 @@ import pytest
 import torch
 from helpers.small_model import SMALL
 from helpers.variants import DEPLOYABLE, REFUSED, VARIANTS, variant
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import TorchBackend
 from torch import Tensor
 
 from hybridnet.calibration.fixed_point import quantise_program
@@ -25,12 +27,10 @@ from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.feed import Fed
 from hybridnet.simulators.hybrid import run_hybrid
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.ann import TorchAnnBackend
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.arrays import Array
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video import open_clip, prepare_view, stack_views

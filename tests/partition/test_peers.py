@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 from hybridnet.errors import PartitionError
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
-from hybridnet.simulators.torch.float_step import TorchBackend
 
 snn = pytest.importorskip("snntorch")
 import snntorch.utils  # noqa: E402  # snntorch itself may be missing

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.small_model import SMALL
+from hybridnet.simulators.torch.float_step import TorchBackend
 from torch import Tensor, nn
 
 from hybridnet.model.network import HybridNet, example_inputs
@@ -16,7 +17,6 @@ from hybridnet.model.stm import ReadOut, SpikingStack
 from hybridnet.partition.describe import Node
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.layers import ConvGeometry, Reset
-from hybridnet.simulators.torch.float_step import TorchBackend
 
 INPUT = torch.randn(2, 4, 2, 6, 5) * 2
 

@@ -9,6 +9,8 @@ import torch
 from helpers.graph_equality import patient
 from helpers.random_programs import Streams, streams
 from helpers.small_graphs import population, program, synapse
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,9 +19,7 @@ from hybridnet.program.chains import chains_of, fixed_graph_of, graph_of
 from hybridnet.program.graph import GraphProgram, Input, Synapse
 from hybridnet.program.layers import Program
 from hybridnet.program.transposed import TransposedGeometry
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.emulator.graph import GraphEmulator
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.arrays import Array
 from hybridnet.workflows.simulate import load, shipped_bundle_path

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from hybridnet.simulators.emulator.backend import Emulator
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle_parts import Bundle
@@ -19,7 +20,6 @@ from hybridnet.errors import BundleError, ConfigError, MissingBackendError
 from hybridnet.evaluation.runners import RunnerSpec, load_runner
 from hybridnet.program.layers import FixedProgram
 from hybridnet.program.spiking import Chains, SpikingHalf
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.entry import AnnEntry, SpikingEntry
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers.made_views import made_views
 from helpers.small_model import SMALL, small_checkpoint
+from hybridnet.simulators.emulator.backend import Emulator
 
 from hybridnet.calibration.fixed_point import quantise_program
 from hybridnet.calibration.observers import observe
@@ -21,7 +22,6 @@ from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.layers import FixedConvLIF, FixedProgram, Program, Stream
 from hybridnet.program.requantise import requantise_program
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.support.arrays import write_arrays
 from hybridnet.support.sealed import sha256_file
 from hybridnet.training.qat import compute_in_integers, scales_sha256

@@ -69,7 +69,7 @@ def calibrated(export: Any, given: Any, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("kind", GRAPHS)
 def test_its_populations_keep_more_than_by_the_maximum(kind: type[Manner], calibrated: Any) -> None:
     done = calibrated(kind)
-    assert isinstance(done.bundle.fixed_form, FixedGraph)
+    assert isinstance(done.bundle.fixed, FixedGraph)
     report = done.report
     read = {entry.layer for entry in done.bundle.manifest.bridge}
     for row in report.layers:

@@ -98,7 +98,7 @@ def test_lava_gives_the_emulators_bits(kind: type[Manner], export: Any) -> None:
 def test_the_record_counts_every_group_and_is_read_back(export: Any, tmp_path: Path) -> None:
     model, bundle = export(manners.Residual)
     done = simulate(arrays(model.inputs(2)), bundle)
-    counted = count_graph(bundle.fixed_form, done.run.spiking.inputs, done.run.spiking.spikes)
+    counted = count_graph(bundle.fixed, done.run.spiking.inputs, done.run.spiking.spikes)
     rows = [row for row in done.record.layers if row.partition == "snn" and row.input != "time"]
     assert sum(row.ops.acs for row in rows) == counted.total.acs > 0
     assert sum(row.ops.macs for row in rows) == counted.total.macs > 0
@@ -121,7 +121,7 @@ def test_a_front_is_a_partition_with_its_own_time_macs_and_energy(export: Any, t
 
 def test_shared_weights_are_stored_once(export: Any) -> None:
     _, bundle = export(manners.SharedWeights)
-    left, right = bundle.float_form.synapses
+    left, right = bundle.program.synapses
     assert left.weight is right.weight
 
 
@@ -158,7 +158,7 @@ def test_whatever_the_order_of_axes_a_bundle_takes_views_first(order: str, tmp_p
     model = Ordered(order).eval()
     bundle = hybridnet.export(model, model.inputs(2)[0], tmp_path / "b")
     assert bundle.manifest.feeds == {"events": 0 if order == "time first" else 3}
-    assert any(g.delay == 1 and g.source == g.target for g in bundle.float_form.synapses)
+    assert any(g.delay == 1 and g.source == g.target for g in bundle.program.synapses)
     taken, given = model.inputs(3)
     run = simulate(given, bundle, SimulateOptions(snn="torch")).run
     np.testing.assert_allclose(run.outputs["output"], returned(model, taken), rtol=1e-4, atol=1e-4)
@@ -206,7 +206,7 @@ def test_a_graph_runs_on_video_and_classifies_many_clips(clip: Path, tmp_path: P
 def test_a_graph_is_written_as_nir_and_read_back(kind: type[Manner], export: Any, tmp_path: Path) -> None:
     pytest.importorskip("nir")
     model, bundle = export(kind)
-    program = bundle.float_form
+    program = bundle.program
     (file,) = write_nir(tmp_path / "p.nir", program, {tensor.layer for tensor in bundle.bridge})
     inputs = Feed(bundle)(arrays(model.inputs(2))).inputs
     one, other = (

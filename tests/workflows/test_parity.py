@@ -13,6 +13,7 @@ import torch
 from helpers.foreign_model import example, gestures
 from helpers.integer_loop import messages, run_stream
 from helpers.needs import needs_lava
+from hybridnet.deploy.onnx.program import write_onnx_program
 from onnx import numpy_helper
 from torch import nn
 
@@ -22,7 +23,6 @@ from hybridnet.calibration.views import Calibration
 from hybridnet.deploy.bundle import checksums, read_bundle, write_manifest
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FIXED
-from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BundleError, ModelError, PartitionError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.splitter import Partition, partition

@@ -14,13 +14,13 @@ import pytest
 from helpers import naive_program, random_programs
 from helpers.needs import needs_lava
 from helpers.places import HELPERS
+from hybridnet.simulators.emulator.backend import Emulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.netx.file import read_net, write_net
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
-from hybridnet.simulators.emulator.backend import Emulator
 
 T = 5
 FIRST = ConvGeometry((2, 7, 9), 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 1), groups=2)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.small_model import random_layer
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,6 @@ from hybridnet.deploy.nir import check as nir_check
 from hybridnet.deploy.nir.file import DT, read_nir, write_nir
 from hybridnet.errors import BundleError, ConfigError, MissingBackendError
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FloatProgram, Program, Reset, Stream
-from hybridnet.simulators.torch.float_step import TorchBackend
 
 nir = pytest.importorskip("nir")
 

@@ -11,6 +11,8 @@ import torch
 from helpers.needs import needs_lava
 from helpers.random_programs import geometries
 from helpers.small_model import random_layer
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -19,8 +21,6 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
 from hybridnet.report.counting.program import count_layer, leaks, synapses
 from hybridnet.report.quantities import Ops
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 

@@ -13,6 +13,7 @@ import pytest
 from helpers import naive_program
 from helpers.faulty_program import FAULTS, Array, Fault, N, T, messages, nearest, programs, run, weight_changed
 from helpers.small_model import fixed_stream
+from hybridnet.simulators.emulator.backend import Emulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,6 @@ from hybridnet.program.layers import (
 )
 from hybridnet.simulators.divergence.causes import Cause, classify
 from hybridnet.simulators.divergence.find import Divergence, Side, find, merged
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
 

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from helpers.naive_program import run_stream
 from helpers.random_programs import small_geometries
 from helpers.small_model import fixed_stream, random_layer
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +29,9 @@ from hybridnet.program.layers import (
     Stream,
 )
 from hybridnet.simulators.emulator import exact_conv
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.emulator.exact_conv import ExactConv
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.statistics import sqnr_db
 
 STEPS = 4

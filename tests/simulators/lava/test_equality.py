@@ -11,12 +11,12 @@ import pytest
 from helpers import naive_program
 from helpers.needs import needs_lava
 from helpers.random_programs import Streams, streams
+from hybridnet.simulators.emulator.backend import Emulator
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.netx.file import read_net, write_net
 from hybridnet.program.layers import Program
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.options import ConvModel

@@ -15,12 +15,15 @@ from helpers.integer_loop import current, messages
 from helpers.naive_program import run_stream
 from helpers.random_programs import small_geometries
 from helpers.small_model import fixed_stream, random_layer
+from hybridnet.deploy.onnx.program import write_onnx_program
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+from hybridnet.simulators.torch.float_step import TorchBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FIXED, ONNX_FLOAT
-from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError, RangeError
 from hybridnet.program.layers import (
     BIAS_MAX,
@@ -36,12 +39,9 @@ from hybridnet.program.layers import (
     Reset,
     Stream,
 )
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.session import open_session
-from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 from hybridnet.simulators.options import Runtime
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.sealed import AnyFile
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate

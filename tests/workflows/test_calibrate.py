@@ -70,7 +70,7 @@ def thorough(clips: Path) -> CalibrateOptions:
 def test_the_report_tells_what_was_found(done: Calibrated, bundle: Bundle) -> None:
     report = done.report
     assert (report.clips.searched, report.clips.held_out, report.clips.labelled) == (4, 2, 2)
-    assert [row.layer for row in report.layers] == [layer.name for layer in bundle.program.layers()]
+    assert [row.layer for row in report.layers] == [p.name for p in bundle.program.populations]
     for row in report.layers:
         assert row.saturated == row.clipped == 0
         assert row.head_room > 1.1

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 import hybridnet
 from hybridnet.cli import main
 from hybridnet.deploy.layout import FRONT
-from hybridnet.deploy.nir.file import read_nir_graph, write_nir
-from hybridnet.errors import BackendError, ModelError, PartitionError
-from hybridnet.program.spiking import Chains, Graphs
+from hybridnet.deploy.nir.file import read_nir, write_nir
+from hybridnet.errors import BackendError, PartitionError
 from hybridnet.report.counting.graph import count_graph
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.simulators.feed import Feed
@@ -34,8 +33,9 @@ OTHERS = (
     manners.PerChannel, manners.HostChipHost, manners.NormFirst,
 )  # fmt: skip
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]
-FORM = {manners.Residual: Graphs, manners.Cuba: Graphs, manners.StillImage: Graphs, manners.SpikingUNet: Graphs,
-        manners.PerChannel: Graphs, manners.SharedWeights: Graphs}  # fmt: skip
+MORE_THAN_CHAINS = (
+    manners.Residual, manners.Cuba, manners.StillImage, manners.SpikingUNet, manners.PerChannel, manners.SharedWeights,
+)  # fmt: skip
 FRONTS = (manners.PoolBeforeNeuron, manners.HostChipHost)
 
 
@@ -51,7 +51,7 @@ def returned(model: nn.Module, inputs: dict[str, Tensor]) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_check_of_an_export_holds(kind: type[Manner], export: Any) -> None:
     _, bundle = export(kind)
-    assert isinstance(bundle.spiking, FORM.get(kind, Chains))
+    assert bool(bundle.manifest.streams) == (kind not in MORE_THAN_CHAINS)
     assert (FRONT in bundle.manifest.files) == (kind in FRONTS)
     checks = {check.name: check for check in bundle.parity.checks}
     assert not bundle.parity.failed
@@ -194,7 +194,6 @@ def test_a_graph_runs_on_video_and_classifies_many_clips(clip: Path, tmp_path: P
     bundle = hybridnet.export(
         model, model.example_inputs(), tmp_path / "b", ExportOptions(labels=labels, calibrate=clip)
     )
-    assert isinstance(bundle.spiking, Graphs)
     simulator = Simulator(bundle, SimulateOptions(views=2))
     record = simulator.run(clip).record
     assert record.prediction is not None
@@ -210,7 +209,7 @@ def test_a_graph_is_written_as_nir_and_read_back(kind: type[Manner], export: Any
     (file,) = write_nir(tmp_path / "p.nir", program, {tensor.layer for tensor in bundle.bridge})
     inputs = Feed(bundle)(arrays(model.inputs(2))).inputs
     one, other = (
-        TorchGraph(each, torch.float64).run(inputs, record_potentials=True) for each in (program, read_nir_graph(file))
+        TorchGraph(each, torch.float64).run(inputs, record_potentials=True) for each in (program, read_nir(file))
     )
     for name in one.potentials.keys() & other.potentials.keys():
         np.testing.assert_allclose(one.potentials[name], other.potentials[name], atol=1e-9)
@@ -231,12 +230,6 @@ def test_what_nir_cannot_say_is_one_line_behind_the_export(
     assert code == 1
     assert "is a transposed convolution, which NIR has not" in capsys.readouterr().err
     assert not (tmp_path / "p.nir").exists()
-
-
-def test_what_takes_chains_alone_says_so_in_one_line(export: Any) -> None:
-    _, bundle = export(manners.Residual)
-    with pytest.raises(ModelError, match="more than chains of layers"):
-        _ = bundle.program
 
 
 @pytest.mark.slow

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
+from hybridnet.deploy.netx.file import write_net
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import (
@@ -217,3 +219,8 @@ def _fixed_population(layer: FixedConvLIF) -> FixedPopulation:
         bias=layer.bias,
         scale=layer.potential_scale,
     )
+
+
+def write_chain(path: Path, in_float: Stream[ConvLIFLayer], fixed: Stream[FixedConvLIF], steps: int) -> None:
+    """A stream as a `.net` file."""
+    write_net(path, fixed.name, graph_of(Program((in_float,), steps)), fixed_graph_of(Program((fixed,), steps)))

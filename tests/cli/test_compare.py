@@ -17,6 +17,7 @@ from hybridnet.cli import main
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.netx.file import write_net
 from hybridnet.program.chains import netx_chains
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.support.arrays import write_arrays
 from hybridnet.video.frontend import read_clip
@@ -205,10 +206,11 @@ def test_lava_with_other_parameters_is_found_out(bundle: Bundle, inputs: Inputs,
     fixed, chains = bundle.fixed, netx_chains(bundle.program, bundle.fixed)
     weight, decay = fixed.onto("mv.0")[0].weight.copy(), next(p.decay for p in fixed.populations if p.name == "r.0")
     weight[1, 0, 1, 2] += 20
-    wrong = replace(
-        fixed,
-        populations=tuple(replace(p, decay=decay + 9) if p.name == "r.0" else p for p in fixed.populations),
-        synapses=tuple(replace(g, weight=weight) if g.target == "mv.0" else g for g in fixed.synapses),
+    wrong = FixedGraph(
+        fixed.inputs,
+        tuple(replace(p, decay=decay + 9) if p.name == "r.0" else p for p in fixed.populations),
+        tuple(replace(g, weight=weight) if g.target == "mv.0" else g for g in fixed.synapses),
+        fixed.steps,
     )
     files = {name: tmp_path / f"{name}.net" for name in chains}
     for name, chain in chains.items():
@@ -217,7 +219,10 @@ def test_lava_with_other_parameters_is_found_out(bundle: Bundle, inputs: Inputs,
     right = Contender("lava", fixed, lambda fed, _: lava.run(fed, record_potentials=True))
     streams, causes = compare_sides(contender("emulator", bundle, "emulator"), right, inputs)
     assert [s.first and s.first.place.layer for s in streams] == ["mv.0", "r.0"]
-    assert [(c.kind, c.side) for c in causes["mv"]] == [("weight difference", "lava")]
-    assert f"weight[1, 0, 1, 2] = {weight[1, 0, 1, 2]}, not {weight[1, 0, 1, 2] - 20}" in causes["mv"][0].statement
-    assert [(c.kind, c.side) for c in causes["r"]] == [("leak difference", "lava")]
-    assert f"dv = {decay + 9}, not {decay}" in causes["r"][0].statement
+    assert [(c.kind, c.side) for c in causes["motion_vectors"]] == [("weight difference", "lava")]
+    assert (
+        f"weight[1, 0, 1, 2] = {weight[1, 0, 1, 2]}, not {weight[1, 0, 1, 2] - 20}"
+        in causes["motion_vectors"][0].statement
+    )
+    assert [(c.kind, c.side) for c in causes["residuals"]] == [("leak difference", "lava")]
+    assert f"dv = {decay + 9}, not {decay}" in causes["residuals"][0].statement

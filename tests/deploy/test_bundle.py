@@ -19,6 +19,8 @@ from hybridnet.deploy.layout import ANN, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError, CheckpointError, OutputExistsError, RangeError
 from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
 from hybridnet.report.record.parity import to_json
 from hybridnet.simulators.registry import ANN_TOLERANCE
 from hybridnet.workflows.calibrate import SEARCHED, calibrate
@@ -35,6 +37,8 @@ def copy(bundle: Bundle, tmp_path: Path) -> Path:
 
 def test_the_program_comes_back_identical(bundle: Bundle, checkpoint_path: Path) -> None:
     program, fixed = read_graph(bundle.path / GRAPH_FLOAT), read_graph(bundle.path / GRAPH_FIXED)
+    assert isinstance(program, GraphProgram)
+    assert isinstance(fixed, FixedGraph)
     stacks = load_checkpoint(checkpoint_path).model.stacks()
     for g, chip in zip(program.synapses, fixed.synapses, strict=True):
         stream, index = g.target.split(".")

@@ -19,6 +19,7 @@ from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.layers import INPUT_MAX
 from hybridnet.program.requantise import requantise
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.graph import GraphEmulator
@@ -118,21 +119,21 @@ def test_scales_of_another_reset_are_refused() -> None:
         compute_in_integers(hard, fixed)
 
 
-def test_weights_that_grow_beyond_24_bits_stop_the_training(tmp_path: Path) -> None:
-    checkpoint = small_checkpoint()
-    write_arrays(tmp_path / "x.npz", {name: np.concatenate([x.numpy()] * 6) for name, x in inputs(0).items()})
-    bundle = calibrate(
-        export_checkpoint_of(checkpoint, tmp_path), tmp_path / "b", CalibrateOptions(clips=tmp_path / "x.npz")
-    ).bundle
-    first, largest = bundle.fixed.onto("mv.0")[0], bundle.fixed.inputs[0].message_max
-    assert largest > 127
-    compute_in_integers(checkpoint.model, bundle.fixed)
-    layer = checkpoint.model.stacks()["mv"].layers[0]
-    checkpoint.model(**inputs(1))
+def test_weights_that_grow_beyond_24_bits_stop_the_training() -> None:
+    model = small_checkpoint().model
+    split = partition(model, inputs(0))
+    fixed = quantise_graph(split.program, observe(split, inputs(0)))
+    widest = max(fixed.synapses, key=lambda g: g.largest_sum(fixed.largest_input(g)))
+    finer = INPUT_MAX // widest.largest_sum(127)
+    assert finer > 8
+    compute_in_integers(model, aligned(fixed, 1, finer))
+    model(**inputs(1))
+    name, index = widest.target.split(".")
     with torch.no_grad():
-        layer.conv.weight.mul_(1.05 * (2**23 - 1) / first.largest_sum(largest))
-    with pytest.raises(TrainingError, match=r"mv\.0: a sum of synaptic input may reach .* 24 bits"):
-        checkpoint.model(**inputs(1))
+        layer = model.stacks()[name].layers[int(index)]
+        layer.conv.weight.mul_(1.05 * INPUT_MAX / widest.largest_sum(127 * finer))
+    with pytest.raises(TrainingError, match=rf"{widest.target}: a sum of synaptic input may reach .* 24 bits"):
+        model(**inputs(1))
 
 
 @pytest.mark.slow

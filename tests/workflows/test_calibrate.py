@@ -83,7 +83,7 @@ def test_the_report_tells_what_was_found(done: Calibrated, bundle: Bundle) -> No
     assert report.failed == ()
     assert "only 6;" in report.warnings[0]
     assert json.loads((done.bundle.path / CALIBRATION).read_text())["model"] == "small"
-    assert {f"{s} {kind}" for s in ("mv", "r") for kind in ("input",)} <= {t.name for t in report.tensors}
+    assert {"motion_vectors input", "residuals input"} <= {t.name for t in report.tensors}
 
 
 def test_the_page_shows_every_layer_and_tensor(done: Calibrated) -> None:

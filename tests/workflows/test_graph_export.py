@@ -103,6 +103,7 @@ def test_the_record_counts_every_group_and_is_read_back(export: Any, tmp_path: P
     assert sum(row.ops.acs for row in rows) == counted.total.acs > 0
     assert sum(row.ops.macs for row in rows) == counted.total.macs > 0
     assert sum(row.ops.neuron_updates for row in rows) == counted.total.neuron_updates
+    assert all(row.ops.dense_macs == 2 * bundle.program.steps * row.synapses for row in rows), "no group is late"
     (tmp_path / "run.json").write_text(to_json([done.record]))
     assert read_records(tmp_path / "run.json") == [done.record]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.record.data import NoteKind
@@ -20,7 +21,8 @@ def test_clipped_inputs_name_the_width_of_their_message(bundle: Bundle, clip: Pa
     clipped = {"motion_vectors": 3, "residuals": 0}
     run = dataclasses.replace(run, spiking=dataclasses.replace(run.spiking, clipped_inputs=clipped))
     inputs = tuple(dataclasses.replace(node, message_max=largest) for node in bundle.fixed.inputs)
-    half = SpikingHalf(bundle.program, dataclasses.replace(bundle.fixed, inputs=inputs))
+    fixed = FixedGraph(inputs, bundle.fixed.populations, bundle.fixed.synapses, bundle.fixed.steps)
+    half = SpikingHalf(bundle.program, fixed)
     changed = dataclasses.replace(bundle, spiking=half)
     notes = list(run_notes(changed, count_graph(bundle.ann_path), run, compared=True))
     ranges = [note.text for note in notes if note.kind is NoteKind.RANGES]

@@ -59,7 +59,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, reset: str) -> None:
     assert_identical(written, (net.program, net.fixed))
 
 
-def assert_identical(before: Pair, after: Pair) -> None:
+def assert_identical(before: Any, after: Any) -> None:
     """Every field of every node and group in both forms, types of arrays included."""
     for wrote, read in zip(before, after, strict=True):
         assert type(read) is type(wrote)

@@ -20,6 +20,7 @@ from hybridnet.cli import main
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.layout import ANN_INT8, FRONT
 from hybridnet.errors import BackendError, ConfigError
+from hybridnet.program.requantise import requantise
 from hybridnet.report.render.html import render_html
 from hybridnet.support.arrays import write_arrays
 from hybridnet.workflows.calibrate import Calibrated, calibrate
@@ -149,6 +150,20 @@ def test_lava_gives_the_same_bits_on_request(kind: type[Manner], export: Any, gi
     options = CalibrateOptions(clips=given(kind), parity="lava")
     checks = {c.name: c for c in calibrate(export(kind)[1], tmp_path / "c", options).bundle.parity.checks}
     assert checks["emulator_lava"].value == 0
+
+
+@pytest.mark.parametrize("kind", [manners.Cuba, manners.Residual])
+def test_in_its_own_scales_an_exported_graph_rounds_to_itself(kind: type[Manner], export: Any) -> None:
+    """As `--scales` rounds."""
+    bundle = export(kind)[1]
+    again = requantise(bundle.program, bundle.fixed)
+    assert again.inputs == bundle.fixed.inputs
+    for part in ("populations", "synapses"):
+        for one, other in zip(getattr(again, part), getattr(bundle.fixed, part), strict=True):
+            for name, value in vars(one).items():
+                assert np.array_equal(value, getattr(other, name)), name
+    with pytest.raises(ConfigError, match="scales = of another spiking half"):
+        requantise(bundle.program, export(manners.PoolBeforeNeuron)[1].fixed)
 
 
 def test_what_a_graph_does_not_have_is_refused_before_the_work(export: Any, given: Any, tmp_path: Path) -> None:

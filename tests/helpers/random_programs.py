@@ -93,7 +93,7 @@ def fixed_layers(
         weight_scale=100.0,
         input_scale=20.0 if largest_message > 1 else 1.0,
         input_shift=shift,
-        message_max=draw(st.sampled_from([127, max(127, min(largest, 2047))])),
+        message_max=draw(st.sampled_from([127, max(127, min(largest, 2047))])) if reset == "soft" else 127,
     )
 
 

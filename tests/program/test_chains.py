@@ -85,14 +85,9 @@ def test_netx_holds_neither_wider_weights_nor_other_resets_nor_names_of_other_si
     less = FixedGraph(fixed.inputs, (replace(p, reset_amount=p.reset_amount - 1),), (g,), 2)
     assert not netx_chains(one, wider)
     assert not netx_chains(one, less)
-    both: list[Any] = [
-        type(graph)(
-            tuple(replace(node, name="a b") for node in graph.inputs),
-            graph.populations,
-            tuple(replace(group, source="a b") for group in graph.synapses),
-            2,
-        )
-        for graph in (one, fixed)
-    ]
-    assert chains_of(both[0])
-    assert not netx_chains(*both)
+    spaced = replace(
+        one, inputs=(replace(one.inputs[0], name="a b"),), synapses=(replace(one.synapses[0], source="a b"),)
+    )
+    own = replace(fixed, inputs=(replace(fixed.inputs[0], name="a b"),), synapses=(replace(g, source="a b"),))
+    assert chains_of(spaced)
+    assert not netx_chains(spaced, own)

@@ -85,9 +85,8 @@ def test_netx_holds_neither_wider_weights_nor_other_resets_nor_names_of_other_si
     less = FixedGraph(fixed.inputs, (replace(p, reset_amount=p.reset_amount - 1),), (g,), 2)
     assert not netx_chains(one, wider)
     assert not netx_chains(one, less)
-    spaced = replace(
-        one, inputs=(replace(one.inputs[0], name="a b"),), synapses=(replace(one.synapses[0], source="a b"),)
-    )
-    own = replace(fixed, inputs=(replace(fixed.inputs[0], name="a b"),), synapses=(replace(g, source="a b"),))
+    (node,), (sent,), (group,) = one.inputs, fixed.inputs, one.synapses
+    spaced = GraphProgram((replace(node, name="a b"),), one.populations, (replace(group, source="a b"),), 2)
+    own = FixedGraph((replace(sent, name="a b"),), (p,), (replace(g, source="a b"),), 2)
     assert chains_of(spaced)
     assert not netx_chains(spaced, own)

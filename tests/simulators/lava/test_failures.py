@@ -308,23 +308,3 @@ def test_a_tiny_shared_memory_is_one_clear_error(tmp_path: Path) -> None:
         r"lava: needs [\d,]+ bytes of shared memory, and /dev/shm has [\d,]+ free\. Free space in /dev/shm .*\n",
         done.stdout,
     ), done.stdout + done.stderr
-
-
-@needs_lava
-def test_what_stock_lif_would_wrap_is_refused(tmp_path: Path) -> None:
-    wide = ConvGeometry((4, 3, 3), 1, (3, 3))
-    weight = np.full(wide.weight_shape, 254, np.int32)
-    pair = naive_program.random_streams(
-        np.random.default_rng(0), "wide", [wide], reset="hard", weight=weight, input_scale=1.0
-    )
-    write_chain(tmp_path / "wide.net", *pair, 1)
-    with pytest.raises(BackendError, match=r"wide\.0: synaptic input of 1161288 wraps"):
-        LavaBackend({"wide": tmp_path / "wide.net"}).run({"wide_input": np.full((1, 1, 4, 3, 3), 127, np.float32)})
-
-
-@needs_lava
-def test_what_lavas_registers_do_not_hold_is_refused(tmp_path: Path) -> None:
-    narrow = ConvGeometry((1, 1, 300), 1, (1, 200))
-    write_chain(tmp_path / "narrow.net", *naive_program.random_streams(np.random.default_rng(0), "narrow", [narrow]), 1)
-    with pytest.raises(BackendError, match=r"narrow\.0: .*200 does not fit"):
-        LavaBackend({"narrow": tmp_path / "narrow.net"}).run({"narrow_input": np.zeros((1, 1, 1, 1, 300), np.float32)})

@@ -3,7 +3,7 @@
 Each ConvLIF layer keeps its parameters in float and computes with what they round to in the scales of a bundle
 (`hybridnet.program.requantise`): int8 weights, mantissas of bias and threshold, a 12-bit decay, messages, and a
 24-bit potential that truncates and saturates. Gradients pass roundings unchanged (straight-through), but not weights
-that are clipped. Equations: `hybridnet.program.layers`.
+that are clipped. Equations: `hybridnet.program.fixed_graph`.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ def test_in_its_own_scales_an_exported_graph_rounds_to_itself(kind: type[Manner]
         for one, other in zip(getattr(again, part), getattr(bundle.fixed, part), strict=True):
             for name, value in vars(one).items():
                 assert np.array_equal(value, getattr(other, name)), name
-    with pytest.raises(ConfigError, match="scales = of another spiking half"):
+    with pytest.raises(ConfigError, match="of another spiking half"):
         requantise(bundle.program, export(manners.PoolBeforeNeuron)[1].fixed)
 
 

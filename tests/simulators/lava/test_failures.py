@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -272,39 +271,3 @@ def test_a_worker_that_nobody_waits_for_any_more_ends(point: Path, sabotage: Sab
     process.stdout.close()
     time.sleep(1)
     assert not living_after_a_moment(worker)
-
-
-TINY = """
-from pathlib import Path
-import sys
-import numpy as np
-from hybridnet.errors import BackendError
-from hybridnet.simulators.lava.backend import LavaBackend
-
-try:
-    LavaBackend({"wide": Path(sys.argv[1])}).run({"wide_input": np.zeros((1, 1, 1, 200, 200), np.float32)})
-except BackendError as error:
-    print(error)
-"""
-
-
-@needs_lava
-@pytest.mark.slow
-def test_a_tiny_shared_memory_is_one_clear_error(tmp_path: Path) -> None:
-    """In a mount namespace of its own, whose /dev/shm has 1 MB."""
-    inside = "mount -t tmpfs -o size=1m tmpfs /dev/shm && exec"
-    if subprocess.run(["unshare", "-m", "sh", "-c", f"{inside} true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount")
-    wide = ConvGeometry((1, 200, 200), 1, (1, 1))
-    write_chain(tmp_path / "wide.net", *naive_program.random_streams(np.random.default_rng(0), "wide", [wide]), 1)
-    script = tmp_path / "tiny.py"
-    script.write_text(TINY, encoding="utf-8")
-    run = f'{inside} "{sys.executable}" "{script}" "{tmp_path}/wide.net"; '
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", run.replace("exec", "") + "ls /dev/shm"],
-        capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    assert re.fullmatch(
-        r"lava: needs [\d,]+ bytes of shared memory, and /dev/shm has [\d,]+ free\. Free space in /dev/shm .*\n",
-        done.stdout,
-    ), done.stdout + done.stderr

@@ -40,7 +40,7 @@ import numpy as np
 
 from hybridnet.deploy.netx.strict_hdf5 import FLOAT, INT32, INTEGER, StrictGroup, bundle_errors, opened
 from hybridnet.errors import BundleError, ConfigError
-from hybridnet.program.chains import NAME, netx_chains
+from hybridnet.program.chains import MAX_LAYERS, MAX_STEPS, NAME, netx_chains
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import (
@@ -61,8 +61,6 @@ NO_CURRENT_FILTER = 4096
 """iDecay of a current that decays at once: netx makes du = iDecay - 1 of it, and Lava decays by (du + 1) / 4096."""
 
 # Bounds of what is read: far above any network that a chip holds, and small enough to allocate.
-MAX_LAYERS = 64
-MAX_STEPS = 4096
 MAX_NEURONS = 2**26
 MAX_WEIGHTS = 2**24
 MAX_EXTENT = 2**16
@@ -103,7 +101,7 @@ def write_net(path: Path, name: str, program: GraphProgram, fixed: FixedGraph) -
         raise ConfigError("steps", program.steps, f"1 to {MAX_STEPS}")
     chains = netx_chains(program, fixed)
     if len(chains) != 1 or not NAME.fullmatch(name):
-        raise ConfigError("name", name, "one chain whose names are 1 to 128 letters, digits, '_', '.' and '-'")
+        raise ConfigError(f"chain {name}", [p.name for p in program.populations], "one chain that netx can say")
     _check_twins(program, fixed)
     content = io.BytesIO()  # HDF5 on a full disk tells of it by itself, and again while its objects go
     with h5py.File(content, "w") as file:

@@ -39,11 +39,11 @@ from types import ModuleType
 
 import numpy as np
 
-from hybridnet.deploy.netx.file import MAX_STEPS
 from hybridnet.deploy.nir.check import check_nir_file
 from hybridnet.deploy.nir.reader import read_program
 from hybridnet.deploy.nir.writer import GraphWriter, node_name, without_constants
 from hybridnet.errors import BundleError, ConfigError
+from hybridnet.program.chains import MAX_STEPS
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import Reset
 from hybridnet.program.parts import parts

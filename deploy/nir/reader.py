@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.deploy.netx.file import MAX_STEPS
 from hybridnet.deploy.nir.linear import Between, between
 from hybridnet.deploy.nir.values import finite, reset_of, rounded, shape_of
 from hybridnet.errors import BundleError
-from hybridnet.program.chains import NAME
+from hybridnet.program.chains import MAX_STEPS, NAME
 from hybridnet.program.graph import GraphProgram, Input, Population, Shape, Synapse, in_order
 from hybridnet.program.layers import FloatArray, Reset
 from hybridnet.program.transposed import TransposedGeometry

@@ -19,6 +19,9 @@ from hybridnet.program.layers import MESSAGE_MAX, POTENTIAL_SHIFT, ConvGeometry
 NAME = re.compile(r"[\w.\-]{1,128}", re.ASCII)
 """What a chain, its input and its populations may be called in a netx file, and the file itself."""
 
+MAX_LAYERS, MAX_STEPS = 64, 4096
+"""Of a netx file: far above any network that a chip holds, and small enough to allocate."""
+
 Chain = tuple[str, ...]
 """The name of an input, and those of the populations behind it, first to last."""
 
@@ -44,7 +47,8 @@ def chains_of(program: GraphProgram) -> Mapping[str, Chain]:
 
 def stock_populations(program: GraphProgram) -> frozenset[str]:
     """Populations of chains whose neurons are stock Lava's."""
-    return frozenset(p.name for p in program.populations if p.reset == "hard" and chains_of(program))
+    hard = frozenset(p.name for p in program.populations if p.reset == "hard")
+    return hard if hard and chains_of(program) else frozenset()
 
 
 def netx_chains(program: GraphProgram, fixed: FixedGraph) -> Mapping[str, Chain]:
@@ -53,12 +57,14 @@ def netx_chains(program: GraphProgram, fixed: FixedGraph) -> Mapping[str, Chain]
     stock = stock_populations(program)
     fits = all(
         g.weight_bits == WEIGHT_BITS
+        and (largest[g.target] == 1 or largest[g.target] >= MESSAGE_MAX)
         and (g.target not in stock or (g.shift == POTENTIAL_SHIFT and largest[g.target] <= MESSAGE_MAX))
         for g in fixed.synapses
     ) and all(p.reset == "hard" or np.all(p.reset_amount == p.threshold) for p in fixed.populations)
     chains = chains_of(program) if fits else {}
+    small = program.steps <= MAX_STEPS and all(len(chain) <= MAX_LAYERS + 1 for chain in chains.values())
     names = {name for chain in chains.items() for name in (chain[0], *chain[1])}
-    return chains if all(map(NAME.fullmatch, names)) else {}
+    return chains if small and all(map(NAME.fullmatch, names)) else {}
 
 
 def _is_link(program: GraphProgram, p: Population) -> bool:

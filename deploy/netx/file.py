@@ -100,7 +100,9 @@ def write_net(path: Path, name: str, program: GraphProgram, fixed: FixedGraph) -
     if not 1 <= program.steps <= MAX_STEPS:
         raise ConfigError("steps", program.steps, f"1 to {MAX_STEPS}")
     chains = netx_chains(program, fixed)
-    if len(chains) != 1 or not NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
+        raise ConfigError("name", name, "1 to 128 letters, digits, '_', '.' and '-'")
+    if len(chains) != 1:
         raise ConfigError(f"chain {name}", [p.name for p in program.populations], "one chain that netx can say")
     _check_twins(program, fixed)
     content = io.BytesIO()  # HDF5 on a full disk tells of it by itself, and again while its objects go

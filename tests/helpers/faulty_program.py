@@ -8,15 +8,9 @@ from typing import Any
 
 import numpy as np
 from helpers import naive_program
+from helpers.chains import FixedConvLIF, FixedProgram, FloatProgram, Program
 
-from hybridnet.program.layers import (
-    POTENTIAL_MAX,
-    ConvGeometry,
-    FixedConvLIF,
-    FixedProgram,
-    FloatProgram,
-    Program,
-)
+from hybridnet.program.layers import POTENTIAL_MAX, ConvGeometry
 from hybridnet.simulators.interface import SpikingResult
 
 Array = Any
@@ -52,7 +46,7 @@ def run(program: FixedProgram | FloatProgram, inputs: dict[str, Array], fault: F
     spikes, potentials = {}, {}
     streams: Any = program.streams
     for stream in streams:
-        x = inputs[stream.name]
+        x = inputs[stream.input_name]
         for layer in stream.layers:
             mine = fault if layer.name == fault.layer else NONE
             windows: list[tuple[Array, Array]] = []
@@ -111,7 +105,7 @@ def programs(reset: str = "soft", seed: int = 3) -> tuple[FloatProgram, FixedPro
 def messages(program: FixedProgram, seed: int = 4) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     return {
-        s.name: rng.integers(-127, 128, (N, T, *s.input_shape), dtype=np.int32)
+        s.input_name: rng.integers(-127, 128, (N, T, *s.input_shape), dtype=np.int32)
         * (rng.random((N, T, *s.input_shape)) < 0.7)
         for s in program.streams
     }

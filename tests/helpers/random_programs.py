@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers.chains import ConvLIFLayer, FixedConvLIF, Stream
 from hypothesis import strategies as st
 
-from hybridnet.program.layers import BIAS_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Reset, Stream
+from hybridnet.program.layers import BIAS_MAX, ConvGeometry, Reset
 
 LIF_INPUT_LIMIT = 2**17
 """From here on stock LIF, which is hard reset on Lava, wraps its input."""

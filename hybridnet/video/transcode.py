@@ -75,6 +75,7 @@ class FrameCopier:
         self._reformatter = VideoReformatter()
         self._encoder: Any = av.CodecContext.create("mpeg4", "w")
         self._encoder.options, self._encoder.time_base = _ENCODING, Fraction(1, FRAME_RATE)
+        self._encoder.bit_rate = 0  # as in a file: the quantiser alone decides
         _set_up(self._encoder, **self._size, gop=preprocess.steps + 1)
         self._decoder: Any = av.CodecContext.create("mpeg4", "r")
         self._decoder.options, self._decoder.thread_count = {"flags2": "+export_mvs", "flags": "+low_delay"}, 1

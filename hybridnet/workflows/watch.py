@@ -264,9 +264,10 @@ class Watcher:
             return
         told = {"HYBRIDNET_CLASS": row.label, "HYBRIDNET_SCORE": f"{row.score:.4f}", "HYBRIDNET_GOP": str(row.gop)}
         try:
-            self._running.append(
-                subprocess.Popen(shlex.split(command), env=os.environ | told, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(  # noqa: S603 # the user's own command, without a shell
+                shlex.split(command), env=os.environ | told, stdin=subprocess.DEVNULL
             )
+            self._running.append(process)
         except (OSError, ValueError) as error:
             raise BackendError(f"cannot be run ({error})", where="--exec", remedy="Check the command") from error
 

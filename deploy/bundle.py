@@ -3,6 +3,7 @@
     manifest.yaml      schema, model, labels, checksums, versions, partition, bridge, quantisation
     snn/program.npz snn/program.fixed.npz       the spiking program, float and fixed point
     snn/program.onnx snn/program.float.onnx     the same for ONNX Runtime, each a graph of all steps
+    snn/step.onnx      one step in fixed point, with its state as inputs and outputs
     snn/<chain>.net    lava-dl netx HDF5 per chain; only if the program is no more than chains
     front.onnx         what the host computes before the spiking half; only if the model computes something there
     ann.onnx           the ANN half, batch dimension free
@@ -37,6 +38,7 @@ from hybridnet.deploy.layout import (
     MANIFEST,
     ONNX_FIXED,
     ONNX_FLOAT,
+    ONNX_STEP,
     PARITY,
     net_file,
 )
@@ -90,7 +92,7 @@ def read_bundle(path: Path) -> Bundle:
     """
     manifest = _read_manifest(path)
     own = {GRAPH_FLOAT, GRAPH_FIXED, *map(net_file, manifest.streams)}
-    required = {ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY} | own
+    required = {ONNX_FIXED, ONNX_FLOAT, ONNX_STEP, ANN, CHECKPOINT, PARITY} | own
     if not required <= set(manifest.files):
         missing = ", ".join(sorted(required - set(manifest.files)))
         raise BundleError(f"the manifest lacks {missing}", where=path, remedy=_REMEDY)

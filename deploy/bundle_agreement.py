@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
+from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT, ONNX_STEP
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import POTENTIAL_BITS, bridge_name, fixed_encodings
@@ -45,6 +45,7 @@ def check_agreement(bundle: Bundle) -> None:
     _check_nets(bundle)
     _check_spiking(bundle.file(ONNX_FIXED), bundle.fixed)
     _check_spiking(bundle.file(ONNX_FLOAT), bundle.program)
+    _check_step(bundle.file(ONNX_STEP), bundle.fixed)
     _check_front(bundle)
     _check_ann(bundle, bundle.ann_path)
     if ANN_INT8 in bundle.manifest.files:
@@ -197,6 +198,23 @@ def _check_spiking(file: AnyFile, program: AnyGraph) -> None:
         given[f"{name}.spikes"] = Type.BOOL, (1, program.steps, *shape)
         given[f"{name}.potentials"] = potential, (1, program.steps, *shape)
         given[f"{name}.readout"] = potential, (1, *shape)
+    if given != {name: outputs.get(name) for name in given}:
+        raise _graph(file, "outputs", outputs, given)
+
+
+def _check_step(file: AnyFile, program: FixedGraph) -> None:
+    """One step must give what a step of the program's layers does, and take nothing but inputs and states."""
+    inputs, outputs = _of_one_view(file)
+    wanted = {node.name: (Type.FLOAT, (1, *node.shape)) for node in program.inputs}
+    states = {name: kind for name, kind in inputs.items() if name not in wanted}
+    given = {
+        f"{name}.{what}": (kind, (1, *shape))
+        for name, shape in layer_shapes(program).items()
+        for what, kind in (("spikes", Type.BOOL), ("potential.after", Type.INT32))
+    }
+    handed_on = {name: outputs.get(f"{name.removesuffix('before')}after") for name in states}
+    if {name: inputs.get(name) for name in wanted} != wanted or states != handed_on:
+        raise _graph(file, "inputs", inputs, wanted)
     if given != {name: outputs.get(name) for name in given}:
         raise _graph(file, "outputs", outputs, given)
 

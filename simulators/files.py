@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridnet.deploy.layout import ONNX_FIXED, ONNX_FLOAT, net_file
+from hybridnet.deploy.layout import ONNX_FIXED, ONNX_FLOAT, ONNX_STEP, net_file
 
 if TYPE_CHECKING:
     from hybridnet.program.spiking import SpikingHalf
@@ -21,10 +21,11 @@ def write_nets(folder: Path, spiking: SpikingHalf) -> None:
 
 
 def write_onnx(folder: Path, spiking: SpikingHalf) -> None:
-    """The program in fixed point as an ONNX graph of all steps."""
+    """The program in fixed point as an ONNX graph of all steps, and as one of a single step."""
     from hybridnet.deploy.onnx.graph_program import write_onnx_graph
 
     write_onnx_graph(folder / ONNX_FIXED, spiking.fixed)
+    write_onnx_graph(folder / ONNX_STEP, spiking.fixed, "step")
 
 
 def write_onnx_float(folder: Path, spiking: SpikingHalf) -> None:

@@ -16,6 +16,7 @@ from hybridnet.deploy.layout import (
     NET,
     ONNX_FIXED,
     ONNX_FLOAT,
+    ONNX_STEP,
 )
 from hybridnet.errors import BackendError, ConfigError
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
@@ -125,7 +126,7 @@ _SPIKING = (
     ),
     SpikingEntry(
         name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
-        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=write_onnx,
+        build=_onnx, options=Runtime, files=(ONNX_FIXED, ONNX_STEP), write=write_onnx,
         packages=("onnxruntime",), fixed_point=True, exact=True,
     ),
     SpikingEntry(

@@ -34,7 +34,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(**more: Any) -> WatchOptions:
-    return WatchOptions(**{"settings": ONE_THREAD, "policy": "queue", "idle_s": 0.2} | more)
+    given: dict[str, Any] = {"settings": ONE_THREAD, "policy": "queue", "idle_s": 0.2}
+    return WatchOptions(**given | more)
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams, or parts of a"
                              " graph, each has its own file, FILE with its name before the suffix")  # fmt: skip
+    parser.add_argument("--c", type=arguments.OUT_FOLDER, metavar="DIR",
+                        help="also write the spiking half as C11 without dependencies, with a test of it; what it"
+                             " defines begins with the name of DIR")  # fmt: skip
     option("--overwrite", "replace an existing bundle", action="store_true")
     add_format(parser, out=False, json="the parity report")
 
@@ -56,15 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
+    from hybridnet.deploy.c.folder import check_c_folder, size_section
     from hybridnet.deploy.document import bundle_document
     from hybridnet.deploy.nir.file import import_nir, write_nir
     from hybridnet.report.record.parity import to_json
+    from hybridnet.workflows.c_source import export_c
 
     if args.nir is not None:
         import_nir()  # before any work, not after it
+    if args.c is not None:
+        check_c_folder(args.c, overwrite=args.overwrite)
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
-    show(args, bundle_document(bundle), to_json(bundle.parity))
+        c = () if args.c is None else (size_section(args.c, export_c(bundle, args.c, overwrite=args.overwrite)),)
+    show(args, bundle_document(bundle, *c), to_json(bundle.parity))
     if args.nir is not None:
         for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.layers import FixedProgram
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
-from hybridnet.simulators.views import count_views
+from hybridnet.simulators.streams import run_streams
 from hybridnet.support.arrays import Array
 
 
@@ -38,11 +37,4 @@ class Emulator:
             RangeError: If an input is not finite; in strict mode also if a potential saturates or an input does not fit
                 its message.
         """
-        count_views(self.program, inputs)
-        fed = {self._own[stream.name]: inputs[stream.input_name] for stream in self.program.streams}
-        result = self._graph.run(fed, record_potentials=record_potentials)
-        return replace(
-            result,
-            inputs={stream: result.inputs[own] for stream, own in self._own.items()},
-            clipped_inputs={stream: result.clipped_inputs[own] for stream, own in self._own.items()},
-        )
+        return run_streams(self.program, self._own, self._graph, inputs, record_potentials=record_potentials)

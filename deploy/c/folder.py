@@ -18,7 +18,7 @@ MAKEFILE = "Makefile"
 
 
 def name_of(folder: Path) -> str:
-    """What the C of a folder is called: as the folder, in letters that C has; `snn_…` where it does not begin with one."""
+    """How the C of a folder is called: as the folder, in what C takes; `snn_…` where that begins with no letter."""
     words = identifier("", folder.resolve().name).lstrip("_")
     return words if words[:1].isalpha() else identifier("snn", words)
 

@@ -36,8 +36,8 @@ def header_text(plan: Plan) -> str:
 /* Steps of a window. */
 #define {upper}_STEPS {plan.graph.steps}
 
-/* All that changes: {plan.ram_bytes} bytes. After a step it holds what that step computed. With {upper}_TRACE defined, for
- * {name}.c too, it also holds currents that no population keeps. */
+/* All that changes: {plan.ram_bytes} bytes. After a step it holds what that step computed.
+ * With {upper}_TRACE defined, for {name}.c too, it also holds currents that no population keeps. */
 typedef struct {{
 {members}
 }} {name}_state;

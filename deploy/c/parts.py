@@ -72,7 +72,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Store:
-    """What the state has of one input or population: a struct of its own. All begin with 4-byte items, by which they lie.
+    """What the state has of one input or population: a struct of its own, which begins with an item of 4 bytes.
 
     Attributes:
         name: Of the member.

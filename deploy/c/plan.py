@@ -81,9 +81,7 @@ def _groups(graph: FixedGraph, sources: Mapping[str, Source]) -> dict[str, list[
     return found
 
 
-def _neurons(
-    p: FixedPopulation, source: Source, groups: Sequence[Group], used: set[Table]
-) -> Neurons:
+def _neurons(p: FixedPopulation, source: Source, groups: Sequence[Group], used: set[Table]) -> Neurons:
     largest = 2 * POTENTIAL_MAX + sum(g.largest * g.factor for g in groups)
     largest += int(np.abs(p.bias).max() + np.abs(p.reset_amount).max()) << POTENTIAL_SHIFT
     name, shifted = source.name, 2**POTENTIAL_SHIFT

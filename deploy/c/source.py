@@ -1,4 +1,4 @@
-"""NAME.c: tables, one function per synapse group, one step per population, as one would write it for a microcontroller."""
+"""NAME.c: tables, a function per synapse group and a step per population, as written for a microcontroller."""
 
 from __future__ import annotations
 

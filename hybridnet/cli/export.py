@@ -15,6 +15,7 @@ from hybridnet.workflows.options import ExportOptions
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
+    from hybridnet.report.document import Section
     from hybridnet.support.progress import Progress
 
 
@@ -59,11 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
-    from hybridnet.deploy.c.folder import check_c_folder, size_section
+    from hybridnet.deploy.c.folder import check_c_folder
     from hybridnet.deploy.document import bundle_document
     from hybridnet.deploy.nir.file import import_nir, write_nir
     from hybridnet.report.record.parity import to_json
-    from hybridnet.workflows.c_source import export_c
 
     if args.nir is not None:
         import_nir()  # before any work, not after it
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
         check_c_folder(args.c, overwrite=args.overwrite)
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
-        c = () if args.c is None else (size_section(args.c, export_c(bundle, args.c, overwrite=args.overwrite)),)
-    show(args, bundle_document(bundle, *c), to_json(bundle.parity))
+        sizes = [] if args.c is None else [_write_c(args, bundle, progress)]
+    show(args, bundle_document(bundle, *sizes), to_json(bundle.parity))
     if args.nir is not None:
         for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:
@@ -81,6 +81,13 @@ def run(args: argparse.Namespace) -> int:
         say(f"hybridnet: parity failed: {', '.join(bundle.parity.failed)}; the bundle was written")
         return EXIT_CHECK_FAILED
     return 0
+
+
+def _write_c(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> Section:
+    from hybridnet.deploy.c.folder import size_section
+    from hybridnet.workflows.c_source import export_c
+
+    return size_section(args.c, export_c(bundle, args.c, overwrite=args.overwrite, progress=progress))
 
 
 def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:

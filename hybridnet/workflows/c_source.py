@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hybridnet.deploy.bundle_parts import Parts
-from hybridnet.deploy.c.bench import Sums, bench_messages, checksum
+from hybridnet.deploy.c.bench import WINDOWS, Sums, bench_messages, checksum
 from hybridnet.deploy.c.folder import name_of, write_c
 from hybridnet.deploy.c.parts import Plan
 from hybridnet.deploy.c.plan import plan_of
@@ -15,15 +15,17 @@ from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.layers import IntArray
 from hybridnet.simulators.emulator.graph import GraphEmulator
+from hybridnet.support.progress import Progress, silent
 
 
-def export_c(parts: Parts, path: str | Path, *, overwrite: bool = False) -> Plan:
+def export_c(parts: Parts, path: str | Path, *, overwrite: bool = False, progress: Progress = silent) -> Plan:
     """Write the integers of a bundle's spiking half as C; see docs/c.md.
 
     Args:
         parts: A bundle, of chains or of a graph.
         path: A folder; what the C defines begins with its name.
         overwrite: Replace a folder that this wrote.
+        progress: Told how far the test's windows are.
 
     Returns:
         What was written: names, types, flash and RAM.
@@ -35,14 +37,19 @@ def export_c(parts: Parts, path: str | Path, *, overwrite: bool = False) -> Plan
     fixed = parts.fixed_form
     graph = fixed if isinstance(fixed, FixedGraph) else graph_of_streams(fixed)[0]
     plan = plan_of(graph, name_of(Path(path)))
-    write_c(Path(path), plan, [_sums(graph, window) for window in bench_messages(graph)], overwrite=overwrite)
+    emulator, expected = GraphEmulator(graph), []
+    for done, window in enumerate(bench_messages(graph)):
+        progress("computing the test of the C", done, WINDOWS)
+        expected.append(_sums(emulator, window))
+    write_c(Path(path), plan, expected, overwrite=overwrite)
     return plan
 
 
-def _sums(graph: FixedGraph, messages: dict[str, IntArray]) -> dict[str, Sums]:
+def _sums(emulator: GraphEmulator, messages: dict[str, IntArray]) -> dict[str, Sums]:
     """What the emulator makes of one window, as checksums."""
+    graph = emulator.program
     inputs = {node.name: (messages[node.name] / node.input_scale)[np.newaxis] for node in graph.inputs}
-    run = GraphEmulator(graph).run(inputs, record_potentials=True)
+    run = emulator.run(inputs, record_potentials=True)
     return {
         p.name: Sums(
             checksum(run.currents[p.name][0]) if p.keeps_current else 0,

@@ -40,9 +40,7 @@ class CGraph:
     name = "c"
     fixed_point = True
 
-    def __init__(
-        self, program: FixedGraph, *, read_outs: Collection[str] | None = None, currents: bool = True
-    ) -> None:
+    def __init__(self, program: FixedGraph, *, read_outs: Collection[str] | None = None, currents: bool = True) -> None:
         self.program, self._currents = program, currents
         self._read_outs = [p.name for p in program.populations if read_outs is None or p.name in read_outs]
         self._plan = plan_of(program, NAME)

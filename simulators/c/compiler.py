@@ -80,7 +80,5 @@ def state_type(plan: Plan) -> type[ctypes.Structure]:
 
 
 def _struct(store: Store) -> type[ctypes.Structure]:
-    fields = [
-        (f.name, reduce(lambda item, count: item * count, reversed(f.dims), ITEMS[f.kind])) for f in store.fields
-    ]
+    fields = [(f.name, reduce(lambda item, count: item * count, reversed(f.dims), ITEMS[f.kind])) for f in store.fields]
     return type("Store", (ctypes.Structure,), {"_fields_": fields})

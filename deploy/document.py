@@ -12,8 +12,8 @@ from hybridnet.report.render.parity import parity_sections
 from hybridnet.support.sealed import SealedFile
 
 
-def bundle_document(bundle: Bundle, *more: Section) -> Document:
-    """What an export wrote and what it lost, what else it wrote, and the commands that go on from there."""
+def bundle_document(bundle: Bundle) -> Document:
+    """What an export wrote and what it lost, and the commands that go on from there."""
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     scales = manifest.quantisation
     own = "" if manifest.model.preprocess else " --clips INPUTS.npz"
@@ -33,7 +33,6 @@ def bundle_document(bundle: Bundle, *more: Section) -> Document:
         _spiking(bundle),
         _bridge(bundle),
         *parity_sections(bundle.parity),
-        *more,
         Section("Bundle", table=table),
     )
     return Document(f"hybridnet: bundle of {manifest.model.name}", sections)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
+from hybridnet.cli.c_source import add_c, check_c, with_c
 from hybridnet.cli.formats import add_format, show
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.workflows.options import ExportOptions
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
-    from hybridnet.report.document import Section
     from hybridnet.support.progress import Progress
 
 
@@ -50,9 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams, or parts of a"
                              " graph, each has its own file, FILE with its name before the suffix")  # fmt: skip
-    parser.add_argument("--c", type=arguments.OUT_FOLDER, metavar="DIR",
-                        help="also write the spiking half as C11 without dependencies, with a test of it; what it"
-                             " defines begins with the name of DIR")  # fmt: skip
+    add_c(parser)
     option("--overwrite", "replace an existing bundle", action="store_true")
     add_format(parser, out=False, json="the parity report")
 
@@ -60,19 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, then print what was written and what it lost."""
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
-    from hybridnet.deploy.c.folder import check_c_folder
     from hybridnet.deploy.document import bundle_document
     from hybridnet.deploy.nir.file import import_nir, write_nir
     from hybridnet.report.record.parity import to_json
 
     if args.nir is not None:
         import_nir()  # before any work, not after it
-    if args.c is not None:
-        check_c_folder(args.c, overwrite=args.overwrite)
+    check_c(args)
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
-        sizes = [] if args.c is None else [_write_c(args, bundle, progress)]
-    show(args, bundle_document(bundle, *sizes), to_json(bundle.parity))
+        document = with_c(bundle_document(bundle), args, bundle, progress)
+    show(args, document, to_json(bundle.parity))
     if args.nir is not None:
         for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:
@@ -81,13 +77,6 @@ def run(args: argparse.Namespace) -> int:
         say(f"hybridnet: parity failed: {', '.join(bundle.parity.failed)}; the bundle was written")
         return EXIT_CHECK_FAILED
     return 0
-
-
-def _write_c(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> Section:
-    from hybridnet.deploy.c.folder import size_section
-    from hybridnet.workflows.c_source import export_c
-
-    return size_section(args.c, export_c(bundle, args.c, overwrite=args.overwrite, progress=progress))
 
 
 def _export_checkpoint(args: argparse.Namespace, progress: Progress) -> Bundle:

@@ -84,26 +84,28 @@ def _groups(graph: FixedGraph, sources: Mapping[str, Source]) -> dict[str, list[
 def _neurons(p: FixedPopulation, source: Source, groups: Sequence[Group], used: set[Table]) -> Neurons:
     largest = 2 * POTENTIAL_MAX + sum(g.largest * g.factor for g in groups)
     largest += int(np.abs(p.bias).max() + np.abs(p.reset_amount).max()) << POTENTIAL_SHIFT
-    name, shifted = source.name, 2**POTENTIAL_SHIFT
-    decay, current_decay = _parameter(name, "decay", p.decay), _parameter(name, "current_decay", p.current_decay)
-    threshold = None if p.threshold is None else _parameter(name, "threshold", p.threshold * shifted)
-    reset, bias = _parameter(name, "reset", p.reset_amount * shifted), _parameter(name, "bias", p.bias)
-    read = [decay, current_decay, bias, *(() if threshold is None else (threshold,))]
-    read += [reset] * (threshold is not None and p.reset == "soft")
+    name, one = source.name, 2**POTENTIAL_SHIFT
+    parameters = {
+        "decay": _parameter(name, "decay", p.decay),
+        "current_decay": _parameter(name, "current_decay", p.current_decay),
+        "bias": _parameter(name, "bias", p.bias),
+        "reset_amount": _parameter(name, "reset", p.reset_amount * one),
+    }
+    threshold = None if p.threshold is None else _parameter(name, "threshold", p.threshold * one)
+    read = [parameter for field, parameter in parameters.items() if field != "reset_amount"]
+    if threshold is not None:
+        read += [threshold, *[parameters["reset_amount"]] * (p.reset == "soft")]
     weights = [table for table in dict.fromkeys(g.weights for g in groups) if table not in used]
     used.update(weights)
     return Neurons(
-        name,
-        p,
-        source,
-        tuple(groups),
-        _sum_kind(largest, p.name),
-        decay,
-        current_decay,
-        threshold,
-        reset,
-        bias,
-        (*weights, *(parameter.table for parameter in read if parameter.table is not None)),
+        name=name,
+        population=p,
+        source=source,
+        groups=tuple(groups),
+        kind=_sum_kind(largest, p.name),
+        threshold=threshold,
+        tables=(*weights, *(parameter.table for parameter in read if parameter.table is not None)),
+        **parameters,
     )
 
 

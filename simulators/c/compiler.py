@@ -20,7 +20,7 @@ from hybridnet.support.text import TOLD
 COMPILERS = ("cc", "gcc", "clang")
 """Looked for in this order."""
 
-OPTIONS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+OPTIONS = ("-std=c11", "-O2", "-shared", "-fPIC")
 
 TIMEOUT_S = 600.0
 

@@ -2,12 +2,13 @@
 
 import ctypes
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.c_graphs import residual, wide, written
-from helpers.compilers import needs_compiler, ran
+from helpers.compilers import STRICT, needs_compiler, ran
 from helpers.graph_equality import assert_as_naive, patient
 from helpers.random_graphs import graphs, random_inputs
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import BackendError, MissingBackendError, RangeError
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.spiking import input_shapes
+from hybridnet.simulators.c import compiler
 from hybridnet.simulators.c.backend import CGraph
 from hybridnet.simulators.c.compiler import state_type
 from hybridnet.simulators.emulator.backend import Emulator
@@ -24,6 +26,15 @@ from hybridnet.simulators.registry import spiking_backend
 from hybridnet.workflows.bits import check_bits
 
 pytestmark = needs_compiler
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _strict() -> Iterator[None]:
+    """No warning is let through."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "OPTIONS", (*compiler.OPTIONS, *STRICT))
+        yield
+
 
 any_graph = given(graph=graphs(), views=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))
 

@@ -22,7 +22,7 @@ from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulatio
 from hybridnet.program.graph import AnyArray, label
 from hybridnet.program.layers import POTENTIAL_MAX, POTENTIAL_SHIFT
 
-FLASH_MAX, RAM_MAX = 2**26, 2**31 - 1
+FLASH_MAX, RAM_MAX = 2**24, 2**31 - 1
 """Bytes of tables that a compiler should be asked to read as text, and of state."""
 
 

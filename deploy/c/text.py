@@ -35,9 +35,9 @@ def signed_type(largest: int) -> str:
 
 def rows_of(values: AnyArray) -> str:
     """Numbers between the braces of an initialiser, in lines."""
-    words = [*map(str, values.ravel().tolist())]
-    lines = (", ".join(words[n : n + VALUES_A_LINE]) for n in range(0, len(words), VALUES_A_LINE))
-    return ",\n".join(f"    {line}" for line in lines)
+    flat = values.ravel()
+    lines = (flat[n : n + VALUES_A_LINE].tolist() for n in range(0, flat.size, VALUES_A_LINE))
+    return ",\n".join(f"    {', '.join(map(str, line))}" for line in lines)
 
 
 def stored_type(values: AnyArray) -> str:

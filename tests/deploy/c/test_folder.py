@@ -121,11 +121,14 @@ def test_names_stay_in_comments(tmp_path: Path) -> None:
     assert "equal" in make(tmp_path / "snn", "check", f"CFLAGS={' '.join(STRICT)}")
 
 
-def test_what_is_too_large_is_refused() -> None:
+def test_what_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     one = wide(2**15)
     late = replace(one, synapses=(replace(one.synapses[0], delay=65_536),))
     with pytest.raises(RangeError, match=r"C: its state would take [\d,]+ bytes, more than 2,147,483,647"):
         plan_of(late, "snn")
+    monkeypatch.setattr("hybridnet.deploy.c.plan.FLASH_MAX", 39)
+    with pytest.raises(RangeError, match="C: its tables would take 40 bytes, more than 39"):
+        plan_of(wide(40), "snn")
 
 
 @pytest.mark.parametrize(

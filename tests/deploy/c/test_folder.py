@@ -123,7 +123,7 @@ def test_names_stay_in_comments(tmp_path: Path) -> None:
 
 def test_what_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     one = wide(2**15)
-    late = replace(one, synapses=(replace(one.synapses[0], delay=65_536),))
+    late = FixedGraph(one.inputs, one.populations, (replace(one.synapses[0], delay=65_536),), 2)
     with pytest.raises(RangeError, match=r"C: its state would take [\d,]+ bytes, more than 2,147,483,647"):
         plan_of(late, "snn")
     monkeypatch.setattr("hybridnet.deploy.c.plan.FLASH_MAX", 39)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from hybridnet.deploy.c.parts import Group
-from hybridnet.deploy.c.text import comment, quoted, rows_of, times
+from hybridnet.deploy.c.text import comment, quoted
 from hybridnet.program.graph import Geometry
 from hybridnet.program.layers import ConvGeometry, Pair
 
@@ -24,11 +24,10 @@ def sum_function(group: Group) -> str:
     first = "first" if grouped else "0"
     if isinstance(g, ConvGeometry):
         row, column = _read("y", "row", "i", g, 0), _read("x", "column", "j", g, 1)
-        start, following = f"channel * {inner * taps}", taps
+        kernel = f"channel * {inner} + c{' - first' * grouped}"
     else:
         row, column = _origin("y", "row", "i", g, 0), _origin("x", "column", "j", g, 1)
-        start = f"(first * {outer} + channel % {outer}) * {taps}" if grouped else f"channel * {taps}"
-        following = outer * taps
+        kernel = f"c * {outer} + channel{f' % {outer}' * grouped}"
     stop = f"first + {inner}" if grouped else f"{inner}"
     lines = [
         comment(*_about(group)),
@@ -36,9 +35,9 @@ def sum_function(group: Group) -> str:
         " int32_t channel, int32_t row, int32_t column)",
         "{",
         *[f"    const int32_t first = channel / {outer} * {inner};"] * grouped,
-        f"    const {group.weights.kind} *w = {group.weights.name} + {start};",
         f"    {group.sum_kind} sum = 0;",
-        f"    for (int32_t c = {first}; c < {stop}; ++c, w += {following}) {{",
+        f"    for (int32_t c = {first}; c < {stop}; ++c) {{",
+        f"        const {group.weights.kind} *const w = {group.weights.name} + ({kernel}) * {taps};",
         f"        for (int32_t i = 0; i < {g.kernel[0]}; ++i) {{",
         *(f"            {line}" for line in row),
         f"            if (y < 0 || y >= {height}) {{",
@@ -56,13 +55,6 @@ def sum_function(group: Group) -> str:
         "}",
     ]
     return "\n".join(lines)
-
-
-def weight_table(group: Group) -> str:
-    """The halved weights, in torch's layout."""
-    shape = times(*group.synapse.geometry.weight_shape)
-    values = rows_of(group.weights.values)
-    return f"static const {group.weights.kind} {group.weights.name}[{shape}] = {{\n{values}\n}};"
 
 
 def _read(name: str, at: str, tap: str, g: Geometry, axis: int) -> list[str]:

@@ -43,7 +43,7 @@ def test_any_graph_runs_clean(graph: FixedGraph, tmp_path_factory: pytest.TempPa
 
 
 @pytest.mark.slow
-@settings(patient, max_examples=200)
+@settings(patient, max_examples=60)
 @given(graph=graphs())
 def test_many_graphs_run_clean(graph: FixedGraph, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any") / "snn"

@@ -51,7 +51,7 @@ def test_any_window(graph: FixedGraph, views: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(patient, max_examples=500)
+@settings(patient, max_examples=300)
 @any_graph
 def test_many(graph: FixedGraph, views: int, seed: int) -> None:
     assert_windows(graph, views, seed)

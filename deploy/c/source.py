@@ -8,7 +8,7 @@ from hybridnet.deploy.c.groups import sum_function
 from hybridnet.deploy.c.header import MARK, parameters
 from hybridnet.deploy.c.parts import Group, Neurons, Parameter, Plan, Source, Table
 from hybridnet.deploy.c.text import comment, quoted, rows_of, times
-from hybridnet.program.layers import POTENTIAL_MAX
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX
 
 LINE = 96
 """Longest sum that stands in one line."""
@@ -144,7 +144,7 @@ def _neuron(plan: Plan, n: Neurons) -> Iterator[str]:
     yield from _assign(f"const {n.kind} a", _current(n))
     if n.population.keeps_current:
         yield f"{c} = sat24(a);"
-        kept = f"{n.current_decay.text} < 4096 && " if n.current_decay.table else ""
+        kept = f"{n.current_decay.text} < {DECAY_ONE} && " if (n.current_decay.values == DECAY_ONE).any() else ""
         yield f"s->{n.name}.saturated_currents += {kept}{c} != a;"
     else:
         yield from (f"#ifdef {plan.name.upper()}_TRACE", f"{c} = sat24(a);", "#endif")

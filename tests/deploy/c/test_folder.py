@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.c_graphs import group, neurons, residual, wide, written
 from helpers.compilers import STRICT, clang, make, needs_compiler, ran, sections
@@ -56,6 +57,16 @@ def test_stricter_warnings_find_nothing(tmp_path: Path) -> None:
     assert "equal" in make(tmp_path / "snn", "check", f"CFLAGS={' '.join(STRICT)}")
     make(tmp_path / "snn", "clean")
     assert "equal" in make(tmp_path / "snn", "check", f"CFLAGS={' '.join(STRICT)} -DSNN_TRACE")
+
+
+def test_currents_that_all_channels_keep_compile(tmp_path: Path) -> None:
+    one = wide(3)
+    kept = neurons("sum", (2, 1, 1), current_decay=np.array([3, 5]))
+    written(
+        tmp_path / "snn",
+        FixedGraph(one.inputs, (kept,), (group("x", "sum", ConvGeometry((3, 1, 1), 2, (1, 1)), 0),), 2),
+    )
+    assert "equal" in make(tmp_path / "snn", "check")
 
 
 def test_clang_takes_it_too(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hybridnet.errors import BackendError, ConfigError
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
 from hybridnet.simulators.files import write_nets, write_onnx, write_onnx_float
 from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
+from hybridnet.simulators.options import NO_SETTINGS, NoOptions, Option, Runtime, Settings, Threads
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
@@ -71,6 +71,12 @@ def _onnx_graph(parts: Parts, file: str, program: AnyGraph, options: Runtime) ->
     from hybridnet.simulators.onnxruntime.graph import OnnxGraph
 
     return OnnxGraph(parts.file(file), program, options)
+
+
+def _c(parts: Parts, options: NoOptions) -> SpikingBackend:
+    from hybridnet.simulators.c.backend import CGraph
+
+    return CGraph(parts.fixed, currents=False)
 
 
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:
@@ -123,6 +129,10 @@ _SPIKING = (
         name="lava", title="Lava", help="Lava processes, with the emulator's bits",
         build=_lava, options=LavaOptions, files=(NET,), write=write_nets,
         packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
+    ),
+    SpikingEntry(
+        name="c", title="the C source", help="what `export --c` writes, compiled here, with the emulator's bits",
+        build=_c, optional=True, fixed_point=True, exact=True, on_request=True,
     ),
     SpikingEntry(
         name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",

@@ -209,7 +209,7 @@ def test_options_of_one_name_are_one_option() -> None:
 
 
 def test_only_some_are_compared_on_request(tmp_path: Path) -> None:
-    assert requestable() == ["lava"]
+    assert requestable() == ["lava", "c"]
     check_requested(None)
     with pytest.raises(ConfigError, match=r"parity = 'torch' is not allowed\. Allowed: lava"):
         export(tmp_path / "none.pt", tmp_path / "out", options=ExportOptions(parity="torch"))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
 
-REFERENCE = "torch"
-"""The float step of the spiking half that every other back-end is measured against."""
+FLOAT = "onnxruntime-float"
+"""The spiking half in float that runs in fixed point are measured against: it needs no torch."""
 
 SIDES = (DEFAULT_SNN, "lava")
 """Back-ends of the spiking half that `compare` takes unless told."""

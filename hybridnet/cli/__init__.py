@@ -41,7 +41,16 @@ COMMANDS = {
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
-OUTPUT_FILES = {"json": "json", "shown": "", "output": "", "nir": "", "tag": "", "saliency": "", "trajectory": ""}
+OUTPUT_FILES = {
+    "json": "json",
+    "csv": "text",
+    "shown": "",
+    "output": "",
+    "nir": "",
+    "tag": "",
+    "saliency": "",
+    "trajectory": "",
+}
 """Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 
 

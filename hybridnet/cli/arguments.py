@@ -32,23 +32,27 @@ class Takes:
         what: What it takes, as an error says.
         kinds: What that may be.
         named: Whether it may be a name too, so that what does not exist is left to the command.
+        many: Whether one of several that is of another kind does not stop the others, so that it is left to the command.
     """
 
     what: str
     kinds: frozenset[Kind]
     named: bool = False
+    many: bool = False
 
     def __call__(self, text: str) -> Path | str:
         """What argparse makes of the argument."""
         return text if self.named else Path(text)
 
-    def check(self, path: Path, name: str) -> None:
+    def check(self, path: Path, name: str, *, several: bool = False) -> None:
         """Refuse a path of another kind.
 
         Raises:
             ArgumentError: With what it is, and what `name` takes.
         """
         kind = kind_of(path)
+        if self.many and several and kind is not Kind.NOTHING:
+            return
         if kind is Kind.NOTHING and (url := URL.fullmatch(str(path))):
             raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=f"Give {name} {self.what}")
         if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
@@ -70,7 +74,7 @@ class Writes:
         """What argparse makes of the argument."""
         return Path(text)
 
-    def check(self, path: Path, name: str) -> None:
+    def check(self, path: Path, name: str, *, several: bool = False) -> None:
         """Refuse to replace what is of another kind, and to write below what is no folder.
 
         Raises:
@@ -107,6 +111,7 @@ INSPECTED = _takes("a checkpoint (.pt) or the folder of a bundle", *_ANY_WEIGHTS
 VIDEO_OR_MODEL = _takes("a video, a checkpoint (.pt) or a bundle", *INSPECTED.kinds, Kind.VIDEO)
 VIDEO_OR_ARRAYS = _takes("a video or an .npz file of arrays", Kind.VIDEO, Kind.ARRAYS)
 VIDEOS_OR_ARRAYS = _takes("a video, a folder of videos or an .npz file of arrays", Kind.VIDEO, Kind.FOLDER, Kind.ARRAYS)
+SOURCES = Takes(VIDEOS_OR_ARRAYS.what, VIDEOS_OR_ARRAYS.kinds, many=True)
 BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))
 """One that cannot be read does not stop the others."""
 ARRAYS = _takes("an .npz file of arrays", Kind.ARRAYS)
@@ -155,7 +160,8 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     """
     for action, role in paths(parser):
         given = getattr(args, action.dest)
+        several = isinstance(given, list) and len(given) > 1
         name = action.option_strings[-1] if action.option_strings else str(args.command)
         for value in given if isinstance(given, list) else [given]:
             if value is not None and not (isinstance(role, Writes) and str(value) == STDOUT):
-                role.check(Path(value), name)
+                role.check(Path(value), name, several=several)

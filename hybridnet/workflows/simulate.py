@@ -21,7 +21,7 @@ from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.hybrid import HybridRun, run_hybrid
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import (
-    REFERENCE,
+    FLOAT,
     ann_entry,
     check_settings,
     settings_in_words,
@@ -97,7 +97,7 @@ class Simulator:
         options: How it runs, and how its runs are counted and priced.
 
     Attributes:
-        is_reference: Whether the spiking half is the float one itself, with which all others are compared.
+        is_reference: Whether the spiking half is in float itself, with which all others are compared.
 
     Raises:
         HybridNetError: If the bundle, a back-end, a profile or a chip cannot be had, or no back-end has an option.
@@ -108,12 +108,13 @@ class Simulator:
         check_settings(options.settings, spiking, analog)
         prices, chip = load_prices(options.profile, options.ann_profile), load_chip(options.chip)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-        self.is_reference = options.snn == REFERENCE
+        self.is_reference = not spiking.fixed_point
         self._options = options
-        self._reference = spiking_entry(REFERENCE).open(self.bundle, options.settings)
         self._snn = spiking.open(self.bundle, options.settings)
         self._ann = analog.open(self.bundle, options.settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
+        compared = options.parity and not self.is_reference
+        self._reference = spiking_entry(FLOAT).open(self.bundle, options.settings) if compared else None
         self._feed = Feed(self.bundle, threads=options.settings.get("threads"))
         program = self.bundle.fixed_form if self._snn.fixed_point else self.bundle.float_form
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
@@ -125,7 +126,8 @@ class Simulator:
         """Run a clip, or arrays, through both halves and count, time and price every partition.
 
         Args:
-            source: Any MPEG-4 or H.264 file; or the model's inputs by name, (N, …) each, as arrays or as a `.npz` file.
+            source: Any MPEG-4 or H.264 file; or N samples of the model's inputs by name, (N, …) each, as arrays or as a
+                `.npz` file.
             progress: Told how far the work is.
 
         Raises:
@@ -135,8 +137,7 @@ class Simulator:
         read = read_source(source, self.bundle, options.views, options.transcode, progress)
         inputs, fed = read.views.arrays, self._feed(read.views.arrays, progress)
         run = run_hybrid(fed, self._snn, self._bridge, self._ann, inputs, progress=progress)
-        compared = options.parity and not self.is_reference
-        reference = run_hybrid(fed, self._reference, self._bridge, self._ann, inputs) if compared else None
+        reference = run_hybrid(fed, self._reference, self._bridge, self._ann, inputs) if self._reference else None
         return Simulation(build_record(self._setup, read, run, reference), run)
 
     def classify(self, videos: Iterable[str | Path]) -> Iterator[Classified]:

@@ -44,12 +44,7 @@ COMMANDS = {
 OUTPUT_FILES = {
     "json": "json",
     "csv": "text",
-    "shown": "",
-    "output": "",
-    "nir": "",
-    "tag": "",
-    "saliency": "",
-    "trajectory": "",
+    **dict.fromkeys(("shown", "output", "nir", "tag", "saliency", "trajectory"), ""),
 }
 """Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 

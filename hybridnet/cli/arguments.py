@@ -32,7 +32,7 @@ class Takes:
         what: What it takes, as an error says.
         kinds: What that may be.
         named: Whether it may be a name too, so that what does not exist is left to the command.
-        many: Whether one of several that is of another kind does not stop the others, so that it is left to the command.
+        many: Whether one of several that is of another kind is left to the command, as it does not stop the others.
     """
 
     what: str
@@ -115,6 +115,7 @@ SOURCES = Takes(VIDEOS_OR_ARRAYS.what, VIDEOS_OR_ARRAYS.kinds, many=True)
 BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))
 """One that cannot be read does not stop the others."""
 ARRAYS = _takes("an .npz file of arrays", Kind.ARRAYS)
+ARRAY = _takes("an .npy file of one array", Kind.ARRAY)
 RECORDING = _takes("the name of a back-end, or an .npz recording", Kind.ARRAYS, named=True)
 RECORDS = _takes("run records (.json)", Kind.RECORD, Kind.EVALUATION)
 LABELS = _takes("a text file with one label a line", Kind.TEXT)
@@ -123,7 +124,8 @@ PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE
 CHIP = _takes("the name of a chip, or its YAML file", Kind.TEXT, named=True)
 CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, named=True)
 RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, named=True)
-DATA = _takes("a cache, a folder of class folders, SPEC@ROOT or motion", Kind.CACHE, Kind.FOLDER, named=True)
+DATA = _takes("a cache, a folder of class folders, an .npz file of samples, SPEC@ROOT or motion",
+              Kind.CACHE, Kind.FOLDER, Kind.ARRAYS, named=True)  # fmt: skip
 DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUNDLE, named=True)
 """What does not exist is made for the motion set, and refused for others."""
 

@@ -14,6 +14,7 @@ from hybridnet.cli.arguments import STDOUT
 from hybridnet.cli.console import lines_out, progress_beside, say, write_out
 from hybridnet.cli.endings import EXIT_ERROR
 from hybridnet.cli.formats import format_of
+from hybridnet.report.numbers import plural
 from hybridnet.report.record.lines import summarise_lines
 from hybridnet.report.render.formats import drawn
 from hybridnet.report.render.lines import CsvLines, JsonLines, TextLines, lines_document
@@ -34,7 +35,7 @@ def run_many(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
 
     files, others = files_of(args.sources, arrays=bundle.manifest.model.preprocess is None)
     if others:
-        say(f"hybridnet: {len(others)} files in the folders are left out by their endings, such as {others[0]}")
+        say(f"hybridnet: left out by their endings: {plural(len(others), 'file')} in the folders, such as {others[0]}")
     compared = options.parity and (args.report is not None or args.fail_on == "parity")
     options, workers = dataclasses.replace(options, parity=compared), workers_for(len(files), args.workers)
     text = TextLines([str(file) for file in files], bundle.manifest.labels or ())

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_sources(parser: argparse.ArgumentParser) -> None:
     """Declare what is run."""
     parser.add_argument("sources", nargs="+", type=arguments.SOURCES, metavar="SOURCE",
-                        help="videos, folders of them, or .npz files of the model's inputs by name, (N, …), whose rows are"
-                             " samples; of several, or of a folder, a line each")  # fmt: skip
+                        help="videos, folders of them, or .npz files of the model's inputs by name, (N, …), whose"
+                             " rows are samples; of several files, or of a folder, a line each")  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +48,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--chip", "whose time and fit are estimated", type=arguments.CHIP, metavar="NAME_OR_YAML")
     option("--no-parity", "do not compare with the float program; several clips are compared only for --report and"
            " --fail-on parity", dest="parity", action="store_false")  # fmt: skip
-    parser.add_argument("--workers", type=int, metavar="N",
-                        help="processes for several clips (default: one for each core that has eight clips to run)")  # fmt: skip
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes for several clips (default: as cores allow, if each has eight clips or more)",
+    )
     add_format(parser, json="the run record, or of several clips a line each as it comes,")
-    parser.add_argument("--csv", type=arguments.OUT_TEXT, metavar="FILE",
-                        help="write a row per clip or sample as it comes: file, class, score, ms, energy, error")  # fmt: skip
+    parser.add_argument(
+        "--csv",
+        type=arguments.OUT_TEXT,
+        metavar="FILE",
+        help="write a row per clip or sample as it comes: file, class, score, ms, energy, error",
+    )
     parser.add_argument(
         "--report",
         type=arguments.OUT_FOLDER,
@@ -91,7 +99,7 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     from hybridnet.report.record.file import to_json
     from hybridnet.report.record.lines import lines_of
     from hybridnet.report.render.formats import rendered
-    from hybridnet.report.render.lines import csv_heading, line_csv
+    from hybridnet.report.render.lines import CsvLines
     from hybridnet.support.arrays import write_arrays
     from hybridnet.support.files import write_text
     from hybridnet.workflows.simulate import Simulator
@@ -104,7 +112,8 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
         write_arrays(args.output, result.run.outputs)
         say(f"hybridnet: wrote {args.output}")
     if args.csv is not None:
-        write_text(args.csv, csv_heading() + line_csv([*lines_of(record)]))
+        form = CsvLines()
+        write_text(args.csv, form.head + "".join(map(form.line, lines_of(record))))
         say(f"hybridnet: wrote {args.csv}")
     if args.report is not None:
         write_report(args.report, [record])

@@ -38,7 +38,8 @@ def evaluate_on(
     Raises:
         BackendError: If workers die before any has finished a clip.
     """
-    with closing(spread_again(clips, start, count)) as results:
+    results = spread_again(clips, start, count)
+    with closing(results):
         for clip, result in results:
             if isinstance(result, DeadWorkerError):
                 failure = f"its worker died {MAX_DEATHS} times"

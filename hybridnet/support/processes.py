@@ -176,7 +176,8 @@ def spread_again(
         BackendError: If workers die before any has finished a job.
     """
     waiting, deaths, finished = deque(jobs), Counter[int](), 0
-    with contextlib.closing(spread(waiting, start, count)) as results:
+    results = spread(waiting, start, count)
+    with contextlib.closing(results):
         for job, result in results:
             if not isinstance(result, DeadWorkerError):
                 finished += 1

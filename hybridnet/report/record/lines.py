@@ -47,7 +47,8 @@ class LinesSummary:
         clips: Lines, those that failed included.
         workers: Processes that worked at a time.
         seconds: From the first clip to the last, start-up of the workers included.
-        energy_pj: Mean and standard deviation (n − 1) of those that have one; None if none has.
+        energy_mean_pj: Of those that have one; None if none has.
+        energy_deviation_pj: Their standard deviation (n − 1).
         classes: How often each class was predicted, the most frequent first.
         profile: Whose prices the energies have; empty if nothing ran.
     """
@@ -56,7 +57,8 @@ class LinesSummary:
     failed: int
     workers: int
     seconds: float
-    energy_pj: tuple[float, float] | None
+    energy_mean_pj: float | None
+    energy_deviation_pj: float | None
     classes: dict[str, int]
     profile: str
 
@@ -81,12 +83,14 @@ def lines_of(record: RunRecord) -> Iterator[Line]:
 def summarise_lines(lines: Sequence[Line], workers: int, seconds: float, profile: str) -> LinesSummary:
     """What lines, one at least, come to."""
     energies = [line.energy_pj for line in lines if line.energy_pj is not None]
+    mean, deviation = mean_and_deviation(energies) if energies else (None, None)
     return LinesSummary(
         clips=len(lines),
         failed=sum(bool(line.error) for line in lines),
         workers=workers,
         seconds=seconds,
-        energy_pj=mean_and_deviation(energies) if energies else None,
+        energy_mean_pj=mean,
+        energy_deviation_pj=deviation,
         classes=dict(Counter(line.best.label for line in lines if line.best).most_common()),
         profile=profile,
     )

@@ -122,8 +122,8 @@ def _summary(s: LinesSummary) -> tuple[str, ...]:
     lines = [f"{plural(s.clips, 'clip')}{failed}, in {s.seconds:.1f} s: {speed}"]
     if s.classes:
         lines.append(f"classes: {classes_text(s.classes)}")
-    if s.energy_pj is not None:
-        energy = energy_text(*s.energy_pj)
+    if s.energy_mean_pj is not None and s.energy_deviation_pj is not None:
+        energy = energy_text(s.energy_mean_pj, s.energy_deviation_pj)
         lines.append(f"* energy {energy} (mean ± deviation), modelled with profile {s.profile}, not measured")
     return tuple(lines)
 

@@ -1,21 +1,20 @@
-"""Whether the files of a bundle tell of one model: names, shapes, types, classes and numbers are compared."""
+"""Whether the files of a bundle tell of one model: names, shapes, types, classes and numbers are compared.
+
+`.net` files are compared where h5py is installed. The runtime has neither it nor Lava, which alone reads them.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Collection, Iterator, Mapping
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT
-from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import POTENTIAL_BITS, bridge_name, fixed_encodings
 from hybridnet.program.graph import label
-from hybridnet.program.layers import FixedProgram, FloatProgram, Stream
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import (
     AnyProgram,
@@ -28,6 +27,7 @@ from hybridnet.program.spiking import (
     read_outs_of,
 )
 from hybridnet.support.onnx_file import Tensor, Type, check_cost, errors_in, interface, read_model
+from hybridnet.support.optional import is_there
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def check_agreement(bundle: Bundle) -> None:
     _check_model(bundle)
     _check_fed(bundle)
     _check_bridge(bundle)
-    if isinstance(bundle.spiking, Chains):
-        _check_nets(bundle, bundle.spiking)
+    if isinstance(bundle.spiking, Chains) and is_there("h5py"):
+        from hybridnet.deploy.netx.agreement import check_nets
+
+        check_nets(bundle.net_paths, bundle.spiking)
     read_outs = read_outs_of(bundle.float_form)
     _check_spiking(bundle.file(ONNX_FIXED), bundle.fixed_form, read_outs)
     _check_spiking(bundle.file(ONNX_FLOAT), bundle.float_form, read_outs)
@@ -160,28 +162,6 @@ def _check_bridge(bundle: Bundle) -> None:
                 f"bridge tensor {tensor.name} is {tensor.shape} in the manifest, or differs in scale or bits;"
                 f" its layer gives {expected}, scale {encoding.scale:g}, {encoding.bits} bits",
             )
-
-
-def _check_nets(bundle: Bundle, chains: Chains) -> None:
-    """The `.net` files, which are read within limits, must hold the very program, which then keeps them too."""
-    for name, file in bundle.net_paths.items():
-        in_float, in_integers, steps = read_net(file)
-        pairs = [*_named(name, chains.program, in_float), *_named(name, chains.fixed, in_integers)]
-        if steps != chains.program.steps or not all(_same(ours, theirs) for ours, theirs in pairs):
-            raise BundleError("holds another stream than the spiking program", where=file, remedy=EXPORT_AGAIN)
-
-
-def _named(name: str, program: FloatProgram | FixedProgram, theirs: Stream[Any]) -> Iterator[tuple[Any, Any]]:
-    """The two streams without their layers, then their layers, one by one; what one lacks is None."""
-    ours: Stream[Any] = next(stream for stream in program.streams if stream.name == name)
-    yield dataclasses.replace(ours, layers=()), dataclasses.replace(theirs, layers=())
-    yield from zip_longest(ours.layers, theirs.layers)
-
-
-def _same(ours: Any, theirs: Any) -> bool:
-    return type(ours) is type(theirs) and all(
-        np.array_equal(getattr(ours, field.name), getattr(theirs, field.name)) for field in dataclasses.fields(ours)
-    )
 
 
 def _check_ann(bundle: Bundle, file: AnyFile) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow,
 from hybridnet.report.record.latency import summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.registry import packages
+from hybridnet.support.installed import our_version, version_of
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.workflows.notes import run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
@@ -140,17 +140,11 @@ def _same_best_class(run: HybridRun, reference: HybridRun, *, of_samples: bool) 
 def environment() -> dict[str, str]:
     """Versions and machine, as far as they bear on results and times."""
     needed, optional = packages()
-    installed = {name: _version(name) for name in ("hybridnet", *needed, "numpy", "av", *optional)}
+    installed = {name: version_of(name) for name in (*needed, "numpy", "av", *optional)}
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": str(os.cpu_count()),
+        "hybridnet": our_version(),
         **installed,
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

@@ -73,9 +73,8 @@ docs: $(READY)
 # The shipped model and bundle, from nothing; about 15 minutes on 2 cores.
 assets: $(READY)
 	$(BIN)/hybridnet train --config tiny --data motion -o runs/tiny-motion --overwrite
-	cp runs/tiny-motion/best.pt hybridnet/assets/tiny-motion.pt
 	cp runs/tiny-motion/record.json hybridnet/assets/tiny-motion.json
-	$(BIN)/hybridnet calibrate hybridnet/assets/tiny-motion.pt -o hybridnet/assets/tiny-motion.bundle --ann int8 --parity lava --overwrite
+	$(BIN)/hybridnet calibrate runs/tiny-motion/best.pt -o hybridnet/assets/tiny-motion.bundle --ann int8 --parity lava --overwrite
 
 clean:
 	rm -rf $(VENV) demo runs hybridnet-bundle build *.egg-info

@@ -21,7 +21,7 @@ HELD = (
     "workflows/predictions.py", "workflows/record.py", "workflows/rows.py", "workflows/simulate.py",
     "workflows/sources.py",
     "cli/__init__.py", "cli/arguments.py", "cli/backends.py", "cli/console.py", "cli/endings.py", "cli/formats.py",
-    "cli/many.py", "cli/options.py", "cli/run.py", "cli/simulate.py",
+    "cli/many.py", "cli/options.py", "cli/results.py", "cli/run.py", "cli/simulate.py",
 )  # fmt: skip
 """What of the package the wheel holds; none of it imports torch, onnx or h5py (tests/test_runtime.py)."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +32,14 @@ class Takes:
         what: What it takes, as an error says.
         kinds: What that may be.
         named: Whether it may be a name too, so that what does not exist is left to the command.
+        find: Looks a name up that is no path, and raises if there is nothing of that name; imports nothing heavy.
         many: Whether one of several that is of another kind is left to the command, as it does not stop the others.
     """
 
     what: str
     kinds: frozenset[Kind]
     named: bool = False
+    find: Callable[[str], object] | None = None
     many: bool = False
 
     def __call__(self, text: str) -> Path | str:
@@ -57,6 +59,8 @@ class Takes:
             raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=f"Give {name} {self.what}")
         if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
             raise ArgumentError(kind.value, where=path, remedy=f"Give {name} {self.what}")
+        if kind is Kind.NOTHING and self.find is not None:
+            self.find(str(path))
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,32 @@ class Writes:
             raise ArgumentError("is no folder", where=above, remedy=wanted)
 
 
-def _takes(what: str, *kinds: Kind, named: bool = False) -> Takes:
-    return Takes(what, frozenset(kinds), named)
+def _takes(what: str, *kinds: Kind, named: bool = False, find: Callable[[str], object] | None = None) -> Takes:
+    return Takes(what, frozenset(kinds), named or find is not None, find)
+
+
+def _profile(name: str) -> None:
+    from hybridnet.report.pricing.profile import load_profile
+
+    load_profile(name)
+
+
+def _chip(name: str) -> None:
+    from hybridnet.deploy.chip.profile import load_chip
+
+    load_chip(name)
+
+
+def _config(name: str) -> None:
+    from hybridnet.configs import load_experiment
+
+    load_experiment(name)
+
+
+def _recipe(name: str) -> None:
+    from hybridnet.configs import load_recipe
+
+    load_recipe(name)
 
 
 _TORCH = (Kind.CHECKPOINT, Kind.WEIGHTS)
@@ -120,10 +148,10 @@ RECORDING = _takes("the name of a back-end, or an .npz recording", Kind.ARRAYS, 
 RECORDS = _takes("run records (.json)", Kind.RECORD, Kind.EVALUATION)
 LABELS = _takes("a text file with one label a line", Kind.TEXT)
 TABLE = _takes("the name of a table, or a .csv file", Kind.TEXT, named=True)
-PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE, Kind.TEXT, named=True)
-CHIP = _takes("the name of a chip, or its YAML file", Kind.TEXT, named=True)
-CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, named=True)
-RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, named=True)
+PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE, Kind.TEXT, find=_profile)
+CHIP = _takes("the name of a chip, or its YAML file", Kind.TEXT, find=_chip)
+CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, find=_config)
+RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, find=_recipe)
 DATA = _takes("a cache, a folder of class folders, an .npz file of samples, SPEC@ROOT or motion",
               Kind.CACHE, Kind.FOLDER, Kind.ARRAYS, named=True)  # fmt: skip
 DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUNDLE, named=True)
@@ -154,11 +182,17 @@ def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Ta
             yield action, action.type
 
 
+def factory(text: str) -> str:
+    """What argparse makes of `package.module:factory`, which `check_paths` looks for."""
+    return text
+
+
 def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Check what was given for each of them.
+    """Check what was given for each path and each name.
 
     Raises:
         ArgumentError: If it is of another kind than the command takes.
+        HybridNetError: If there is nothing of a name.
     """
     for action, role in paths(parser):
         given = getattr(args, action.dest)
@@ -167,3 +201,8 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         for value in given if isinstance(given, list) else [given]:
             if value is not None and not (isinstance(role, Writes) and str(value) == STDOUT):
                 role.check(Path(value), name, several=several)
+    for action in parser._actions:
+        if action.type is factory and (named := getattr(args, action.dest)) is not None:
+            from hybridnet.support.modules import find_factory
+
+            find_factory(named)

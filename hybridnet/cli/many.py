@@ -14,6 +14,7 @@ from hybridnet.cli.arguments import STDOUT
 from hybridnet.cli.console import lines_out, progress_beside, say, write_out
 from hybridnet.cli.endings import EXIT_ERROR
 from hybridnet.cli.formats import format_of
+from hybridnet.cli.results import checks, write_report
 from hybridnet.report.numbers import plural
 from hybridnet.report.record.lines import summarise_lines
 from hybridnet.report.render.formats import drawn
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 def run_many(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle) -> int:
     """Run each file; exit 1 if any failed, once all have been run."""
-    from hybridnet.cli.simulate import checks, write_report
-
     files, others = files_of(args.sources, arrays=bundle.manifest.model.preprocess is None)
     if others:
         say(f"hybridnet: left out by their endings: {plural(len(others), 'file')} in the folders, such as {others[0]}")

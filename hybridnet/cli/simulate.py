@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
@@ -16,7 +15,6 @@ from hybridnet.workflows.options import SimulateOptions
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle
-    from hybridnet.report.record.data import RunRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Simulate one source and print its report, or many and print a line each; write the records."""
     from hybridnet.cli.many import run_many
+    from hybridnet.cli.results import check_report
     from hybridnet.errors import ConfigError
     from hybridnet.workflows.simulate import load
 
@@ -85,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.fail_on == "parity":
         _check_parity(options, bundle)
     if args.report is not None:
-        _check_report(args.report)
+        check_report(args.report)
     if len(args.sources) == 1 and not args.sources[0].is_dir():
         return _run_one(args, options, bundle)
     if args.output is not None:
@@ -96,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle) -> int:
     """The report of one video, or of one set of samples."""
     from hybridnet.cli.console import progress_on_stderr, say, write_out
+    from hybridnet.cli.results import brief, checks, write_report
     from hybridnet.report.record.file import to_json
     from hybridnet.report.record.lines import lines_of
     from hybridnet.report.render.formats import rendered
@@ -123,55 +123,9 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     return checks(args, [record])
 
 
-def checks(args: argparse.Namespace, records: list[RunRecord]) -> int:
-    """What `--fail-on` asks of records: 0, or the exit code with a line on what failed."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, say
-
-    if args.fail_on == "parity":
-        different = [r.source for r in records if r.parity is None or not r.parity.top1_agrees]
-        if different:
-            say(f"hybridnet: parity failed: another class than the float program on {', '.join(different)}")
-            return EXIT_CHECK_FAILED
-    if args.fail_on == "fit" and any(r.fit is None or r.fit.broken for r in records):
-        say("hybridnet: fit failed: `hybridnet fit` tells what is too large, and what would fit")
-        return EXIT_CHECK_FAILED
-    return 0
-
-
-def brief(record: RunRecord) -> str:
-    """The short form of a run's report, as text."""
-    from hybridnet.report.render.sections import brief_document
-    from hybridnet.report.render.text import render_document
-
-    return render_document(brief_document(record)) + "\n"
-
-
 def _check_parity(options: SimulateOptions, bundle: Bundle) -> None:
     from hybridnet.errors import ConfigError
     from hybridnet.simulators.registry import spiking_entry
 
     if not options.parity or not spiking_entry(options.snn).fixed_point or bundle.manifest.labels is None:
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
-
-
-def _check_report(folder: Path) -> None:
-    """Refuse a folder with files of a report's names, unless its record tells that they are of a report."""
-    from hybridnet.errors import OutputExistsError
-    from hybridnet.report.record.data import SCHEMA
-    from hybridnet.report.render.formats import FILES
-    from hybridnet.support.files import check_writable, head_of
-
-    check_writable(folder / FILES["json"])
-    if SCHEMA.split("/")[0].encode() not in head_of(folder / FILES["json"]):
-        for name in FILES.values():
-            if (folder / name).exists():
-                raise OutputExistsError(folder / name, "is of no report, and is not replaced", "Choose another folder")
-
-
-def write_report(folder: Path, records: list[RunRecord]) -> None:
-    """Write the records and their reports in every format into a folder."""
-    from hybridnet.report.render.formats import FILES, rendered
-    from hybridnet.support.files import write_text
-
-    for kind, name in FILES.items():
-        write_text(folder / name, rendered(records, kind))

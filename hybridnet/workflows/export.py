@@ -225,7 +225,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             schema=SCHEMA,
             model=ModelEntry(source.name, shapes_of(examples), outputs, source.preprocess, source.config),
             labels=source.labels,
-            versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
+            versions={name: _release(name) for name in ("hybridnet", "torch", "onnx")},
             opset=options.opset,
             placement=split.placement,
             streams=tuple(s.name for s in spiking.program.streams) if isinstance(spiking, Chains) else (),
@@ -269,3 +269,8 @@ def _quantised(split: Split, views: Views) -> SpikingHalf:
     if isinstance(program, GraphProgram):
         return Graphs(program, quantise_graph(program, extremes(seen)))
     return Chains(program, quantise_program(program, seen))
+
+
+def _release(name: str) -> str:
+    """The version of a package without its build (`+cpu`), on which no byte of a bundle depends."""
+    return importlib.metadata.version(name).partition("+")[0]

@@ -12,6 +12,7 @@ from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.profile import load_chip
+from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.pricing.price import load_prices
@@ -38,7 +39,7 @@ from hybridnet.workflows.sources import Source, read_source
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
 
-SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
+SHIPPED_BUNDLE = "tiny-motion.bundle"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +78,12 @@ def load(path: str | Path | None = None) -> Bundle:
 
 def shipped_bundle_path() -> Path:
     """The small trained model that ships, exported."""
-    return _asset(SHIPPED_BUNDLE)
+    return Path(str(resources.files("hybridnet"))) / "assets" / SHIPPED_BUNDLE
 
 
 def shipped_checkpoint() -> Path:
-    """The small trained model that ships."""
-    return _asset(SHIPPED_CHECKPOINT)
-
-
-def _asset(name: str) -> Path:
-    return Path(str(resources.files("hybridnet.assets") / name))
+    """The small trained model that ships, which its bundle holds."""
+    return shipped_bundle_path() / CHECKPOINT
 
 
 class Simulator:

@@ -1,4 +1,4 @@
-"""The runtime wheel beside the whole project: installed size, time and memory until it is ready and has a result, clips/s.
+"""The runtime wheel beside the whole project: installed size, time and memory until ready and until a result, clips/s.
 
     python benchmarks/runtime.py RUNTIME_PYTHON [CLIPS]
 
@@ -86,7 +86,8 @@ def probe(python: str, clips: list[str]) -> list[float]:
 
 def run(python: str, code: str, *arguments: str) -> str:
     """The last line of what a process prints."""
-    done = subprocess.run([python, "-c", code, *arguments], check=True, capture_output=True, text=True)  # noqa: S603
+    apart = [] if python == sys.executable else ["-I"]  # a PYTHONPATH of this process would bring the whole project
+    done = subprocess.run([python, *apart, "-c", code, *arguments], check=True, capture_output=True, text=True)  # noqa: S603
     return done.stdout.splitlines()[-1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -23,6 +24,9 @@ from build import build, held
 
 FOREIGN = ("torch", "h5py", "safetensors", "onnxscript", "lava", "scipy")
 """What the runtime has not."""
+
+APART = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+"""Of processes that must not find this tree."""
 
 CLIPS = (
     "v_SoccerJuggling_g23_c01.avi",
@@ -95,7 +99,7 @@ def test_the_wheel_gives_the_record_of_the_project(python: Path, real_clips: Pat
     for name in CLIPS:
         out, record = tmp_path / f"{name}.npz", tmp_path / f"{name}.json"
         command = [*run, str(real_clips / name), "--views", "2", "--output", str(out), "--json", str(record)]
-        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=APART)
         here = simulate(real_clips / name, bundle, SimulateOptions(snn="onnxruntime", views=2))
         emulator = simulate(real_clips / name, bundle, SimulateOptions(views=2, parity=False))
         logits = read_arrays(out)["logits"]
@@ -126,7 +130,7 @@ def test_torch_is_not_there_and_nothing_asks_for_it(python: Path, clip: Path, tm
         "except ModuleNotFoundError: print('no torch')\n"
     )
     command = [str(python), "-c", code, str(shipped_bundle_path()), str(clip)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=APART)
     first, second, third = done.stdout.splitlines()
     assert (first, third) == ("tiny onnxruntime", "no torch")
     assert len(json.loads(second)) == 2

@@ -146,8 +146,8 @@ def glossary(record: RunRecord) -> Section:
 
 
 def _predicted(record: RunRecord) -> str:
-    if len(record.samples) > 1:
-        return f"Predicts {predicted_text(record) or 'nothing: the bundle has no labels'}"
+    if predicted := predicted_text(record):
+        return f"Predicts {predicted}"
     best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
     return f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels"
 

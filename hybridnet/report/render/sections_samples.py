@@ -15,7 +15,9 @@ SHOWN = 10
 
 
 def predicted_text(record: RunRecord) -> str:
-    """How often each class was predicted."""
+    """How often each class was predicted; empty of a video, of a single sample, and without labels."""
+    if len(record.samples) < 2:
+        return ""
     classes = Counter(sample.best.label for sample in record.samples if sample.best)
     return classes_text(dict(classes.most_common()))
 
@@ -37,7 +39,8 @@ def samples_section(record: RunRecord) -> Section:
         "ms: host time through all partitions.",
         "energy*: of its own events, and an equal share of what does not depend on them.",
     )
-    return Section("Samples", "each row of the arrays is one", table=table, notes=notes)
+    lines = () if record.samples[0].best else ("There is no prediction: the bundle has no labels.",)
+    return Section("Samples", "each row of the arrays is one", lines, table, notes=notes)
 
 
 def _row(number: int, sample: Sample) -> tuple[str, ...]:

@@ -84,10 +84,10 @@ def read_clips(
     preprocess: PreprocessConfig | None,
     labels: tuple[str, ...] | None,
     *,
-    truth: Path | None,
     spiking: Sequence[str],
     most: int,
     views: int,
+    truth: Path | None = None,
     progress: Progress,
 ) -> ClipSet:
     """Read clips of a folder, views of a `.npz` file, or, without either, clips of the motion set.

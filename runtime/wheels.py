@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from build import ROOT, build
+from runtime_wheel import ROOT, build
 
 NEEDED = (
     "hybridnet/assets/tiny-motion.bundle/manifest.yaml",

@@ -20,7 +20,7 @@ from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import load, shipped_bundle_path, simulate
 
 sys.path.insert(0, str(ROOT / "runtime"))
-from build import build, held
+from runtime_wheel import build, held
 
 FOREIGN = ("torch", "h5py", "safetensors", "onnxscript", "lava", "scipy")
 """What the runtime has not."""

@@ -183,10 +183,10 @@ def _initial_model(
     """
     torch.manual_seed(experiment.training.seed)
     model = HybridNet(experiment.model)
-    learned: frozenset[str] | None = splits.learned
+    learned = splits.learned
     if init is not None:
         earlier = start_from(model, splits.classes, init)
-        learned = None if earlier is None else earlier | splits.learned
+        learned = None if earlier is None or learned is None else earlier | learned
     if scales is not None:
         compute_in_integers(model, scales)
     return model, learned

@@ -49,7 +49,7 @@ class Splits:
         validation: Views of the model's side; None if the data have no such split.
         test: Likewise.
         identity: What tells these data from others; an interrupted run goes on with the same only.
-        learned: SHA-256 of the files of the clips of `training`.
+        learned: SHA-256 of the files of the clips of `training`; None if that is not known.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Splits:
     validation: LabelledViews | None
     test: LabelledViews | None
     identity: str
-    learned: frozenset[str]
+    learned: frozenset[str] | None = None
 
     def clips(self) -> dict[str, int]:
         """Clips by split."""

@@ -38,7 +38,7 @@ def test_a_clip_that_fails_is_a_line(mixed: list[Path], bundle: Bundle, workers:
     assert alone.prediction is not None
     assert lines[0].best == alone.prediction.top_k[0]
     assert lines[0].energy_pj == alone.totals.energy_pj.reference
-    assert lines[1].best is lines[1].ms is lines[1].energy_pj is None
+    assert (lines[1].best, lines[1].ms, lines[1].energy_pj) == (None, None, None)
 
 
 def test_what_concerns_all_clips_ends_it(mixed: list[Path], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Build the wheel `hybridnet-runtime` from this tree: `python runtime/build.py [FOLDER]`, dist if none is given."""
+"""Build the wheel `hybridnet-runtime` from this tree: `python runtime/runtime_wheel.py [FOLDER]`, dist if none is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build the wheel `hybridnet-runtime` from this tree: `python runtime/runtime_wheel.py [FOLDER]`, dist if none is given."""
+"""Build the wheel `hybridnet-runtime` from this tree: `python runtime/runtime_wheel.py [FOLDER]`, by default dist."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_the_program_takes_the_bundle_first(clip: Path, capsys: pytest.CaptureFi
     record = json.loads(capsys.readouterr().out)
     assert record["command"].startswith("hybridnet-run ")
     assert main(["nowhere", str(clip)]) == 1
-    assert "Give bundle the folder of a bundle" in capsys.readouterr().err
+    assert "Give hybridnet-run the folder of a bundle" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

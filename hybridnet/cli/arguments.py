@@ -197,7 +197,7 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     for action, role in paths(parser):
         given = getattr(args, action.dest)
         several = isinstance(given, list) and len(given) > 1
-        name = action.option_strings[-1] if action.option_strings else str(args.command)
+        name = action.option_strings[-1] if action.option_strings else parser.prog.rpartition(" ")[2]
         for value in given if isinstance(given, list) else [given]:
             if value is not None and not (isinstance(role, Writes) and str(value) == STDOUT):
                 role.check(Path(value), name, several=several)

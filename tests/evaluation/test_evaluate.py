@@ -134,8 +134,10 @@ def test_logits_that_are_not_finite_are_the_clips_failure(folder: Path) -> None:
     class Broken:
         labels: tuple[str, ...] = ("a", "b", "c")
         preprocess: PreprocessConfig | None = SMALL.preprocess
-        inputs: Shapes = {}
         learned: frozenset[str] | None = None
+
+        def __init__(self) -> None:
+            self.inputs: Shapes = {}
 
         def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
             return [0.0, float("nan"), 1.0], 1, None

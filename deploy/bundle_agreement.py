@@ -1,16 +1,17 @@
-"""Whether the files of a bundle tell of one model: names, shapes, types, classes and numbers are compared."""
+"""Whether the files of a bundle tell of one model: names, shapes, types, classes and numbers are compared.
+
+`.net` files are compared where h5py is installed. The runtime has neither it nor Lava, which alone reads them.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hybridnet.deploy.layout import ANN_INT8, ONNX_FIXED, ONNX_FLOAT, ONNX_STEP
-from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.bridge import POTENTIAL_BITS, bridge_name, fixed_encodings
 from hybridnet.program.chains import netx_chains
@@ -19,6 +20,7 @@ from hybridnet.program.graph import label
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import AnyGraph, input_shapes, layer_shapes
 from hybridnet.support.onnx_file import Tensor, Type, check_cost, errors_in, interface, read_model
+from hybridnet.support.optional import is_there
 from hybridnet.support.sealed import EXPORT_AGAIN, AnyFile
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def check_agreement(bundle: Bundle) -> None:
     _check_model(bundle)
     _check_fed(bundle)
     _check_bridge(bundle)
-    _check_nets(bundle)
+    _check_chains(bundle)
     _check_spiking(bundle.file(ONNX_FIXED), bundle.fixed)
     _check_spiking(bundle.file(ONNX_FLOAT), bundle.program)
     _check_step(bundle.file(ONNX_STEP), bundle.fixed)
@@ -149,27 +151,15 @@ def _check_bridge(bundle: Bundle) -> None:
             )
 
 
-def _check_nets(bundle: Bundle) -> None:
-    """The `.net` files, which are read within limits, must hold the very program, which then keeps them too."""
+def _check_chains(bundle: Bundle) -> None:
+    """The `.net` files must be those of the program's chains, and hold them, which is looked at where h5py is."""
     chains = netx_chains(bundle.program, bundle.fixed)
     if tuple(chains) != bundle.manifest.streams:
         raise _differs(bundle, "the spiking program has other chains than the manifest")
-    for name, file in bundle.net_paths.items():
-        net = read_net(file)
-        ours = name, bundle.program.part(chains[name]), bundle.fixed.part(chains[name])
-        if not _same(ours, (net.name, net.program, net.fixed)):
-            raise BundleError("holds another chain than the spiking program", where=file, remedy=EXPORT_AGAIN)
+    if chains and is_there("h5py"):
+        from hybridnet.deploy.netx.agreement import check_nets
 
-
-def _same(ours: Any, theirs: Any) -> bool:
-    """Whether two dataclasses, or tuples of them, hold the same types and numbers."""
-    if type(ours) is not type(theirs):
-        return False
-    if isinstance(ours, tuple):
-        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
-    if dataclasses.is_dataclass(ours):
-        return all(_same(getattr(ours, f.name), getattr(theirs, f.name)) for f in dataclasses.fields(ours))
-    return bool(np.array_equal(ours, theirs))
+        check_nets(bundle.net_paths, bundle.spiking, chains)
 
 
 def _check_ann(bundle: Bundle, file: AnyFile) -> None:

@@ -95,7 +95,8 @@ def _exported(
 def _name_by_module(model: onnx.ModelProto) -> None:
     """Name each node after its module, as `transformer.blocks.0.mlp.0/MatMul`, and drop the exporter's metadata.
 
-    The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum.
+    The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum, as the
+    producer's version does, which tells one build of torch from another.
     """
     used: Counter[str] = Counter()
     for node in model.graph.node:
@@ -109,6 +110,7 @@ def _name_by_module(model: onnx.ModelProto) -> None:
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
+    model.producer_version = ""
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option = Adder(parser, CalibrateOptions)
     option("--clips", "videos, best in folders named as the classes, or arrays by input name (default: clips of the"
            " motion set)", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ")  # fmt: skip
+    option("--labels", "the class of each row of the .npz file, unless it has an array `labels`",
+           type=arguments.ARRAY, metavar="FILE.npy")  # fmt: skip
     option("--most-clips", "clips read, spread over the folder; every third is held out", type=int, metavar="N")
     option("--views", "GOPs read of each clip", type=int, metavar="N")
     option("--ann", "int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`", choices=["fp32", "int8"])

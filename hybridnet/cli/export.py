@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " archive of torch.export, which holds its weights")  # fmt: skip
     parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the bundle (default: hybridnet-bundle)")  # fmt: skip
-    parser.add_argument("--model", metavar="MODULE:FACTORY",
+    parser.add_argument("--model", type=arguments.factory, metavar="MODULE:FACTORY",
                         help="export a model of yours: import MODULE from this folder or PYTHONPATH and call FACTORY(),"
                              " which runs your code")  # fmt: skip
     parser.add_argument("--inputs", type=arguments.ARRAYS, metavar="FILE.npz",

@@ -14,6 +14,7 @@ from hybridnet.support.kernels import kernel
 from hybridnet.support.views import Views
 from hybridnet.video import accumulate
 from hybridnet.video.gop import View
+from hybridnet.video.resize import resize
 
 PIXEL_MEAN = 0.5
 """Mean of the I-frame's normalisation, in units of white."""
@@ -51,6 +52,7 @@ def load_kernels(steps: int) -> None:
     Their machine code is that of T: it takes the T + 1 pictures of a view at once.
     """
     accumulate.load_kernels(steps)
+    resize(np.zeros((1, 1, 2, 2), np.float32), (1, 1), (0, 0), 1)
     _clip(np.zeros(1, np.float32), np.float32(1))
 
 
@@ -124,15 +126,9 @@ def to_int8(values: NDArray[np.float32], limit: float = 1.0) -> NDArray[np.int8]
 def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> NDArray[np.float32]:
     """Resize (N, C, H, W) to (N, C, *size), antialiased bilinear, and cut the centre (N, C, S, S); float32."""
     top, left = (size[0] - crop) // 2, (size[1] - crop) // 2
-    window = np.s_[..., top : top + crop, left : left + crop]
     if values.shape[-2:] == size:  # convert no more than the crop
-        return np.array(values[window], np.float32, order="C")
-    import torch.nn.functional as F  # only what must be resampled needs it
-    from torch import from_numpy
-
-    tensor = from_numpy(np.ascontiguousarray(values, np.float32))
-    resized = F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)
-    return np.asarray(resized[window].contiguous().numpy())
+        return np.array(values[..., top : top + crop, left : left + crop], np.float32, order="C")
+    return resize(values, size, (top, left), crop)
 
 
 def _scale_and_clip(values: NDArray[np.float32], limit: float) -> tuple[NDArray[np.float32], float]:

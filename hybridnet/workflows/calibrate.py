@@ -103,6 +103,7 @@ def _calibrate(
         model.inputs,
         model.preprocess,
         bundle.manifest.labels,
+        truth=options.labels,
         spiking=Feed(bundle).read,
         most=options.most_clips,
         views=options.views,

@@ -224,7 +224,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             schema=SCHEMA,
             model=ModelEntry(source.name, shapes_of(examples), outputs, source.preprocess, source.config),
             labels=source.labels,
-            versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
+            versions={name: _release(name) for name in ("hybridnet", "torch", "onnx")},
             opset=options.opset,
             placement=split.placement,
             streams=tuple(netx_chains(spiking.program, spiking.fixed)),
@@ -265,3 +265,8 @@ def _read_back(folder: Path, name: str) -> Bundle:
 def _quantised(split: Split, views: Views) -> SpikingHalf:
     """The spiking half in both forms, its integers by maximum-based scales."""
     return SpikingHalf(split.program, quantise_graph(split.program, observe(split, views.tensors())))
+
+
+def _release(name: str) -> str:
+    """The version of a package without its build (`+cpu`), on which no byte of a bundle depends."""
+    return importlib.metadata.version(name).partition("+")[0]

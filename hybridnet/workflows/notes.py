@@ -8,15 +8,16 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.numbers import share
-from hybridnet.report.record.data import Note, NoteKind, VideoRow
+from hybridnet.report.record.data import Note, NoteKind
 from hybridnet.simulators.hybrid import HybridRun
+from hybridnet.workflows.sources import Read
 
 
-def source_notes(video: VideoRow | None) -> Iterator[Note]:
+def source_notes(read: Read) -> Iterator[Note]:
     """What was read, if it is a video, and what of it is not counted."""
-    if video is None:
-        text = "frontend: not run, the inputs came as arrays; a prediction is the mean over all their views"
-        yield Note(NoteKind.SOURCE, text)
+    if (video := read.video) is None:
+        rows = "each row is a sample" if read.are_samples else "a prediction is the mean over all their views"
+        yield Note(NoteKind.SOURCE, f"frontend: not run, the inputs came as arrays; {rows}")
         return
     yield Note(
         NoteKind.SOURCE,

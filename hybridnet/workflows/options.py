@@ -64,6 +64,7 @@ class CalibrateOptions:
 
     Attributes:
         clips: A video or a folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
+        labels: A `.npy` file of the class of each row of the latter, unless it has an array `labels` itself.
         most_clips: Clips read at most, spread over the folder; every third is held out.
         views: Views read of each clip at most.
         ann: `int8` also writes the ANN half in int8.
@@ -79,6 +80,7 @@ class CalibrateOptions:
     """
 
     clips: str | Path | None = None
+    labels: Path | None = None
     most_clips: int = 32
     views: int = 4
     ann: Literal["fp32", "int8"] = "fp32"
@@ -198,6 +200,7 @@ class EvaluateOptions:
     """Which clips a model is evaluated on, and where it runs.
 
     Attributes:
+        labels: A `.npy` file of the class of each row, of data that are a `.npz` file without an array `labels`.
         split_name: `train`, `validation`, `test`, or `all`: every clip, of a folder without folds.
         split: Numbers of the splits, of data that are no cache; the first if None. Several give their mean.
         views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; a cache has its own number.
@@ -212,6 +215,7 @@ class EvaluateOptions:
         command: Kept in the record.
     """
 
+    labels: Path | None = None
     split_name: str = "test"
     split: tuple[int, ...] | None = None
     views: int | None = None

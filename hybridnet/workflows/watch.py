@@ -175,7 +175,7 @@ class Watcher:
 
     def _row(self, seen: _Seen, number: int, dropped: int) -> GopRow:
         spiking = seen.spiking or self._simulator.spiking(seen.inputs)
-        read = Read(Views(dict(seen.inputs)), None, ArraysRow("live", 1), None, 0.0)
+        read = Read(Views(dict(seen.inputs)), None, ArraysRow("live", 1), None, 0.0, are_samples=False)
         run, record = self._simulator.finished(read, spiking)
         self._scores.append(_softmax(run.logits[0]))
         scores = np.mean(self._scores, axis=0)
@@ -252,7 +252,7 @@ class Watcher:
         """Pay for thread pools and memory before the first GOP comes."""
         shapes = self._bundle.manifest.model.inputs
         inputs = {name: np.zeros((1, *shape), np.float32) for name, shape in shapes.items()}
-        read = Read(Views(inputs), None, ArraysRow("live", 1), None, 0.0)
+        read = Read(Views(inputs), None, ArraysRow("live", 1), None, 0.0, are_samples=False)
         self._simulator.finished(read, self._simulator.spiking(inputs))[1]()
 
     def _react(self, row: GopRow) -> None:

@@ -195,7 +195,8 @@ def test_every_command_in_little_memory_is_one_line_or_done(command: str, clip: 
         folder = clips / MOTIONS[number % 3]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(clip, folder / f"{number}.avi")
-    bundle, model = str(shipped / "tiny-motion.bundle"), str(shipped / "tiny-motion.pt")
+    bundle = str(shipped / "tiny-motion.bundle")
+    model = f"{bundle}/model.pt"
     words = {
         "inspect": ["inspect", model],
         "export": ["export", model, "-o", str(out)],

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         document = with_c(bundle_document(bundle), args, bundle, progress)
     show(args, document, to_json(bundle.parity))
     if args.nir is not None:
-        for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
+        for file, losses in write_nir(args.nir, bundle.program, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:
                 say(f"hybridnet: {file}: {loss}")
     if args.fail_on == "parity" and bundle.parity.failed:

@@ -11,8 +11,6 @@ from hybridnet.deploy.c.bench import WINDOWS, Sums, bench_messages, checksum
 from hybridnet.deploy.c.folder import name_of, write_c
 from hybridnet.deploy.c.parts import Plan
 from hybridnet.deploy.c.plan import plan_of
-from hybridnet.program.chains import graph_of_streams
-from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.layers import IntArray
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.support.progress import Progress, silent
@@ -22,7 +20,7 @@ def export_c(parts: Parts, path: str | Path, *, overwrite: bool = False, progres
     """Write the integers of a bundle's spiking half as C; see docs/c.md.
 
     Args:
-        parts: A bundle, of chains or of a graph.
+        parts: A bundle.
         path: A folder; what the C defines begins with its name.
         overwrite: Replace a folder that this wrote.
         progress: Told how far the test's windows are.
@@ -34,8 +32,7 @@ def export_c(parts: Parts, path: str | Path, *, overwrite: bool = False, progres
         RangeError: If sums do not fit 64 bits, or tables or state are larger than C of them should be.
         OutputExistsError: If something is there that is not to be replaced.
     """
-    fixed = parts.fixed_form
-    graph = fixed if isinstance(fixed, FixedGraph) else graph_of_streams(fixed)[0]
+    graph = parts.fixed
     plan = plan_of(graph, name_of(Path(path)))
     emulator, expected = GraphEmulator(graph), []
     for done, window in enumerate(bench_messages(graph)):

@@ -5,19 +5,15 @@ from __future__ import annotations
 import ctypes
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from hybridnet.deploy.c.plan import plan_of
-from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.layers import FixedProgram
-from hybridnet.program.spiking import read_outs_of
 from hybridnet.simulators.c.compiler import ITEMS, load_c, state_type
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
-from hybridnet.simulators.streams import run_streams
 from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 
@@ -29,8 +25,6 @@ class CGraph:
 
     Args:
         program: In the chip's integers.
-        read_outs: Populations whose last potential is returned; all by default.
-        currents: Record currents where potentials of all steps are recorded.
 
     Raises:
         RangeError: If the program is larger than C of it should be.
@@ -40,9 +34,8 @@ class CGraph:
     name = "c"
     fixed_point = True
 
-    def __init__(self, program: FixedGraph, *, read_outs: Collection[str] | None = None, currents: bool = True) -> None:
-        self.program, self._currents = program, currents
-        self._read_outs = [p.name for p in program.populations if read_outs is None or p.name in read_outs]
+    def __init__(self, program: FixedGraph) -> None:
+        self.program = program
         self._plan = plan_of(program, NAME)
         self._library = load_c(self._plan)
         self._state = state_type(self._plan)()
@@ -58,7 +51,7 @@ class CGraph:
         kept = steps if record_potentials else 1
         v = {n.population.name: np.zeros((views, kept, *n.population.shape), np.int32) for n in neurons}
         o = {n.population.name: np.zeros((views, steps, *n.population.shape), np.bool_) for n in neurons}
-        c = {name: np.zeros_like(values) for name, values in v.items()} if record_potentials and self._currents else {}
+        c = {name: np.zeros_like(values) for name, values in v.items()} if record_potentials else {}
         sent = {node.name: np.zeros(inputs[node.name].shape, np.int32) for node in self.program.inputs}
         saturated, saturated_currents, clipped = (Counter[str]() for _ in range(3))
         latency_ms = np.zeros(views)
@@ -86,7 +79,7 @@ class CGraph:
         return SpikingResult(
             inputs=sent,
             spikes=o,
-            readouts={name: v[name][:, -1] for name in self._read_outs},
+            readouts={name: values[:, -1] for name, values in v.items()},
             latency_ms=latency_ms,
             overflows=dict(saturated),
             clipped_inputs=dict(clipped),
@@ -105,19 +98,3 @@ class CGraph:
 
     def _call(self, what: str, *messages: ctypes.c_void_p) -> None:
         self._library[f"{NAME}_{what}"](ctypes.byref(self._state), *messages)
-
-
-class CChains:
-    """The same of chains, which run as the graphs that they are; errors as of `CGraph`."""
-
-    name = "c"
-    fixed_point = True
-
-    def __init__(self, program: FixedProgram) -> None:
-        self.program = program
-        graph, self._own = graph_of_streams(program)
-        self._graph = CGraph(graph, read_outs=read_outs_of(program), currents=False)
-
-    def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
-        """See `CGraph.run`."""
-        return run_streams(self.program, self._own, self._graph, inputs, record_potentials=record_potentials)

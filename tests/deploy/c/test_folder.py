@@ -20,7 +20,6 @@ from hybridnet.deploy.c.header import header_text
 from hybridnet.deploy.c.plan import plan_of
 from hybridnet.deploy.c.source import source_text
 from hybridnet.errors import OutputExistsError, RangeError
-from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.workflows.c_source import export_c
@@ -188,6 +187,5 @@ def test_the_command_writes_it_and_tells_its_sizes(
 
 
 def test_the_shipped_model_has_the_loops_bits(tmp_path: Path) -> None:
-    graph, _ = graph_of_streams(load().fixed)
-    written(tmp_path / "snn", graph)
+    written(tmp_path / "snn", load().fixed)
     assert "3 windows, 4 populations: equal" in make(tmp_path / "snn", "sanitize")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.calibration.graph_scales import Member
-from hybridnet.model.neuron import LIFState
+from hybridnet.calibration.scales import Member
+from hybridnet.partition.arithmetic.equations import State
 from hybridnet.program.bridge import ANALOG
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput
 from hybridnet.program.graph import GraphProgram, Population
@@ -48,7 +48,7 @@ class Task:
     program: GraphProgram
     population: Population
     kinds: frozenset[str]
-    wanted: LIFState
+    wanted: State
     exact: Mapping[str, Array]
     fed: Mapping[str, Array]
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hybridnet.calibration.graph_fixed_point import GraphObservation, quantise_population, register_scale
-from hybridnet.calibration.graph_rounding import Moments, Target, round_groups, target_of
+from hybridnet.calibration.fixed_point import quantise_population, register_scale
 from hybridnet.calibration.limits import HEADROOM
+from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.patches import rows_of
+from hybridnet.calibration.rounding import Moments, Target, round_groups, target_of
 from hybridnet.errors import RangeError
-from hybridnet.program.fixed_graph import FixedInput, FixedPopulation, FixedSynapse
+from hybridnet.program.fixed_graph import WEIGHT_BITS, FixedInput, FixedPopulation, FixedSynapse, largest_weight
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import (
     BIAS_MAX,
@@ -28,7 +29,6 @@ from hybridnet.program.layers import (
     MESSAGE_MAX,
     PAYLOAD_MAX,
     POTENTIAL_SHIFT,
-    WEIGHT_MAX,
     IntArray,
 )
 
@@ -70,6 +70,9 @@ class Scales:
         settled: Those whose messages are settled.
         seen: What calibration saw.
         finest: The largest S_x of each input at which all that it reaches have 8 bits for its weights.
+        stock: Whether its neurons must stay stock Lava's `LIF`, which adds synaptic input as it comes, at shift 6,
+            and takes messages of 8 bits: so netx files hold neurons with hard reset.
+        weight_bits: Of its weights.
         register: Largest S that states, threshold, reset and bias allow.
     """
 
@@ -77,12 +80,24 @@ class Scales:
     groups: tuple[Synapse, ...]
     inputs: Mapping[str, Input]
     settled: Mapping[str, FixedInput]
-    seen: GraphObservation
+    seen: Observation
     finest: Mapping[str, float]
+    stock: bool = False
+    weight_bits: int = WEIGHT_BITS
     register: float = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "register", register_scale(self.population, self.seen))
+
+    @property
+    def shifts(self) -> range:
+        """Shifts that a group may have."""
+        return SHIFTS[-1:] if self.stock else SHIFTS
+
+    @property
+    def weight_max(self) -> int:
+        """Largest integer weight."""
+        return largest_weight(self.weight_bits)
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -92,7 +107,7 @@ class Scales:
 
     def plain(self) -> Setting:
         """Scales by the maximum: int8 messages, and S as large as everything allows."""
-        sent = {name: MESSAGE_MAX / self.seen.inputs[name] for name in self.free}
+        sent = {name: MESSAGE_MAX / self.seen.input_max[name] for name in self.free}
         return Setting(self._limit(sent), sent)
 
     def settings(self) -> Iterator[Setting]:
@@ -111,22 +126,22 @@ class Scales:
         if bound or not finest:
             scales = {limit, limit / 2} if self.settled else {limit}
             for g in bound:
-                filled = (WEIGHT_MAX * 2**s * self._sent(g.source, finest) / _largest(g) for s in SHIFTS)
+                filled = (self.weight_max * 2**s * self._sent(g.source, finest) / _largest(g) for s in self.shifts)
                 scales |= set(sorted(scale for scale in filled if scale <= limit * EPSILON)[-2:])
             yield from (Setting(scale, self._follow(scale, finest)) for scale in sorted(scales, reverse=True))
             return
         first = self.free[0]
         largest = self._largest_of(first)
-        for s in reversed(SHIFTS) if largest > 0 else ():
-            sent = min(limit * largest / (WEIGHT_MAX * 2**s), finest[first])
-            scale = min(limit, WEIGHT_MAX * 2**s * sent / largest)
+        for s in reversed(self.shifts) if largest > 0 else ():
+            sent = min(limit * largest / (self.weight_max * 2**s), finest[first])
+            scale = min(limit, self.weight_max * 2**s * sent / largest)
             yield Setting(scale, {**self._follow(scale, finest), first: sent})
 
     def other_messages(self, setting: Setting, name: str) -> Iterator[Setting]:
         """One free input sent otherwise, the rest as it is."""
         largest, finest = self._largest_of(name), self._finest(name)
-        for s in SHIFTS if largest > 0 else ():
-            sent = setting.scale * largest / (WEIGHT_MAX * 2**s)
+        for s in self.shifts if largest > 0 else ():
+            sent = setting.scale * largest / (self.weight_max * 2**s)
             if sent <= finest * EPSILON:
                 yield dataclasses.replace(setting, sent={**setting.sent, name: sent}, shifts=None)
 
@@ -153,10 +168,15 @@ class Scales:
             return None
         units = [self._unit(g, s, setting) for g, s in zip(self.groups, shifts, strict=True)]
         weights, bias = round_groups(
-            target or target_of(self.population, self.groups), self.groups, moments, setting.scale, units
+            target or target_of(self.population, self.groups),
+            self.groups,
+            moments,
+            setting.scale,
+            units,
+            self.weight_bits,
         )
         groups = tuple(
-            FixedSynapse(g.source, g.target, g.geometry, weight, g.delay, s)
+            FixedSynapse(g.source, g.target, g.geometry, weight, g.delay, s, self.weight_bits)
             for g, weight, s in zip(self.groups, weights, shifts, strict=True)
         )
         inputs = self._inputs(setting, wanted, groups)
@@ -184,7 +204,7 @@ class Scales:
         for name in self.free:
             fan_in = max(1, *(g.largest_sum(1) for g in groups if g.source == name))
             room = max(MESSAGE_MAX, min(wanted[name], INPUT_MAX // fan_in))
-            if room < round(self.seen.inputs[name] * setting.sent[name]):
+            if room < round(self.seen.input_max[name] * setting.sent[name]):
                 return None
             own = self.inputs[name]
             found[name] = FixedInput(name, own.shape, own.still, setting.sent[name], room)
@@ -194,14 +214,14 @@ class Scales:
         found = []
         for g in self.groups:
             largest = wanted.get(g.source) or (self.settled[g.source].message_max if g.source in self.settled else 1)
-            fitting = (s for s in SHIFTS if self._fits(g, self._unit(g, s, setting), largest))
+            fitting = (s for s in self.shifts if self._fits(g, self._unit(g, s, setting), largest))
             if (shift := next(fitting, None)) is None:
                 return None
             found.append(shift)
         return tuple(found)
 
     def _fits(self, g: Synapse, unit: float, largest_message: int) -> bool:
-        if _largest(g) / unit > WEIGHT_MAX * EPSILON:
+        if _largest(g) / unit > self.weight_max * EPSILON:
             return False
         if largest_message <= MESSAGE_MAX:
             return True
@@ -220,7 +240,7 @@ class Scales:
     def _limit(self, free: Mapping[str, float]) -> float:
         """The largest S at which all weights fit some shift, and sums of messages that are settled 24 bits."""
         weights = (
-            WEIGHT_MAX * 2**POTENTIAL_SHIFT * self._sent(g.source, free) / _largest(g)
+            self.weight_max * 2**POTENTIAL_SHIFT * self._sent(g.source, free) / _largest(g)
             for g in self.groups
             if _largest(g) > 0
         )
@@ -237,18 +257,22 @@ class Scales:
         """S_x of the free inputs that fills their weights at the least shift that 24 bits and messages allow."""
         found = {}
         for name, most in finest.items():
-            filled = (scale * self._largest_of(name) / (WEIGHT_MAX * 2**s) for s in SHIFTS)
+            filled = (scale * self._largest_of(name) / (self.weight_max * 2**s) for s in self.shifts)
             found[name] = next((sent for sent in filled if 0 < sent <= most * EPSILON), most)
         return found
 
     def _wanted(self, name: str, sent: float) -> int:
-        return max(MESSAGE_MAX, min(PAYLOAD_MAX, math.ceil(self.seen.inputs[name] * sent * HEADROOM)))
+        if self.stock:
+            return MESSAGE_MAX
+        return max(MESSAGE_MAX, min(PAYLOAD_MAX, math.ceil(self.seen.input_max[name] * sent * HEADROOM)))
 
     def _finest(self, name: str) -> float:
         """The largest S_x for 16-bit messages, 24-bit sums and weights that fill their bits; int8 always passes."""
+        if self.stock:
+            return MESSAGE_MAX / self.seen.input_max[name]
         rows = [np.abs(rows_of(g.geometry, g.weight)) for g in self.groups if g.source == name]
-        fan_in = max((float(r.sum(1).max() / r.max()) for r in rows if r.any()), default=1.0) * WEIGHT_MAX
-        largest = self.seen.inputs[name]
+        fan_in = max((float(r.sum(1).max() / r.max()) for r in rows if r.any()), default=1.0) * self.weight_max
+        largest = self.seen.input_max[name]
         finest = min(PAYLOAD_MAX / HEADROOM, SUM_MARGIN * INPUT_MAX / fan_in / HEADROOM, self.finest[name] * largest)
         return max(float(MESSAGE_MAX), finest) / largest
 
@@ -256,20 +280,21 @@ class Scales:
         return max(_largest(g) for g in self.groups if g.source == name)
 
 
-def finest_messages(program: GraphProgram, seen: GraphObservation) -> dict[str, float]:
+def finest_messages(program: GraphProgram, seen: Observation, weight_bits: int = WEIGHT_BITS) -> dict[str, float]:
     """The largest S_x per input that leaves 8 bits to its weights at every population that it reaches.
 
     There w·S / S_x is an integer weight, and S is bounded by registers and by weights behind spikes.
     """
+    weight_max = largest_weight(weight_bits)
     inputs, found = {node.name for node in program.inputs}, {node.name: math.inf for node in program.inputs}
     for p in program.populations:
         groups = [g for g in program.onto(p.name) if _largest(g) > 0]
-        behind = (WEIGHT_MAX * 2.0**POTENTIAL_SHIFT / _largest(g) for g in groups if g.source not in inputs)
+        behind = (weight_max * 2.0**POTENTIAL_SHIFT / _largest(g) for g in groups if g.source not in inputs)
         limit = min([register_scale(p, seen), *behind])
         for name in inputs:
             largest = max((_largest(g) for g in groups if g.source == name), default=0.0)
             if largest > 0:
-                found[name] = min(found[name], limit * largest / WEIGHT_MAX)
+                found[name] = min(found[name], limit * largest / weight_max)
     return found
 
 

@@ -1,4 +1,4 @@
-"""A graph program from any NIR graph that it has words for; conventions: see `graph_writer` and `file`.
+"""A graph program from any NIR graph that it has words for; conventions: see `writer` and `file`.
 
 Edges into one node are sums. What lies between two neurons is one synapse group (`linear`). A circle without a delay is
 one step late, as all tools take it, if it is a neuron's own; where a step passes on a longer one nothing tells, and it
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from hybridnet.deploy.netx.file import MAX_STEPS, NAME
-from hybridnet.deploy.nir.graph import finite, reset_of, rounded, shape_of
 from hybridnet.deploy.nir.linear import Between, between
+from hybridnet.deploy.nir.values import finite, reset_of, rounded, shape_of
 from hybridnet.errors import BundleError
+from hybridnet.program.chains import MAX_STEPS, NAME
 from hybridnet.program.graph import GraphProgram, Input, Population, Shape, Synapse, in_order
 from hybridnet.program.layers import FloatArray, Reset
 from hybridnet.program.transposed import TransposedGeometry

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="arg-type"
-"""Graph programs as NIR and back: the same spikes; graphs of other tools; what cannot be said is refused, and why."""
+"""NIR files of other tools: the same spikes as theirs; what a program has no words for is refused, and why."""
 
 from __future__ import annotations
 
@@ -11,127 +11,77 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.faulty_graph import example
-from helpers.float_graphs import in_float
-from helpers.small_graphs import population
 
-from hybridnet.deploy.nir.file import read_nir, read_nir_graph, write_nir
-from hybridnet.errors import BundleError, ConfigError, ModelError
-from hybridnet.program.chains import graph_of
-from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
-from hybridnet.program.layers import ConvGeometry, Reset
-from hybridnet.program.transposed import TransposedGeometry
+from hybridnet.deploy.nir.file import read_nir
+from hybridnet.errors import BundleError, ConfigError
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.layers import Reset
 from hybridnet.simulators.torch.graph_step import TorchGraph
 
 nir = pytest.importorskip("nir")
-Array = Any
 
 
-def ran(program: GraphProgram, seed: int = 1, views: int = 2) -> Any:
-    rng = np.random.default_rng(seed)
-    inputs = {
-        n.name: rng.normal(size=(views, *n.shape) if n.still else (views, program.steps, *n.shape)) * 40
-        for n in sorted(program.inputs, key=lambda n: n.name)
-    }
-    return TorchGraph(program, torch.float64).run(inputs, record_potentials=True)
+def one_layer(**changes: Any) -> Any:
+    """A graph of another tool: no metadata, a current gain that is not 1, a leak potential, an even padding by name."""
+    random = np.random.default_rng(2)
 
+    def each(value: float) -> Any:
+        return np.full((3, 9, 7), value)
 
-def assert_same(got: GraphProgram, expected: GraphProgram) -> None:
-    """Both do the same, population by population."""
-    assert got.steps == expected.steps
-    assert set(got.inputs) == set(expected.inputs)  # HDF5 orders by name
-    one, other = ran(got), ran(expected)
-    names = {p.name for p in expected.populations} - {"always"}
-    assert {p.name for p in got.populations} - {"always"} == names
-    for name in names:
-        np.testing.assert_allclose(one.potentials[name], other.potentials[name], rtol=1e-9, atol=1e-9, err_msg=name)
-        assert np.array_equal(one.spikes[name], other.spikes[name]), name
-    assert any(other.spikes[name].any() for name in names)
-
-
-def test_a_graph_comes_back_from_a_file_per_part(tmp_path: Path) -> None:
-    """Still and moving inputs, currents, a circle, delays, parameters per channel, an integrator without leak."""
-    program = in_float(example())
-    files = write_nir(tmp_path / "p.nir", program, {"out"})
-    assert [file.name for file in files] == ["p.image.nir", "p.sound.nir"]
-    for file, names in zip(files, ({"image", "events", "first", "second", "out"}, {"sound", "alone"}), strict=True):
-        assert_same(read_nir_graph(file), program.part(names))
-    told = "\n".join(next(iter(files.values())))
-    assert "no soft reset; first, second will" in told
-    assert "u[T] of out is read out" in told
-    assert "that second→first" in told
-    assert "closes a circle a step late" in told
-    assert "that image arrives at each step" in told
-    graph = nir.read(tmp_path / "p.image.nir", type_check=False)
-    assert {type(node).__name__ for node in graph.nodes.values()} >= {"CubaLIF", "LIF", "I", "Conv2d", "Delay"}
-
-
-def dense(*, recurrent: bool = False, leak: float = 0.9) -> GraphProgram:
-    """A map, a dense layer onto a vector, a dense layer onto another; the first may feed itself."""
-    rng = np.random.default_rng(3)
-
-    def group(source: str, shape: tuple[int, int, int], target: str, size: int, delay: int = 0) -> Synapse:
-        geometry = ConvGeometry(shape, size, shape[1:])
-        return Synapse(source, target, geometry, rng.normal(size=geometry.weight_shape), delay)
-
-    def neurons(name: str, size: int) -> Population:
-        return population(
-            name, (size, 1, 1), leak=np.array(leak), reset="hard", bias=rng.normal(size=size), threshold=np.array(0.5)
-        )
-
-    groups = [group("x", (2, 3, 4), "a", 6), group("a", (6, 1, 1), "b", 3)]
-    groups += [group("a", (6, 1, 1), "a", 6, delay=1)] if recurrent else []
-    return GraphProgram((Input("x", (2, 3, 4)),), (neurons("a", 6), neurons("b", 3)), tuple(groups), 7)
-
-
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_dense_layers_are_affine_and_vectors_have_one_axis(tmp_path: Path, recurrent: bool) -> None:
-    program = dense(recurrent=recurrent)
-    write_nir(tmp_path / "p.nir", program)
-    graph = nir.read(tmp_path / "p.nir")  # with nir's own check of types
-    assert graph.nodes["a"].v_threshold.shape == (6,)
-    assert isinstance(graph.nodes["a_conv"], nir.Affine)
-    assert isinstance(graph.nodes["a_conv_flatten"], nir.Flatten)
-    assert_same(read_nir_graph(tmp_path / "p.nir"), program)
-    for node in graph.nodes.values():
-        node.metadata.clear()  # as of another tool: a neuron's edge to itself is a step late all the same
-    nir.write(tmp_path / "q.nir", graph)
-    got = read_nir_graph(tmp_path / "q.nir")
-    assert_same(got, program)
-    assert [p.reset for p in got.populations] == ["hard", "hard"]
-
-
-def test_chains_are_read_as_graphs_too(tmp_path: Path) -> None:
-    from helpers.small_model import random_layer
-
-    from hybridnet.program.layers import Program, Stream
-
-    layer = random_layer("a.0", ConvGeometry((2, 9, 7), 4, (3, 2)), np.random.default_rng(0), reset="soft")
-    program = Program((Stream("a", "x", (layer,)),), 5)
-    write_nir(tmp_path / "p.nir", program)
-    assert_same(read_nir_graph(tmp_path / "p.nir"), graph_of(program))
-    write_nir(tmp_path / "g.nir", graph_of(program))
-    (got,) = read_nir(tmp_path / "g.nir").layers()
-    assert np.allclose(got.weight, layer.weight)
-
-
-def test_a_bias_of_a_current_is_an_affine_one(tmp_path: Path) -> None:
-    """In a program a neuron that fires at each step brings it; NIR has it in the layer."""
-    program = dense()
-    current = [replace(p, current_leak=np.array(0.4), bias=0 * p.bias) for p in program.populations]
-    always = Population(
-        "always", (1, 1, 1), np.zeros(()), np.zeros(()), np.array(0.5), "hard", np.zeros(()), np.ones(1)
+    neuron = nir.LIF(
+        **{"tau": each(4e-3), "r": each(2.0), "v_leak": each(0.2), "v_threshold": each(0.3), "v_reset": each(0.0)}
+        | changes
     )
-    weight = np.random.default_rng(1).normal(size=(1, 6, 1, 1))
-    group = Synapse("always", "a", TransposedGeometry((1, 1, 1), 6, (1, 1)), weight)
-    program = GraphProgram(program.inputs, (always, *current), (group, *program.synapses), 7)
-    write_nir(tmp_path / "p.nir", program)
-    graph = nir.read(tmp_path / "p.nir", type_check=False)
-    assert "always" not in graph.nodes
-    assert np.array_equal(graph.nodes["a_conv"].bias, weight.reshape(-1))
-    got = read_nir_graph(tmp_path / "p.nir")
-    assert got.populations[0].name == "always"
-    assert_same(got, program)
+    conv = nir.Conv2d((9, 7), random.normal(size=(3, 2, 3, 3)), 1, "same", 1, 1, random.normal(size=3))
+    nodes = {
+        "in": nir.Input({"input": np.array([2, 9, 7])}),
+        "c": conv,
+        "n": neuron,
+        "out": nir.Output(neuron.output_type),
+    }
+    return nir.NIRGraph(nodes, [("in", "c"), ("c", "n"), ("n", "out")])
+
+
+def test_a_foreign_graph_computes_what_nir_defines(tmp_path: Path) -> None:
+    graph = one_layer()
+    nir.write(tmp_path / "f.nir", graph)
+    with pytest.raises(ConfigError, match="steps"):
+        read_nir(tmp_path / "f.nir")
+    dt = 1e-3
+    got = read_nir(tmp_path / "f.nir", steps=6, dt=dt)
+    assert [(p.name, p.reset) for p in got.populations] == [("n", "hard")]
+    x = np.random.default_rng(0).normal(size=(1, 6, 2, 9, 7)).astype(np.float32)
+    run = TorchGraph(got, torch.float64).run({"in": x}, record_potentials=True)
+    conv, neuron = graph.nodes["c"], graph.nodes["n"]
+    v = np.zeros((3, 9, 7))
+    for t in range(6):  # Euler's rule on NIR's own equations
+        current = torch.conv2d(
+            torch.from_numpy(x[0, t : t + 1]).double(),
+            torch.from_numpy(conv.weight),
+            torch.from_numpy(conv.bias),
+            padding=1,
+        )[0].numpy()
+        v = v + dt / neuron.tau * ((neuron.v_leak - v) + neuron.r * current)
+        z = v > neuron.v_threshold
+        np.testing.assert_allclose(run.potentials["n"][0, t], v, atol=1e-12)
+        assert np.array_equal(run.spikes["n"][0, t], z)
+        v = np.where(z, neuron.v_reset, v)
+
+
+def test_without_a_time_step_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    """Integrate-and-fire of r = 1, as most tools write it: by snnTorch's step its weights would be a ten-thousandth."""
+    graph = one_layer()
+    graph.nodes["n"] = nir.IF(r=np.ones((3, 9, 7)), v_threshold=np.ones((3, 9, 7)), v_reset=np.zeros((3, 9, 7)))
+    for name, one in (("lif", one_layer()), ("if", graph)):
+        nir.write(tmp_path / name, one)
+        with pytest.raises(ConfigError, match=r"dt = None .* where the file does not say it"):
+            read_nir(tmp_path / name, steps=3)
+    (group,) = read_nir(tmp_path / "if", steps=3, dt=1).synapses
+    assert np.array_equal(group.weight, graph.nodes["c"].weight)
+    graph.metadata["dt"] = 0.5
+    nir.write(tmp_path / "if", graph)
+    (group,) = read_nir(tmp_path / "if", steps=3).synapses
+    assert np.array_equal(group.weight, graph.nodes["c"].weight / 2)
 
 
 def snntorch_net(kind: str, mechanism: str) -> tuple[torch.nn.Sequential, int]:
@@ -168,9 +118,9 @@ def test_what_snntorch_writes_is_read(tmp_path: Path, kind: str, mechanism: str)
         graph = export_to_nir(net, torch.zeros(1, size), ignore_dims=[0])
     nir.write(tmp_path / "s.nir", graph)
     with pytest.raises(ConfigError, match="dt"):
-        read_nir_graph(tmp_path / "s.nir", steps=9)
+        read_nir(tmp_path / "s.nir", steps=9)
     resets: dict[str, Reset] = {"subtract": "soft", "zero": "hard"}
-    program = read_nir_graph(tmp_path / "s.nir", steps=9, dt=1e-4, reset=resets[mechanism])
+    program = read_nir(tmp_path / "s.nir", steps=9, dt=1e-4, reset=resets[mechanism])
     x = np.random.default_rng(0).normal(size=(1, 9, 5)).astype(np.float32) * 3
     (node,) = program.inputs
     run = TorchGraph(program, torch.float64).run({node.name: x.reshape(1, 9, 5, 1, 1)})
@@ -198,7 +148,7 @@ def test_what_norse_writes_is_read(tmp_path: Path, kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         nir.write(tmp_path / "n.nir", norse.to_nir(norse.SequentialState(linear, cell), torch.zeros(1, 5)))
-    program = read_nir_graph(tmp_path / "n.nir", steps=9, dt=1e-6)
+    program = read_nir(tmp_path / "n.nir", steps=9, dt=1e-6)
     if kind == "LIFCell":
         larger = tuple(replace(g, weight=10 * g.weight) for g in program.synapses)
         program = GraphProgram(program.inputs, program.populations, larger, program.steps)
@@ -244,7 +194,7 @@ def test_pooling_before_a_layer_is_folded_into_it(tmp_path: Path, pooling: str) 
     }
     edges = [("x", "n"), ("n", "pool"), ("pool", "conv"), ("conv", "m"), ("m", "out")]
     nir.write(tmp_path / "f.nir", foreign(nodes, edges))
-    program = read_nir_graph(tmp_path / "f.nir")
+    program = read_nir(tmp_path / "f.nir")
     (group,) = program.onto("m")
     x = torch.from_numpy((rng.random((1, 2, 8, 9)) < 0.4).astype(np.float64))
     pooled = torch.nn.functional.avg_pool2d(x, kernel, stride) * (1 if pooling == "average" else kernel[0] * kernel[1])
@@ -267,7 +217,7 @@ def test_sums_fan_in_fan_out_and_delays(tmp_path: Path) -> None:
     }
     edges = [("x", "w"), ("y", "w"), ("w", "n"), ("y", "late"), ("late", "n"), ("n", "li"), ("li", "out")]
     nir.write(tmp_path / "f.nir", foreign(nodes, edges))
-    program = read_nir_graph(tmp_path / "f.nir")
+    program = read_nir(tmp_path / "f.nir")
     assert sorted((g.source, g.delay) for g in program.onto("n")) == [("x", 0), ("y", 0), ("y", 2)]
     assert np.array_equal(program.populations[0].bias, [0.1, 0.2, 0.3])
     assert program.populations[1].threshold is None
@@ -277,10 +227,10 @@ def test_sums_fan_in_fan_out_and_delays(tmp_path: Path) -> None:
 def refused(tmp_path: Path, nodes: dict[str, Any], edges: list[tuple[str, str]], message: str) -> None:
     nir.write(tmp_path / "f.nir", foreign(nodes, edges))
     with pytest.raises((BundleError, ConfigError), match=message):
-        read_nir_graph(tmp_path / "f.nir")
+        read_nir(tmp_path / "f.nir")
 
 
-def test_what_a_program_has_no_words_for_is_refused(tmp_path: Path) -> None:
+def test_graphs_that_a_program_has_no_words_for_are_refused(tmp_path: Path) -> None:
     x, w = nir.Input({"input": np.array([3])}), nir.Linear(np.eye(3))
     line = [("x", "w"), ("w", "n")]
     refused(tmp_path, {"x": x, "w": w, "n": nir.Threshold(np.ones(3))}, line, "holds no neurons")
@@ -304,18 +254,37 @@ def test_what_a_program_has_no_words_for_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, {"x": x, "w": w, "n": integrate((1,))}, [("x", "w")], "nothing tells how many")
 
 
-def test_what_nir_cannot_say_is_refused_with_the_reason(tmp_path: Path) -> None:
-    program = dense()
-    geometry = TransposedGeometry((3, 1, 1), 6, (1, 1))
-    up = Synapse("b", "a", geometry, np.ones(geometry.weight_shape), 1)
-    with pytest.raises(ModelError, match="b→a: is a transposed convolution, which NIR has not"):
-        write_nir(tmp_path / "p.nir", replace(program, synapses=(*program.synapses, up)))
-    for changes, says in (
-        ({"leak": np.array([1, 0.5, 1, 1, 1, 1])}, "without leak in some channels"),
-        ({"current_leak": np.array(1.0)}, "keeps its current for ever"),
-        ({"leak": np.array(1.0), "current_leak": np.array(0.5)}, "behind a current"),
-    ):
-        changed = tuple(replace(p, **changes) if p.name == "a" else p for p in program.populations)
-        with pytest.raises(ModelError, match=says):
-            write_nir(tmp_path / "p.nir", replace(program, populations=changed))
-    assert not list(tmp_path.iterdir())
+def test_values_that_a_program_has_no_words_for_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.nir"
+
+    def refuse(graph: Any, message: str, **how: Any) -> None:
+        nir.write(path, graph)
+        with pytest.raises((BundleError, ConfigError), match=message):
+            read_nir(path, **({"steps": 3, "dt": 1e-3} | how))
+
+    uneven = np.full((3, 9, 7), 0.3)
+    uneven[0, 0, 0] = 0.4
+    refuse(one_layer(v_threshold=uneven), "not one value")
+    refuse(one_layer(v_reset=np.full((3, 9, 7), 0.1)), "resets to another value")
+    refuse(one_layer(v_threshold=np.full((3, 9, 7), -1.0)), "threshold")
+    refuse(one_layer(), "shorter than the time step", dt=1.0)
+    refuse(one_layer(), "dt", dt=-1.0)
+    refuse(one_layer(), "steps", steps=0)
+    graph = one_layer()
+    graph.nodes["n"].metadata["reset"] = "sideways"
+    refuse(graph, "neither soft nor hard")
+    changes: tuple[tuple[str, Any, str], ...] = (
+        ("weight", np.ones((3, 5, 3, 3)), "weight"),
+        ("weight", np.full((3, 2, 3, 3), np.nan), "not finite"),
+        ("padding", (10**9, 10**9), "0 to 1048576"),
+        ("padding", (-1, 0), "padding"),
+        ("stride", (2, 1), "padded unevenly"),
+        ("groups", 0, "groups = 0 is not allowed"),
+    )
+    for field, value, message in changes:
+        graph = one_layer()
+        setattr(graph.nodes["c"], field, value)
+        refuse(graph, message)
+    graph = one_layer()
+    graph.nodes["n"].metadata["name"] = "a b"
+    refuse(graph, "other signs")

@@ -1,37 +1,26 @@
-# mypy: disable-error-code="arg-type"
-"""The emulator against the equations in plain Python, and its claims of exactness."""
+"""The emulator on chains of layers: every bit is that of the equations in plain Python."""
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from helpers.chains import ConvLIFLayer, FixedConvLIF, Program, Stream, fixed_graph_of, graph_of
 from helpers.naive_program import run_stream
 from helpers.random_programs import small_geometries
+from helpers.same_runs import assert_same_run
 from helpers.small_model import fixed_stream, random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnet.errors import BackendError, ConfigError, RangeError
-from hybridnet.program.layers import (
-    POTENTIAL_MAX,
-    ConvGeometry,
-    ConvLIFLayer,
-    FixedConvLIF,
-    FixedProgram,
-    Program,
-    Reset,
-    Stream,
-)
-from hybridnet.simulators.emulator import exact_conv
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.emulator.exact_conv import ExactConv
+from hybridnet.errors import RangeError
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.layers import POTENTIAL_MAX, ConvGeometry, Reset
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.statistics import sqnr_db
 
 STEPS = 4
@@ -76,29 +65,22 @@ def fixed_layers(draw: st.DrawFn, name: str, geometry: ConvGeometry) -> FixedCon
 
 
 def assert_every_bit_equals_plain_python(stream: Stream[FixedConvLIF], x: Any) -> SpikingResult:
-    program = Program((stream,), x.shape[1])
-    got = Emulator(program).run({"x": x}, record_potentials=True)
+    emulator = GraphEmulator(chain(stream, x.shape[1]))
+    got = emulator.run({"x": x}, record_potentials=True)
     messages, clipped = quantise_input(x, stream.layers[0])
-    assert np.array_equal(got.inputs["s"], messages)
-    assert got.clipped_inputs["s"] == clipped
+    assert np.array_equal(got.inputs["x"], messages)
+    assert got.clipped_inputs["x"] == clipped
     expected = run_stream(stream, messages)
     for layer in stream.layers:
         assert np.array_equal(got.potentials[layer.name], expected.potentials[layer.name])
         assert np.array_equal(got.spikes[layer.name], expected.spikes[layer.name])
         assert got.overflows[layer.name] == expected.overflows[layer.name]
-    assert_equal(Emulator(program).run({"x": x}), got)  # and the same when it need not keep the potentials
+    assert_same_run(emulator.run({"x": x}), got)  # and the same when it need not keep the potentials
     return got
 
 
-def assert_equal(got: SpikingResult, expected: SpikingResult) -> None:
-    """All but potentials, which one of them may lack, and times."""
-    for kind in ("inputs", "spikes", "readouts"):
-        arrays, others = getattr(got, kind), getattr(expected, kind)
-        assert arrays.keys() == others.keys()
-        for name, array in arrays.items():
-            assert array.dtype == others[name].dtype
-            assert np.array_equal(array, others[name]), (kind, name)
-    assert (got.overflows, got.clipped_inputs) == (expected.overflows, expected.clipped_inputs)
+def chain(stream: Stream[FixedConvLIF], steps: int) -> FixedGraph:
+    return fixed_graph_of(Program((stream,), steps))
 
 
 @settings(deadline=None, max_examples=150)
@@ -144,9 +126,9 @@ def two_layers() -> Stream[ConvLIFLayer]:
 def test_fixed_point_follows_the_float_model() -> None:
     stream = two_layers()
     x = np.random.default_rng(1).uniform(-1, 1, (2, 11, 2, 9, 7)).astype(np.float32)
-    reference = TorchBackend(Program((stream,), 11), torch.float64).run({"x": x})
+    reference = TorchGraph(graph_of(Program((stream,), 11)), torch.float64).run({"x": x})
     fixed = fixed_stream(stream)
-    got = Emulator(Program((fixed,), 11), strict=True).run({"x": x})
+    got = GraphEmulator(chain(fixed, 11), strict=True).run({"x": x})
     u = got.readouts["s.0"] / fixed.layers[0].potential_scale
     sqnr = sqnr_db(u, reference.readouts["s.0"])
     assert sqnr is not None
@@ -158,22 +140,22 @@ def test_saturation_is_counted_or_raised() -> None:
     stream = two_layers()
     fixed = fixed_stream(stream, potential_max=1e-6)  # no head-room at all: scales as large as weights allow
     layer = dataclasses.replace(fixed.layers[0], bias=np.full(4, 4095, np.int32), decay=0, threshold=2**17 - 1)
-    program = Program((Stream("s", "x", (layer,)),), 60)
+    program = chain(Stream("s", "x", (layer,)), 60)
     x = np.ones((1, 60, 2, 9, 7), np.float32)
-    result = Emulator(program).run({"x": x}, record_potentials=True)
+    result = GraphEmulator(program).run({"x": x}, record_potentials=True)
     assert result.overflows["s.0"] > 0
     assert np.abs(result.potentials["s.0"]).max() == POTENTIAL_MAX
     with pytest.raises(RangeError, match=r"s\.0.*saturated"):
-        Emulator(program, strict=True).run({"x": x})
+        GraphEmulator(program, strict=True).run({"x": x})
 
 
 def test_clipped_inputs_are_counted_or_raised() -> None:
-    program = Program((fixed_stream(two_layers()),), 1)
+    program = chain(fixed_stream(two_layers()), 1)
     x = np.zeros((1, 1, 2, 9, 7), np.float32)
     x[0, 0, 1, 2, 3] = -1.5
-    assert Emulator(program).run({"x": x}).clipped_inputs == {"s": 1}
+    assert GraphEmulator(program).run({"x": x}).clipped_inputs == {"x": 1}
     with pytest.raises(RangeError, match="did not fit their message"):
-        Emulator(program, strict=True).run({"x": x})
+        GraphEmulator(program, strict=True).run({"x": x})
 
 
 def test_saturation_is_counted_exactly() -> None:
@@ -193,52 +175,6 @@ def test_saturation_is_counted_exactly() -> None:
     assert {got.potentials["s.0"].min(), got.potentials["s.0"].max()} == {-POTENTIAL_MAX, POTENTIAL_MAX}
 
 
-def two_streams() -> tuple[FixedProgram, dict[str, Any]]:
-    """Two streams of unlike depth, several bands each, and inputs for two views."""
-    random = np.random.default_rng(11)
-    first = ConvGeometry((2, 23, 17), 4, (3, 3), stride=(2, 1), padding=(1, 2), dilation=(2, 1))
-    second = ConvGeometry(first.output_shape, 6, (3, 2), groups=2, padding=(2, 1))
-    other = ConvGeometry((3, 9, 14), 5, (2, 3))
-    layers = [random_layer("a.0", first, random), random_layer("a.1", second, random, analog=False, reset="hard")]
-    long = fixed_stream(Stream("a", "x", tuple(layers)))
-    short = fixed_stream(Stream("b", "y", (random_layer("b.0", other, random),)))
-    x = {
-        "x": random.uniform(-1, 1, (2, 7, 2, 23, 17)).astype(np.float32),
-        "y": random.uniform(-1.1, 1.1, (2, 7, 3, 9, 14)).astype(np.float32),
-    }
-    return Program((long, short), 7), x
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("band_bytes", [1, 2**14, 2**30], ids=["a row", "some rows", "whole"])
-def test_bands_and_threads_change_nothing(threads: int, band_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    program, x = two_streams()
-    expected = Emulator(program).run(x)
-    for spikes in expected.spikes.values():
-        assert 0 < spikes.mean() < 1
-    monkeypatch.setattr(exact_conv, "BAND_BYTES", band_bytes)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
-        emulator = Emulator(program)
-        bands = len(ExactConv(program.streams[0].layers[0], 127).bands(7, threads))
-        assert {1: bands == 11, 2**14: threads < bands < 11, 2**30: bands == threads}[band_bytes]
-        for _ in range(3):
-            assert_equal(emulator.run(x), expected)
-        assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_one_emulator_may_run_in_several_threads() -> None:
-    program, x = two_streams()
-    expected = Emulator(program).run(x)
-    emulator = Emulator(program)
-    with ThreadPoolExecutor(4) as pool:
-        for result in pool.map(lambda _: emulator.run(x), range(8)):
-            assert_equal(result, expected)
-
-
 def test_large_sums_leave_float32_and_stay_exact() -> None:
     """Sums that cancel to a few units on their way through numbers that float32 does not hold."""
     geometry = ConvGeometry((128, 5, 5), 1, (5, 5))
@@ -251,52 +187,3 @@ def test_large_sums_leave_float32_and_stay_exact() -> None:
     x = random.integers(120, 128, (1, 6, 128, 5, 5)).astype(np.float32)
     got = assert_every_bit_equals_plain_python(stream, x)
     assert got.overflows["s.0"] == 0
-
-
-def test_a_program_refuses_numbers_that_the_chip_has_no_bits_for() -> None:
-    layer = fixed_stream(two_layers()).layers[0]
-    for field, value in (
-        ("weight", layer.weight + 300),
-        ("threshold", 2**17),
-        ("decay", 4097),
-        ("bias", layer.bias + 5000),
-    ):
-        with pytest.raises(ConfigError, match=field):
-            dataclasses.replace(layer, **{field: value})
-
-
-def test_a_convolution_that_rounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = F.conv2d
-
-    def rounds(x: torch.Tensor, *arguments: Any) -> torch.Tensor:
-        return exact(x, *arguments) * (1 + 1e-6 * (x.dtype == torch.float32))
-
-    program, x = two_streams()
-    monkeypatch.setattr(F, "conv2d", rounds)
-    with pytest.raises(BackendError, match=r"a\.0: torch's float32 convolution is not exact"):
-        Emulator(program).run(x)
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "message"),
-    [
-        ("z", (1, 7, 3, 9, 14), "y: the input is missing"),
-        ("y", (1, 7, 3, 9, 14), r"y: the shape is .* should be \(2, 7, 3, 9, 14\)"),
-        ("y", (2, 6, 3, 9, 14), "y: the shape"),
-    ],
-    ids=["missing", "other views", "other steps"],
-)
-def test_a_wrong_input_is_refused(name: str, shape: tuple[int, ...], message: str) -> None:
-    program, x = two_streams()
-    with pytest.raises(BackendError, match=message):
-        Emulator(program).run({"x": x["x"], name: np.zeros(shape, np.float32)})
-    with pytest.raises(BackendError, match="x: the shape"):
-        Emulator(program).run({name: values[:0] for name, values in x.items()})
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_an_input_that_is_not_finite_is_refused(value: float) -> None:
-    program, x = two_streams()
-    x["y"][1, 3, 2, 8, 13] = value
-    with pytest.raises(RangeError, match="not finite"):
-        Emulator(program).run(x)

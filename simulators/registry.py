@@ -72,7 +72,7 @@ def _onnx_graph(parts: Parts, file: str, program: AnyGraph, options: Runtime) ->
 def _c(parts: Parts, options: NoOptions) -> SpikingBackend:
     from hybridnet.simulators.c.backend import CGraph
 
-    return CGraph(parts.fixed, currents=False)
+    return CGraph(parts.fixed)
 
 
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -25,8 +25,6 @@ class CGraph:
 
     Args:
         program: In the chip's integers.
-        read_outs: Populations whose last potential is returned; all by default.
-        currents: Record currents where potentials of all steps are recorded.
 
     Raises:
         RangeError: If the program is larger than C of it should be.
@@ -36,9 +34,8 @@ class CGraph:
     name = "c"
     fixed_point = True
 
-    def __init__(self, program: FixedGraph, *, read_outs: Collection[str] | None = None, currents: bool = True) -> None:
-        self.program, self._currents = program, currents
-        self._read_outs = [p.name for p in program.populations if read_outs is None or p.name in read_outs]
+    def __init__(self, program: FixedGraph) -> None:
+        self.program = program
         self._plan = plan_of(program, NAME)
         self._library = load_c(self._plan)
         self._state = state_type(self._plan)()
@@ -54,7 +51,7 @@ class CGraph:
         kept = steps if record_potentials else 1
         v = {n.population.name: np.zeros((views, kept, *n.population.shape), np.int32) for n in neurons}
         o = {n.population.name: np.zeros((views, steps, *n.population.shape), np.bool_) for n in neurons}
-        c = {name: np.zeros_like(values) for name, values in v.items()} if record_potentials and self._currents else {}
+        c = {name: np.zeros_like(values) for name, values in v.items()} if record_potentials else {}
         sent = {node.name: np.zeros(inputs[node.name].shape, np.int32) for node in self.program.inputs}
         saturated, saturated_currents, clipped = (Counter[str]() for _ in range(3))
         latency_ms = np.zeros(views)
@@ -82,7 +79,7 @@ class CGraph:
         return SpikingResult(
             inputs=sent,
             spikes=o,
-            readouts={name: v[name][:, -1] for name in self._read_outs},
+            readouts={name: values[:, -1] for name, values in v.items()},
             latency_ms=latency_ms,
             overflows=dict(saturated),
             clipped_inputs=dict(clipped),

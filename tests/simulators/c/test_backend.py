@@ -21,7 +21,6 @@ from hybridnet.program.spiking import input_shapes
 from hybridnet.simulators.c import compiler
 from hybridnet.simulators.c.backend import CGraph
 from hybridnet.simulators.c.compiler import state_type
-from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.registry import spiking_backend
 from hybridnet.workflows.bits import check_bits
 
@@ -62,13 +61,13 @@ def test_joins_pools_and_wide_sums(graph: FixedGraph) -> None:
     assert_windows(graph, 3, 0)
 
 
-def test_chains_have_the_emulators_bits(bundle: Bundle) -> None:
+def test_a_bundle_has_the_emulators_bits(bundle: Bundle) -> None:
     rng = np.random.default_rng(0)
     shapes = input_shapes(bundle.fixed)
     inputs = {name: rng.normal(0, 1, (3, *shape)).astype(np.float32) for name, shape in shapes.items()}
     found, expected = (
         one.run(inputs, record_potentials=True)
-        for one in (spiking_backend("c", bundle), GraphEmulator(bundle.fixed, currents=False))
+        for one in (spiking_backend("c", bundle), spiking_backend("emulator", bundle))
     )
     for kind in ("inputs", "spikes", "readouts", "potentials"):
         mine, other = getattr(found, kind), getattr(expected, kind)
@@ -77,7 +76,6 @@ def test_chains_have_the_emulators_bits(bundle: Bundle) -> None:
             np.testing.assert_array_equal(mine[name], values, f"{kind} of {name}")
     assert (found.overflows, found.clipped_inputs) == (expected.overflows, expected.clipped_inputs)
     assert any(spikes.any() for spikes in found.spikes.values())
-    assert not found.currents
 
 
 def test_parity_compares_it_when_asked(bundle: Bundle) -> None:

@@ -115,7 +115,7 @@ def _form(frame: Frame, found: Expansion) -> Form:
 
 
 def _source(frame: Frame, found: Expansion) -> Form:
-    if frame.kind not in ("input", "host"):
+    if frame.kind not in ("input", "host", "move"):
         found.unread.append(frame)
     form = forms.variable("source", frame.number)
     found.sources[next(iter(form.variables))] = frame
@@ -131,6 +131,8 @@ def _linear(frame: Frame, found: Expansion) -> Form:
 
 
 def _move(frame: Frame, found: Expansion) -> Form:
+    if _is_the_hosts(frame, found):
+        return _source(frame, found)
     total, binary = Form({}), True
     for index, operand in enumerate(frame.operands):
         part = found.forms[operand]
@@ -143,6 +145,12 @@ def _move(frame: Frame, found: Expansion) -> Form:
             part = forms.number(torch.where(here, values[frame.op.element.clamp(min=0) * here], 0.0))
         total = forms.add(total, part)
     return Form(total.terms, binary)
+
+
+def _is_the_hosts(frame: Frame, found: Expansion) -> bool:
+    """Whether a move takes of nothing but what the host computes, such as a step of a window that it normed."""
+    moved = {v for operand in frame.operands for v in found.forms[operand].variables}
+    return bool(moved) and all(v.kind == "source" and found.sources[v].kind != "input" for v in moved)
 
 
 def _current(frame: Frame, index: int, found: Expansion) -> Form:

@@ -205,6 +205,8 @@ def _per_row(
 ) -> Arranged:
     """What becomes of a tensor (N, …) if each of its rows does by itself."""
     taken = rows(x, lifted.table, operation.path)
+    if not set(taken.frames) <= set(x.frames):
+        lifted.note_parts(x, from_rows(taken.frames, taken.label, lifted.table))
     shape = operation.shapes[0][1:] if apply is None else tuple(apply(torch.zeros(1, *x.shape[1:]).double()).shape[1:])
     return from_rows([make(frame, shape) for frame in taken.frames], taken.label, lifted.table)
 

@@ -16,11 +16,13 @@ from hybridnet.partition.arithmetic.arrangement import (
     Arranged,
     MisalignedError,
     arranged,
+    from_rows,
     moved,
     picks_one_example,
+    rows,
 )
 from hybridnet.partition.arithmetic.elementwise import Elementwise
-from hybridnet.partition.arithmetic.frames import FrameTable, Step
+from hybridnet.partition.arithmetic.frames import Frame, FrameTable, Step
 from hybridnet.partition.arithmetic.layer_rules import RULES
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.moves import base_name, carried_out, is_cast, is_move, is_pointwise, time_axes
@@ -106,8 +108,10 @@ def _moved(operation: Operation, lifted: Lifted) -> list[Any]:
 def _host(operation: Operation, lifted: Lifted) -> list[Any]:
     """Anything that is not followed further: its results are frames of their own."""
     values = [v for v in leaves(lifted.arguments(operation)) if isinstance(v, Arranged)]
-    frames = tuple(dict.fromkeys(frame for value in values for frame in value.frames))
-    plain = all(value.labels is None for value in values)
+    examples = [_examples(value, operation.path, lifted) for value in values]
+    plain = None not in examples
+    held = [(example,) if example is not None and plain else v.frames for example, v in zip(examples, values, strict=True)]
+    frames = tuple(dict.fromkeys(frame for of_one in held for frame in of_one))
     if any(picks_one_example(value, lifted.table) for value in values):
         lifted.mixing.append(operation.path)
     key = f"{operation.name} {_settings(operation)}" if plain else f"{operation.name} {operation.results}"
@@ -120,6 +124,20 @@ def _host(operation: Operation, lifted: Lifted) -> list[Any]:
         )  # fmt: skip
         made.append(Arranged((frame,), tuple(shape)))
     return made
+
+
+def _examples(value: Arranged, path: str, lifted: Lifted) -> Frame | None:
+    """The one frame (B, …) of a tensor that holds all steps of each example, one behind the other; None without."""
+    if value.whole() is not None:
+        return value.whole()
+    try:
+        taken = rows(value, lifted.table, path)
+    except MisalignedError:
+        return None
+    if len(taken.frames) > 1 or not torch.equal(taken.label, torch.arange(lifted.table.batch)):
+        return None
+    lifted.note_parts(value, from_rows(taken.frames, taken.label, lifted.table))
+    return taken.frames[0]
 
 
 def _settings(operation: Operation) -> str:

@@ -14,7 +14,7 @@ from hybridnet.partition.arithmetic import forms
 from hybridnet.partition.arithmetic.algebra import ALGEBRA
 from hybridnet.partition.arithmetic.elementwise import Elementwise
 from hybridnet.partition.arithmetic.forms import Form, NoFormError, Variable
-from hybridnet.partition.arithmetic.frames import Coefficient, Frame, coefficient
+from hybridnet.partition.arithmetic.frames import Coefficient, Frame, Step, coefficient
 
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 PASSED_THROUGH = ("add", "sub", "rsub", "mul", "div", "neg", "_to_copy")
@@ -53,6 +53,7 @@ class Expansion:
         currents: Per variable of that kind the frame, and the operand if a frame puts several together.
         relays: Per variable of that kind its frame.
         unread: Frames that have no form of what they are made from.
+        slices: Steps of an input that has them one behind the other, as channels (B, T·C, H, W): what the host takes out.
     """
 
     forms: dict[Frame, Form] = field(default_factory=dict)
@@ -62,11 +63,12 @@ class Expansion:
     currents: dict[Variable, tuple[Frame, int]] = field(default_factory=dict)
     relays: dict[Variable, Frame] = field(default_factory=dict)
     unread: list[Frame] = field(default_factory=list)
+    slices: frozenset[Frame] = frozenset()
 
 
 def expand(frames: list[Frame], held: Container[Frame]) -> Expansion:
     """The forms of frames, which come in the order of their making; `held` are those that the model has a tensor of."""
-    found = Expansion()
+    found = Expansion(slices=_slices(frames))
     readers = Counter(operand for frame in frames for operand in dict.fromkeys(frame.operands))
     compared = {_compared(frame, readers, held) for frame in frames}
     for frame in frames:
@@ -75,6 +77,20 @@ def expand(frames: list[Frame], held: Container[Frame]) -> Expansion:
             form = _name_potential(frame, form, found)
         found.forms[frame] = form
     return found
+
+
+def _slices(frames: list[Frame]) -> frozenset[Frame]:
+    """The parts of inputs without time that have nothing in common, where there are several of one shape."""
+    parts: dict[tuple[Frame, tuple[int, ...]], list[Frame]] = {}
+    for frame in frames:
+        if frame.kind == "move" and [getattr(operand.op, "number", "none") for operand in frame.operands] == [None]:
+            parts.setdefault((frame.operands[0], frame.shape), []).append(frame)
+    found: set[Frame] = set()
+    for alike in parts.values():
+        taken = torch.cat([frame.op.element.flatten() for frame in alike])
+        if len(alike) > 1 and len(taken.unique()) == len(taken):
+            found.update(alike)
+    return frozenset(found)
 
 
 def _compared(frame: Frame, readers: Counter[Frame], held: Container[Frame]) -> Frame | None:
@@ -148,7 +164,9 @@ def _move(frame: Frame, found: Expansion) -> Form:
 
 
 def _is_the_hosts(frame: Frame, found: Expansion) -> bool:
-    """Whether a move takes of nothing but what the host computes, such as a step of a window that it normed."""
+    """Whether a move takes of nothing but what the host computes, such as a step of a window that it normed, or of slices."""
+    if frame in found.slices:
+        return True
     moved = {v for operand in frame.operands for v in found.forms[operand].variables}
     return bool(moved) and all(v.kind == "source" and found.sources[v].kind != "input" for v in moved)
 

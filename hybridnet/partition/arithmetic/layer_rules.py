@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -31,6 +32,12 @@ Rule = Callable[[Operation, Lifted], list[Any]]
 
 def _convolution(operation: Operation, lifted: Lifted) -> list[Any]:
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = lifted.arguments(operation)
+    if weight.value.ndim == 3:  # a convolution along (N, C, L) is one of (N, C, 1, L) with a kernel of height 1
+        flat = _reshaped(x, (*x.shape[:-1], 1, x.shape[-1]), lifted)
+        lifted.note_same(x, flat)
+        lengths = (1, *stride), (0, *padding), (1, *dilation), transposed, (0, *output_padding), groups
+        row = Const(weight.value.unsqueeze(2), f"{weight.key} as a row")
+        return [_reshaped(_linear(Convolution(row, *lengths), flat, operation, lifted, bias), operation.shapes[0], lifted)]
     if weight.value.ndim != 4:
         raise MisalignedError
     sizes = (pair(stride), pair(padding), pair(dilation), transposed, pair(output_padding), groups)
@@ -112,46 +119,72 @@ def _mean(operation: Operation, lifted: Lifted) -> list[Any]:
 
 
 def _reduced(operation: Operation, lifted: Lifted, *, mean: bool) -> Arranged:
-    """A sum or mean; over axes that hold different frames it adds them up, within frames it is a linear map."""
-    x, axes, keep = (
-        (*lifted.arguments(operation), None, False, None)[:3]
-        if len(operation.args) < 3
-        else lifted.arguments(operation)[:3]
-    )
+    """A sum or mean: a linear map within frames, a sum of frames over axes that hold different ones."""
+    x, axes, keep = (*lifted.arguments(operation), None, False, None)[:3]
     axes = range(len(x.shape)) if not axes else ([axes] if isinstance(axes, int) else axes)
-    left = sorted({axis % len(x.shape) for axis in axes}, reverse=True)
-    count = 1
-    for axis in list(left):
-        summed = _over_frames(x, axis, operation.path, lifted)
-        if summed is not None:
-            count, x = count * x.shape[axis], summed
-            left.remove(axis)
+    left = {axis % len(x.shape) for axis in axes}
+    shape = [1 if axis in left else size for axis, size in enumerate(x.shape)]
+    count = torch.Size(x.shape).numel() // torch.Size(shape).numel()
+    for take in (_over_frames, _within_frames, _over_parts):
+        x, left = take(x, left, operation, lifted)
     if left:
-        whole = x.whole()
-        if whole is None or not whole.batched or min(left) == 0:
-            raise MisalignedError
-        x = _linear(Reduction(tuple(sorted(left)), True, mean), x, operation, lifted)
+        raise MisalignedError
     if mean and count > 1:
         x = pointwise(MULTIPLY, [x, 1.0 / count], operation.path, lifted)
-    if keep:
-        return x
-    shape = [size for axis, size in enumerate(x.shape) if axis not in {a % len(x.shape) for a in axes}]
-    return moved([x], lambda tables: tables[0].reshape(shape), lifted.table)[0]
+    return x if keep else _reshaped(x, operation.shapes[0], lifted)
 
 
-def _over_frames(x: Arranged, axis: int, path: str, lifted: Lifted) -> Arranged | None:
-    """The sum over an axis along which different frames lie, kept with size 1; None if it is none."""
-    if x.labels is None or x.shape[axis] == 1:
-        return None
-    size = x.shape[axis]
-    parts = moved([x], lambda tables: list(tables[0].split(1, axis)), lifted.table)
+def _over_frames(x: Arranged, axes: set[int], operation: Operation, lifted: Lifted) -> tuple[Arranged, set[int]]:
+    """The sum over those of the axes along which different frames lie, kept with size 1; and the other axes."""
+    left = set()
+    for axis in sorted(axes, reverse=True):
+        parts = _split(x, axis, lifted)
+        summed = None
+        if sum(len(part.frames) for part in parts) == len(x.frames):
+            summed = _added(parts, operation.path, lifted)
+        x, left = (x, left | {axis}) if summed is None else (summed, left)
+    return x, left
+
+
+def _within_frames(x: Arranged, axes: set[int], operation: Operation, lifted: Lifted) -> tuple[Arranged, set[int]]:
+    """The sum over all of the axes as a linear map, if these axes lie within frames."""
+    for lead in range(1, min(axes, default=0) + 1):
+        flat = _reshaped(x, (-1, *x.shape[lead:]), lifted)
+        try:
+            taken = rows(flat, lifted.table, operation.path)
+        except MisalignedError:
+            continue
+        if set(taken.frames) <= set(x.frames):
+            reduction = Reduction(tuple(sorted(axis - lead + 1 for axis in axes)), True, mean=False)
+            y = _linear(reduction, flat, operation, lifted)
+            return _reshaped(y, (*x.shape[:lead], *y.shape[1:]), lifted), set()
+    return x, axes
+
+
+def _over_parts(x: Arranged, axes: set[int], operation: Operation, lifted: Lifted) -> tuple[Arranged, set[int]]:
+    """The sum over the axes, part by part, whatever lies along them."""
+    for axis in sorted(axes, reverse=True):
+        summed = _added(_split(x, axis, lifted), operation.path, lifted)
+        if summed is None:
+            raise MisalignedError
+        x = summed
+    return x, set()
+
+
+def _split(x: Arranged, axis: int, lifted: Lifted) -> list[Arranged]:
+    return moved([x], lambda tables: list(tables[0].split(1, axis)), lifted.table)
+
+
+def _added(parts: list[Arranged], path: str, lifted: Lifted) -> Arranged | None:
+    """The sum of tensors; None if they do not lie over each other."""
     try:
-        total = parts[0]
-        for part in parts[1:]:
-            total = pointwise(ADD, [total, part], path, lifted)
+        return reduce(lambda total, part: pointwise(ADD, [total, part], path, lifted), parts)
     except MisalignedError:
         return None
-    return total if size > 1 else None
+
+
+def _reshaped(x: Arranged, shape: tuple[int, ...], lifted: Lifted) -> Arranged:
+    return moved([x], lambda tables: tables[0].reshape(shape), lifted.table)[0]
 
 
 def _by_row_on_host(operation: Operation, lifted: Lifted) -> list[Any]:

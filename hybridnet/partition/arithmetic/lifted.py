@@ -91,6 +91,11 @@ class Lifted:
             if is_all:
                 self.where.setdefault(frame, ref)
 
+    def note_same(self, value: Arranged, same: Arranged) -> None:
+        """Take note that the traced tensor `value`, in another shape, is `same`."""
+        if value in self._refs:
+            self._refs[same] = self._refs[value]
+
     def note_parts(self, value: Arranged, made: Arranged) -> None:
         """Take note that the traced tensor `value` holds the frames of `made`, which are made of parts of its own."""
         for frame in made.frames:

@@ -134,12 +134,19 @@ class Places:
 
     def _host(self, frame: Frame, at: int) -> tuple[Origin, int]:
         if frame not in self._hosts:
-            layer = layer_before(frame)
-            taken = sum(o.key[:3] == (frame.path, frame.what, layer) and t == at for o, t in self._hosts.values())
-            origin = Origin("host", HostKey(frame.path, frame.what, layer, taken), frame.shape)
+            layer, maker = layer_before(frame), made_by(frame)
+            taken = sum(o.key[:3] == (maker.path, maker.what, layer) and t == at for o, t in self._hosts.values())
+            origin = Origin("host", HostKey(maker.path, maker.what, layer, taken), frame.shape)
             self._hosts[frame] = origin, at
             self.members.setdefault(origin, {})[at] = frame
         return self._hosts[frame]
+
+
+def made_by(frame: Frame) -> Frame:
+    """The last frame that is computed, of those whose elements a frame holds."""
+    while frame.kind == "move":
+        frame = max(frame.operands, key=lambda operand: operand.number)
+    return frame
 
 
 def layer_before(frame: Frame) -> str:

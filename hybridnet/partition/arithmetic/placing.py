@@ -18,7 +18,7 @@ from hybridnet.errors import ConfigError
 from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.frames import Frame
 from hybridnet.partition.arithmetic.gathering import Gathered
-from hybridnet.partition.arithmetic.places import HostKey, Origin
+from hybridnet.partition.arithmetic.places import HostKey, Origin, made_by
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
 from hybridnet.partition.arithmetic.routes import NoRouteError
 from hybridnet.partition.arithmetic.series import close
@@ -62,7 +62,7 @@ class Sources:
             return name
         if origin not in self._fronts:
             frames = self._frames(origin)
-            where = next(iter(frames.values())).path
+            where = made_by(next(iter(frames.values()))).path
             name = self.gathered.names.unique(f"front.{where}" if where else "front")
             self._fronts[origin] = name
             still = len(set(frames.values())) == 1

@@ -20,7 +20,7 @@ from hybridnet.partition.describe import Node, OutputShapeError, describe, shape
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.reader import read as read_graph
 from hybridnet.partition.rules import check_rules, rule
-from hybridnet.partition.streams import Chain, chains, stream, stream_names
+from hybridnet.partition.streams import Chain, chains, layer_names, stream, stream_names
 from hybridnet.partition.tracing import UntraceableError, trace
 from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program
@@ -109,16 +109,13 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
     check_rules(traced)
     found = chains(traced.reading)
     streams = dict(zip(stream_names(found), found, strict=True))
-    halves = cut(traced.reading, streams)
+    names = layer_names(streams)
+    halves = cut(traced.reading, streams, names)
     if (left := remaining_neuron(halves.ann)) is not None:
         raise rule("R118").refusal(Violation(left.name, "the ANN half would still need this spiking layer"))
     read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
     program = Program(
-        tuple(
-            stream(name, chain, model, [p.path for i, p in enumerate(chain) if f"{name}.{i}" in read_out])
-            for name, chain in streams.items()
-        ),
-        found[0][0].source.steps,
+        tuple(stream(name, chain, names, model, read_out) for name, chain in streams.items()), found[0][0].source.steps
     )
     try:
         shapes = shapes_of(halves.ann, halves.bridge, inputs)
@@ -133,7 +130,7 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
         halves.bridge,
         {s.name: _stack(chain, s.layers) for s, chain in zip(program.streams, found, strict=True)},
         all(layer.native is not None for layer in traced.reading.layers.values()),
-        describe(halves, streams, inputs, shapes),
+        describe(halves, streams, names, model, inputs, shapes),
     )
 
 

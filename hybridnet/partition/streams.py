@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -13,6 +14,9 @@ from hybridnet.partition.synapse import folded
 from hybridnet.program.layers import ConvLIFLayer, FloatArray, Stream
 
 Chain = tuple[SpikingLayer, ...]
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What a stream and its layers may be called in a `.net` file."""
 
 
 def chains(reading: Reading) -> list[Chain]:
@@ -38,9 +42,27 @@ def stream_names(found: Sequence[Chain]) -> list[str]:
     ]
 
 
-def stream(name: str, chain: Chain, modules: nn.Module, read_out: Sequence[str]) -> Stream[ConvLIFLayer]:
-    """The part of the program that a chain becomes; `read_out` lists the layers, by path, whose u[T] crosses."""
-    layers = tuple(_layer(f"{name}.{i}", layer, modules, layer.path in read_out) for i, layer in enumerate(chain))
+def layer_names(streams: Mapping[str, Chain]) -> dict[str, str]:
+    """What each layer is called, by its path: the module itself; in a stack, and where that will not do, by number."""
+    taken = {chain[0].source.name for chain in streams.values()}
+    names = {}
+    for name, chain in streams.items():
+        for index, layer in enumerate(chain):
+            free = not layer.stack and FILE_NAME.fullmatch(layer.path) and layer.path not in taken
+            names[layer.path] = layer.path if free else f"{name}.{index}"
+            taken.add(names[layer.path])
+    return names
+
+
+def stream(
+    name: str, chain: Chain, names: Mapping[str, str], modules: nn.Module, read_out: Collection[str]
+) -> Stream[ConvLIFLayer]:
+    """The part of the program that a chain becomes; `names` are those of its layers by path.
+
+    `read_out` lists the names of layers whose u[T] crosses.
+    """
+    called = [(names[layer.path], layer) for layer in chain]
+    layers = tuple(_layer(own, layer, modules, own in read_out) for own, layer in called)
     return Stream(name, chain[0].source.name, layers)
 
 

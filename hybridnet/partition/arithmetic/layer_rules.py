@@ -148,6 +148,12 @@ def _over_frames(x: Arranged, axes: set[int], operation: Operation, lifted: Lift
 
 def _within_frames(x: Arranged, axes: set[int], operation: Operation, lifted: Lifted) -> tuple[Arranged, set[int]]:
     """The sum over all of the axes as a linear map, if these axes lie within frames."""
+    last = len(x.shape) - 1
+    rows_of_one = [{(*x.shape[lead:last], 1, x.shape[last])} for lead in (1, 2)]
+    if {frame.shape for frame in x.frames} in rows_of_one:  # (C, 1, L) as (C, L)
+        wide = _reshaped(x, (*x.shape[:last], 1, x.shape[last]), lifted)
+        y, left = _within_frames(wide, {axis + (axis == last) for axis in axes}, operation, lifted)
+        return (x, axes) if left else (_reshaped(y, (*y.shape[:last], y.shape[-1]), lifted), left)
     for lead in range(1, min(axes, default=0) + 1):
         flat = _reshaped(x, (-1, *x.shape[lead:]), lifted)
         try:

@@ -115,6 +115,7 @@ class _Recorder(TorchDispatchMode):
         self.operations: list[Operation] = []
         self._modules = {id(module): path for path, module in model.named_modules()}
         self._names = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+        self._views = {(p.data_ptr(), p.numel()): name for name, p in model.named_parameters()}
         self._path: list[str] = []
         self._model = type(model).__name__
         self._refs: Any = WeakTensorKeyDictionary()
@@ -256,6 +257,8 @@ class _Recorder(TorchDispatchMode):
         if where not in self._constants:
             name = self._names.get(id(value), "")
             held = value.detach() if name else value.detach().clone()
+            if not name and (of := self._views.get((value.data_ptr(), value.numel()))):
+                name, held = f"{of}_moved", nn.Parameter(held, requires_grad=False)
             digest = hashlib.blake2b(held.contiguous().numpy().tobytes(), digest_size=12).hexdigest()
             constant = Const(held, f"{digest} {value.dtype} {tuple(value.shape)}", name)
             self._constants[where] = constant, value  # which stays alive, so that nothing else comes to lie there

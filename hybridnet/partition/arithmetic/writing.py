@@ -62,7 +62,7 @@ class Writer:
     def constant(self, value: Tensor, key: str, name: str = "") -> fx.Node:
         """A parameter by its name in the model, or another constant; each held once."""
         if key not in self._read:
-            name = name or f"constant_{len(self._held)}"
+            name = f"{name}_{len(self._held)}" if name in self._held else name or f"constant_{len(self._held)}"
             self._held[name] = value
             self._read[key] = self.graph.get_attr(name)
         return self._read[key]

@@ -14,7 +14,7 @@ from hybridnet.partition.arithmetic import forms
 from hybridnet.partition.arithmetic.algebra import ALGEBRA
 from hybridnet.partition.arithmetic.elementwise import Elementwise
 from hybridnet.partition.arithmetic.forms import Form, NoFormError, Variable
-from hybridnet.partition.arithmetic.frames import Coefficient, Frame, Step, coefficient
+from hybridnet.partition.arithmetic.frames import Coefficient, Frame, coefficient
 
 COMPARISONS = ("gt", "ge", "lt", "le", "heaviside")
 PASSED_THROUGH = ("add", "sub", "rsub", "mul", "div", "neg", "_to_copy")
@@ -53,7 +53,7 @@ class Expansion:
         currents: Per variable of that kind the frame, and the operand if a frame puts several together.
         relays: Per variable of that kind its frame.
         unread: Frames that have no form of what they are made from.
-        slices: Steps of an input that has them one behind the other, as channels (B, T·C, H, W): what the host takes out.
+        slices: Steps of an input that has them as channels, (B, T·C, H, W); the host takes them out.
     """
 
     forms: dict[Frame, Form] = field(default_factory=dict)
@@ -164,7 +164,7 @@ def _move(frame: Frame, found: Expansion) -> Form:
 
 
 def _is_the_hosts(frame: Frame, found: Expansion) -> bool:
-    """Whether a move takes of nothing but what the host computes, such as a step of a window that it normed, or of slices."""
+    """Whether a move takes a step of an input's channels, or of a window that the host computes."""
     if frame in found.slices:
         return True
     moved = {v for operand in frame.operands for v in found.forms[operand].variables}

@@ -37,7 +37,9 @@ def _convolution(operation: Operation, lifted: Lifted) -> list[Any]:
         lifted.note_same(x, flat)
         lengths = (1, *stride), (0, *padding), (1, *dilation), transposed, (0, *output_padding), groups
         row = Const(weight.value.unsqueeze(2), f"{weight.key} as a row")
-        return [_reshaped(_linear(Convolution(row, *lengths), flat, operation, lifted, bias), operation.shapes[0], lifted)]
+        return [
+            _reshaped(_linear(Convolution(row, *lengths), flat, operation, lifted, bias), operation.shapes[0], lifted)
+        ]
     if weight.value.ndim != 4:
         raise MisalignedError
     sizes = (pair(stride), pair(padding), pair(dilation), transposed, pair(output_padding), groups)

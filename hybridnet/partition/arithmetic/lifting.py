@@ -132,7 +132,9 @@ def _host(operation: Operation, lifted: Lifted) -> list[Any]:
     values = [v for v in leaves(lifted.arguments(operation)) if isinstance(v, Arranged)]
     examples = [_examples(value, operation.path, lifted) for value in values]
     plain = None not in examples
-    held = [(example,) if example is not None and plain else v.frames for example, v in zip(examples, values, strict=True)]
+    held = [
+        (example,) if example is not None and plain else v.frames for example, v in zip(examples, values, strict=True)
+    ]
     frames = tuple(dict.fromkeys(frame for of_one in held for frame in of_one))
     if any(picks_one_example(value, lifted.table) for value in values):
         lifted.mixing.append(operation.path)

@@ -179,8 +179,9 @@ class _Recorder(TorchDispatchMode):
             for noted, given in zip(leaves(noted_args[1]), leaves(args[1]), strict=True)
         )
         if base in SHAPED_BY_DATA or by_mask or not any(isinstance(r, Tensor) for r in leaves(output)):
+            what = {"_local_scalar_dense": "item"}.get(base, base)
             raise PartitionError(
-                f"a number or a branch depends on the data of the inputs ({'item' if base == '_local_scalar_dense' else base})",
+                f"a number or a branch depends on the data of the inputs ({what})",
                 where=self.where, remedy="Let it depend on shapes and settings alone; use torch.where for a choice",
             )  # fmt: skip
         if func._schema.is_mutable:

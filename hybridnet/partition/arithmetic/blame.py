@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hybridnet.partition.arithmetic.expanding import Expansion
-from hybridnet.partition.arithmetic.frames import Frame, Step
-from hybridnet.partition.arithmetic.places import layer_before, made_by
+from hybridnet.partition.arithmetic.frames import Frame, Step, made_by
+from hybridnet.partition.arithmetic.places import layer_before
 
 
 def first_unread(frame: Frame, found: Expansion) -> Frame:

@@ -13,7 +13,7 @@ from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.chains import Chain
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.forms import Product, Variable
-from hybridnet.partition.arithmetic.frames import Frame, Step
+from hybridnet.partition.arithmetic.frames import Frame, Step, made_by
 from hybridnet.partition.arithmetic.linear import AveragePool, Linear, MaximumPool
 from hybridnet.partition.arithmetic.routes import NoRouteError, Router
 
@@ -140,13 +140,6 @@ class Places:
             self._hosts[frame] = origin, at
             self.members.setdefault(origin, {})[at] = frame
         return self._hosts[frame]
-
-
-def made_by(frame: Frame) -> Frame:
-    """The last frame that is computed, of those whose elements a frame holds."""
-    while frame.kind == "move":
-        frame = max(frame.operands, key=lambda operand: operand.number)
-    return frame
 
 
 def layer_before(frame: Frame) -> str:

@@ -19,9 +19,9 @@ from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.blame import first_unread, mixes, named
 from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.expanding import Expansion
-from hybridnet.partition.arithmetic.frames import Frame
+from hybridnet.partition.arithmetic.frames import Frame, made_by
 from hybridnet.partition.arithmetic.gathering import Gathered
-from hybridnet.partition.arithmetic.places import Origin, made_by
+from hybridnet.partition.arithmetic.places import Origin
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
 from hybridnet.partition.arithmetic.routes import NoRouteError
 from hybridnet.partition.arithmetic.series import close

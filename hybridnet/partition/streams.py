@@ -43,12 +43,13 @@ def stream_names(found: Sequence[Chain]) -> list[str]:
 
 
 def layer_names(streams: Mapping[str, Chain]) -> dict[str, str]:
-    """What each layer is called, by its path: the module itself; in a stack, and where that will not do, by number."""
+    """What each layer is called, by its path: as its module; in chains of stacks, and else where need be, by number."""
     taken = {chain[0].source.name for chain in streams.values()}
     names = {}
     for name, chain in streams.items():
+        numbered = any(layer.stack for layer in chain)
         for index, layer in enumerate(chain):
-            free = not layer.stack and FILE_NAME.fullmatch(layer.path) and layer.path not in taken
+            free = not numbered and FILE_NAME.fullmatch(layer.path) and layer.path not in taken
             names[layer.path] = layer.path if free else f"{name}.{index}"
             taken.add(names[layer.path])
     return names

@@ -30,11 +30,15 @@ def mixer(frame: Frame) -> Frame | None:
 
 def mixes(frame: Frame) -> bool:
     """Whether an operation takes several steps at once."""
-    windows = [operand for operand in frame.operands if operand.kind == "move" and frame.kind != "move"]
-    return any(len({_last_step(operand) for operand in window.operands}) > 1 for window in windows)
+    if frame.kind == "move":
+        return False
+    taken = [operand for operand in frame.operands if operand.kind == "move"]
+    taken += [frame] if frame.kind == "host" else []
+    return any(len({last_step(operand) for operand in window.operands}) > 1 for window in taken)
 
 
-def _last_step(frame: Frame) -> int:
+def last_step(frame: Frame) -> int:
+    """The last step of an input that a frame depends on; −1 without."""
     steps = (f.op.number for f in (frame, *frame.before()) if isinstance(f.op, Step))
     return max((step for step in steps if step is not None), default=-1)
 

@@ -94,6 +94,8 @@ def _obstacles(
     """Why chains, and potentials of none, are no populations, by place; the reasons of `final` chains stand."""
     reasons: dict[str, Reason] = {}
     for number, reason in refused.items():
+        if reason.rule == bounds.FEWER_STEPS.id and len(made[number].steps) == 1:
+            continue  # one comparison, such as a mask of the host's, is no layer that spikes
         place = place_name(made[number])
         reasons.setdefault(place, reason if number in final else spiking.truer(made[number].potentials, reason))
     for potential, reason in no_neurons:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hybridnet.partition.arithmetic import bounds
-from hybridnet.partition.arithmetic.blame import first_unread, mixer, named
+from hybridnet.partition.arithmetic.blame import first_unread, last_step, mixer, named
 from hybridnet.partition.arithmetic.bounds import Bound, Reason
 from hybridnet.partition.arithmetic.expanding import COMPARISONS, PASSED_THROUGH, Expansion, Potential
 from hybridnet.partition.arithmetic.frames import Frame
@@ -83,7 +83,11 @@ class Spiking:
                 source = self._found.sources.get(variable)
                 if source is not None and layer.is_behind(source):
                     return self._unreadable(source, layer)
-        return self.why(layer) if layer.unread and len(potentials) < len(layer.comparisons) else None
+        end = last_step(potentials[-1].frame)
+        later = [frame for frame in layer.compared if last_step(frame) > end]
+        if later or len(potentials) < len(layer.unread):
+            return self._kind(layer) or self._unreadable((later or layer.unread)[0], layer)
+        return None
 
     def truer(self, potentials: Sequence[Potential], reason: Reason) -> Reason:
         """The reason in the words of the kind of neuron that it is, or of the operation that mixes its steps."""

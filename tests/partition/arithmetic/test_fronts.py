@@ -111,4 +111,4 @@ def test_a_front_over_the_clip_is_simulated_and_reported(tmp_path: Path) -> None
     np.savez(tmp_path / "x.npz", **{name: tensor.numpy() for name, tensor in x().items()})
     record = hybridnet.simulate(tmp_path / "x.npz", tmp_path / "b").record
     front = next(p for p in record.partitions if p.name == "front")
-    assert front.ops.mac == 2 * 5 * sum(2 * 2 * 3 * 3 * 3 for _ in range(6 * 5))
+    assert front.ops.macs == 2 * 5 * sum(2 * 2 * 3 * 3 * 3 for _ in range(6 * 5))

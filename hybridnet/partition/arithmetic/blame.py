@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.frames import Frame, Step, made_by
 from hybridnet.partition.arithmetic.places import layer_before
@@ -34,13 +36,17 @@ def mixes(frame: Frame) -> bool:
         return False
     taken = [operand for operand in frame.operands if operand.kind == "move"]
     taken += [frame] if frame.kind == "host" else []
-    return any(len({last_step(operand) for operand in window.operands}) > 1 for window in taken)
+    last = last_steps(sorted({*frame.before(), frame}, key=lambda f: f.number)) if taken else {}
+    return any(len({last[operand] for operand in window.operands}) > 1 for window in taken)
 
 
-def last_step(frame: Frame) -> int:
-    """The last step of an input that a frame depends on; −1 without."""
-    steps = (f.op.number for f in (frame, *frame.before()) if isinstance(f.op, Step))
-    return max((step for step in steps if step is not None), default=-1)
+def last_steps(frames: Sequence[Frame]) -> dict[Frame, int]:
+    """The last step of an input that each frame depends on; −1 without. Frames come behind their operands."""
+    last: dict[Frame, int] = {}
+    for frame in frames:
+        own = frame.op.number if isinstance(frame.op, Step) else None
+        last[frame] = max((last[operand] for operand in frame.operands), default=-1 if own is None else own)
+    return last
 
 
 def named(frame: Frame) -> dict[str, str]:

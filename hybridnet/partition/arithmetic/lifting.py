@@ -132,13 +132,12 @@ def _host(operation: Operation, lifted: Lifted) -> list[Any]:
     values = [v for v in leaves(lifted.arguments(operation)) if isinstance(v, Arranged)]
     examples = [_examples(value, operation.path, lifted) for value in values]
     plain = None not in examples
-    held = [
-        (example,) if example is not None and plain else v.frames for example, v in zip(examples, values, strict=True)
-    ]
-    frames = tuple(dict.fromkeys(frame for of_one in held for frame in of_one))
+    taken = [e for e in examples if e is not None] if plain else [frame for value in values for frame in value.frames]
+    frames = tuple(dict.fromkeys(taken))
     if any(picks_one_example(value, lifted.table) for value in values):
         lifted.mixing.append(operation.path)
-    key = f"{operation.name} {_settings(operation)}" if plain else f"{operation.name} {operation.results}"
+    alike = f"{_settings(operation)} {[frame.number for frame in taken]}"  # an operand may come twice
+    key = f"{operation.name} {alike if plain else operation.results}"
     made: list[Any] = []
     for index, shape in enumerate(operation.shapes):
         batched = bool(shape) and shape[0] == lifted.table.batch and plain

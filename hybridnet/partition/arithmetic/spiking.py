@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hybridnet.partition.arithmetic import bounds
-from hybridnet.partition.arithmetic.blame import first_unread, last_step, mixer, named
+from hybridnet.partition.arithmetic.blame import first_unread, last_steps, mixer, named
 from hybridnet.partition.arithmetic.bounds import Bound, Reason
 from hybridnet.partition.arithmetic.expanding import COMPARISONS, PASSED_THROUGH, Expansion, Potential
 from hybridnet.partition.arithmetic.frames import Frame
@@ -55,6 +55,7 @@ class Spiking:
     def __init__(self, frames: Sequence[Frame], found: Expansion) -> None:
         self._found, self._unread = found, set(found.unread)
         self._by_comparison: dict[Frame, Layer] = {}
+        self._last = last_steps(frames)
         made: dict[object, Layer] = {}
         for frame in frames:
             if frame.what in (*COMPARISONS, *ROUNDING, "sign") and frame.operands:
@@ -83,8 +84,8 @@ class Spiking:
                 source = self._found.sources.get(variable)
                 if source is not None and layer.is_behind(source):
                     return self._unreadable(source, layer)
-        end = last_step(potentials[-1].frame)
-        later = [frame for frame in layer.compared if last_step(frame) > end]
+        end = self._last[potentials[-1].frame]
+        later = [frame for frame in layer.compared if self._last[frame] > end]
         if later or len(potentials) < len(layer.unread):
             return self._kind(layer) or self._unreadable((later or layer.unread)[0], layer)
         return None

@@ -62,7 +62,7 @@ class _Alone(nn.Module):
         super().__init__()
         self._given, self._nesting = tree_flatten((args, kwargs))
         self.tensors = tuple(v for v in self._given if isinstance(v, Tensor))
-        called = module.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+        called: Any = module.get_submodule(str(node.target)) if node.op == "call_module" else node.target
         self.called = getattr(Tensor, str(called)) if node.op == "call_method" else called
 
     def forward(self, *tensors: Tensor) -> Any:

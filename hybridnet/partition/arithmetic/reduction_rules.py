@@ -33,7 +33,7 @@ def reduced(operation: Operation, lifted: Lifted, *, mean: bool) -> Arranged:
 
 def _over_frames(x: Arranged, axes: set[int], operation: Operation, lifted: Lifted) -> tuple[Arranged, set[int]]:
     """The sum over those of the axes along which different frames lie, kept with size 1; and the other axes."""
-    left = set()
+    left: set[int] = set()
     for axis in sorted(axes, reverse=True):
         parts = _split(x, axis, lifted)
         summed = None

@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.torch.float_step import TorchBackend
 
 from hybridnet.calibration.fixed_point import quantise_layer
 from hybridnet.errors import HybridNetError
 from hybridnet.program.layers import THRESHOLD_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.support.arrays import Array
 
 STEPS = 11
@@ -135,6 +135,7 @@ def backends(
     def onnx(program: Any) -> SpikingBackend:
         from hybridnet.deploy.onnx.program import write_onnx_program
         from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
+
         from hybridnet.simulators.options import Runtime
 
         write_onnx_program(folder / "program.onnx", program)

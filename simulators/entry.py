@@ -108,7 +108,7 @@ class SpikingEntry(Entry["SpikingBackend"]):
         """See `Entry.attempt`."""
         from hybridnet.program.spiking import input_shapes
 
-        self.open(parts).run(_zeros(input_shapes(parts.float_form)))
+        self.open(parts).run(_zeros(input_shapes(parts.program)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,17 +16,17 @@ from hybridnet.deploy.layout import (
     NET,
     ONNX_FIXED,
     ONNX_FLOAT,
-    PROGRAM,
+    ONNX_STEP,
 )
 from hybridnet.errors import BackendError, ConfigError
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
 from hybridnet.simulators.files import write_nets, write_onnx, write_onnx_float
 from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
+from hybridnet.simulators.options import NO_SETTINGS, NoOptions, Option, Runtime, Settings, Threads
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
-    from hybridnet.program.spiking import AnyProgram, SpikingHalf
+    from hybridnet.program.spiking import AnyGraph, SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
 DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
@@ -42,55 +42,48 @@ ANN_TOLERANCE = 1e-4
 
 
 def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
-    from hybridnet.simulators.emulator.backend import Emulator
     from hybridnet.simulators.emulator.graph import GraphEmulator
 
     _give_torch(options)
-    spiking = parts.spiking
-    return Emulator(spiking.fixed) if isinstance(spiking, Chains) else GraphEmulator(spiking.fixed, currents=False)
+    return GraphEmulator(parts.fixed, currents=False)
 
 
 def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.lava.backend import LavaBackend
     from hybridnet.simulators.lava.graph_backend import LavaGraph
 
-    if not isinstance(parts.spiking, Chains):
-        if options != LavaOptions():
-            raise ConfigError(
-                "lava", options, "the defaults: a graph runs as processes of our own, which have no others"
-            )
-        return LavaGraph(parts.spiking.fixed)
-    return LavaBackend(parts.net_paths, conv=options.lava_conv, run_config=options.lava_config)
+    if parts.net_paths:
+        return LavaBackend(parts.net_paths, conv=options.lava_conv, run_config=options.lava_config)
+    if options != LavaOptions():
+        raise ConfigError("lava", options, "the defaults: a graph runs as processes of our own, which have no others")
+    return LavaGraph(parts.fixed)
 
 
 def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
-    return _onnx_graph(parts, ONNX_FIXED, parts.fixed_form, options)
+    return _onnx_graph(parts, ONNX_FIXED, parts.fixed, options)
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
-    return _onnx_graph(parts, ONNX_FLOAT, parts.float_form, options)
+    return _onnx_graph(parts, ONNX_FLOAT, parts.program, options)
 
 
-def _onnx_graph(parts: Parts, file: str, program: AnyProgram, options: Runtime) -> SpikingBackend:
-    from hybridnet.program.layers import Program
+def _onnx_graph(parts: Parts, file: str, program: AnyGraph, options: Runtime) -> SpikingBackend:
     from hybridnet.simulators.onnxruntime.graph import OnnxGraph
-    from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
-    if isinstance(program, Program):
-        return OnnxSpikingBackend(parts.file(file), program, options)
     return OnnxGraph(parts.file(file), program, options)
 
 
+def _c(parts: Parts, options: NoOptions) -> SpikingBackend:
+    from hybridnet.simulators.c.backend import CGraph
+
+    return CGraph(parts.fixed, currents=False)
+
+
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
-    from hybridnet.simulators.torch.float_step import TorchBackend
     from hybridnet.simulators.torch.graph_step import TorchGraph
 
     _give_torch(options)
-    spiking = parts.spiking
-    return TorchBackend(spiking.program) if isinstance(spiking, Chains) else TorchGraph(spiking.program)
+    return TorchGraph(parts.program)
 
 
 def _onnx_ann(parts: Parts, options: Runtime) -> AnnBackend:
@@ -138,8 +131,12 @@ _SPIKING = (
         packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
     ),
     SpikingEntry(
+        name="c", title="the C source", help="what `export --c` writes, compiled here, with the emulator's bits",
+        build=_c, optional=True, fixed_point=True, exact=True, on_request=True,
+    ),
+    SpikingEntry(
         name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
-        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=write_onnx,
+        build=_onnx, options=Runtime, files=(ONNX_FIXED, ONNX_STEP), write=write_onnx,
         packages=("onnxruntime",), fixed_point=True, exact=True,
     ),
     SpikingEntry(
@@ -285,15 +282,10 @@ def packages() -> tuple[tuple[str, ...], tuple[str, ...]]:
 def write_spiking_half(folder: Path, spiking: SpikingHalf) -> None:
     """Write both forms of the program, and what every back-end reads of them, into the folder of a bundle."""
     from hybridnet.deploy.graph_file import write_graph
-    from hybridnet.deploy.program_file import write_program
-    from hybridnet.program.spiking import Chains
 
-    (folder / PROGRAM).parent.mkdir()
-    if isinstance(spiking, Chains):
-        write_program(folder / PROGRAM, spiking.program, spiking.fixed)
-    else:
-        write_graph(folder / GRAPH_FLOAT, spiking.program)
-        write_graph(folder / GRAPH_FIXED, spiking.fixed)
+    (folder / GRAPH_FLOAT).parent.mkdir()
+    write_graph(folder / GRAPH_FLOAT, spiking.program)
+    write_graph(folder / GRAPH_FIXED, spiking.fixed)
     for entry in SPIKING.values():
         if entry.write is not None:
             entry.write(folder, spiking)

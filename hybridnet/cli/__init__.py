@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
     "calibrate": "find a bundle's integers on clips, measure what is lost and where, and repair it",
     "simulate": "run a bundle on videos: prediction, energy and latency per partition",
+    "watch": "watch a camera, a stream, a pipe or a growing file: a line per GOP as soon as it is there",
     "compare": "find where two back-ends of the spiking half part first, and why",
     "report": "render run records, compare two, or price them again with another profile",
     "fit": "estimate whether the spiking half of a bundle fits a chip, and what would",

@@ -50,7 +50,8 @@ class Takes:
         """
         kind = kind_of(path)
         if kind is Kind.NOTHING and (url := URL.fullmatch(str(path))):
-            raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=f"Give {name} {self.what}")
+            remedy = f"Give {name} {self.what}; `hybridnet watch URL` reads live streams"
+            raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=remedy)
         if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
             raise ArgumentError(kind.value, where=path, remedy=f"Give {name} {self.what}")
 

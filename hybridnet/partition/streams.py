@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.synapse import folded
-from hybridnet.program.layers import ConvLIFLayer, FloatArray, Stream
+from hybridnet.program.graph import Population, Synapse
+from hybridnet.program.layers import FloatArray
 
 Chain = tuple[SpikingLayer, ...]
 
@@ -55,31 +56,30 @@ def layer_names(streams: Mapping[str, Chain]) -> dict[str, str]:
     return names
 
 
-def stream(
-    name: str, chain: Chain, names: Mapping[str, str], modules: nn.Module, read_out: Collection[str]
-) -> Stream[ConvLIFLayer]:
-    """The part of the program that a chain becomes; `names` are those of its layers by path.
+def nodes_of(chain: Chain, names: Mapping[str, str], modules: nn.Module) -> tuple[list[Population], list[Synapse]]:
+    """The populations and synapse groups that a chain becomes; `names` are those of its layers by path."""
+    populations = [_population(names[layer.path], layer, modules) for layer in chain]
+    sources = [chain[0].source.name, *(p.name for p in populations)]
+    groups = [
+        Synapse(source, p.name, layer.geometry, _float64(_weights(layer, modules)[0]))
+        for source, p, layer in zip(sources, populations, chain, strict=False)
+    ]
+    return populations, groups
 
-    `read_out` lists the names of layers whose u[T] crosses.
-    """
-    called = [(names[layer.path], layer) for layer in chain]
-    layers = tuple(_layer(own, layer, modules, own in read_out) for own, layer in called)
-    return Stream(name, chain[0].source.name, layers)
 
-
-def _layer(name: str, layer: SpikingLayer, modules: nn.Module, read_out: bool) -> ConvLIFLayer:
-    weight, bias = _weights(layer, modules)
+def _population(name: str, layer: SpikingLayer, modules: nn.Module) -> Population:
     own = layer.native
-    return ConvLIFLayer(
+    threshold = np.array(own.threshold.item() if own else layer.equation.threshold)
+    reset = own.reset if own else layer.equation.reset
+    return Population(
         name=name,
-        geometry=layer.geometry,
-        weight=_float64(weight),
-        bias=_float64(bias),
-        leak=own.leak.item() if own else layer.equation.leak,
-        threshold=own.threshold.item() if own else layer.equation.threshold,
-        reset=own.reset if own else layer.equation.reset,
-        input_kind="analog" if layer.source.kind == "input" else "spike",
-        read_out=read_out,
+        shape=layer.geometry.output_shape,
+        leak=np.array(own.leak.item() if own else layer.equation.leak),
+        current_leak=np.array(0.0),
+        threshold=threshold,
+        reset=reset,
+        reset_amount=threshold if reset == "soft" else np.array(0.0),
+        bias=_float64(_weights(layer, modules)[1]),
     )
 
 

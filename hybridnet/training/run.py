@@ -24,7 +24,7 @@ from hybridnet.config import Experiment
 from hybridnet.errors import OutputExistsError
 from hybridnet.model.checkpoint import FORMAT, content_of, save_content
 from hybridnet.model.network import HybridNet
-from hybridnet.program.layers import FixedProgram
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.support.files import head_of, locked, write_text
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
@@ -86,7 +86,7 @@ def run_training(
     splits: Splits,
     *,
     init: AnyFile | None = None,
-    scales: FixedProgram | None = None,
+    scales: FixedGraph | None = None,
     resume: bool = False,
     device: torch.device = CPU,
     group: Group = ALONE,
@@ -175,7 +175,7 @@ def run_training(
 
 
 def _initial_model(
-    experiment: Experiment, classes: tuple[str, ...], init: AnyFile | None, scales: FixedProgram | None
+    experiment: Experiment, classes: tuple[str, ...], init: AnyFile | None, scales: FixedGraph | None
 ) -> HybridNet:
     """The network before its first step: seeded weights or those of `init`, in float or in the chip's integers."""
     torch.manual_seed(experiment.training.seed)

@@ -64,16 +64,8 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewArrays:
         view: A view of any resolution.
         preprocess: Sizes and clipping values.
     """
-    whole = (preprocess.frame_height, preprocess.frame_width)
-    size = (preprocess.crop, preprocess.crop) if view.cropped else whole
-    height, width = view.i_frame.shape[-2:]
-    i_frame = _resized_crop(view.i_frame[None], size, preprocess.crop)[0]
-    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)
-    if (height, width) != size:
-        motion_vectors *= np.array([size[1] / width, size[0] / height], np.float32)[:, None, None]
-    residuals = _resized_crop(view.residuals, size, preprocess.crop)
-    motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
-    residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
+    i_frame = _resized_crop(view.i_frame[None], _size(view, preprocess), preprocess.crop)[0]
+    motion_vectors, residuals, saturated_motion, saturated_residual = prepare_steps(view, preprocess)
     return ViewArrays(
         i_frame=(i_frame / np.float32(255) - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD),
         motion_vectors=motion_vectors,
@@ -81,6 +73,26 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewArrays:
         saturated_motion=saturated_motion,
         saturated_residual=saturated_residual,
     )
+
+
+def prepare_steps(
+    view: View, preprocess: PreprocessConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
+    """`motion_vectors` and `residuals` of a view's steps, and the shares that were clipped; see `prepare_view`."""
+    size = _size(view, preprocess)
+    height, width = view.i_frame.shape[-2:]
+    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)
+    if (height, width) != size:
+        motion_vectors *= np.array([size[1] / width, size[0] / height], np.float32)[:, None, None]
+    residuals = _resized_crop(view.residuals, size, preprocess.crop)
+    motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
+    residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
+    return motion_vectors, residuals, saturated_motion, saturated_residual
+
+
+def _size(view: View, preprocess: PreprocessConfig) -> tuple[int, int]:
+    """What a view is resized to, before its centre is cropped."""
+    return (preprocess.crop,) * 2 if view.cropped else (preprocess.frame_height, preprocess.frame_width)
 
 
 def stack_views(views: Sequence[ViewArrays]) -> Views:

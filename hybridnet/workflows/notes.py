@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.spiking import AnyFixed
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.numbers import share
 from hybridnet.report.record.data import Note, NoteKind, VideoRow
@@ -41,7 +40,7 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
     if bundle.manifest.labels is None:
         text = "prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns"
         yield Note(NoteKind.PREDICTION, text)
-    yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed_form, run))
+    yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed, run))
     if not compared:
         yield Note(NoteKind.PARITY, "parity: not compared (--no-parity, or this is the float model)")
     for name, number in run.crossing.clipped.items():
@@ -49,7 +48,7 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
             yield Note(NoteKind.RANGES, f"bridge {name}: {number} potentials did not fit their bits and were clipped")
 
 
-def _beyond(program: AnyFixed, run: HybridRun) -> Iterator[str]:
+def _beyond(program: FixedGraph, run: HybridRun) -> Iterator[str]:
     """What did not fit the registers of the spiking half."""
     for name, number in run.spiking.overflows.items():
         if number:
@@ -57,10 +56,7 @@ def _beyond(program: AnyFixed, run: HybridRun) -> Iterator[str]:
     for name, number in run.spiking.current_overflows.items():
         if number:
             yield f"{name}: {number} currents saturated at 24 bits"
-    if isinstance(program, FixedGraph):
-        largest = {node.name: node.message_max for node in program.inputs}
-    else:
-        largest = {stream.name: stream.layers[0].message_max for stream in program.streams}
+    largest = {node.name: node.message_max for node in program.inputs}
     for name, number in run.spiking.clipped_inputs.items():
         if number:
             message = f"the {largest[name].bit_length() + 1}-bit message (±{largest[name]})"

@@ -18,20 +18,19 @@ from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.bridge import ANALOG
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
-from hybridnet.program.graph import GraphProgram, Population, Synapse
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
+from hybridnet.program.graph import Population, Synapse
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.pipeline import pipeline
-from hybridnet.program.spiking import AnyProgram
-from hybridnet.report.counting.graph import AnyGraph, count_graph, reach
+from hybridnet.program.spiking import AnyGraph
+from hybridnet.report.counting.graph import count_graph, reach
 from hybridnet.report.counting.onnx import GraphCount
-from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS, count_layer, events, word_sizes
-from hybridnet.report.counting.program import synapses as synapses_of
+from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS
 from hybridnet.report.pricing.alternatives import compare_spiking
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, pricing_notes
 from hybridnet.report.quantities import Ops, Precision, Span, total_ops
 from hybridnet.report.record.data import (
     SCHEMA,
+    Carried,
     ClassScore,
     FitRow,
     LayerRow,
@@ -70,7 +69,7 @@ class Setup:
 
     bundle: Bundle
     options: SimulateOptions
-    program: AnyProgram
+    program: AnyGraph
     front: GraphCount | None
     graph: GraphCount
     settings: dict[str, str]
@@ -139,14 +138,7 @@ def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[Partiti
     yield PartitionRow("ann", setup.options.ann, "counted", None, summarise(run.ann_ms), None, None)
 
 
-def snn_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per spiking layer, counted from the run's events."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return _population_rows(program, result)
-    return _chain_rows(program, result)
-
-
-def _population_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
+def snn_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
     """One row per population with all groups that add up at it; `analog` if any of them brings messages."""
     counted, inputs = count_graph(graph, result.inputs, result.spikes), {node.name for node in graph.inputs}
     width: Precision = "int8" if isinstance(graph, FixedGraph) else "fp32"
@@ -155,36 +147,20 @@ def _population_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRo
     for p in populations:
         groups = [(g, ops) for g, ops in zip(synapses, counted.groups, strict=True) if g.target == p.name]
         ops = total_ops((counted.populations[p.name], *(ops for _, ops in groups)))
-        carried: InputKind = "analog" if any(g.source in inputs for g, _ in groups) else "spike"
+        carried: Carried = "analog" if any(g.source in inputs for g, _ in groups) else "spike"
         joined = sum(int(reach(g.geometry).sum()) * g.geometry.input_shape[0] for g, _ in groups)
         kind = "integrator" if p.threshold is None else "neurons"
         yield LayerRow("snn", p.name, kind, carried, p.shape, width, ops, ops.spikes / ops.neuron_updates, joined, None)
 
 
-def _chain_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
-    for stream in program.streams:
-        inputs = result.inputs[stream.name]
-        for layer in stream.layers:
-            spikes = result.spikes[layer.name]
-            ops = count_layer(layer, inputs, spikes)
-            rate = ops.spikes / ops.neuron_updates
-            shape = layer.geometry.output_shape
-            width: Precision = "int8" if isinstance(layer, FixedConvLIF) else "fp32"
-            joined = synapses_of(layer.geometry)
-            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, width, ops, rate, joined, None)
-            inputs = spikes
-
-
 def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
     """How long a view takes on the chip, and how many of them, by its profile."""
-    program, step = bundle.fixed_form, chip.step_us
-    if isinstance(program, FixedGraph):
-        machine = pipeline(program)
-        steps, deepest = program.steps * machine.period, machine.depth
-    else:
-        steps, deepest = program.steps, max(len(stream.layers) for stream in program.streams)
+    program, step = bundle.fixed, chip.step_us
+    machine = pipeline(program)
     us = Span(step.low, step.reference, step.high)
-    return chip_time(steps, deepest, us, step.source), fit(layer_demands(program), chip).row
+    return chip_time(program.steps * machine.period, machine.depth, us, step.source), fit(
+        layer_demands(program), chip
+    ).row
 
 
 def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
@@ -193,15 +169,8 @@ def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
     return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
 
 
-def input_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per stream, or input of a graph: a message into the spiking half for every value that is not 0."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return _message_rows(program, result)
-    return _stream_rows(program, result)
-
-
-def _message_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
-    """A still input is sent at each step."""
+def input_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
+    """One row per input: a message into the spiking half for every value that is not 0; a still one at each step."""
     message = (CHIP_WORDS if isinstance(graph, FixedGraph) else FLOAT_WORDS).message
     for node in graph.inputs:
         sent = np.count_nonzero(result.inputs[node.name]) * (graph.steps if node.still else 1)
@@ -209,19 +178,11 @@ def _message_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
         yield LayerRow("bridge", f"{node.name} → chip", "message", "analog", node.shape, None, ops, None, None, None)
 
 
-def _stream_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
-    for stream in program.streams:
-        message = word_sizes(stream.layers[0]).message
-        ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
-        name = f"{stream.input_name} → {stream.name}"
-        yield LayerRow("bridge", name, "message", "analog", stream.input_shape, None, ops, None, None, None)
-
-
 def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
     """One row per tensor that crossed."""
     for tensor in bundle.bridge:
         ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        carried: InputKind = "analog" if tensor.kind in ANALOG else "spike"
+        carried: Carried = "analog" if tensor.kind in ANALOG else "spike"
         yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +18,7 @@ from hybridnet.report.pricing.price import load_prices
 from hybridnet.report.record.data import RunRecord, VideoRow
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.feed import Feed
-from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.hybrid import HybridRun, finish_view, run_hybrid
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import (
     REFERENCE,
@@ -33,7 +33,7 @@ from hybridnet.support.progress import Progress, silent
 from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.record import Setup, build_record
-from hybridnet.workflows.sources import Source, read_source
+from hybridnet.workflows.sources import Read, Source, read_source
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
@@ -115,7 +115,7 @@ class Simulator:
         self._ann = analog.open(self.bundle, options.settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
         self._feed = Feed(self.bundle, threads=options.settings.get("threads"))
-        program = self.bundle.fixed_form if self._snn.fixed_point else self.bundle.float_form
+        program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         graph = count_graph(self.bundle.file(analog.counted))
         words = settings_in_words(options.settings, spiking, analog)
@@ -157,6 +157,20 @@ class Simulator:
                     parts = (result.readouts, result.spikes, result.potentials)
                     crossing = self._bridge.cross(*parts, fixed_point=self._snn.fixed_point)
                     yield Classified(clip.video, self._ann.run(clip.views.arrays | crossing.values))
+
+    @property
+    def records_all(self) -> bool:
+        """Whether potentials of all steps cross the bridge."""
+        return self._bridge.needs_all_potentials
+
+    def spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
+        """The spiking half on views whose inputs are at hand, (N, …) by name."""
+        return self._spiking(inputs)
+
+    def finished(self, read: Read, spiking: SpikingResult) -> tuple[HybridRun, Callable[[], RunRecord]]:
+        """The rest of one view whose spiking half, in fixed point, is done; and what makes its record when asked to."""
+        run = finish_view(spiking, self._bridge, self._ann, read.views.arrays)
+        return run, lambda: build_record(self._setup, read, run, None)
 
     def _spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
         return self._snn.run(self._feed(inputs).inputs, record_potentials=self._bridge.needs_all_potentials)

@@ -24,7 +24,10 @@ from hybridnet.support.plain import to_dict
 from hybridnet.video.synthetic import MOTIONS, make_clip
 
 START = "import sys; from hybridnet.cli import main; sys.exit(main())"
-BUNDLE_FILES = ("snn/program.npz", "snn/program.onnx", "snn/mv.net", "ann.onnx", "model.pt", "manifest.yaml")
+BUNDLE_FILES = (
+    "snn/program.npz", "snn/program.fixed.npz", "snn/program.onnx", "snn/mv.net", "ann.onnx", "model.pt",
+    "manifest.yaml",
+)  # fmt: skip
 GIB = 1 << 30
 
 

@@ -19,13 +19,9 @@ from hybridnet.partition.arithmetic.stated import stated
 from hybridnet.partition.arithmetic.telling import placement
 from hybridnet.partition.describe import Node, Shape, shapes_of
 from hybridnet.partition.neurons import rest
-from hybridnet.partition.streams import FILE_NAME
 from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
-from hybridnet.program.chains import chains_of
 from hybridnet.program.graph import GraphProgram, Population
-from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
-from hybridnet.program.spiking import AnyFloat
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +29,11 @@ class ReadSplit:
     """See `hybridnet.partition.split.Split`.
 
     Attributes:
-        program: Chains where the graph is no more than that.
-        graph: The program as it was read.
+        program: As it was read.
         halves: The model's halves in torch.
     """
 
-    program: AnyFloat
-    graph: GraphProgram
+    program: GraphProgram
     halves: Halves
 
     exact = False
@@ -68,7 +62,7 @@ class ReadSplit:
     def feeds(self) -> dict[str, int | None]:
         """Per input of the program that is one of the model's, the axis of time in one view; None of a still one."""
         lifted = self.reading.lifted
-        times = {n.name: lifted.axes[n.name] for n in self.graph.inputs if n.name not in self.messages}
+        times = {n.name: lifted.axes[n.name] for n in self.program.inputs if n.name not in self.messages}
         return {n: None if t is None else t - (lifted.batch_axis < t) for n, t in times.items()}
 
     @property
@@ -99,7 +93,7 @@ class ReadSplit:
     @property
     def placement(self) -> Placement:
         """Which spiking layers are on the chip, and why not the others."""
-        return placement(self.reading, {p.name for p in self.graph.populations})
+        return placement(self.reading, {p.name for p in self.program.populations})
 
     def taken(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Inputs with their views first as the model itself takes them."""
@@ -156,9 +150,7 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
             where=type(model).__name__,
             remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
         )
-    read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
-    graph = _read_by_someone(reading.program, {tensor.layer for tensor in halves.bridge})
-    return ReadSplit(_chains(graph, read_out) or graph, graph, halves)
+    return ReadSplit(_read_by_someone(reading.program, {tensor.layer for tensor in halves.bridge}), halves)
 
 
 def _read_by_someone(graph: GraphProgram, crossing: set[str]) -> GraphProgram:
@@ -171,18 +163,8 @@ def _read_by_someone(graph: GraphProgram, crossing: set[str]) -> GraphProgram:
     return graph.part(needed | {node.name for node in graph.inputs})
 
 
-def _chains(graph: GraphProgram, read_out: Sequence[str]) -> FloatProgram | None:
-    """The graph as chains, if it is no more, and each can have a file of its name."""
-    chains = chains_of(graph, read_out)
-    if chains is None:
-        return None
-    streams = [stream.name for stream in chains.streams]
-    names = (*streams, *(layer.name for layer in chains.layers()))
-    return chains if len(set(streams)) == len(streams) and all(map(FILE_NAME.fullmatch, names)) else None
-
-
 def _nodes(split: ReadSplit) -> Iterator[Node]:
-    halves, graph, lifted = split.halves, split.graph, split.reading.lifted
+    halves, graph, lifted = split.halves, split.program, split.reading.lifted
     for name, shape in lifted.tape.shapes.items():
         view = tuple(size for axis, size in enumerate(shape) if axis != lifted.batch_axis)
         yield Node(name, "input", "input", "an input of the model", view)

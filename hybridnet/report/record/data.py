@@ -45,15 +45,19 @@ class Note:
     text: str
 
 
+Carried = Literal["analog", "spike", "time"]
+"""What arrives at a layer; `time` of a row that stands for time on the chip."""
+
+
 @dataclass(frozen=True)
 class LayerRow:
     """One layer of a half.
 
     Attributes:
-        kind: `ConvLIF`, or `neurons` or `integrator` of a graph; the ANN node's operator; the chip whose time it is; or
+        kind: `neurons` or `integrator`; the ANN node's operator; the chip whose time it is; or
             what crosses the bridge: `message` into the spiking half; `potential`, `potentials`, `spikes`, `last_spikes`
             or `spike_count` out of it.
-        input: What arrives; `time` of a row that stands for time on the chip.
+        input: What arrives.
         shape: (C, H, W) of its neurons, or the ANN node's output without the batch.
         precision: What it computes in; None of a tensor that crosses.
         synapses: Existing ones, borders exact; None outside the spiking half.
@@ -63,7 +67,7 @@ class LayerRow:
     partition: str
     name: str
     kind: str
-    input: Literal["analog", "spike", "time"]
+    input: Carried
     shape: tuple[int, ...]
     precision: Precision | None
     ops: Ops

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="arg-type"
 """What the emulator is made of: the bound of exactness, the scan's decay, and its threads."""
 
 import dataclasses
@@ -7,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from helpers.chains import FixedConvLIF
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hybridnet.errors import RangeError
-from hybridnet.program.layers import ConvGeometry, FixedConvLIF
+from hybridnet.program.layers import ConvGeometry
 from hybridnet.simulators.emulator import exact_conv
 from hybridnet.simulators.emulator.exact_conv import ExactConv, exact_dtype
 from hybridnet.simulators.emulator.scan import integrate

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.deploy.layout import OPSET
+from hybridnet.deploy.onnx.obstacle import first_obstacle
 from hybridnet.errors import ModelError
 from hybridnet.partition.split import Split
 from hybridnet.program.outputs import LOGITS
@@ -64,8 +65,19 @@ def export_module(
         ModelError: If torch or ONNX cannot express it.
     """
     remedy = "Use operations that torch.onnx.export(dynamo=True) knows, of any number of views"
-    with foreign_code(ModelError, f"the {what} cannot be written as ONNX", where=what, remedy=remedy), _quiet():
-        model = _exported(module, inputs, outputs, axes or {}, opset)
+    try:
+        with foreign_code(ModelError, f"the {what} cannot be written as ONNX", where=what, remedy=remedy), _quiet():
+            model = _exported(module, inputs, outputs, axes or {}, opset)
+    except ModelError as error:
+        with _quiet():
+            obstacle = first_obstacle(module, inputs)
+        if obstacle is None:
+            raise
+        raise ModelError(
+            f"{obstacle.what}, which stays with the host ({what}), has no ONNX form",
+            where=obstacle.path or "the model's forward",
+            remedy="Use operations that torch.onnx.export(dynamo=True) knows",
+        ) from error
     onnx.save(model, str(path))
 
 

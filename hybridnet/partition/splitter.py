@@ -20,7 +20,7 @@ from hybridnet.partition.describe import Node, OutputShapeError, describe, shape
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.reader import read as read_graph
 from hybridnet.partition.rules import check_rules, rule
-from hybridnet.partition.streams import Chain, chains, nodes_of, stream_names
+from hybridnet.partition.streams import Chain, chains, layer_names, nodes_of, stream_names
 from hybridnet.partition.tracing import UntraceableError, trace
 from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
@@ -124,10 +124,11 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
     check_rules(traced)
     found = chains(traced.reading)
     streams = dict(zip(stream_names(found), found, strict=True))
-    halves = cut(traced.reading, streams)
+    names = layer_names(streams)
+    halves = cut(traced.reading, streams, names)
     if (left := remaining_neuron(halves.ann)) is not None:
         raise rule("R118").refusal(Violation(left.name, "the ANN half would still need this spiking layer"))
-    program = _program([nodes_of(name, chain, model) for name, chain in streams.items()], found)
+    program = _program([nodes_of(chain, names, model) for chain in streams.values()], found)
     try:
         shapes = shapes_of(halves.ann, halves.bridge, inputs)
     except OutputShapeError as error:
@@ -139,9 +140,9 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
         halves.ann,
         tuple(str(node.target) for node in halves.ann.graph.nodes if node.op == "placeholder"),
         halves.bridge,
-        tuple(_stack(program, name, chain) for name, chain in streams.items()),
+        tuple(_stack(program, chain, names) for chain in streams.values()),
         all(layer.native is not None for layer in traced.reading.layers.values()),
-        describe(halves, streams, inputs, shapes),
+        describe(halves, streams, names, model, inputs, shapes),
     )
 
 
@@ -175,14 +176,14 @@ def _program(nodes: list[tuple[list[Population], list[Synapse]]], found: list[Ch
     )
 
 
-def _stack(program: GraphProgram, name: str, chain: Chain) -> Stack:
-    names = tuple(f"{name}.{i}" for i in range(len(chain)))
+def _stack(program: GraphProgram, chain: Chain, names: Mapping[str, str]) -> Stack:
+    called = tuple(names[layer.path] for layer in chain)
     own = {p.name: p for p in program.populations}
     modules = [
-        layer.native or RewrittenLayer(own[at], program.onto(at)[0]) for layer, at in zip(chain, names, strict=True)
+        layer.native or RewrittenLayer(own[at], program.onto(at)[0]) for layer, at in zip(chain, called, strict=True)
     ]
     stack = SpikingStack(modules, read_out=()).eval()  # type: ignore[arg-type]  # both give LIFState of all steps
-    return Stack(chain[0].source.name, names, stack)
+    return Stack(chain[0].source.name, called, stack)
 
 
 class RewrittenLayer(nn.Module):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -14,6 +15,9 @@ from hybridnet.program.graph import Population, Synapse
 from hybridnet.program.layers import FloatArray
 
 Chain = tuple[SpikingLayer, ...]
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What a stream and its layers may be called in a `.net` file."""
 
 
 def chains(reading: Reading) -> list[Chain]:
@@ -39,9 +43,22 @@ def stream_names(found: Sequence[Chain]) -> list[str]:
     ]
 
 
-def nodes_of(name: str, chain: Chain, modules: nn.Module) -> tuple[list[Population], list[Synapse]]:
-    """The populations and synapse groups that a chain becomes."""
-    populations = [_population(f"{name}.{i}", layer, modules) for i, layer in enumerate(chain)]
+def layer_names(streams: Mapping[str, Chain]) -> dict[str, str]:
+    """What each layer is called, by its path: as its module; in chains of stacks, and else where need be, by number."""
+    taken = {chain[0].source.name for chain in streams.values()}
+    names = {}
+    for name, chain in streams.items():
+        numbered = any(layer.stack for layer in chain)
+        for index, layer in enumerate(chain):
+            free = not numbered and FILE_NAME.fullmatch(layer.path) and layer.path not in taken
+            names[layer.path] = layer.path if free else f"{name}.{index}"
+            taken.add(names[layer.path])
+    return names
+
+
+def nodes_of(chain: Chain, names: Mapping[str, str], modules: nn.Module) -> tuple[list[Population], list[Synapse]]:
+    """The populations and synapse groups that a chain becomes; `names` are those of its layers by path."""
+    populations = [_population(names[layer.path], layer, modules) for layer in chain]
     sources = [chain[0].source.name, *(p.name for p in populations)]
     groups = [
         Synapse(source, p.name, layer.geometry, _float64(_weights(layer, modules)[0]))

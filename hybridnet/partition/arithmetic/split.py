@@ -17,7 +17,7 @@ from hybridnet.partition.arithmetic.read import read
 from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.stated import stated
 from hybridnet.partition.arithmetic.telling import placement
-from hybridnet.partition.describe import Node
+from hybridnet.partition.describe import Node, Shape, shapes_of
 from hybridnet.partition.neurons import rest
 from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
 from hybridnet.program.graph import GraphProgram, Population
@@ -114,6 +114,15 @@ class ReadSplit:
             for name, steps in self.halves.states(inputs).items()
         }
 
+    def shapes(self, half: fx.GraphModule) -> dict[str, Shape]:
+        """What each operation of a half gives in one view; nothing where it cannot be told without numbers."""
+        tape, axis = self.reading.lifted.tape, self.reading.lifted.batch_axis
+        given = {name: torch.empty(shape).movedim(axis, 0) for name, shape in tape.shapes.items()}
+        try:
+            return shapes_of(half, self.bridge, given, outputs_first=False)
+        except ValueError:
+            return {}
+
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
         """What the model returns, by way of the cut, in torch."""
         return self.halves.run(inputs)
@@ -160,7 +169,8 @@ def _nodes(split: ReadSplit) -> Iterator[Node]:
         view = tuple(size for axis, size in enumerate(shape) if axis != lifted.batch_axis)
         yield Node(name, "input", "input", "an input of the model", view)
     if halves.front is not None:
-        yield from _operations(halves.front, "front", lambda _: f"computes {', '.join(halves.messages)} for the chip")
+        computes = f"computes {', '.join(halves.messages)} for the chip"
+        yield from _operations(halves.front, "front", lambda _: computes, split.shapes(halves.front))
     counted: set[int] = set()  # weights that groups share
     for p in graph.populations:
         held = sum(g.weight.size for g in graph.onto(p.name) if id(g.weight) not in counted) + p.bias.size
@@ -168,7 +178,7 @@ def _nodes(split: ReadSplit) -> Iterator[Node]:
         yield Node(p.name, _kind(p), "snn", _reads(graph, p), p.shape, parameters=held)
         yield from (_crossing(t, graph.steps, halves.ann) for t in halves.bridge if t.layer == p.name)
     bridged = {tensor.name for tensor in halves.bridge}
-    yield from _operations(halves.ann, "ann", lambda node: _behind(node, bridged))
+    yield from _operations(halves.ann, "ann", lambda node: _behind(node, bridged), split.shapes(halves.ann))
 
 
 def _kind(p: Population) -> str:
@@ -200,11 +210,14 @@ def _crossing(tensor: BridgeTensor, steps: int, ann: fx.GraphModule) -> Node:
     return Node(tensor.name, tensor.kind, "bridge", f"read by {readers}", tensor.shape, tensor.bytes(bits))
 
 
-def _operations(module: fx.GraphModule, half: Any, why: Any) -> Iterator[Node]:
+def _operations(module: fx.GraphModule, half: Any, why: Any, shapes: Mapping[str, Shape]) -> Iterator[Node]:
+    moved = {name: p.numel() for name, p in module.named_parameters()}  # those as the model has them are its own
     for node in module.graph.nodes:
         if node.op not in ("placeholder", "output"):
             kind = "parameter" if node.op == "get_attr" else str(getattr(node.target, "__name__", node.target))
-            yield Node(_name(node), kind.removesuffix(".default"), half, why(node), None)
+            held = moved.get(_name(node))
+            shape = shapes.get(node.name)
+            yield Node(_name(node), kind.removesuffix(".default"), half, why(node), shape, parameters=held)
 
 
 def _behind(node: fx.Node, bridged: set[str]) -> str:

@@ -17,8 +17,7 @@ import torch
 from hybridnet.errors import RangeError
 from hybridnet.program.components import Component, components, is_circle
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.simulators.emulator.exact_conv import cut
-from hybridnet.simulators.emulator.groups import Groups
+from hybridnet.simulators.emulator.groups import Groups, cut
 from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace, channels_first
 from hybridnet.simulators.emulator.workers import single_core_workers
 from hybridnet.simulators.interface import SpikingResult

@@ -1,9 +1,13 @@
-"""Compiled loops of the emulator: what goes into a convolution, and the membrane that takes what comes out.
+"""The membrane over time, in one compiled pass over what a convolution gave.
 
-All arrays lie channels-last in memory, a row of W·C numbers in one piece, as a fast convolution reads and writes them.
+All arrays lie channels-last in memory, a row of W·C numbers in one piece.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
 
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX
 from hybridnet.support.arrays import Array
@@ -11,108 +15,115 @@ from hybridnet.support.kernels import kernel
 
 DECAY_BITS = DECAY_ONE.bit_length() - 1
 
-
-@kernel
-def load_band(source: Array, top: int, border: int, frames: Array) -> None:
-    """Copy a band of rows, with zeros where it reaches beyond the map, into the convolution's input.
-
-    Args:
-        source: Messages or spikes, (T, H, W·C).
-        top: Row of `source` that becomes row 0; may lie outside.
-        border: Zeros at the left and at the right, padding·C.
-        frames: Filled, (T, rows, border + W·C + border), float.
-    """
-    steps, height, width = source.shape
-    for t in range(steps):
-        for row in range(frames.shape[1]):
-            line = frames[t, row]
-            if 0 <= top + row < height:
-                line[:border] = 0
-                line[border + width :] = 0
-                inner, values = line[border : border + width], source[t, top + row]
-                for i in range(width):
-                    inner[i] = values[i]
-            else:
-                line[:] = 0
+CHUNK = 512
+"""Neurons whose states and parameters the fastest cache holds over all steps. A constant, for the compiler computes eight
+neurons at once only where it can tell what lies apart."""
 
 
-@kernel
-def integrate(
-    total: Array,
-    shift: int,
-    keep_current: Array,
-    keep: Array,
-    threshold: Array,
-    amount: Array,
-    bias: Array,
-    soft: bool,
-    top: int,
-    state: Array,
-    spikes: Array,
-    currents: Array,
-    potentials: Array,
-) -> tuple[int, int]:
-    """Integrate a band of rows over time; equations: `hybridnet.program.fixed_graph`.
+def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple[int, int]]:
+    """The scan in one type of integers, which holds all that it computes."""
 
-    Exact: a sum below 2^53, shifted by at most 6 bits, and a state below 2^23 times 2^12 stay far inside int64.
+    @kernel
+    def decayed(value: int, keep: int) -> int:
+        """keep·value / 4096, toward zero: with value = 4096·a + b, no product is larger than the value itself."""
+        product = integer((value & (DECAY_ONE - 1)) * keep)
+        rest = integer(product + (DECAY_ONE - 1 if value < 0 else 0)) >> DECAY_BITS  # a shift rounds down
+        return integer((value >> DECAY_BITS) * keep + rest)
 
-    Args:
-        total: What the groups add up to, integers in a float type, (T, rows, W·C).
-        shift: That all groups share.
-        keep_current: 4096 − dc of a row, int64 (W·C,).
-        keep: 4096 − dv, likewise.
-        threshold: In units of v, likewise; larger than any v where nothing fires.
-        amount: Of the soft reset, in units of v, likewise.
-        bias: In units of v, int64 (H, W·C), or (1, W·C) for all rows.
-        soft: Soft reset, else hard.
-        top: Row of the map that row 0 of the band is.
-        state: c and v of the step before, int32 (2, H, W·C); what they then are.
-        spikes: Filled in the band's rows, bool (T, H, W·C).
-        currents: Filled in the band's rows, c of the last K steps, int32 (K, H, W·C), K of 0 to T.
-        potentials: Likewise v, before any reset.
+    @kernel
+    def clipped(value: int) -> int:
+        return min(max(value, integer(-POTENTIAL_MAX)), integer(POTENTIAL_MAX))
 
-    Returns:
-        How many potentials saturated, and how many currents that are kept did.
-    """
-    steps, rows, width = total.shape
-    first_current, first_potential = steps - len(currents), steps - len(potentials)
-    saturated = saturated_currents = 0
-    with_current = keep_current.max() > 0 or len(currents) > 0
-    for row in range(rows):
-        c, v, b = state[0, top + row], state[1, top + row], bias[(top + row) % len(bias)]
-        for t in range(steps):
-            drive, fires = total[t, row], spikes[t, top + row]
-            if with_current:
-                for i in range(width):
-                    product = int(c[i]) * keep_current[i]
-                    kept = (product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS
-                    exact = kept + (int(drive[i]) << shift)
-                    c[i] = min(max(exact, -POTENTIAL_MAX), POTENTIAL_MAX)
-                    saturated_currents += keep_current[i] > 0 and c[i] != exact
-                    saturated += _step(exact + b[i], v, i, keep[i], threshold[i], amount[i], soft, fires)
-                if t >= first_current:
-                    currents[t - first_current, top + row] = c
-            else:
-                for i in range(width):
-                    exact = (int(drive[i]) << shift) + b[i]
-                    saturated += _step(exact, v, i, keep[i], threshold[i], amount[i], soft, fires)
-            if t >= first_potential:
-                potentials[t - first_potential, top + row] = v
-    return saturated, saturated_currents
+    @kernel
+    def step(drive: int, s: Array, p: Array, i: int, soft: bool, fires: Array) -> int:
+        """Advance neuron i of a chunk; whether it saturated."""
+        keep, threshold, amount = p[CHUNK + i], p[2 * CHUNK + i], p[3 * CHUNK + i]
+        before = integer(s[CHUNK + i])
+        fired = before > threshold
+        if fired and not soft:
+            before = integer(0)
+        exact = integer(decayed(before, keep) + drive)
+        if fired and soft:
+            exact = integer(exact - amount)
+        after = clipped(exact)
+        fires[i] = after > threshold
+        s[CHUNK + i] = after
+        return integer(after != exact)
+
+    @kernel
+    def integrate(
+        total: Array,
+        factor: float,
+        parameters: Array,
+        bias: Array,
+        keeps_current: bool,
+        soft: bool,
+        top: int,
+        state: Array,
+        spikes: Array,
+        currents: Array,
+        potentials: Array,
+    ) -> tuple[int, int]:
+        """Integrate a band of rows over time; equations: `hybridnet.program.fixed_graph`.
+
+        Args:
+            total: What the groups add up to, whole numbers of any type, (T, rows, W·C).
+            factor: Of them all, a power of two in their type, or a wider one.
+            parameters: Of the neurons of a row, see `chunked`: 4096 − dc, 4096 − dv, and in units of v the threshold,
+                larger than any v where nothing fires, and the amount of the soft reset.
+            bias: In units of v, integers (H, W·C), or (1, W·C) for all rows.
+            keeps_current: Whether a current is kept, or else dc is 4096 everywhere.
+            soft: Soft reset, else hard.
+            top: Row of the map that row 0 of the band is.
+            state: c and v of the step before, (H, pieces, 2·CHUNK); what they then are.
+            spikes: Filled in the band's rows, bool (T, H, W·C).
+            currents: Filled in the band's rows, c of the last K steps, int32 (K, H, W·C), K of 0 to T.
+            potentials: Likewise v, before any reset.
+
+        Returns:
+            How many potentials saturated, and how many currents that are kept did.
+        """
+        steps, rows, width = total.shape
+        first_current, first_potential = steps - len(currents), steps - len(potentials)
+        saturated = saturated_currents = 0
+        with_current = keeps_current or len(currents) > 0
+        for row in range(rows):
+            for piece in range(len(parameters)):
+                p, s = parameters[piece], state[top + row, piece]
+                here = slice(piece * CHUNK, min(width, (piece + 1) * CHUNK))
+                b = bias[(top + row) % len(bias), here]
+                for t in range(steps):
+                    drive, fires = total[t, row, here], spikes[t, top + row, here]
+                    count = count_currents = integer(0)
+                    if with_current:
+                        for i in range(len(b)):
+                            exact = integer(decayed(s[i], p[i]) + integer(drive[i] * factor))
+                            kept = clipped(exact)
+                            s[i] = kept
+                            count_currents = integer(count_currents + (p[i] > 0 and kept != exact))
+                            count = integer(count + step(integer(exact + b[i]), s, p, i, soft, fires))
+                        if t >= first_current:
+                            currents[t - first_current, top + row, here] = s[: len(b)]
+                    else:
+                        for i in range(len(b)):
+                            exact = integer(integer(drive[i] * factor) + b[i])
+                            count = integer(count + step(exact, s, p, i, soft, fires))
+                    saturated += count
+                    saturated_currents += count_currents
+                    if t >= first_potential:
+                        potentials[t - first_potential, top + row, here] = s[CHUNK : CHUNK + len(b)]
+        return saturated, saturated_currents
+
+    return integrate
 
 
-@kernel
-def _step(drive: int, v: Array, i: int, keep: int, threshold: int, amount: int, soft: bool, fires: Array) -> int:
-    """Advance neuron i of a row; whether it saturated. An arithmetic shift rounds down, the chip toward zero."""
-    before = int(v[i])
-    fired = before > threshold
-    if fired and not soft:
-        before = 0
-    product = before * keep
-    exact = ((product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS) + drive
-    if fired and soft:
-        exact -= amount
-    after = min(max(exact, -POTENTIAL_MAX), POTENTIAL_MAX)
-    fires[i] = after > threshold
-    v[i] = after
-    return int(after != exact)
+integrate_narrow, integrate_wide = _integrator(np.int32), _integrator(np.int64)
+
+
+def chunked(rows: Array) -> Array:
+    """Numbers of the neurons of a row, (K, W·C), a chunk at a time and one behind the other, (pieces, K·CHUNK)."""
+    kinds, width = rows.shape
+    pieces = -(-width // CHUNK)
+    padded = np.zeros((kinds, pieces * CHUNK), rows.dtype)
+    padded[:, :width] = rows
+    return np.ascontiguousarray(padded.reshape(kinds, pieces, CHUNK).swapaxes(0, 1)).reshape(pieces, kinds * CHUNK)

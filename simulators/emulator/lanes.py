@@ -1,0 +1,123 @@
+"""The inner loop of `block_conv`, for the compiler's vectors: sums over the taps of a kernel, eight channels at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from hybridnet.support.arrays import Array
+from hybridnet.support.kernels import kernel
+
+LANES = 8
+"""Output channels that are computed together: a vector of 8 × 16 or 8 × 32 bits, which all processors of today have."""
+
+PIXELS = 4
+"""Output pixels that are computed together: each weight or table is then read once for all of them."""
+
+BYTES = 256
+"""Values of a byte, and rows of the table of a tap."""
+
+
+@kernel
+def convolve(
+    frames: Array,
+    frame_size: int,
+    row_step: int,
+    pixel_step: int,
+    starts: Array,
+    taps: Array,
+    rows: Array,
+    lanes: Array,
+    line: Array,
+    total: Array,
+) -> None:
+    """Convolve a band of rows at all steps.
+
+    Args:
+        frames: What is convolved, flat: T frames and PIXELS·pixel_step more numbers. float32 messages, or bytes of
+            spikes times LANES, uint16.
+        frame_size: Numbers of a frame.
+        row_step: Numbers from what an output row starts at to what the next one does.
+        pixel_step: The same of output pixels.
+        starts: Where the channels of each block start, (B,).
+        taps: Where the numbers under the kernel lie from there on, (K,).
+        rows: What they add: weights, float32 (B, K·LANES), or tables, int16 (B, K·BYTES·LANES).
+        lanes: Which number of a pixel's B·LANES each output channel is, (C,).
+        line: For an output row, in the type of `rows`, (pixels·B·LANES,), with whole PIXELS.
+        total: Filled, in the type of `rows`, (T, rows, W·C).
+    """
+    blocks, channels = len(starts), len(lanes)
+    pitch = blocks * LANES
+    width = total.shape[2] // channels
+    for t in range(total.shape[0]):
+        for y in range(total.shape[1]):
+            top = t * frame_size + y * row_step
+            for block in range(blocks):
+                for x in range(0, width, PIXELS):
+                    first = top + starts[block] + x * pixel_step
+                    _add_taps(frames, first, pixel_step, taps, rows[block], line, x * pitch + block * LANES, pitch)
+            out = total[t, y]
+            if channels == pitch:
+                for i in range(len(out)):
+                    out[i] = line[i]
+            else:
+                for x in range(width):
+                    for channel in range(channels):
+                        out[x * channels + channel] = line[x * pitch + lanes[channel]]
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def _add_taps(
+    _: Any, frames: Any, first: Any, pixel_step: Any, taps: Any, rows: Any, line: Any, at: Any, pitch: Any
+) -> Any:
+    """For PIXELS pixels p, line[at + p·pitch :][:LANES] = Σ_k row_k(frames[first + p·pixel_step + taps[k]]).
+
+    row_k(x) is x·weights_k for messages, and the row of table k that starts at x for spikes.
+    """
+    signature = types.void(frames, first, pixel_step, taps, rows, line, at, pitch)
+    by_table = isinstance(frames.dtype, types.Integer)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        arrays = [context.make_array(kind)(context, builder, value) if isinstance(kind, types.Array) else None
+                  for kind, value in zip(signature.args, arguments, strict=True)]  # fmt: skip
+        _, first, pixel_step, _, _, _, at, pitch = arguments
+        frames, taps, rows, line = (arrays[i].data for i in (0, 3, 4, 5))
+        number = context.get_value_type(signature.args[4].dtype)
+        vector = ir.VectorType(number, LANES)
+        size = signature.args[4].dtype.bitwidth // 8
+
+        def row_at(index: Any) -> Any:
+            place = builder.bitcast(builder.gep(rows, [index]), vector.as_pointer())
+            return builder.load(place, align=size)
+
+        def everywhere(value: Any) -> Any:
+            undefined = ir.Constant(vector, ir.Undefined)
+            one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(PIXELS)]
+        long = ir.IntType(64)
+        with cgutils.for_range(builder, builder.extract_value(arrays[3].shape, 0)) as loop:
+            place = builder.add(first, builder.load(builder.gep(taps, [loop.index])))
+            row = builder.mul(loop.index, ir.Constant(long, LANES * (BYTES if by_table else 1)))
+            weights = None if by_table else row_at(row)
+            for total in sums:
+                x = builder.load(builder.gep(frames, [place]))
+                if by_table:
+                    added = builder.add(builder.load(total), row_at(builder.add(row, builder.zext(x, long))))
+                else:  # contract: may become one instruction, which rounds once instead of never
+                    product = builder.fmul(everywhere(x), weights, flags=("contract",))
+                    added = builder.fadd(builder.load(total), product, flags=("contract",))
+                builder.store(added, total)
+                place = builder.add(place, pixel_step)
+        for total in sums:
+            builder.store(
+                builder.load(total), builder.bitcast(builder.gep(line, [at]), vector.as_pointer()), align=size
+            )
+            at = builder.add(at, pitch)
+
+    return signature, generate

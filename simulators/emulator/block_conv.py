@@ -15,7 +15,7 @@ import numpy as np
 
 from hybridnet.program.layers import ConvGeometry, IntArray
 from hybridnet.simulators.emulator.lanes import BYTES, LANES, PIXELS, convolve
-from hybridnet.simulators.emulator.load import load_band, load_bytes
+from hybridnet.simulators.emulator.load import load_bytes, load_messages
 from hybridnet.support.arrays import Array
 
 INT16_EXACT = 2**15 - 1
@@ -47,13 +47,14 @@ class BlockConv:
         wide, high = channels // g.groups, g.out_channels // g.groups
         blocks, part = -(-high // LANES), -(-wide // 8) if spikes else wide
         self.geometry, self.spikes, self.dtype = g, spikes, np.dtype(np.int16 if spikes else np.float32)
-        self._values = g.groups * part
-        """Of a pixel."""
-        line = (width + 2 * g.padding[1]) * self._values
-        self._steps = g.stride[0] * line, g.stride[1] * self._values
+        self._border = g.padding[1] * (g.groups * part if spikes else 1)
+        wide_row = width + 2 * g.padding[1]
+        pixel, apart = (g.groups * part, 1) if spikes else (1, wide_row)  # from a pixel, a channel, to the next
+        self._line = wide_row * g.groups * part
+        self._steps = g.stride[0] * self._line, g.stride[1] * pixel
         rows, columns = (np.arange(k) * d for k, d in zip(g.kernel, g.dilation, strict=True))
-        self._taps = (rows[:, None, None] * line + columns[:, None] * self._values + np.arange(part)).ravel()
-        self._starts = np.repeat(np.arange(g.groups) * part, blocks)
+        self._taps = (rows[:, None, None] * self._line + columns[:, None] * pixel + np.arange(part) * apart).ravel()
+        self._starts = np.repeat(np.arange(g.groups) * part * apart, blocks)
         self._lanes = (np.arange(g.groups)[:, None] * blocks * LANES + np.arange(high)).ravel()
         padded = np.zeros((g.groups, blocks * LANES, part * 8 if spikes else part, *g.kernel), np.int64)
         padded[:, :high, :wide] = weight.reshape(g.groups, high, wide, *g.kernel)
@@ -72,7 +73,7 @@ class BlockConv:
         """conv(w, x) in the rows of a band.
 
         Args:
-            source: x of all steps, integers or booleans, (T, H, W·C).
+            source: x of all steps: spikes, bool (T, H, W·C), or messages, (T, C, H, W).
             band: Rows of the output.
 
         Returns:
@@ -80,20 +81,21 @@ class BlockConv:
         """
         g, (row_step, pixel_step) = self.geometry, self._steps
         rows = (band.stop - band.start - 1) * g.stride[0] + (g.kernel[0] - 1) * g.dilation[0] + 1
-        shape = len(source), rows, row_step // g.stride[0]
-        size = shape[0] * shape[1] * shape[2]
+        frame_size, top = rows * self._line, band.start * g.stride[0] - g.padding[0]
+        size = len(source) * frame_size
         frames = np.empty(size + PIXELS * pixel_step, np.uint16 if self.spikes else np.float32)
         frames[size:] = 0
-        top, values = band.start * g.stride[0] - g.padding[0], frames[:size].reshape(shape)
         if self.spikes:
             wide = g.input_shape[0] // g.groups
-            load_bytes(source.view(np.uint8), top, g.padding[1] * self._values, wide, LANES, values)
+            load_bytes(
+                source.view(np.uint8), top, self._border, wide, LANES, frames[:size].reshape(len(source), rows, -1)
+            )
         else:
-            load_band(source, top, g.padding[1] * g.input_shape[0], values)
+            shape = len(source), rows, g.input_shape[0], -1
+            load_messages(source, top, self._border, frames[:size].reshape(shape))
         channels, _, width = g.output_shape
         total = np.empty((len(source), band.stop - band.start, width * channels), self.dtype)
         line = np.empty(-(-width // PIXELS) * PIXELS * len(self._starts) * LANES, self.dtype)
-        frame_size = shape[1] * shape[2]
         convolve(
             *(frames, frame_size, row_step, pixel_step),
             *(self._starts, self._taps, self._rows, self._lanes, line, total),

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.model.neuron import conv_current
 from hybridnet.program.layers import FLOAT32_EXACT, FLOAT64_EXACT, ConvGeometry, IntArray
-from hybridnet.simulators.emulator.load import load_band
+from hybridnet.simulators.emulator.load import load_messages, load_spikes
 from hybridnet.support.arrays import Array
 
 
@@ -48,17 +49,22 @@ class ExactConv:
         """conv(w, x) in the rows of a band.
 
         Args:
-            source: x of all steps, integers or booleans, (T, H, W·C).
+            source: x of all steps: spikes, bool (T, H, W·C), or messages, (T, C, H, W).
             band: Rows of the output.
 
         Returns:
             Integers in `dtype`, (T, rows, W_out·C_out).
         """
         g = self.geometry
-        frames = torch.empty(self._input_shape(len(source), band), dtype=self.dtype)
-        border = g.padding[1] * g.input_shape[0]
-        load_band(source, band.start * g.stride[0] - g.padding[0], border, frames.flatten(2).numpy())
-        return self._convolve(frames).flatten(2).numpy()
+        steps, rows, width, channels = self._input_shape(len(source), band)
+        top, border = band.start * g.stride[0] - g.padding[0], g.padding[1]
+        if source.ndim == 3:
+            frames = torch.empty(steps, rows, width, channels, dtype=self.dtype)
+            load_spikes(source, top, border * channels, frames.flatten(2).numpy())
+            return self._convolve(frames.movedim(3, 1))
+        frames = torch.empty(steps, rows, channels, width, dtype=self.dtype)
+        load_messages(source, top, border, frames.numpy())
+        return self._convolve(frames.movedim(2, 1).contiguous(memory_format=torch.channels_last))
 
     def verify(self, steps: int, band: slice) -> None:
         """Try that torch adds as it should: an algorithm that transforms its input first (Winograd) would round.
@@ -69,18 +75,18 @@ class ExactConv:
         shape = self._input_shape(steps, band)
         seeded = torch.Generator().manual_seed(0)  # leaves the user's own sequence of random numbers alone
         most = self.largest_input
-        frames = torch.randint(-most, most + 1, shape, generator=seeded, dtype=torch.int32).to(self.dtype)
-        if not torch.equal(self._convolve(frames).double(), self._convolve(frames.double())):
+        frames = torch.randint(-most, most + 1, shape, generator=seeded, dtype=torch.int32).movedim(3, 1)
+        if not np.array_equal(self._convolve(frames.to(self.dtype)), self._convolve(frames.double())):
             raise BackendError(
                 "torch's float32 convolution is not exact on this machine",
                 where=self.name,
                 remedy="Enable torch.backends.mkldnn, or switch NNPACK off: torch.backends.nnpack.set_flags(False)",
             )
 
-    def _convolve(self, frames: Tensor) -> Tensor:
-        """(T, H, W, C), border included, to (T, H_out, W_out, C_out)."""
-        current = conv_current(frames.movedim(3, 1), self._weight.to(frames.dtype), None, self._bordered)
-        return current.movedim(1, 3).contiguous()
+    def _convolve(self, frames: Tensor) -> Array:
+        """(T, C, H, W), border included, that lie channels-last, to (T, H_out, W_out·C_out)."""
+        current = conv_current(frames, self._weight.to(frames.dtype), None, self._bordered)
+        return current.movedim(1, 3).contiguous().flatten(2).numpy()
 
     def _input_shape(self, steps: int, band: slice) -> tuple[int, int, int, int]:
         """(T, rows, W, C) of what a band of the output is computed from, with the border."""

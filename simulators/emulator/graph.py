@@ -18,7 +18,8 @@ from hybridnet.errors import RangeError
 from hybridnet.program.components import Component, components, is_circle
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.emulator.groups import Groups, cut
-from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace, channels_first
+from hybridnet.simulators.emulator.load import channels_first
+from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace
 from hybridnet.simulators.emulator.workers import single_core_workers
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views

@@ -71,7 +71,7 @@ class Groups:
         """What arrives in the rows of a band in all steps of a window.
 
         Args:
-            sent: Messages and spikes by node, (T, H, W·C), or (1, H, W·C) of a still input.
+            sent: Messages by input, (T, C, H, W), T being 1 of a still one, and spikes by population, (T, H, W·C).
             band: Rows of the population.
             sources: Which nodes to add up.
 

@@ -53,18 +53,16 @@ def convolve(
     blocks, channels = len(starts), len(lanes)
     pitch = blocks * LANES
     width = total.shape[2] // channels
+    fits = channels == pitch and width % PIXELS == 0
     for t in range(total.shape[0]):
         for y in range(total.shape[1]):
-            top = t * frame_size + y * row_step
+            top, out = t * frame_size + y * row_step, total[t, y]
+            sums = out if fits else line
             for block in range(blocks):
                 for x in range(0, width, PIXELS):
                     first = top + starts[block] + x * pixel_step
-                    _add_taps(frames, first, pixel_step, taps, rows[block], line, x * pitch + block * LANES, pitch)
-            out = total[t, y]
-            if channels == pitch:
-                for i in range(len(out)):
-                    out[i] = line[i]
-            else:
+                    _add_taps(frames, first, pixel_step, taps, rows[block], sums, x * pitch + block * LANES, pitch)
+            if not fits:
                 for x in range(width):
                     for channel in range(channels):
                         out[x * channels + channel] = line[x * pitch + lanes[channel]]

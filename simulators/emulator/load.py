@@ -1,6 +1,6 @@
 """Compiled loops that bring a band of rows, with its border, into the input of a convolution.
 
-All arrays lie channels-last in memory, a row of W·C numbers in one piece.
+Messages lie channels-first in memory, as they came; spikes channels-last, a row of W·C numbers in one piece.
 """
 
 from __future__ import annotations
@@ -15,27 +15,45 @@ GATHER = np.uint64(0x0102040810204080)
 
 
 @kernel
-def load_band(source: Array, top: int, border: int, frames: Array) -> None:
+def load_messages(source: Array, top: int, border: int, frames: Array) -> None:
     """Copy a band of rows, with zeros where it reaches beyond the map, into the convolution's input.
 
     Args:
-        source: Messages or spikes, (T, H, W·C).
+        source: Messages, (T, C, H, W).
         top: Row of `source` that becomes row 0; may lie outside.
-        border: Zeros at the left and at the right, padding·C.
-        frames: Filled, (T, rows, border + W·C + border), float.
+        border: Zeros at the left and at the right.
+        frames: Filled, (T, rows, C, border + W + border), float.
     """
+    steps, channels, height, width = source.shape
+    for t in range(steps):
+        for row in range(frames.shape[1]):
+            for channel in range(channels):
+                if 0 <= top + row < height:
+                    _bordered(source[t, channel, top + row], border, frames[t, row, channel])
+                else:
+                    frames[t, row, channel] = 0
+
+
+@kernel
+def load_spikes(source: Array, top: int, border: int, frames: Array) -> None:
+    """The same of spikes, 0 or 1 (T, H, W·C), into (T, rows, border + W·C + border)."""
     steps, height, width = source.shape
     for t in range(steps):
         for row in range(frames.shape[1]):
-            line = frames[t, row]
             if 0 <= top + row < height:
-                line[:border] = 0
-                line[border + width :] = 0
-                inner, values = line[border : border + width], source[t, top + row]
-                for i in range(width):
-                    inner[i] = values[i]
+                _bordered(source[t, top + row], border, frames[t, row])
             else:
-                line[:] = 0
+                frames[t, row] = 0
+
+
+@kernel
+def _bordered(values: Array, border: int, line: Array) -> None:
+    width = len(values)
+    line[:border] = 0
+    line[border + width :] = 0
+    inner = line[border : border + width]
+    for i in range(width):
+        inner[i] = values[i]
 
 
 @kernel
@@ -70,3 +88,9 @@ def load_bytes(source: Array, top: int, border: int, wide: int, factor: int, pac
                 for i in range(width):
                     group, channel = divmod(i, wide)
                     inner[group * part + channel // 8] += (spikes[i] << (channel % 8)) * factor
+
+
+def channels_first(rows: Array, shape: tuple[int, int, int]) -> Array:
+    """(…, H, W·C) seen as (…, C, H, W), in place."""
+    channels, height, width = shape
+    return np.moveaxis(rows.reshape(*rows.shape[:-2], height, width, channels), -1, -3)

@@ -1,4 +1,4 @@
-"""What the emulator computes of inputs and populations, over all views; arrays lie channels-last in memory."""
+"""What the emulator computes of inputs and populations, over all views; those of populations lie channels-last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hybridnet.program.fixed_graph import FixedInput, FixedPopulation
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT
 from hybridnet.simulators.emulator.groups import Groups
 from hybridnet.simulators.emulator.scan import CHUNK, chunked, integrate_narrow, integrate_wide
-from hybridnet.simulators.quantise import quantise_frames
+from hybridnet.simulators.quantise import quantise_into
 from hybridnet.support.arrays import Array
 
 NEVER = 2**17
@@ -21,14 +21,14 @@ class InputTrace:
     """One input.
 
     Attributes:
-        messages: What is fed, int32 (N, T, H, W·C), T being 1 of a still input.
+        messages: What is fed, int32 (N, T, C, H, W), T being 1 of a still input.
         clipped: How many messages were clipped so far.
     """
 
     def __init__(self, node: FixedInput, frames: tuple[int, int]) -> None:
-        (views, steps), (channels, height, width) = frames, node.shape
+        views, steps = frames
         self.node, self.clipped = node, 0
-        self.messages = np.empty((views, 1 if node.still else steps, height, width * channels), np.int32)
+        self.messages = np.empty((views, 1 if node.still else steps, *node.shape), np.int32)
 
     def quantise(self, values: Array, view: int, steps: slice) -> int:
         """Fill `messages` in some steps of one view from the model's input, (N, T, C, H, W) or (N, C, H, W).
@@ -36,15 +36,12 @@ class InputTrace:
         Returns:
             How many were clipped.
         """
-        channels, height, width = self.node.shape
         frames = values[view].reshape(-1, *self.node.shape)[steps]
-        messages = self.messages[view, steps].reshape(-1, height, width, channels)
-        return quantise_frames(frames, self.node, messages)
+        return quantise_into(frames, self.node, self.messages[view, steps])
 
     def fed(self) -> Array:
         """All messages, (N, T, C, H, W), or (N, C, H, W) of a still input."""
-        frames = channels_first(self.messages, self.node.shape)
-        return frames[:, 0] if self.node.still else frames
+        return self.messages[:, 0] if self.node.still else self.messages
 
 
 class PopulationTrace:
@@ -124,9 +121,3 @@ class PopulationTrace:
             *(self.population.keeps_current, self.population.reset == "soft"),
             *(top, self._state, self.spikes[view, t:behind], *kept),
         )
-
-
-def channels_first(rows: Array, shape: tuple[int, int, int]) -> Array:
-    """(…, H, W·C) seen as (…, C, H, W), in place."""
-    channels, height, width = shape
-    return np.moveaxis(rows.reshape(*rows.shape[:-2], height, width, channels), -1, -3)

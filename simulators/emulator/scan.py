@@ -15,13 +15,13 @@ from hybridnet.support.kernels import kernel
 
 DECAY_BITS = DECAY_ONE.bit_length() - 1
 
-CHUNK = 512
+CHUNK = 1024
 """Neurons whose states and parameters the fastest cache holds over all steps. A constant, for the compiler computes eight
 neurons at once only where it can tell what lies apart."""
 
 
-def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple[int, int]]:
-    """The scan in one type of integers, which holds all that it computes."""
+def _integrator(integer: type[np.int32] | type[np.int64], *, soft: bool) -> Callable[..., tuple[int, int]]:
+    """The scan in one type of integers, which holds all that it computes, and of one reset."""
 
     @kernel
     def decayed(value: int, keep: int) -> int:
@@ -35,7 +35,7 @@ def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple
         return min(max(value, integer(-POTENTIAL_MAX)), integer(POTENTIAL_MAX))
 
     @kernel
-    def step(drive: int, s: Array, p: Array, i: int, soft: bool, fires: Array) -> int:
+    def step(drive: int, s: Array, p: Array, i: int, fires: Array) -> int:
         """Advance neuron i of a chunk; whether it saturated."""
         keep, threshold, amount = p[CHUNK + i], p[2 * CHUNK + i], p[3 * CHUNK + i]
         before = integer(s[CHUNK + i])
@@ -57,7 +57,6 @@ def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple
         parameters: Array,
         bias: Array,
         keeps_current: bool,
-        soft: bool,
         top: int,
         state: Array,
         spikes: Array,
@@ -73,7 +72,6 @@ def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple
                 larger than any v where nothing fires, and the amount of the soft reset.
             bias: In units of v, integers (H, W·C), or (1, W·C) for all rows.
             keeps_current: Whether a current is kept, or else dc is 4096 everywhere.
-            soft: Soft reset, else hard.
             top: Row of the map that row 0 of the band is.
             state: c and v of the step before, (H, pieces, 2·CHUNK); what they then are.
             spikes: Filled in the band's rows, bool (T, H, W·C).
@@ -101,13 +99,13 @@ def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple
                             kept = clipped(exact)
                             s[i] = kept
                             count_currents = integer(count_currents + (p[i] > 0 and kept != exact))
-                            count = integer(count + step(integer(exact + b[i]), s, p, i, soft, fires))
+                            count = integer(count + step(integer(exact + b[i]), s, p, i, fires))
                         if t >= first_current:
                             currents[t - first_current, top + row, here] = s[: len(b)]
                     else:
                         for i in range(len(b)):
                             exact = integer(integer(drive[i] * factor) + b[i])
-                            count = integer(count + step(exact, s, p, i, soft, fires))
+                            count = integer(count + step(exact, s, p, i, fires))
                     saturated += count
                     saturated_currents += count_currents
                     if t >= first_potential:
@@ -117,7 +115,12 @@ def _integrator(integer: type[np.int32] | type[np.int64]) -> Callable[..., tuple
     return integrate
 
 
-integrate_narrow, integrate_wide = _integrator(np.int32), _integrator(np.int64)
+INTEGRATORS = {
+    (integer, reset): _integrator(integer, soft=reset == "soft")
+    for integer in (np.int32, np.int64)
+    for reset in ("soft", "hard")
+}
+"""By the type of the integers, and by the reset."""
 
 
 def chunked(rows: Array) -> Array:

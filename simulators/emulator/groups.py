@@ -16,7 +16,7 @@ from hybridnet.simulators.emulator.exact_conv import ExactConv
 from hybridnet.simulators.emulator.exact_transposed import ExactTransposed
 from hybridnet.support.arrays import Array
 
-BAND_BYTES = 4 * 2**20
+BAND_BYTES = 2**20
 """What goes into the sums of a band, and what they are, should not need more; one row is the least, however large."""
 
 Sum = BlockConv | ExactConv | ExactTransposed

@@ -15,7 +15,7 @@ from hybridnet.support.kernels import kernel
 LANES = 8
 """Output channels that are computed together: a vector of 8 × 16 or 8 × 32 bits, which all processors of today have."""
 
-PIXELS = 4
+PIXELS = 8
 """Output pixels that are computed together: each weight or table is then read once for all of them."""
 
 BYTES = 256
@@ -59,9 +59,9 @@ def convolve(
             top, out = t * frame_size + y * row_step, total[t, y]
             sums = out if fits else line
             for block in range(blocks):
+                first, at, added = top + starts[block], block * LANES, rows[block]
                 for x in range(0, width, PIXELS):
-                    first = top + starts[block] + x * pixel_step
-                    _add_taps(frames, first, pixel_step, taps, rows[block], sums, x * pitch + block * LANES, pitch)
+                    _add_taps(frames, first + x * pixel_step, pixel_step, taps, added, sums, at + x * pitch, pitch)
             if not fits:
                 for x in range(width):
                     for channel in range(channels):

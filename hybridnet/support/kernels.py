@@ -20,3 +20,8 @@ def kernel(function: _F) -> _F:
         return numba.njit(nogil=True, cache=True)(function)  # type: ignore[return-value, unused-ignore]
     except RuntimeError:  # no folder to keep it in
         return numba.njit(nogil=True)(function)  # type: ignore[return-value, unused-ignore]
+
+
+def inlined(function: _F) -> _F:
+    """Compile a part of such a loop into whoever calls it."""
+    return numba.njit(forceinline=True)(function)  # type: ignore[return-value, unused-ignore]

@@ -9,7 +9,7 @@ import numpy as np
 from hybridnet.program.fixed_graph import FixedInput, FixedPopulation
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT
 from hybridnet.simulators.emulator.groups import Groups
-from hybridnet.simulators.emulator.scan import CHUNK, INTEGRATORS, chunked
+from hybridnet.simulators.emulator.scan import CHUNK, chunked, integrate
 from hybridnet.simulators.quantise import quantise_into
 from hybridnet.support.arrays import Array
 
@@ -72,7 +72,6 @@ class PopulationTrace:
         self.currents = np.empty((views, currents, *rows), np.int32)
         self.potentials = np.empty((views, potentials, *rows), np.int32)
         integer = np.int64 if groups.dtype == np.float64 else np.int32
-        self._integrate = INTEGRATORS[integer, p.reset]
         bias = p.bias[:, None, None] if p.bias.ndim == 1 else p.bias
         bias = np.broadcast_to(np.moveaxis(bias, 0, -1), (bias.shape[1], width, channels))
         self._bias = bias.reshape(len(bias), -1).astype(integer) << POTENTIAL_SHIFT
@@ -115,7 +114,7 @@ class PopulationTrace:
             for one in (self.currents, self.potentials)
         ]
         factor = (np.int32 if total.dtype == np.int16 else total.dtype.type)(1 << self.groups.shift)
-        return self._integrate(
+        return integrate(
             *(total, factor, self._parameters, self._bias),
-            *(self.population.keeps_current, top, self._state, self.spikes[view, t:behind], *kept),
+            *(self.population.keeps_current, self.population.reset == "soft", top, self._state, self.spikes[view, t:behind], *kept),
         )

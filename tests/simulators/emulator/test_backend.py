@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.errors import BackendError, ConfigError, RangeError
+from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.layers import (
     POTENTIAL_MAX,
     ConvGeometry,
@@ -26,9 +27,8 @@ from hybridnet.program.layers import (
     Reset,
     Stream,
 )
-from hybridnet.simulators.emulator import exact_conv
+from hybridnet.simulators.emulator import groups
 from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.emulator.exact_conv import ExactConv
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.torch.float_step import TorchBackend
@@ -216,12 +216,12 @@ def test_bands_and_threads_change_nothing(threads: int, band_bytes: int, monkeyp
     expected = Emulator(program).run(x)
     for spikes in expected.spikes.values():
         assert 0 < spikes.mean() < 1
-    monkeypatch.setattr(exact_conv, "BAND_BYTES", band_bytes)
+    monkeypatch.setattr(groups, "BAND_BYTES", band_bytes)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
         emulator = Emulator(program)
-        bands = len(ExactConv(program.streams[0].layers[0], 127).bands(7, threads))
+        bands = len(groups.Groups(graph_of_streams(program)[0], "a.0").bands(7, threads))
         assert {1: bands == 11, 2**14: threads < bands < 11, 2**30: bands == threads}[band_bytes]
         for _ in range(3):
             assert_equal(emulator.run(x), expected)

@@ -53,19 +53,18 @@ def quantise_into(values: Array, layer: Messages, messages: IntArray) -> int:
     single = values.dtype == np.float32
     numbers = np.ascontiguousarray(values, np.float32 if single else np.float64)
     clipped = _quantise(numbers.reshape(-1), layer.input_scale, layer.message_max, messages.reshape(-1))
-    if clipped < 0:
+    if clipped and not np.isfinite(numbers).all():  # what is not finite is clipped
         raise RangeError("the input holds values that are not finite", remedy="Look for NaN in what is fed")
     return clipped
 
 
 @kernel
 def _quantise(values: Array, input_scale: float, largest: int, messages: IntArray) -> int:
-    """See `quantise_into`; returns −1 if a value is not finite. Scaled and rounded in float64."""
-    clipped = not_finite = 0
+    """See `quantise_into`; scaled and rounded in float64."""
+    clipped = 0
     for i in range(len(values)):
         rounded = np.rint(np.float64(values[i]) * input_scale)
         kept = -largest if rounded < -largest else largest if rounded > largest else rounded
-        not_finite += not abs(rounded) < np.inf
         clipped += kept != rounded
         messages[i] = kept
-    return -1 if not_finite else clipped
+    return clipped

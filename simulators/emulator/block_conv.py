@@ -3,8 +3,8 @@
 An output pixel is a sum of rows of eight numbers, eight of its channels, one row per tap of the kernel:
 
     messages    x·w[tap], in float32, which holds every partial sum exactly (why: see `exact_conv`)
-    spikes      table[tap][byte]: eight input channels at a tap are a byte, and what each of its values adds up to is known
-                before; integers of 16 bits
+    spikes      table[tap][byte]: eight input channels at a tap are a byte, and what each of its values adds up to is
+                known before; integers of 16 bits
 
 The second takes one addition where the first takes eight products, whatever spikes.
 """
@@ -22,8 +22,8 @@ INT16_EXACT = 2**15 - 1
 """Up to here 16 bits hold every sum; what they hold on the way there does not matter."""
 
 LEAST_PRODUCTS, MOST_ADDITIONS = {True: 32, False: 2}, {True: 256, False: 96}
-"""Of spikes, and of messages: products of a dense convolution that a row must stand for, and rows that a pixel may take.
-Measured: with fewer or more, torch's convolution is faster. 256 tables of 256 rows of 16 bytes are a MiB."""
+"""Of spikes, and of messages: products of a dense convolution that a row must stand for, and rows that a pixel may
+take. Measured: beyond that torch's convolution is as fast. 256 tables of 256 rows of 16 bytes are a MiB."""
 
 
 def pays(g: ConvGeometry, *, spikes: bool) -> bool:

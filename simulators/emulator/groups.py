@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from hybridnet.simulators.emulator.exact_conv import ExactConv
 from hybridnet.simulators.emulator.exact_transposed import ExactTransposed
 from hybridnet.support.arrays import Array
 
-BAND_BYTES = 2**20
+BAND_BYTES = 2 * 2**20
 """What goes into the sums of a band, and what they are, should not need more; one row is the least, however large."""
 
 Sum = BlockConv | ExactConv | ExactTransposed
@@ -50,8 +51,9 @@ class Groups:
             (g, _exact(g, g.weight << (g.shift - self.shift), graph.largest_input(g), bound, spikes=g.source in fired))
             for g in groups
         ]
-        narrow = [one.dtype for _, one in self.sums if isinstance(one, BlockConv) and len(groups) == 1] or [np.float32]
-        self.dtype = np.dtype(np.float64 if bound > FLOAT32_EXACT else narrow[0])
+        only = self.sums[0][1] if len(groups) == 1 else None
+        narrow = only.dtype if isinstance(only, BlockConv) else np.dtype(np.float32)
+        self.dtype: np.dtype[Any] = np.dtype(np.float64) if bound > FLOAT32_EXACT else narrow
 
     def bands(self, steps: int, threads: int) -> list[slice]:
         """Cut the population's rows into bands that keep to BAND_BYTES, as many for each thread."""

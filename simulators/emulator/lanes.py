@@ -1,16 +1,16 @@
-"""The inner loop of `block_conv`, for the compiler's vectors: sums over the taps of a kernel, eight channels at a time."""
+"""The loops of `block_conv`, for the compiler's vectors: sums over the taps of a kernel, eight channels at a time."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from hybridnet.support.arrays import Array
-from hybridnet.support.kernels import kernel
+from hybridnet.support.kernels import shared_kernel
 
 LANES = 8
 """Output channels that are computed together: a vector of 8 × 16 or 8 × 32 bits, which all processors of today have."""
@@ -21,8 +21,10 @@ PIXELS = 8
 BYTES = 256
 """Values of a byte, and rows of the table of a tap."""
 
+_generated, _variable = cast(Any, intrinsic), cast(Any, cgutils.alloca_once_value)  # which have no types
 
-@kernel
+
+@shared_kernel
 def convolve(
     frames: Array,
     frame_size: int,
@@ -68,7 +70,7 @@ def convolve(
                         out[x * channels + channel] = line[x * pitch + lanes[channel]]
 
 
-@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+@_generated  # type: ignore[untyped-decorator, unused-ignore]
 def _add_taps(
     _: Any, frames: Any, first: Any, pixel_step: Any, taps: Any, rows: Any, line: Any, at: Any, pitch: Any
 ) -> Any:
@@ -80,13 +82,16 @@ def _add_taps(
     by_table = isinstance(frames.dtype, types.Integer)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        arrays = [context.make_array(kind)(context, builder, value) if isinstance(kind, types.Array) else None
-                  for kind, value in zip(signature.args, arguments, strict=True)]  # fmt: skip
+        def array(position: int) -> Any:
+            return context.make_array(signature.args[position])(context, builder, arguments[position])
+
         _, first, pixel_step, _, _, _, at, pitch = arguments
-        frames, taps, rows, line = (arrays[i].data for i in (0, 3, 4, 5))
+        frames, taps, rows, line = (array(position).data for position in (0, 3, 4, 5))
         number = context.get_value_type(signature.args[4].dtype)
         vector = ir.VectorType(number, LANES)
         size = signature.args[4].dtype.bitwidth // 8
+
+        first_lane = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
         def row_at(index: Any) -> Any:
             place = builder.bitcast(builder.gep(rows, [index]), vector.as_pointer())
@@ -95,11 +100,11 @@ def _add_taps(
         def everywhere(value: Any) -> Any:
             undefined = ir.Constant(vector, ir.Undefined)
             one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+            return builder.shuffle_vector(one, undefined, first_lane)
 
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(PIXELS)]
+        sums = [_variable(builder, ir.Constant(vector, None)) for _ in range(PIXELS)]
         long = ir.IntType(64)
-        with cgutils.for_range(builder, builder.extract_value(arrays[3].shape, 0)) as loop:
+        with cgutils.for_range(builder, builder.extract_value(array(3).shape, 0)) as loop:
             place = builder.add(first, builder.load(builder.gep(taps, [loop.index])))
             row = builder.mul(loop.index, ir.Constant(long, LANES * (BYTES if by_table else 1)))
             weights = None if by_table else row_at(row)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from hybridnet.support.arrays import Array
-from hybridnet.support.kernels import kernel
+from hybridnet.support.kernels import inlined, shared_kernel
 
 GATHER = np.uint64(0x0102040810204080)
 """Times a word of eight bytes 0 or 1, it brings byte i to bit 56 + i: no two products meet in a bit."""
 
 
-@kernel
+@shared_kernel
 def load_messages(source: Array, top: int, border: int, frames: Array) -> None:
     """Copy a band of rows, with zeros where it reaches beyond the map, into the convolution's input.
 
@@ -24,7 +24,7 @@ def load_messages(source: Array, top: int, border: int, frames: Array) -> None:
         border: Zeros at the left and at the right.
         frames: Filled, (T, rows, C, border + W + border), float.
     """
-    steps, channels, height, width = source.shape
+    steps, channels, height = source.shape[:3]
     for t in range(steps):
         for row in range(frames.shape[1]):
             for channel in range(channels):
@@ -34,10 +34,10 @@ def load_messages(source: Array, top: int, border: int, frames: Array) -> None:
                     frames[t, row, channel] = 0
 
 
-@kernel
+@shared_kernel
 def load_spikes(source: Array, top: int, border: int, frames: Array) -> None:
     """The same of spikes, 0 or 1 (T, H, W·C), into (T, rows, border + W·C + border)."""
-    steps, height, width = source.shape
+    steps, height = source.shape[:2]
     for t in range(steps):
         for row in range(frames.shape[1]):
             if 0 <= top + row < height:
@@ -46,7 +46,7 @@ def load_spikes(source: Array, top: int, border: int, frames: Array) -> None:
                 frames[t, row] = 0
 
 
-@kernel
+@inlined
 def _bordered(values: Array, border: int, line: Array) -> None:
     width = len(values)
     line[:border] = 0
@@ -56,7 +56,7 @@ def _bordered(values: Array, border: int, line: Array) -> None:
         inner[i] = values[i]
 
 
-@kernel
+@shared_kernel
 def load_bytes(source: Array, top: int, border: int, wide: int, factor: int, packed: Array) -> None:
     """The same of spikes, eight channels to a byte.
 

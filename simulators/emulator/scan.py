@@ -1,7 +1,7 @@
 """The membrane over time, in one compiled pass over what a convolution gave.
 
-All arrays lie channels-last in memory, a row of W·C numbers in one piece. The type of the parameters is that of all sums:
-int32 where none can leave it, then eight or more neurons are computed at once, else int64.
+All arrays lie channels-last in memory, a row of W·C numbers in one piece. All sums are computed in the type of the
+parameters: int32 where none can leave it, eight neurons at once; else int64.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import numpy as np
 
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX
 from hybridnet.support.arrays import Array
-from hybridnet.support.kernels import inlined, kernel
+from hybridnet.support.kernels import inlined, shared_kernel
 
 DECAY_BITS = DECAY_ONE.bit_length() - 1
 
 CHUNK = 1024
-"""Neurons whose states and parameters the fastest cache holds over all steps. A constant, for the compiler computes several
-neurons at once only where it can tell how far apart the numbers are."""
+"""Neurons whose states and parameters the fastest cache holds over all steps. A constant, for the compiler computes
+several neurons at once only where it can tell how far apart their numbers lie."""
 
 
 def chunked(rows: Array) -> Array:
@@ -28,7 +28,7 @@ def chunked(rows: Array) -> Array:
     return np.ascontiguousarray(padded.reshape(kinds, pieces, CHUNK).swapaxes(0, 1)).reshape(pieces, kinds * CHUNK)
 
 
-@kernel
+@shared_kernel
 def integrate(
     total: Array,
     factor: float,
@@ -44,14 +44,14 @@ def integrate(
 ) -> tuple[int, int]:
     """Integrate a band of rows over time; equations: `hybridnet.program.fixed_graph`.
 
-    Exact in int32 if no sum that arrives is larger than 2^30: decayed states and a reset below 2^23 each, and a bias below
-    2^18, then leave it below 2^31. In int64, if none is larger than 2^59.
+    Exact in int32 if no sum that arrives is larger than 2^30: decayed states and a reset of up to 2^23 each, and a bias
+    of up to 2^18, then leave it below 2^31. In int64, if none is larger than 2^59.
 
     Args:
         total: What the groups add up to, whole numbers of any type, (T, rows, W·C).
         factor: Of them all, a power of two in their type, or in a wider one.
-        parameters: Of the neurons of a row, see `chunked`: 4096 − dc, 4096 − dv, and in units of v the threshold, larger
-            than any v where nothing fires, and the amount of the soft reset.
+        parameters: Of the neurons of a row, see `chunked`: 4096 − dc, 4096 − dv, and in units of v the threshold,
+            larger than any v where nothing fires, and the amount of the soft reset.
         bias: In units of v, integers (H, W·C), or (1, W·C) for all rows.
         keeps_current: Whether a current is kept, or else dc is 4096 everywhere.
         soft: Soft reset, else hard.
@@ -84,10 +84,16 @@ def integrate(
                     count = _without_current(drive, factor, b, p, s, fires, False)
                 saturated += count
                 if t >= first_current:
-                    currents[t - first_current, top + row, here] = s[: len(b)]
+                    _keep(s, 0, currents[t - first_current, top + row, here])
                 if t >= first_potential:
-                    potentials[t - first_potential, top + row, here] = s[CHUNK : CHUNK + len(b)]
+                    _keep(s, CHUNK, potentials[t - first_potential, top + row, here])
     return saturated, saturated_currents
+
+
+@inlined
+def _keep(s: Array, start: int, into: Array) -> None:
+    for i in range(len(into)):
+        into[i] = s[start + i]
 
 
 @inlined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -71,18 +72,19 @@ class PopulationTrace:
         self.spikes = np.empty((views, steps, *rows), np.bool_)
         self.currents = np.empty((views, currents, *rows), np.int32)
         self.potentials = np.empty((views, potentials, *rows), np.int32)
-        integer = np.int64 if groups.dtype == np.float64 else np.int32
+        integer: Any = np.int64 if groups.dtype == np.float64 else np.int32
         bias = p.bias[:, None, None] if p.bias.ndim == 1 else p.bias
         bias = np.broadcast_to(np.moveaxis(bias, 0, -1), (bias.shape[1], width, channels))
         self._bias = bias.reshape(len(bias), -1).astype(integer) << POTENTIAL_SHIFT
-        threshold = np.array(NEVER) if p.threshold is None else p.threshold
+        threshold: Array = np.array(NEVER) if p.threshold is None else p.threshold
         each = (
             DECAY_ONE - p.current_decay,
             DECAY_ONE - p.decay,
             threshold << POTENTIAL_SHIFT,
             p.reset_amount << POTENTIAL_SHIFT,
         )
-        self._parameters = chunked(np.stack([np.tile(np.broadcast_to(one, channels), width) for one in each]).astype(integer))
+        row = np.stack([np.tile(np.broadcast_to(one, channels), width) for one in each])
+        self._parameters = chunked(row.astype(integer))
         self._state = np.zeros((height, len(self._parameters), 2 * CHUNK), integer)
 
     def rows(self, view: int, sent: Mapping[str, Array], band: slice) -> tuple[int, int]:
@@ -109,12 +111,21 @@ class PopulationTrace:
 
     def _fill(self, total: Array, view: int, t: int, top: int) -> tuple[int, int]:
         steps, behind = self.spikes.shape[1], t + len(total)
-        kept = [
+        currents, potentials = (
             one[view, max(0, t - steps + one.shape[1]) : max(0, behind - steps + one.shape[1])]
             for one in (self.currents, self.potentials)
-        ]
-        factor = (np.int32 if total.dtype == np.int16 else total.dtype.type)(1 << self.groups.shift)
+        )
+        factor: Any = (np.int32 if total.dtype == np.int16 else total.dtype.type)(1 << self.groups.shift)
         return integrate(
-            *(total, factor, self._parameters, self._bias),
-            *(self.population.keeps_current, self.population.reset == "soft", top, self._state, self.spikes[view, t:behind], *kept),
+            total,
+            factor,
+            self._parameters,
+            self._bias,
+            self.population.keeps_current,
+            self.population.reset == "soft",
+            top,
+            self._state,
+            self.spikes[view, t:behind],
+            currents,
+            potentials,
         )

@@ -112,7 +112,7 @@ def _add_taps(
                 x = builder.load(builder.gep(frames, [place]))
                 if by_table:
                     added = builder.add(builder.load(total), row_at(builder.add(row, builder.zext(x, long))))
-                else:  # contract: may become one instruction, which rounds once instead of never
+                else:  # contract: may become one instruction; neither rounds
                     product = builder.fmul(everywhere(x), weights, flags=("contract",))
                     added = builder.fadd(builder.load(total), product, flags=("contract",))
                 builder.store(added, total)

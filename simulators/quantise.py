@@ -38,11 +38,11 @@ def quantise_input(values: Array, layer: Messages) -> tuple[IntArray, int]:
         RangeError: If a value is not finite.
     """
     messages = np.empty(values.shape, np.int32)
-    return messages, quantise_frames(values.reshape(1, 1, 1, -1), layer, messages.reshape(1, 1, -1, 1))
+    return messages, quantise_into(values, layer, messages)
 
 
-def quantise_frames(values: Array, layer: Messages, messages: IntArray) -> int:
-    """The same from frames, (T, C, H, W), into messages that lie channels-last, (T, H, W, C).
+def quantise_into(values: Array, layer: Messages, messages: IntArray) -> int:
+    """The same into messages of the same shape, which lie in one piece.
 
     Returns:
         How many messages were clipped.
@@ -51,30 +51,20 @@ def quantise_frames(values: Array, layer: Messages, messages: IntArray) -> int:
         RangeError: If a value is not finite.
     """
     single = values.dtype == np.float32
-    frames = np.ascontiguousarray(values, np.float32 if single else np.float64)
-    clipped = _quantise(frames, layer.input_scale, layer.message_max, messages)
-    if clipped < 0:
+    numbers = np.ascontiguousarray(values, np.float32 if single else np.float64)
+    clipped = _quantise(numbers.reshape(-1), layer.input_scale, layer.message_max, messages.reshape(-1))
+    if clipped and not np.isfinite(numbers).all():  # what is not finite is clipped
         raise RangeError("the input holds values that are not finite", remedy="Look for NaN in what is fed")
     return clipped
 
 
 @kernel
 def _quantise(values: Array, input_scale: float, largest: int, messages: IntArray) -> int:
-    """See `quantise_frames`; returns −1 if a value is not finite. Scaled and rounded in float64."""
-    steps, channels, height, width = values.shape
-    line = np.empty(width, np.int32)  # rounding is fast where it need not spread its results
+    """See `quantise_into`; scaled and rounded in float64."""
     clipped = 0
-    for t in range(steps):
-        for row in range(height):
-            for channel in range(channels):
-                numbers, not_finite = values[t, channel, row], 0
-                for i in range(width):
-                    rounded = np.rint(np.float64(numbers[i]) * input_scale)
-                    kept = -largest if rounded < -largest else largest if rounded > largest else rounded
-                    not_finite += not abs(rounded) < np.inf
-                    clipped += kept != rounded
-                    line[i] = kept
-                if not_finite:
-                    return -1
-                messages[t, row, :, channel] = line
+    for i in range(len(values)):
+        rounded = np.rint(np.float64(values[i]) * input_scale)
+        kept = -largest if rounded < -largest else largest if rounded > largest else rounded
+        clipped += kept != rounded
+        messages[i] = kept
     return clipped

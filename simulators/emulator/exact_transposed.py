@@ -10,6 +10,7 @@ from hybridnet.errors import BackendError
 from hybridnet.program.layers import IntArray
 from hybridnet.program.transposed import TransposedGeometry
 from hybridnet.simulators.emulator.exact_conv import exact_dtype
+from hybridnet.simulators.emulator.load import channels_first
 from hybridnet.support.arrays import Array
 
 
@@ -48,7 +49,7 @@ class ExactTransposed:
         """What spreads to the rows of a band.
 
         Args:
-            source: x of all steps, integers or booleans, (T, H, W·C).
+            source: x of all steps: spikes, bool (T, H, W·C), or messages, (T, C, H, W).
             band: Rows of the output.
 
         Returns:
@@ -61,15 +62,15 @@ class ExactTransposed:
         channels, _, width = g.output_shape
         total = torch.zeros((len(source), band.stop - band.start, width, channels), dtype=self.dtype)
         if first < behind:
-            rows = source[:, first:behind].reshape(len(source), behind - first, g.input_shape[2], g.input_shape[0])
-            found = self._spread(torch.from_numpy(rows).to(self.dtype))
+            rows = source if source.ndim == 4 else channels_first(source, g.input_shape)
+            found = self._spread(torch.from_numpy(rows[:, :, first:behind]).to(self.dtype).movedim(1, 3))
             top = first * g.stride[0] - g.padding[0] - band.start  # where its row 0 lies in the band
             start, stop = max(0, top), min(total.shape[1], top + found.shape[1])
             if start < stop:
                 total[:, start:stop] = found[:, start - top : stop - top]
         return total.flatten(2).numpy()
 
-    def verify(self, steps: int, threads: int) -> None:
+    def verify(self, steps: int, band: slice) -> None:
         """Try that torch adds as it should.
 
         Raises:
@@ -78,7 +79,7 @@ class ExactTransposed:
         channels, height, width = self.geometry.input_shape
         seeded = torch.Generator().manual_seed(0)
         most = self.largest_input
-        shape = (steps, max(1, height // threads), width, channels)
+        shape = (steps, min(height, band.stop - band.start), width, channels)
         frames = torch.randint(-most, most + 1, shape, generator=seeded, dtype=torch.int32).to(self.dtype)
         if not torch.equal(self._spread(frames).double(), self._spread(frames.double())):
             raise BackendError("torch's float32 transposed convolution is not exact on this machine", where=self.name)

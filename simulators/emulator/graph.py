@@ -8,7 +8,7 @@ for the whole window before.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -17,9 +17,9 @@ import torch
 from hybridnet.errors import RangeError
 from hybridnet.program.components import Component, components, is_circle
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.simulators.emulator.exact_conv import cut
-from hybridnet.simulators.emulator.groups import Groups
-from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace, channels_first
+from hybridnet.simulators.emulator.groups import Groups, cut
+from hybridnet.simulators.emulator.load import channels_first
+from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace
 from hybridnet.simulators.emulator.workers import single_core_workers
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
@@ -137,8 +137,9 @@ class GraphEmulator:
                     jobs.append((members, self._workers.submit(_step_circle, component, members, view, sent)))
                     continue
                 trace = traces[component[0]]
-                for band in trace.groups.bands(self.program.steps, self._threads):
-                    jobs.append(([trace], self._workers.submit(_run_rows, trace, view, sent, band)))
+                bands = iter(trace.groups.bands(self.program.steps, self._threads))
+                for _ in range(self._threads):
+                    jobs.append(([trace], self._workers.submit(_run_bands, trace, view, sent, bands)))
             for members, job in jobs:
                 for trace, (saturated, currents) in zip(members, job.result(), strict=True):
                     trace.saturated += saturated
@@ -146,8 +147,14 @@ class GraphEmulator:
         return (time.perf_counter() - started) * 1e3
 
 
-def _run_rows(trace: PopulationTrace, view: int, sent: Mapping[str, Array], band: slice) -> list[tuple[int, int]]:
-    return [trace.rows(view, sent, band)]
+def _run_bands(
+    trace: PopulationTrace, view: int, sent: Mapping[str, Array], bands: Iterator[slice]
+) -> list[tuple[int, int]]:
+    """Run bands as long as others have left some; how many potentials and currents saturated."""
+    saturated = np.zeros(2, np.int64)
+    for band in bands:
+        saturated += trace.rows(view, sent, band)
+    return [(int(saturated[0]), int(saturated[1]))]
 
 
 def _step_circle(

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hybridnet.program.fixed_graph import FixedGraph, FixedSynapse
 from hybridnet.program.graph import label
-from hybridnet.program.layers import ConvGeometry, IntArray
-from hybridnet.simulators.emulator.exact_conv import BAND_BYTES, ExactConv, cut
+from hybridnet.program.layers import FLOAT32_EXACT, IntArray
+from hybridnet.program.transposed import TransposedGeometry
+from hybridnet.simulators.emulator.block_conv import INT16_EXACT, BlockConv, pays
+from hybridnet.simulators.emulator.exact_conv import ExactConv
 from hybridnet.simulators.emulator.exact_transposed import ExactTransposed
 from hybridnet.support.arrays import Array
 
+BAND_BYTES = 2 * 2**20
+"""What goes into the sums of a band, and what they are, should not need more; one row is the least, however large."""
 
-@dataclass(frozen=True, eq=False)
-class _Convolution:
-    """A group as `ExactConv` takes it."""
-
-    name: str
-    geometry: ConvGeometry
-    weight: IntArray
-    bound: int
-
-    @property
-    def current_bias(self) -> IntArray:
-        """Biases belong to populations."""
-        return np.zeros(self.geometry.out_channels, np.int32)
-
-    def largest_current(self, largest_input: int) -> int:
-        """All groups of the population together, since they are added up in one floating-point type."""
-        return self.bound
+Sum = BlockConv | ExactConv | ExactTransposed
 
 
 class Groups:
@@ -41,7 +29,7 @@ class Groups:
     Attributes:
         shift: Bits that all groups are shifted by, the least of them; what others are shifted by beyond it is in their
             weights.
-        dtype: Of what they add up to.
+        dtype: Of what they add up to: int16 or float32 up to 2^24, else float64.
 
     Args:
         graph: The program.
@@ -58,8 +46,14 @@ class Groups:
         self._shape = next(p.shape for p in graph.populations if p.name == population)
         self._steps = graph.steps
         self._still = {node.name for node in graph.inputs if node.still}
-        self.sums = [(g, _exact(g, g.weight << (g.shift - self.shift), graph.largest_input(g), bound)) for g in groups]
-        self.dtype = np.dtype(np.float32 if all(s.dtype.itemsize == 4 for _, s in self.sums) else np.float64)
+        fired = {p.name for p in graph.populations}
+        self.sums = [
+            (g, _exact(g, g.weight << (g.shift - self.shift), graph.largest_input(g), bound, spikes=g.source in fired))
+            for g in groups
+        ]
+        only = self.sums[0][1] if len(groups) == 1 else None
+        narrow = only.dtype if isinstance(only, BlockConv) else np.dtype(np.float32)
+        self.dtype: np.dtype[Any] = np.dtype(np.float64) if bound > FLOAT32_EXACT else narrow
 
     def bands(self, steps: int, threads: int) -> list[slice]:
         """Cut the population's rows into bands that keep to BAND_BYTES, as many for each thread."""
@@ -70,7 +64,8 @@ class Groups:
     def verify(self, steps: int, threads: int) -> None:
         """Try that torch adds as it should; raises `BackendError`."""
         for _, one in self.sums:
-            one.verify(steps, threads)
+            if not isinstance(one, BlockConv):  # which adds as it is written
+                one.verify(steps, self.bands(steps, threads)[0])
 
     def __call__(
         self, sent: Mapping[str, Array], band: slice, sources: Callable[[str], bool] = lambda _: True
@@ -78,7 +73,7 @@ class Groups:
         """What arrives in the rows of a band in all steps of a window.
 
         Args:
-            sent: Messages and spikes by node, (T, H, W·C), or (1, H, W·C) of a still input.
+            sent: Messages by input, (T, C, H, W), T being 1 of a still one, and spikes by population, (T, H, W·C).
             band: Rows of the population.
             sources: Which nodes to add up.
 
@@ -107,7 +102,16 @@ class Groups:
         return total
 
 
-def _exact(g: FixedSynapse, weight: IntArray, largest_input: int, bound: int) -> ExactConv | ExactTransposed:
-    if isinstance(g.geometry, ConvGeometry):
-        return ExactConv(_Convolution(label(g), g.geometry, weight, bound), largest_input)
-    return ExactTransposed(label(g), g.geometry, weight, largest_input, bound)
+def cut(length: int, parts: int) -> list[slice]:
+    """Cut 0 … length into at most so many parts of the same size, the last one being smaller."""
+    size = -(-length // min(parts, length))
+    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+
+
+def _exact(g: FixedSynapse, weight: IntArray, largest_input: int, bound: int, *, spikes: bool) -> Sum:
+    """The fastest way to add it up exactly."""
+    if isinstance(g.geometry, TransposedGeometry):
+        return ExactTransposed(label(g), g.geometry, weight, largest_input, bound)
+    if bound <= (INT16_EXACT if spikes else FLOAT32_EXACT) and pays(g.geometry, spikes=spikes):
+        return BlockConv(g.geometry, weight, spikes=spikes)
+    return ExactConv(label(g), g.geometry, weight, largest_input, bound)

@@ -1,50 +1,40 @@
-"""Compiled loops of the emulator: what goes into a convolution, and the membrane that takes what comes out.
+"""The membrane over time, in one compiled pass over what a convolution gave.
 
-All arrays lie channels-last in memory, a row of W·C numbers in one piece, as a fast convolution reads and writes them.
+All arrays lie channels-last in memory, a row of W·C numbers in one piece. All sums are computed in the type of the
+parameters: int32 where none can leave it, eight neurons at once; else int64.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX
 from hybridnet.support.arrays import Array
-from hybridnet.support.kernels import kernel
+from hybridnet.support.kernels import inlined, shared_kernel
 
 DECAY_BITS = DECAY_ONE.bit_length() - 1
 
-
-@kernel
-def load_band(source: Array, top: int, border: int, frames: Array) -> None:
-    """Copy a band of rows, with zeros where it reaches beyond the map, into the convolution's input.
-
-    Args:
-        source: Messages or spikes, (T, H, W·C).
-        top: Row of `source` that becomes row 0; may lie outside.
-        border: Zeros at the left and at the right, padding·C.
-        frames: Filled, (T, rows, border + W·C + border), float.
-    """
-    steps, height, width = source.shape
-    for t in range(steps):
-        for row in range(frames.shape[1]):
-            line = frames[t, row]
-            if 0 <= top + row < height:
-                line[:border] = 0
-                line[border + width :] = 0
-                inner, values = line[border : border + width], source[t, top + row]
-                for i in range(width):
-                    inner[i] = values[i]
-            else:
-                line[:] = 0
+CHUNK = 1024
+"""Neurons whose states and parameters the fastest cache holds over all steps. A constant, for the compiler computes
+several neurons at once only where it can tell how far apart their numbers lie."""
 
 
-@kernel
+def chunked(rows: Array) -> Array:
+    """Numbers of the neurons of a row, (K, W·C), a chunk at a time and one kind behind the other, (pieces, K·CHUNK)."""
+    kinds, width = rows.shape
+    pieces = -(-width // CHUNK)
+    padded = np.zeros((kinds, pieces * CHUNK), rows.dtype)
+    padded[:, :width] = rows
+    return np.ascontiguousarray(padded.reshape(kinds, pieces, CHUNK).swapaxes(0, 1)).reshape(pieces, kinds * CHUNK)
+
+
+@shared_kernel
 def integrate(
     total: Array,
-    shift: int,
-    keep_current: Array,
-    keep: Array,
-    threshold: Array,
-    amount: Array,
+    factor: float,
+    parameters: Array,
     bias: Array,
+    keeps_current: bool,
     soft: bool,
     top: int,
     state: Array,
@@ -54,19 +44,19 @@ def integrate(
 ) -> tuple[int, int]:
     """Integrate a band of rows over time; equations: `hybridnet.program.fixed_graph`.
 
-    Exact: a sum below 2^53, shifted by at most 6 bits, and a state below 2^23 times 2^12 stay far inside int64.
+    Exact in int32 if no sum that arrives is larger than 2^30: decayed states and a reset of up to 2^23 each, and a bias
+    of up to 2^18, then leave it below 2^31. In int64, if none is larger than 2^59.
 
     Args:
-        total: What the groups add up to, integers in a float type, (T, rows, W·C).
-        shift: That all groups share.
-        keep_current: 4096 − dc of a row, int64 (W·C,).
-        keep: 4096 − dv, likewise.
-        threshold: In units of v, likewise; larger than any v where nothing fires.
-        amount: Of the soft reset, in units of v, likewise.
-        bias: In units of v, int64 (H, W·C), or (1, W·C) for all rows.
+        total: What the groups add up to, whole numbers of any type, (T, rows, W·C).
+        factor: Of them all, a power of two in their type, or in a wider one.
+        parameters: Of the neurons of a row, see `chunked`: 4096 − dc, 4096 − dv, and in units of v the threshold,
+            larger than any v where nothing fires, and the amount of the soft reset.
+        bias: In units of v, integers (H, W·C), or (1, W·C) for all rows.
+        keeps_current: Whether a current is kept, or else dc is 4096 everywhere.
         soft: Soft reset, else hard.
         top: Row of the map that row 0 of the band is.
-        state: c and v of the step before, int32 (2, H, W·C); what they then are.
+        state: c and v of the step before, (H, pieces, 2·CHUNK); what they then are.
         spikes: Filled in the band's rows, bool (T, H, W·C).
         currents: Filled in the band's rows, c of the last K steps, int32 (K, H, W·C), K of 0 to T.
         potentials: Likewise v, before any reset.
@@ -77,42 +67,87 @@ def integrate(
     steps, rows, width = total.shape
     first_current, first_potential = steps - len(currents), steps - len(potentials)
     saturated = saturated_currents = 0
-    with_current = keep_current.max() > 0 or len(currents) > 0
+    with_current = keeps_current or len(currents) > 0
     for row in range(rows):
-        c, v, b = state[0, top + row], state[1, top + row], bias[(top + row) % len(bias)]
-        for t in range(steps):
-            drive, fires = total[t, row], spikes[t, top + row]
-            if with_current:
-                for i in range(width):
-                    product = int(c[i]) * keep_current[i]
-                    kept = (product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS
-                    exact = kept + (int(drive[i]) << shift)
-                    c[i] = min(max(exact, -POTENTIAL_MAX), POTENTIAL_MAX)
-                    saturated_currents += keep_current[i] > 0 and c[i] != exact
-                    saturated += _step(exact + b[i], v, i, keep[i], threshold[i], amount[i], soft, fires)
+        for piece in range(len(parameters)):
+            p, s = parameters[piece], state[top + row, piece]
+            here = slice(piece * CHUNK, min(width, (piece + 1) * CHUNK))
+            b = bias[(top + row) % len(bias), here]
+            for t in range(steps):
+                drive, fires = total[t, row, here], spikes[t, top + row, here]
+                if with_current:
+                    count, count_currents = _with_current(drive, factor, b, p, s, fires, soft)
+                    saturated_currents += count_currents
+                elif soft:  # two loops, so that neither asks at each neuron
+                    count = _without_current(drive, factor, b, p, s, fires, True)
+                else:
+                    count = _without_current(drive, factor, b, p, s, fires, False)
+                saturated += count
                 if t >= first_current:
-                    currents[t - first_current, top + row] = c
-            else:
-                for i in range(width):
-                    exact = (int(drive[i]) << shift) + b[i]
-                    saturated += _step(exact, v, i, keep[i], threshold[i], amount[i], soft, fires)
-            if t >= first_potential:
-                potentials[t - first_potential, top + row] = v
+                    _keep(s, 0, currents[t - first_current, top + row, here])
+                if t >= first_potential:
+                    _keep(s, CHUNK, potentials[t - first_potential, top + row, here])
     return saturated, saturated_currents
 
 
-@kernel
-def _step(drive: int, v: Array, i: int, keep: int, threshold: int, amount: int, soft: bool, fires: Array) -> int:
-    """Advance neuron i of a row; whether it saturated. An arithmetic shift rounds down, the chip toward zero."""
-    before = int(v[i])
+@inlined
+def _keep(s: Array, start: int, into: Array) -> None:
+    for i in range(len(into)):
+        into[i] = s[start + i]
+
+
+@inlined
+def _without_current(drive: Array, factor: float, b: Array, p: Array, s: Array, fires: Array, soft: bool) -> int:
+    """Advance a chunk by a step; how many potentials saturated."""
+    integer = p.dtype.type
+    count = integer(0)
+    for i in range(len(b)):
+        arrives = integer(integer(drive[i] * factor) + b[i])
+        count = integer(count + _advance(arrives, p, s, i, fires, soft))
+    return count
+
+
+@inlined
+def _with_current(
+    drive: Array, factor: float, b: Array, p: Array, s: Array, fires: Array, soft: bool
+) -> tuple[int, int]:
+    """The same where currents are kept; how many potentials saturated, and how many currents that are kept did."""
+    integer = p.dtype.type
+    count = count_currents = integer(0)
+    for i in range(len(b)):
+        exact = integer(_decayed(s[i], p[i], integer) + integer(drive[i] * factor))
+        s[i] = _clipped(exact, integer)
+        count_currents = integer(count_currents + (p[i] > 0 and s[i] != exact))
+        count = integer(count + _advance(integer(exact + b[i]), p, s, i, fires, soft))
+    return count, count_currents
+
+
+@inlined
+def _advance(arrives: int, p: Array, s: Array, i: int, fires: Array, soft: bool) -> bool:
+    """Advance neuron i of a chunk; whether it saturated."""
+    integer = p.dtype.type
+    keep, threshold, amount, before = p[CHUNK + i], p[2 * CHUNK + i], p[3 * CHUNK + i], s[CHUNK + i]
     fired = before > threshold
     if fired and not soft:
-        before = 0
-    product = before * keep
-    exact = ((product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS) + drive
+        before = integer(0)
+    exact = integer(_decayed(before, keep, integer) + arrives)
     if fired and soft:
-        exact -= amount
-    after = min(max(exact, -POTENTIAL_MAX), POTENTIAL_MAX)
+        exact = integer(exact - amount)
+    after = _clipped(exact, integer)
     fires[i] = after > threshold
-    v[i] = after
-    return int(after != exact)
+    s[CHUNK + i] = after
+    return after != exact
+
+
+@inlined
+def _decayed(value: int, keep: int, integer: type) -> int:
+    """keep·value / 4096, toward zero: with value = 4096·a + b, neither product leaves 32 bits."""
+    rest = integer((value & (DECAY_ONE - 1)) * keep)
+    if value < 0:
+        rest = integer(rest + (DECAY_ONE - 1))  # a shift rounds down
+    return integer((value >> DECAY_BITS) * keep + (rest >> DECAY_BITS))
+
+
+@inlined
+def _clipped(value: int, integer: type) -> int:
+    return min(max(value, integer(-POTENTIAL_MAX)), integer(POTENTIAL_MAX))

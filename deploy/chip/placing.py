@@ -1,0 +1,75 @@
+"""Which core each neuron is on, and where on the mesh each core lies.
+
+Cores are taken in the order of the layers. A layer's cores hold its tiles, channels first, then rows, then columns. Tiles
+of the mesh are filled column by column from the north-west corner, chips stand side by side from west to east, and the
+host's messages enter at the first tile. A compiler may place otherwise, so that hops are those of this placement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridnet.deploy.chip.mapper import LayerFit
+from hybridnet.deploy.chip.profile import Mesh
+from hybridnet.program.layers import IntArray
+
+HOST = -1
+"""The core that stands for the host."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The cores of one layer.
+
+    Attributes:
+        name: Of the layer.
+        shape: (C, H, W) of its neurons.
+        tile: (tf, ty, tx) of a core.
+        first: Number of its first core; HOST for what is on no core.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    tile: tuple[int, int, int]
+    first: int
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """How many tiles there are along each axis."""
+        channels, rows, columns = (-(-size // side) for size, side in zip(self.shape, self.tile, strict=True))
+        return channels, rows, columns
+
+    @property
+    def cores(self) -> range:
+        """Its cores; none of what is on no core."""
+        return range(self.first, self.first + (math.prod(self.grid) if self.first != HOST else 0))
+
+    def tiles(self, axis: int) -> IntArray:
+        """The tile of each position along an axis."""
+        return (np.arange(self.shape[axis]) // self.tile[axis]).astype(np.int32)
+
+    def neurons(self) -> IntArray:
+        """How many neurons each core holds, (cores,): tiles at the border are smaller."""
+        along = [np.bincount(self.tiles(axis)) for axis in range(3)]
+        return np.einsum("k,i,j->kij", *along).astype(np.int32).reshape(-1)
+
+
+def place(layers: Iterable[LayerFit]) -> dict[str, Tiling]:
+    """The cores of each layer, by its name."""
+    placed, first = {}, 0
+    for layer in layers:
+        placed[layer.name] = Tiling(layer.name, layer.shape, layer.tile, first)
+        first += layer.cores
+    return placed
+
+
+def positions(cores: IntArray, mesh: Mesh) -> IntArray:
+    """Column and row of the tile of each core, (…, 2)."""
+    tile = np.maximum(cores, 0) // mesh.cores_per_tile
+    chip, within = np.divmod(tile, mesh.width * mesh.height)
+    column, row = np.divmod(within, mesh.height)
+    return np.stack([chip * mesh.width + column, row], -1)

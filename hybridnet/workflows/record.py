@@ -6,52 +6,39 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.deploy.chip.fit import fit, layer_demands
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
-from hybridnet.program.bridge import ANALOG
-from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
-from hybridnet.program.graph import GraphProgram, Population, Synapse
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
 from hybridnet.program.outputs import LOGITS
-from hybridnet.program.pipeline import pipeline
 from hybridnet.program.spiking import AnyProgram
-from hybridnet.report.counting.graph import AnyGraph, count_graph, reach
 from hybridnet.report.counting.onnx import GraphCount
-from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS, count_layer, events, word_sizes
-from hybridnet.report.counting.program import synapses as synapses_of
-from hybridnet.report.pricing.alternatives import compare_spiking
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, pricing_notes
-from hybridnet.report.quantities import Ops, Precision, Span, total_ops
+from hybridnet.report.pricing.verdict import judge
+from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import (
     SCHEMA,
     ClassScore,
-    FitRow,
-    LayerRow,
     ModelRow,
     Parity,
     PartitionRow,
     Prediction,
     RunRecord,
 )
-from hybridnet.report.record.latency import ChipTime, chip_time, summarise, timing
+from hybridnet.report.record.latency import summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
-from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import packages
 from hybridnet.support.statistics import spike_agreement, sqnr_db
-from hybridnet.workflows.notes import run_notes, source_notes
+from hybridnet.workflows.chip import on_chip, time_of
+from hybridnet.workflows.notes import chip_notes, run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
+from hybridnet.workflows.rows import bridge_rows, input_rows, onnx_rows, snn_rows, static_row, with_messages
 from hybridnet.workflows.sources import Read
-
-STATIC = "static power"
-"""Name of the row that stands for the time of the chips."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +50,7 @@ class Setup:
         program: What the spiking back-end runs, float or fixed.
         front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
+        int8: That of the ANN half in int8; None if the bundle has none, or runs in it.
         settings: How the back-ends ran, by option.
         prices: What all counts are priced with.
         chip: Whose time and fit are estimated.
@@ -73,6 +61,7 @@ class Setup:
     program: AnyProgram
     front: GraphCount | None
     graph: GraphCount
+    int8: GraphCount | None
     settings: dict[str, str]
     prices: Prices
     chip: Chip
@@ -86,13 +75,18 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
     """
     options, prices = setup.options, setup.prices
     views, manifest = len(run.ann_ms), setup.bundle.manifest
-    on_chip, fitted = chip_estimates(setup.bundle, setup.chip)
+    placed = on_chip(setup.bundle.fixed_form, setup.chip, run.spiking)
+    bridge = (
+        *with_messages(input_rows(setup.program, run.spiking), placed.from_inputs),
+        *bridge_rows(setup.bundle, run),
+    )
+    time = time_of(placed, sum(row.ops.bytes for row in bridge))
+    fitted = placed.fitted.row
     counted = (
         *(() if setup.front is None else onnx_rows("front", setup.front, views)),
-        *snn_rows(setup.program, run.spiking),
-        static_row(on_chip, fitted, views),
-        *input_rows(setup.program, run.spiking),
-        *bridge_rows(setup.bundle, run),
+        *with_messages(snn_rows(setup.program, run.spiking), placed.from_layers),
+        *(() if time is None else (static_row(time, fitted),)),
+        *bridge,
         *onnx_rows("ann", setup.graph, views),
     )
     layers = price_layers(counted, prices)
@@ -111,8 +105,9 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         partitions=partitions,
         layers=layers,
         totals=totals,
-        comparison=compare_spiking(layers, views, prices.profile),
-        timing=timing({row.name: row.latency_ms for row in partitions}, on_chip),
+        int8_ann=None if setup.int8 is None else by_width(setup.int8, views),
+        verdict=judge(layers, views, setup.program.steps, prices.profile),
+        timing=timing({row.name: row.latency_ms for row in partitions}, time),
         fit=fitted,
         parity=None if reference is None else compare(run, reference),
         overflows=dict(run.spiking.overflows),
@@ -122,9 +117,16 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         notes=(
             *source_notes(read.video),
             *run_notes(setup.bundle, setup.graph, run, compared=reference is not None),
+            *chip_notes(setup.chip),
             *pricing_notes(prices, layers),
         ),
     )
+
+
+def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
+    """What the nodes of a graph take that compute in each width, of all views."""
+    widths = sorted({node.precision for node in graph.nodes})
+    return {width: total_ops(node.ops(views) for node in graph.nodes if node.precision == width) for width in widths}
 
 
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
@@ -137,99 +139,6 @@ def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[Partiti
     yield PartitionRow("snn", setup.options.snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
     yield PartitionRow("bridge", "host", "counted", None, summarise(run.bridge_ms), None, None)
     yield PartitionRow("ann", setup.options.ann, "counted", None, summarise(run.ann_ms), None, None)
-
-
-def snn_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per spiking layer, counted from the run's events."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return _population_rows(program, result)
-    return _chain_rows(program, result)
-
-
-def _population_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
-    """One row per population with all groups that add up at it; `analog` if any of them brings messages."""
-    counted, inputs = count_graph(graph, result.inputs, result.spikes), {node.name for node in graph.inputs}
-    width: Precision = "int8" if isinstance(graph, FixedGraph) else "fp32"
-    synapses: tuple[Synapse | FixedSynapse, ...] = graph.synapses
-    populations: tuple[Population | FixedPopulation, ...] = graph.populations
-    for p in populations:
-        groups = [(g, ops) for g, ops in zip(synapses, counted.groups, strict=True) if g.target == p.name]
-        ops = total_ops((counted.populations[p.name], *(ops for _, ops in groups)))
-        carried: InputKind = "analog" if any(g.source in inputs for g, _ in groups) else "spike"
-        joined = sum(int(reach(g.geometry).sum()) * g.geometry.input_shape[0] for g, _ in groups)
-        kind = "integrator" if p.threshold is None else "neurons"
-        yield LayerRow("snn", p.name, kind, carried, p.shape, width, ops, ops.spikes / ops.neuron_updates, joined, None)
-
-
-def _chain_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
-    for stream in program.streams:
-        inputs = result.inputs[stream.name]
-        for layer in stream.layers:
-            spikes = result.spikes[layer.name]
-            ops = count_layer(layer, inputs, spikes)
-            rate = ops.spikes / ops.neuron_updates
-            shape = layer.geometry.output_shape
-            width: Precision = "int8" if isinstance(layer, FixedConvLIF) else "fp32"
-            joined = synapses_of(layer.geometry)
-            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, width, ops, rate, joined, None)
-            inputs = spikes
-
-
-def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
-    """How long a view takes on the chip, and how many of them, by its profile."""
-    program, step = bundle.fixed_form, chip.step_us
-    if isinstance(program, FixedGraph):
-        machine = pipeline(program)
-        steps, deepest = program.steps * machine.period, machine.depth
-    else:
-        steps, deepest = program.steps, max(len(stream.layers) for stream in program.streams)
-    us = Span(step.low, step.reference, step.high)
-    return chip_time(steps, deepest, us, step.source), fit(layer_demands(program), chip).row
-
-
-def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
-    """The chips over the modelled time, which a profile with static power prices."""
-    time_us = round(views * fitted.chips * on_chip.view_ms.reference * 1e3)
-    return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
-
-
-def input_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per stream, or input of a graph: a message into the spiking half for every value that is not 0."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return _message_rows(program, result)
-    return _stream_rows(program, result)
-
-
-def _message_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
-    """A still input is sent at each step."""
-    message = (CHIP_WORDS if isinstance(graph, FixedGraph) else FLOAT_WORDS).message
-    for node in graph.inputs:
-        sent = np.count_nonzero(result.inputs[node.name]) * (graph.steps if node.still else 1)
-        ops = Ops(bytes=int(sent) * message)
-        yield LayerRow("bridge", f"{node.name} → chip", "message", "analog", node.shape, None, ops, None, None, None)
-
-
-def _stream_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
-    for stream in program.streams:
-        message = word_sizes(stream.layers[0]).message
-        ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
-        name = f"{stream.input_name} → {stream.name}"
-        yield LayerRow("bridge", name, "message", "analog", stream.input_shape, None, ops, None, None, None)
-
-
-def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
-    """One row per tensor that crossed."""
-    for tensor in bundle.bridge:
-        ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        carried: InputKind = "analog" if tensor.kind in ANALOG else "spike"
-        yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
-
-
-def onnx_rows(partition: str, graph: GraphCount, views: int) -> Iterator[LayerRow]:
-    """One row per counted node of an ONNX graph: the front's, or the ANN half's."""
-    for node in graph.nodes:
-        width, ops = node.precision, node.ops(views)
-        yield LayerRow(partition, node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
 
 
 def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:

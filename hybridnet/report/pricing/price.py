@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator
 
-from hybridnet.report.pricing.alternatives import compare_spiking
-from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, left_out, load_profile, price, unpriced
+from hybridnet.report.pricing.profile import Profile, left_out, load_profile, price, unpriced
+from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, Note, NoteKind, PartitionRow, RunRecord, Totals
-from hybridnet.report.record.prices import NoPrice, NotPriced
+from hybridnet.report.record.prices import NoPrice, NotPriced, ProfileRow
 
 PRICED = ("front", "snn", "bridge", "ann")
 
@@ -25,11 +25,16 @@ class Prices:
         """The one that prices a partition."""
         return self.ann if partition in ANN_PARTITIONS and self.ann is not None else self.profile
 
-    def of_row(self, row: LayerRow, mixed: Collection[str]) -> Profile:
-        """The one that prices a row: by its width in partitions that compute in integers and in float, `mixed`."""
+    def of_row(self, row: LayerRow, mixed: Collection[str]) -> ProfileRow:
+        """The one that prices a row.
+
+        What computes in integers has the prices of integers. What computes in float has those of the profile, also of
+        an int8 one, which tells what it would cost in integers; but not in partitions that compute in both, `mixed`.
+        """
         profile = self.of(row.partition)
-        if row.partition in mixed and row.precision == "fp32" and profile.fp32_rows is not None:
-            return profile.fp32_rows
+        other = profile.other
+        if other is not None and row.precision == other.arithmetic and (row.precision == "int8" or row.partition in mixed):
+            return other
         return profile
 
 
@@ -93,7 +98,7 @@ def reprice(record: RunRecord, prices: Prices, command: str | None = None) -> Ru
         layers=layers,
         partitions=partitions,
         totals=totals,
-        comparison=compare_spiking(layers, record.views, prices.profile),
+        verdict=None if record.verdict is None else judge(layers, record.views, record.verdict.steps, prices.profile),
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=kept + pricing_notes(prices, layers),
@@ -128,13 +133,12 @@ def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
     integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
     if "mac" not in profile.priced:
         return
-    if integers and profile.arithmetic != "int8":
-        yield (
-            f"prices {integers} int8 MACs of the ANN half as those of {profile.name};"
-            f" --profile {profile.name} --ann-profile {INT8_PROFILE} prices them as int8"
-        )
-    elif floats and integers and profile.fp32_rows is not None:
-        yield f"prices {floats} float32 MACs of the ANN half, and its other float32, by {profile.fp32_rows.name}"
+    other = "" if profile.other is None else profile.other.name
+    if integers and profile.arithmetic == "fp32":
+        by = f"by {other}" if other else f"as those of {profile.name}, which names no int8 profile as other_width"
+        yield f"prices {integers} int8 MACs of the ANN half {by}"
+    elif floats and integers and other:
+        yield f"prices {floats} float32 MACs of the ANN half, and its other float32, by {other}"
     elif floats and profile.arithmetic == "int8":
         yield f"prices {floats} float32 MACs of the ANN half as int8: what they would cost if they were"
 

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/5`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/6`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from hybridnet.report.quantities import Energy, Ops, Precision, Span
+from hybridnet.report.quantities import Energy, Ops, Precision
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.prices import ProfileRow
+from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/5"
+SCHEMA = "hybridnet.run/6"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -35,6 +36,7 @@ class NoteKind(StrEnum):
     PRICES = "prices"
     ACCURACY = "accuracy"
     THROUGHPUT = "throughput"
+    CHIP = "chip"
 
 
 @dataclass(frozen=True)
@@ -172,41 +174,6 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Alternative:
-    """The spiking half's layers run in another way.
-
-    Attributes:
-        energy_pj: By the run's profile; None if it lacks a price that decides.
-        int8_energy_pj: By the int8 prices of `horowitz45-int8`.
-    """
-
-    name: str
-    energy_pj: Span | None
-    int8_energy_pj: Span | None
-
-
-@dataclass(frozen=True)
-class SpikingComparison:
-    """The spiking half beside what would replace it, and the spike rate at which spiking stops paying.
-
-    Rates are spikes per input neuron and step of the layers that spikes feed, weighted by fan-out: ACs over dense MACs.
-
-    Attributes:
-        alternatives: As events (this run), dense, and as an ANN that skips zeros.
-        rate: Of this run; None if spikes feed no layer.
-        break_even_rate: Where events cost what the dense run costs, by the run's profile; above 1, they always pay.
-        int8_break_even_rate: Where they cost what a dense int8 ANN costs, both at int8 prices.
-        spikes_per_synapse: Per inference (view), over the layers that spikes feed.
-    """
-
-    alternatives: tuple[Alternative, ...]
-    rate: float | None
-    break_even_rate: float | None
-    int8_break_even_rate: float | None
-    spikes_per_synapse: float | None
-
-
-@dataclass(frozen=True)
 class FitRow:
     """Whether the spiking half fits a chip, by the mapper's estimate.
 
@@ -231,7 +198,8 @@ class RunRecord:
         command: What made the run.
         repriced_by: The command that put other prices on it later; None if none did.
         prediction: None if the model is no classifier with labels.
-        comparison: None if the spiking half has no layers.
+        int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
+        verdict: None if the spiking half has no layers.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
     """
 
@@ -247,7 +215,8 @@ class RunRecord:
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
-    comparison: SpikingComparison | None
+    int8_ann: dict[str, Ops] | None
+    verdict: Verdict | None
     timing: Timing
     fit: FitRow | None
     parity: Parity | None

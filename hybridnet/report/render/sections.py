@@ -9,8 +9,10 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
-from hybridnet.report.render.sections_energy import energy_terms, prices, profiles_text, spiking, without
-from hybridnet.report.render.sections_run import bridge, fit, kind_text, latency, parity
+from hybridnet.report.render.sections_chip import chip_time, fit, traffic
+from hybridnet.report.render.sections_energy import chip_terms, energy_terms, prices, profiles_text, without
+from hybridnet.report.render.sections_run import bridge, kind_text, latency, parity
+from hybridnet.report.render.sections_verdict import sceptic, spiking
 
 
 def run_document(record: RunRecord) -> Document:
@@ -22,9 +24,13 @@ def run_document(record: RunRecord) -> Document:
         energy_terms(record),
         prices(record),
         spiking(record),
+        sceptic(record),
         latency(record),
         bridge(record),
         fit(record),
+        traffic(record),
+        chip_time(record),
+        chip_terms(record),
         parity(record),
         layers(record),
         notes(record),
@@ -41,7 +47,7 @@ def brief_document(record: RunRecord) -> Document:
 
 
 def headline(record: RunRecord) -> Section:
-    """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice."""
+    """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice on it."""
     total, times = record.totals.energy_pj, record.totals.latency_ms
     shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
     best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
@@ -49,12 +55,11 @@ def headline(record: RunRecord) -> Section:
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
         f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels",
-        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
+        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled (algorithm track) with {profiles_text(record)}"
         f"{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
     )
-    tip = advice(record)
-    return Section("", lines=lines + ((f"Advice: {tip}",) if tip else ()))
+    return Section("", lines=lines + tuple(f"Advice: {tip}" for tip in advice(record)))
 
 
 def prediction(record: RunRecord) -> Section:
@@ -129,7 +134,9 @@ GLOSSARY = {
     "bridge": "what crosses between the halves: inputs into the spiking one, potentials or spikes out of it",
     "counted": "exact: on the graph that runs, or on the events of this run",
     "measured": "a time on this host; no neuromorphic chip was measured",
-    "modelled": "counts times published prices, or steps times a published step time; never a measurement",
+    "modelled": "counts times published prices or published times of events; never a measurement",
+    "message": "what a spike, or a value of an input that is not 0, sends to one core of a chip",
+    "hop": "a step of a message from a tile of the chip's mesh to the next",
     "range": "lowest and highest of the sources of a price",
     "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",

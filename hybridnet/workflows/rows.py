@@ -1,0 +1,117 @@
+"""The counted rows of a run: spiking layers, what crosses the bridge, nodes of the graphs, and time on the chip."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.deploy.chip.traffic import Sent
+from hybridnet.program.bridge import ANALOG
+from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
+from hybridnet.program.graph import GraphProgram, Population, Synapse
+from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
+from hybridnet.program.spiking import AnyProgram
+from hybridnet.report.counting.graph import AnyGraph, count_graph, reach
+from hybridnet.report.counting.onnx import GraphCount
+from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS, count_layer, events, word_sizes
+from hybridnet.report.counting.program import synapses as synapses_of
+from hybridnet.report.quantities import Ops, Precision, total_ops
+from hybridnet.report.record.chip import ChipTime
+from hybridnet.report.record.data import FitRow, LayerRow
+from hybridnet.simulators.hybrid import HybridRun
+from hybridnet.simulators.interface import SpikingResult
+
+STATIC = "static power"
+"""Name of the row that stands for the time of the chips."""
+
+
+def snn_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per spiking layer, counted from the run's events."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        return _population_rows(program, result)
+    return _chain_rows(program, result)
+
+
+def _population_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
+    """One row per population with all groups that add up at it; `analog` if any of them brings messages."""
+    counted, inputs = count_graph(graph, result.inputs, result.spikes), {node.name for node in graph.inputs}
+    width: Precision = "int8" if isinstance(graph, FixedGraph) else "fp32"
+    synapses: tuple[Synapse | FixedSynapse, ...] = graph.synapses
+    populations: tuple[Population | FixedPopulation, ...] = graph.populations
+    for p in populations:
+        groups = [(g, ops) for g, ops in zip(synapses, counted.groups, strict=True) if g.target == p.name]
+        ops = total_ops((counted.populations[p.name], *(ops for _, ops in groups)))
+        carried: InputKind = "analog" if any(g.source in inputs for g, _ in groups) else "spike"
+        joined = sum(int(reach(g.geometry).sum()) * g.geometry.input_shape[0] for g, _ in groups)
+        kind = "integrator" if p.threshold is None else "neurons"
+        yield LayerRow("snn", p.name, kind, carried, p.shape, width, ops, ops.spikes / ops.neuron_updates, joined, None)
+
+
+def _chain_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
+    for stream in program.streams:
+        inputs = result.inputs[stream.name]
+        for layer in stream.layers:
+            spikes = result.spikes[layer.name]
+            ops = count_layer(layer, inputs, spikes)
+            rate = ops.spikes / ops.neuron_updates
+            shape = layer.geometry.output_shape
+            width: Precision = "int8" if isinstance(layer, FixedConvLIF) else "fp32"
+            joined = synapses_of(layer.geometry)
+            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, width, ops, rate, joined, None)
+            inputs = spikes
+
+
+def input_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
+    """One row per stream, or input of a graph: a message into the spiking half for every value that is not 0."""
+    if isinstance(program, GraphProgram | FixedGraph):
+        return _message_rows(program, result)
+    return _stream_rows(program, result)
+
+
+def _message_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
+    """A still input is sent at each step."""
+    message = (CHIP_WORDS if isinstance(graph, FixedGraph) else FLOAT_WORDS).message
+    for node in graph.inputs:
+        sent = np.count_nonzero(result.inputs[node.name]) * (graph.steps if node.still else 1)
+        ops = Ops(bytes=int(sent) * message)
+        yield LayerRow("bridge", f"{node.name} → chip", "message", "analog", node.shape, None, ops, None, None, None)
+
+
+def _stream_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
+    for stream in program.streams:
+        message = word_sizes(stream.layers[0]).message
+        ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
+        name = f"{stream.input_name} → {stream.name}"
+        yield LayerRow("bridge", name, "message", "analog", stream.input_shape, None, ops, None, None, None)
+
+
+def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
+    """One row per tensor that crossed."""
+    for tensor in bundle.bridge:
+        ops = Ops(bytes=run.crossing.bytes[tensor.name])
+        carried: InputKind = "analog" if tensor.kind in ANALOG else "spike"
+        yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
+
+
+def onnx_rows(partition: str, graph: GraphCount, views: int) -> Iterator[LayerRow]:
+    """One row per counted node of an ONNX graph: the front's, or the ANN half's."""
+    for node in graph.nodes:
+        width, ops = node.precision, node.ops(views)
+        yield LayerRow(partition, node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
+
+
+def static_row(on_chip: ChipTime, fitted: FitRow) -> LayerRow:
+    """The chips over the modelled time, which a profile with static power prices."""
+    time_us = round(fitted.chips * sum(on_chip.views_ms) * 1e3)
+    return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
+
+
+def with_messages(rows: Iterable[LayerRow], sent: Mapping[str, Sent]) -> Iterator[LayerRow]:
+    """Rows of layers, or of inputs, with the messages that each of them sends."""
+    for row, messages in zip(rows, sent.values(), strict=True):
+        east_west, north_south = messages.hops
+        ops = dataclasses.replace(row.ops, messages=messages.total, hops_ew=east_west, hops_ns=north_south)
+        yield dataclasses.replace(row, ops=ops)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from hybridnet.report.pricing.ways import Change, Costs
+from hybridnet.report.record.verdict import STEPS as STEPS_PER_VIEW
 from hybridnet.report.record.verdict import Turn
 
-FACTORS = (0.0, *(float(f) for f in np.geomspace(1e-4, 1e4, 401)))
+FACTORS = (0.0, *(float(f) for f in np.geomspace(1e-4, 1e4, 101)))
 """What a quantity is tried at, as a factor of what it is; ends between two of them are found by halving."""
 STEPS = range(1, 257)
 HALVINGS = 40
@@ -34,12 +35,12 @@ def turns_of(costs: Costs, views: int, rate: float | None) -> Iterator[Turn]:
     yield Turn("times the synapses per neuron", "", 1.0, *ends)
     paying = [t for t in STEPS if costs.pays(Change(t))]
     nearest = min(paying, key=lambda t: abs(t - steps), default=None)
-    yield Turn("steps per view", "", float(steps), *(_run(paying, nearest) if nearest is not None else (None, None)))
+    yield Turn(STEPS_PER_VIEW, "", float(steps), *(_run(paying, nearest) if nearest is not None else (None, None)))
 
 
 def _ends(pays: Callable[[float], bool], factors: Sequence[float]) -> tuple[float | None, float | None]:
     """Of the range of factors that contains 1, or is the nearest to it; the upper one is None if there is none."""
-    held = [n for n, factor in enumerate(factors) if pays(factor)]
+    held = {n for n, factor in enumerate(factors) if pays(factor)}
     if not held:
         return None, None
     here = min(held, key=lambda n: abs(factors[n] - 1))

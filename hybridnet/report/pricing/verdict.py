@@ -44,7 +44,7 @@ def judge(layers: tuple[LayerRow, ...], views: int, steps: int, profile: Profile
         return None
     integers, floats = _widths(profile)
     counted, now = Counted.of(layers, steps), Change(steps)
-    low, reference, high = (Costs(counted, integers, floats, end) for end in ENDS)
+    low, reference, high = (Costs.of(counted, integers, floats, end) for end in ENDS)
     events, bridge, front = (
         Span(*(getattr(costs, part)(now) for costs in (low, reference, high))) for part in ("events", "bridge", "front")
     )

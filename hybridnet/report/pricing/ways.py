@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops, total_ops
@@ -77,7 +78,7 @@ class Counted:
             steps,
         )
 
-    @property
+    @cached_property
     def spiking(self) -> Ops:
         """Of all spiking layers."""
         return self.analog + self.fed
@@ -95,62 +96,98 @@ def information_bits(steps: int) -> int:
 
 @dataclass(frozen=True)
 class Costs:
-    """Energies in pJ at one end of the range of prices.
+    """Energies in pJ of a run at one end of the range of prices.
 
     Attributes:
         counted: What they are of.
-        integers: Prices of the chip's arithmetic, and of int8.
-        floats: Prices of float32; None if there are none.
-        end: Which end.
+        analog: MACs of messages.
+        spikes: Accumulates of spikes.
+        membranes: Updates and leaks.
+        sent: Spikes and their messages.
+        each_step: What crosses at each step, with the messages of inputs.
+        once: What crosses once per view.
+        before: The front.
+        mac: Of one MAC in integers.
+        ac: Of one accumulate.
+        float_mac: Of one MAC in float32; None if it has no price.
     """
 
     counted: Counted
-    integers: ProfileRow
-    floats: ProfileRow | None
-    end: End
+    analog: float
+    spikes: float
+    membranes: float
+    sent: float
+    each_step: float
+    once: float
+    before: float
+    mac: float
+    ac: float
+    float_mac: float | None
+
+    @staticmethod
+    def of(counted: Counted, integers: ProfileRow, floats: ProfileRow | None, end: End) -> Costs:
+        """What counts cost; what is in another price, or has none, costs nothing.
+
+        Args:
+            counted: Counts of the run.
+            integers: Prices of the chip's arithmetic, and of int8.
+            floats: Prices of float32; None if there are none.
+            end: Which end of the range.
+        """
+
+        def each(term: str, prices: ProfileRow = integers) -> float:
+            entry = prices.entry(term)
+            return end(entry) if isinstance(entry, Price) else 0.0
+
+        def total(ops: Ops, *terms: str, prices: ProfileRow = integers) -> float:
+            return sum(TERMS[term].amount(ops) * each(term, prices) for term in terms)
+
+        messages, own = ("message", "hop_ew", "hop_ns"), counted.spiking
+        return Costs(
+            counted,
+            analog=total(own, "mac"),
+            spikes=total(own, "ac"),
+            membranes=total(own, "neuron_update", "leak"),
+            sent=total(own, "spike", *messages),
+            each_step=total(counted.each_step, "bridge_byte", *messages),
+            once=total(counted.once, "bridge_byte"),
+            before=total(counted.front, "mac", "element_op", prices=floats or integers),
+            mac=each("mac"),
+            ac=each("ac"),
+            float_mac=None if floats is None else each("mac", floats),
+        )
 
     def events(self, change: Change) -> float:
         """The layers as events."""
-        c, grown = self.counted, change.steps / self.counted.steps
-        arriving = c.spiking.macs * self._price("mac") + change.spikes * c.spiking.acs * self._price("ac")
-        membranes = self._sum(c.spiking, "neuron_update", "leak")
-        sent = self._sum(c.spiking, "spike", "message", "hop_ew", "hop_ns")
-        return grown * (change.synapses * arriving + membranes + change.spikes * sent)
+        arriving = change.synapses * (self.analog + change.spikes * self.spikes)
+        return self._grown(change) * (arriving + self.membranes + change.spikes * self.sent)
 
     def bridge(self, change: Change) -> float:
         """What crosses, and the messages of inputs."""
-        terms = ("bridge_byte", "message", "hop_ew", "hop_ns")
-        grown = change.steps / self.counted.steps
-        return change.bridge * (grown * self._sum(self.counted.each_step, *terms) + self._sum(self.counted.once, *terms))
+        return change.bridge * (self._grown(change) * self.each_step + self.once)
 
     def front(self, change: Change) -> float:
         """What is computed before the chip, in every way."""
-        prices = self.floats or self.integers
-        return change.steps / self.counted.steps * self._sum(self.counted.front, "mac", "element_op", prices=prices)
+        return self._grown(change) * self.before
 
     def others(self, change: Change) -> dict[str, float]:
         """The layers as what would replace them, without the front."""
-        c, t = self.counted, change.steps / self.counted.steps
-        mac, ac, bits = self._price("mac"), self._price("ac"), information_bits(change.steps)
+        c, grown = self.counted, self._grown(change)
         dense, skipped = c.spiking.dense_macs, c.spiking.macs + change.spikes * c.spiking.acs
-        once = c.fed.dense_macs / c.steps * (ac + (mac - ac) * bits / 8)
+        few_bits = self.ac + (self.mac - self.ac) * information_bits(change.steps) / 8
         found = {
-            DENSE_INT8: t * dense * mac,
-            SKIPPING: t * skipped * mac,
-            EQUAL.format(bits=information_bits(c.steps)): t * c.analog.dense_macs * mac + once,
+            DENSE_INT8: grown * dense * self.mac,
+            SKIPPING: grown * skipped * self.mac,
+            EQUAL.format(bits=information_bits(c.steps)): grown * c.analog.dense_macs * self.mac
+            + c.fed.dense_macs / c.steps * few_bits,
         }
-        if self.floats is not None:
-            found = {DENSE_FLOAT: t * dense * self._price("mac", self.floats)} | found
+        if self.float_mac is not None:
+            found = {DENSE_FLOAT: grown * dense * self.float_mac} | found
         return {name: change.synapses * cost for name, cost in found.items()}
 
     def pays(self, change: Change) -> bool:
         """Whether the events with their bridge cost less than every other way."""
         return self.events(change) + self.bridge(change) < min(self.others(change).values())
 
-    def _price(self, term: str, prices: ProfileRow | None = None) -> float:
-        """0 of what is in another price, or has none."""
-        entry = (prices or self.integers).entry(term)
-        return self.end(entry) if isinstance(entry, Price) else 0.0
-
-    def _sum(self, ops: Ops, *terms: str, prices: ProfileRow | None = None) -> float:
-        return sum(TERMS[term].amount(ops) * self._price(term, prices) for term in terms)
+    def _grown(self, change: Change) -> float:
+        return change.steps / self.counted.steps

@@ -8,6 +8,10 @@ from typing import Literal
 from hybridnet.report.quantities import Span
 
 
+STEPS = "steps per view"
+"""How a `Turn` calls T."""
+
+
 @dataclass(frozen=True)
 class Way:
     """The same layers run in one way.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from hybridnet.report.document import Bar, Bars, Section, Table
 from hybridnet.report.numbers import count, joules, range_text, share
 from hybridnet.report.pricing.profile import CHIP_TERMS, TERMS
-from hybridnet.report.quantities import Span, total_ops
+from hybridnet.report.quantities import Ops, Span, total_ops
 from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, NoteKind, PartitionRow, RunRecord
 from hybridnet.report.record.prices import NotPriced, ProfileRow
 
@@ -67,7 +67,7 @@ def chip_terms(record: RunRecord) -> Section:
     spans = {name: span for row in parts if row.energy_pj for name, span in row.energy_pj.terms.items()}
     whole = sum((span.reference for span in spans.values()), 0.0)
     for group, names in CHIP_TERMS.items():
-        counted = ", ".join(f"{count(round(TERMS[n].amount(ops)))} {n}" for n in names if n in spans or TERMS[n].amount(ops))
+        counted = ", ".join(_amount(name, ops) for name in names if TERMS[name].amount(ops))
         priced = [spans[n] for n in names if n in spans]
         if not counted or (group == "memory" and not priced):
             continue
@@ -88,7 +88,12 @@ def _energy(span: Span | None) -> str:
 def _why(record: RunRecord, names: Iterable[str], priced: Collection[str]) -> str:
     """What of a group has no price, or is in that of another term."""
     entries = {n: entry for n in names if n not in priced and isinstance(entry := record.profile.entry(n), NotPriced)}
-    return "; ".join(f"{n}: {entry.kind.value}" for n, entry in entries.items())
+    why = {n: f"in {e.contained_in}" if e.contained_in else e.kind.value.replace("_", " ") for n, e in entries.items()}
+    return "; ".join(f"{name}: {reason}" for name, reason in why.items())
+
+
+def _amount(term: str, ops: Ops) -> str:
+    return f"{ops.chip_us / 1e3:.3f} ms × chips" if term == "static_w" else f"{count(round(TERMS[term].amount(ops)))} {term}"
 
 
 def profiles_text(record: RunRecord) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hybridnet.report.document import Bar, Bars, Section, Table
 from hybridnet.report.numbers import NONE, count, joules, share, size, span
 from hybridnet.report.record.data import RunRecord
-from hybridnet.report.record.verdict import Turn, Verdict
+from hybridnet.report.record.verdict import STEPS, Turn, Verdict
 
 TITLE = "Does spiking pay?"
 
@@ -26,8 +26,10 @@ def spiking(record: RunRecord) -> Section:
     bars = tuple(
         Bar(w.name, w.energy_pj.low, w.energy_pj.reference, w.energy_pj.high, joules(w.energy_pj.reference)) for w in v.ways
     )
-    lines = (verdict_sentence(v), turning_sentence(v))
-    return Section(TITLE, f"modelled with {v.profile}", lines, Table(heading, rows), (Bars("the ways beside each other", bars),))
+    lines = [verdict_sentence(v), turning_sentence(v)]
+    if v.profile not in (record.profile.name, record.profile.other and record.profile.other.name):
+        lines.append(f"{record.profile.name} has no price of an ANN beside it: all ways are priced by {v.profile}.")
+    return Section(TITLE, f"modelled with {v.profile}", tuple(lines), Table(heading, rows), (Bars("the ways beside each other", bars),))
 
 
 def verdict_sentence(v: Verdict) -> str:
@@ -50,26 +52,25 @@ def verdict_sentence(v: Verdict) -> str:
 
 def turning_sentence(v: Verdict) -> str:
     """Where it pays if one quantity alone were another."""
-    return f"Spiking pays if, all else being as it is, {'; or '.join(map(_turn, v.turns))}."
+    some = [f"{t.quantity}: {_range(t)} (now {_value(t, t.now)})" for t in v.turns if t.low is not None]
+    none = [f"{t.quantity} (now {_value(t, t.now)})" for t in v.turns if t.low is None]
+    pays = f"Spiking pays if, all else being as it is, {'; or '.join(some)}." if some else ""
+    never = f"No other {', and no other '.join(none)}, alone would make it pay." if none else ""
+    return " ".join(filter(None, (pays, never)))
 
 
-def _turn(turn: Turn) -> str:
-    now = f"(now {_value(turn, turn.now)})"
-    if turn.low is None:
-        return f"no {turn.quantity} would do {now}"
-    if turn.high is None:
-        at = f"at least {_value(turn, turn.low)}" if turn.low else "anything"
-    elif not turn.low or (turn.quantity.startswith("steps") and turn.low == 1):
-        at = f"at most {_value(turn, turn.high)}"
-    else:
-        at = f"{_value(turn, turn.low)} to {_value(turn, turn.high)}"
-    return f"{turn.quantity}: {at} {now}"
+def _range(turn: Turn) -> str:
+    """The values at which it pays; of counts and shares, from 0 or 1 on is no lower end."""
+    low, high = (None if end is None else _value(turn, end) for end in (turn.low, turn.high))
+    if high is None:
+        return f"{low} or more" if turn.low else "any"
+    return f"{high} or less" if not turn.low or (turn.quantity == STEPS and turn.low == 1) else f"{low} to {high}"
 
 
 def _value(turn: Turn, value: float) -> str:
     if turn.unit == "share":
         return share(value, 2)
-    return size(round(value)) if turn.unit == "bytes" else f"{value:.3g}"
+    return size(round(value)) if turn.unit == "bytes" else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _ratio(first: float, other: float) -> str:
@@ -84,7 +85,9 @@ def sceptic(record: RunRecord) -> Section:
         "Track: this is NeuroBench's algorithm track, counts of a model times published prices. It is not the system track:"
         " no chip was measured, and no sum here says what one would draw."
     )
-    return Section("For the sceptic", "counted and modelled", (track, *lines))
+    rows = () if v is None else tuple((t.quantity, _value(t, t.now), "none" if t.low is None else _range(t)) for t in v.turns)
+    table = Table(("what decides, one at a time", "now", "spiking pays at"), rows)
+    return Section("For the sceptic", "counted and modelled", (track, *lines), table)
 
 
 def _answers(record: RunRecord, v: Verdict) -> Iterator[str]:
@@ -114,4 +117,3 @@ def _answers(record: RunRecord, v: Verdict) -> Iterator[str]:
             f"Memory: {size(ops.memory_bytes)} of weights, potentials and activations move in the spiking half; the verdict"
             " leaves memory out of all ways. --profile horowitz45-int8-memory prices them in the totals."
         )
-    yield turning_sentence(v)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
 
 from hybridnet.report.pricing.ways import Change, Costs
 from hybridnet.report.record.verdict import STEPS as STEPS_PER_VIEW
 from hybridnet.report.record.verdict import Turn
 
-FACTORS = (0.0, *(float(f) for f in np.geomspace(1e-4, 1e4, 101)))
-"""What a quantity is tried at, as a factor of what it is; ends between two of them are found by halving."""
 STEPS = range(1, 257)
-HALVINGS = 40
+"""Numbers of steps that are tried: what bits they need is no line."""
 
 
 def turns_of(costs: Costs, views: int, rate: float | None) -> Iterator[Turn]:
@@ -26,40 +23,34 @@ def turns_of(costs: Costs, views: int, rate: float | None) -> Iterator[Turn]:
     """
     steps = costs.counted.steps
     if rate:
-        ends = _ends(lambda f: costs.pays(Change(steps, spikes=f)), [f for f in FACTORS if f < 1 / rate] + [1 / rate])
+        low, high = _ends(costs, lambda factor: Change(steps, spikes=factor))
+        beyond = high is None or high * rate > 1
+        ends = (None, None) if low is not None and low * rate > 1 else (low, None if beyond else high)
         yield Turn("spike rate", "share", rate, *_times(ends, rate))
     if crossed := (costs.counted.each_step.bytes + costs.counted.once.bytes) / views:
-        ends = _ends(lambda f: costs.pays(Change(steps, bridge=f)), FACTORS)
+        ends = _ends(costs, lambda factor: Change(steps, bridge=factor))
         yield Turn("bytes across the bridge per view", "bytes", crossed, *_times(ends, crossed))
-    ends = _ends(lambda f: costs.pays(Change(steps, synapses=f)), FACTORS)
+    ends = _ends(costs, lambda factor: Change(steps, synapses=factor))
     yield Turn("times the synapses per neuron", "", 1.0, *ends)
     paying = [t for t in STEPS if costs.pays(Change(t))]
     nearest = min(paying, key=lambda t: abs(t - steps), default=None)
     yield Turn(STEPS_PER_VIEW, "", float(steps), *(_run(paying, nearest) if nearest is not None else (None, None)))
 
 
-def _ends(pays: Callable[[float], bool], factors: Sequence[float]) -> tuple[float | None, float | None]:
-    """Of the range of factors that contains 1, or is the nearest to it; the upper one is None if there is none."""
-    held = {n for n, factor in enumerate(factors) if pays(factor)}
-    if not held:
+def _ends(costs: Costs, change: Callable[[float], Change]) -> tuple[float | None, float | None]:
+    """The factors, from 0 on, at which events cost less than every other way: each margin is a line through two points."""
+    low, high = 0.0, math.inf
+    for at_nothing, at_now in zip(costs.margins(change(0.0)), costs.margins(change(1.0)), strict=True):
+        slope = at_now - at_nothing
+        if slope > 0:
+            low = max(low, -at_nothing / slope)
+        elif slope < 0:
+            high = min(high, -at_nothing / slope)
+        elif at_nothing <= 0:
+            return None, None
+    if low >= high:
         return None, None
-    here = min(held, key=lambda n: abs(factors[n] - 1))
-    low = high = here
-    while low - 1 in held:
-        low -= 1
-    while high + 1 in held:
-        high += 1
-    return (
-        factors[0] if low == 0 else _edge(pays, factors[low], factors[low - 1]),
-        None if high == len(factors) - 1 else _edge(pays, factors[high], factors[high + 1]),
-    )
-
-
-def _edge(pays: Callable[[float], bool], inside: float, outside: float) -> float:
-    for _ in range(HALVINGS):
-        middle = (inside + outside) / 2
-        inside, outside = (middle, outside) if pays(middle) else (inside, middle)
-    return inside
+    return low, None if high == math.inf else high
 
 
 def _times(ends: tuple[float | None, float | None], now: float) -> tuple[float | None, float | None]:

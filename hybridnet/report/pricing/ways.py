@@ -187,7 +187,12 @@ class Costs:
 
     def pays(self, change: Change) -> bool:
         """Whether the events with their bridge cost less than every other way."""
-        return self.events(change) + self.bridge(change) < min(self.others(change).values())
+        return min(self.margins(change)) > 0
+
+    def margins(self, change: Change) -> list[float]:
+        """By how much each other way costs more."""
+        own = self.events(change) + self.bridge(change)
+        return [other - own for other in self.others(change).values()]
 
     def _grown(self, change: Change) -> float:
         return change.steps / self.counted.steps

@@ -1,8 +1,8 @@
 """Which core each neuron is on, and where on the mesh each core lies.
 
-Cores are taken in the order of the layers. A layer's cores hold its tiles, channels first, then rows, then columns. Tiles
-of the mesh are filled column by column from the north-west corner, chips stand side by side from west to east, and the
-host's messages enter at the first tile. A compiler may place otherwise, so that hops are those of this placement.
+Cores are taken in the order of the layers. A layer's cores hold its tiles, channels first, then rows, then columns.
+Tiles of the mesh are filled column by column from the north-west corner, chips stand side by side from west to east,
+and the host's messages enter at the first tile. A compiler may place otherwise: hops are those of this placement.
 """
 
 from __future__ import annotations

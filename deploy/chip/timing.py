@@ -126,9 +126,13 @@ def split_of(layer: str, found: Traffic, machine: Pipeline, times: Times, host_b
 
 
 def halved_tiles(layer: LayerFit) -> LayerFit | None:
-    """The layer on about twice as many cores: rows of a tile are halved, else columns, else channels; None of one neuron."""
+    """The layer with the rows of its tiles halved, else their columns, else channels; None of one neuron a tile."""
     channels, rows, columns = layer.tile
-    for tile in ((channels, -(-rows // 2), columns), (channels, rows, -(-columns // 2)), (-(-channels // 2), rows, columns)):
+    for tile in (
+        (channels, -(-rows // 2), columns),
+        (channels, rows, -(-columns // 2)),
+        (-(-channels // 2), rows, columns),
+    ):
         cores = int(np.prod([-(-size // side) for size, side in zip(layer.shape, tile, strict=True)]))
         if cores > layer.cores:
             return dataclasses.replace(layer, tile=tile, cores=cores, neurons_per_core=int(np.prod(tile)))

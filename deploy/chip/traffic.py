@@ -12,7 +12,7 @@ Counts depend on the events and the placement alone, so that they are those of e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from hybridnet.deploy.chip.profile import Mesh
 from hybridnet.deploy.chip.reach import Along, Counts, spread, synapses, united
 from hybridnet.program.graph import Graph
 from hybridnet.support.arrays import Array
+
 
 @dataclass(frozen=True, eq=False)
 class Sent:

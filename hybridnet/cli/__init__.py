@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "find where two back-ends of the spiking half part first, and why",
     "report": "render run records, compare two, or price them again with another profile",
     "fit": "estimate whether the spiking half of a bundle fits a chip, and what would",
+    "count": "count the operations of any ANN in ONNX, and price them as a run's",
     "audit": "derive a published energy column again from its operation counts",
     "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",

@@ -109,6 +109,7 @@ VIDEO_OR_ARRAYS = _takes("a video or an .npz file of arrays", Kind.VIDEO, Kind.A
 VIDEOS_OR_ARRAYS = _takes("a video, a folder of videos or an .npz file of arrays", Kind.VIDEO, Kind.FOLDER, Kind.ARRAYS)
 BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))
 """One that cannot be read does not stop the others."""
+ONNX = _takes("an ONNX model (.onnx)")
 ARRAYS = _takes("an .npz file of arrays", Kind.ARRAYS)
 RECORDING = _takes("the name of a back-end, or an .npz recording", Kind.ARRAYS, named=True)
 RECORDS = _takes("run records (.json)", Kind.RECORD, Kind.EVALUATION)

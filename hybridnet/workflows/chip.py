@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybridnet.deploy.chip.fit import FitReport, fit, layer_demands
-from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.placing import place
-from hybridnet.deploy.chip.profile import Chip, Times, Untimed
+from hybridnet.deploy.chip.profile import Chip, Untimed
 from hybridnet.deploy.chip.timing import chip_time, halved_tiles, split_of
 from hybridnet.deploy.chip.traffic import Sent, Traffic, traffic
 from hybridnet.program.chains import graph_of_streams
@@ -80,8 +79,6 @@ def time_of(run: OnChip, host_bytes: int) -> ChipTime | None:
     halved = halved_tiles(layers[whole.limiting_layer])
     if halved is None:
         return whole
-    found = traffic(
-        run.graph, place((layers | {halved.name: halved}).values()), run.chip.mesh, run.events
-    )
+    found = traffic(run.graph, place((layers | {halved.name: halved}).values()), run.chip.mesh, run.events)
     split = split_of(halved.name, found, machine, times, host_bytes)
     return chip_time(run.chip.name, run.traffic, machine, times, host_bytes, split)

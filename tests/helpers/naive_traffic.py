@@ -70,7 +70,10 @@ def walk(
                     arrivals[onto] = min(arrivals.get(onto, g.delay), g.delay)
                     if t + g.delay < graph.steps:
                         found["synaptic_events"][view, t + g.delay, onto] += 1
-            first = {p: min(g.delay for g in graph.behind(name) if g.target == p) for p in {g.target for g in graph.behind(name)}}
+            first = {
+                p: min(g.delay for g in graph.behind(name) if g.target == p)
+                for p in {g.target for g in graph.behind(name)}
+            }
             for onto in arrivals:
                 layer = next(n for n, tiling in placed.items() if onto in tiling.cores)
                 if core >= 0:

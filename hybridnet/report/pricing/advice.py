@@ -86,7 +86,7 @@ def _lever(record: RunRecord, place: str, term: str, cost: float, part: float) -
         text = f"fewer bits per potential: hybridnet calibrate {bundle} --search-bridge --clips DIR -o BUNDLE2"
         most = sum(_fewer_bits(row, record.views) for row in record.layers if row.partition == "bridge")
         return dataclasses.replace(lever, text=text, most_pj=most) if most else lever
-    elif place == INPUTS:
+    if place == INPUTS:
         text = f"a smaller crop or fewer steps, trained anew: {TRAIN}"
     elif place == "snn":
         layer = max((row for row in record.layers if row.partition == "snn"), key=lambda row: _cost(row, term))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from hybridnet.report.pricing.profile import Profile, left_out, load_profile, price, unpriced
 from hybridnet.report.pricing.verdict import judge
@@ -33,7 +33,11 @@ class Prices:
         """
         profile = self.of(row.partition)
         other = profile.other
-        if other is not None and row.precision == other.arithmetic and (row.precision == "int8" or row.partition in mixed):
+        if (
+            other is not None
+            and row.precision == other.arithmetic
+            and (row.precision == "int8" or row.partition in mixed)
+        ):
             return other
         return profile
 
@@ -68,7 +72,7 @@ def price_partitions(
         own = [layer for layer in layers if layer.partition == row.name]
         if row.name in PRICED:
             ops = total_ops(layer.ops for layer in own)
-            energy = _sum(own, ops, prices.of(row.name))
+            energy = summed(own, ops, prices.of(row.name))
             row = dataclasses.replace(row, ops=ops, energy_pj=energy, share=None)
         rows.append(row)
     total = sum((row.energy_pj for row in rows if row.energy_pj), NO_ENERGY)
@@ -149,8 +153,8 @@ def _left_out(term: str, why: NotPriced, where: str) -> str:
     return f"excludes {term}{where}: {why.text}"
 
 
-def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
-    """None if rows have counts and none of them a price."""
+def summed(rows: Iterable[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
+    """The energy of rows with these counts in sum; None if rows have counts and none of them a price."""
     counted = [row.energy_pj for row in rows if any(dataclasses.astuple(row.ops))]
     priced = [energy for energy in counted if energy is not None]
     if counted and not priced:

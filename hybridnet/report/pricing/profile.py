@@ -75,7 +75,7 @@ CHIP_TERMS = {
     "memory": ("memory_byte",),
     "static": ("static_w",),
 }
-"""What a chip spends energy on (Aimone, arXiv 2507.17886, and the link to the host), by terms; memory where it is priced apart."""
+"""What a chip spends energy on, after Aimone (arXiv 2507.17886), and the link to the host; memory where it is priced apart."""
 
 DECODING = NotPriced(
     NoPrice.UNCOUNTED,
@@ -154,7 +154,9 @@ def _parsed(content: bytes, where: str) -> Profile:
     if p.other_width is not None and p.other_width not in profile_names():
         raise RecordError(f"has other_width {p.other_width!r}, no shipped profile", where=where)
     other = None if p.other_width is None else _row(p.other_width)
-    return Profile(p.name, hashlib.sha256(content).hexdigest(), p.technology, p.arithmetic, p.prices, other, p.description)
+    return Profile(
+        p.name, hashlib.sha256(content).hexdigest(), p.technology, p.arithmetic, p.prices, other, p.description
+    )
 
 
 def _row(name: str) -> ProfileRow:

@@ -38,7 +38,7 @@ def turns_of(costs: Costs, views: int, rate: float | None) -> Iterator[Turn]:
 
 
 def _ends(costs: Costs, change: Callable[[float], Change]) -> tuple[float | None, float | None]:
-    """The factors, from 0 on, at which events cost less than every other way: each margin is a line through two points."""
+    """The factors, from 0 on, at which events cost less than every other way: each margin is a line."""
     low, high = 0.0, math.inf
     for at_nothing, at_now in zip(costs.margins(change(0.0)), costs.margins(change(1.0)), strict=True):
         slope = at_now - at_nothing

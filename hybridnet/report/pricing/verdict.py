@@ -1,4 +1,4 @@
-"""One verdict: does spiking pay, with the bridge and the front that the split needs? See `ways` for what it is up against.
+"""One verdict: does spiking pay, with the bridge and the front that the split needs? `ways` has what it is up against.
 
 Prices are those of integers, since the chip's weights have 8 bits and an int8 ANN is what a spiking half competes with.
 """

@@ -6,9 +6,9 @@
   arXiv 2409.08290 v4). Layers that spikes feed run once per view then, on activations of so many bits; what messages
   feed differs from step to step, and runs T times in int8.
 
-A product of b bits and 8 costs b/8 of one of 8 and 8, its sum as much as any: e_b = e_ac + (e_mac − e_ac)·b/8. No other way
-has membranes, none needs the bridge, and the front, where there is one, is computed in all of them. Memory traffic, static
-power, and what has no price are in none.
+A product of b bits and 8 costs b/8 of one of 8 and 8, its sum as much as any: e_b = e_ac + (e_mac − e_ac)·b/8. No
+other way has membranes, none needs the bridge, and the front, where there is one, is computed in all of them. Memory
+traffic, static power, and what has no price are in none.
 """
 
 from __future__ import annotations

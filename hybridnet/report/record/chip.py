@@ -1,4 +1,4 @@
-"""The modelled time of a run on a chip: what a step takes, which core decides it, and what splitting a layer would give."""
+"""The modelled time of a run on a chip: what a step takes, which core decides it, what splitting a layer would give."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 from hybridnet.report.quantities import Span
 
-
 STEPS = "steps per view"
 """How a `Turn` calls T."""
 

@@ -55,7 +55,8 @@ def headline(record: RunRecord) -> Section:
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
         f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels",
-        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled (algorithm track) with {profiles_text(record)}"
+        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled (algorithm track)"
+        f" with {profiles_text(record)}"
         f"{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
     )

@@ -25,7 +25,12 @@ def fit(record: RunRecord) -> Section:
 def traffic(record: RunRecord) -> Section:
     """Messages from core to core, layer by layer."""
     rows = [
-        (row.name, count(row.ops.macs + row.ops.acs), count(row.ops.neuron_updates), *_messages(row.ops, row.ops.spikes))
+        (
+            row.name,
+            count(row.ops.macs + row.ops.acs),
+            count(row.ops.neuron_updates),
+            *_messages(row.ops, row.ops.spikes),
+        )
         for row in record.layers
         if row.partition == "snn" and row.input != "time"
     ]
@@ -39,8 +44,8 @@ def traffic(record: RunRecord) -> Section:
     )
     heading = ("from", "synaptic events", "updates", "spikes", "messages", "per spike", "hops", "per message")
     note = (
-        "A spike is one message to each core that it reaches. Hops are those of a stated placement: cores in the order of"
-        " layers, tiles of the mesh column by column, the host at the first one."
+        "A spike is one message to each core that it reaches. Hops are those of a stated placement: cores in the order"
+        " of layers, tiles of the mesh column by column, the host at the first one."
     )
     return Section("Traffic on the chip", "counted", lines, Table(heading, tuple(rows)), notes=(note,))
 
@@ -74,15 +79,15 @@ def chip_time(record: RunRecord) -> Section:
 def _limits(chip: ChipTime) -> Iterator[str]:
     core = chip.cores[chip.limiting_core]
     yield (
-        f"Limited by {chip.limiting_layer}: one of its cores is the slowest for {share(chip.limiting_share, 0)} of the time"
-        f" in which cores work. Core {chip.limiting_core} ({core.layer}) limits most; it works for"
+        f"Limited by {chip.limiting_layer}: one of its cores is the slowest for {share(chip.limiting_share, 0)} of the"
+        f" time in which cores work. Core {chip.limiting_core} ({core.layer}) limits most; it works for"
         f" {share(core.utilisation, 0)} of the run."
     )
     split = chip.split
     if split is not None:
         yield (
-            f"With the tiles of {split.layer} halved, on {split.cores} cores instead of {len(chip.cores)}, a view would take"
-            f" {split.view_ms:.3f} ms instead of {chip.view_ms.reference:.3f}."
+            f"With the tiles of {split.layer} halved, on {split.cores} cores instead of {len(chip.cores)}, a view would"
+            f" take {split.view_ms:.3f} ms instead of {chip.view_ms.reference:.3f}."
         )
 
 
@@ -92,7 +97,11 @@ def _cores(chip: ChipTime) -> Grid:
     rows = tuple(
         GridRow(
             layer,
-            tuple((c.utilisation / most, f"core {n}: {share(c.utilisation)}") for n, c in enumerate(chip.cores) if c.layer == layer),
+            tuple(
+                (c.utilisation / most, f"core {n}: {share(c.utilisation)}")
+                for n, c in enumerate(chip.cores)
+                if c.layer == layer
+            ),
         )
         for layer in dict.fromkeys(core.layer for core in chip.cores)
     )

@@ -8,8 +8,9 @@ from hybridnet.report.document import Bar, Bars, Section, Table
 from hybridnet.report.numbers import count, joules, range_text, share
 from hybridnet.report.pricing.profile import CHIP_TERMS, TERMS
 from hybridnet.report.quantities import Ops, Span, total_ops
-from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, NoteKind, PartitionRow, RunRecord
+from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, NoteKind, RunRecord
 from hybridnet.report.record.prices import NotPriced, ProfileRow
+
 
 def energy_terms(record: RunRecord) -> Section:
     """Every term on the table, of all partitions."""
@@ -46,17 +47,17 @@ def _profiles(record: RunRecord) -> tuple[ProfileRow, ...]:
 
 def without(record: RunRecord) -> str:
     """The terms that were counted and that the energy leaves out, as far as they are named beside it."""
+    return without_text((row.ops, record.profile_of(row.name)) for row in record.partitions if row.ops is not None)
+
+
+def without_text(parts: Iterable[tuple[Ops, ProfileRow]]) -> str:
+    """The same of counts and whose prices are theirs."""
+    given = tuple(parts)
     left_out = (
-        term.beside
-        for name, term in TERMS.items()
-        if term.beside and any(_leaves_out(record, row, name) for row in record.partitions)
+        t.beside for n, t in TERMS.items() if t.beside and any(t.amount(o) > 0 and p.lacks(n) for o, p in given)
     )
     words = list(dict.fromkeys(left_out))
     return f" without {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}" if words else ""
-
-
-def _leaves_out(record: RunRecord, row: PartitionRow, term: str) -> bool:
-    return row.ops is not None and TERMS[term].amount(row.ops) > 0 and record.profile_of(row.name).lacks(term)
 
 
 def chip_terms(record: RunRecord) -> Section:
@@ -78,7 +79,9 @@ def chip_terms(record: RunRecord) -> Section:
             bars.append(Bar(group, total.low, total.reference, total.high, joules(total.reference)))
     heading = ("what the chip spends energy on", "counted", "without a price", "energy*", "range", "share")
     picture = Bars("the chip's energy, each with the range of its price", tuple(bars))
-    return Section("The chip's energy", f"modelled with {record.profile.name}", (), Table(heading, tuple(rows), 3), (picture,))
+    return Section(
+        "The chip's energy", f"modelled with {record.profile.name}", (), Table(heading, tuple(rows), 3), (picture,)
+    )
 
 
 def _energy(span: Span | None) -> str:
@@ -93,20 +96,24 @@ def _why(record: RunRecord, names: Iterable[str], priced: Collection[str]) -> st
 
 
 def _amount(term: str, ops: Ops) -> str:
-    return f"{ops.chip_us / 1e3:.3f} ms × chips" if term == "static_w" else f"{count(round(TERMS[term].amount(ops)))} {term}"
+    return (
+        f"{ops.chip_us / 1e3:.3f} ms × chips"
+        if term == "static_w"
+        else f"{count(round(TERMS[term].amount(ops)))} {term}"
+    )
 
 
 def profiles_text(record: RunRecord) -> str:
     """The profiles that priced the run, with a flag if they are of different technologies."""
     profile, ann = record.profile, record.ann_profile
     if ann is None:
-        return _with_width(profile, record.layers)
+        return with_width(profile, record.layers)
     halves = [[row for row in record.layers if (row.partition in ANN_PARTITIONS) == is_ann] for is_ann in (False, True)]
     flag = ", MIXED TECHNOLOGIES" if ann.technology != profile.technology else ""
-    return f"{_with_width(profile, halves[0])} (ANN half: {_with_width(ann, halves[1])}{flag})"
+    return f"{with_width(profile, halves[0])} (ANN half: {with_width(ann, halves[1])}{flag})"
 
 
-def _with_width(profile: ProfileRow, rows: Iterable[LayerRow]) -> str:
+def with_width(profile: ProfileRow, rows: Iterable[LayerRow]) -> str:
     """A profile, and the one that prices what computes in another width."""
     other = profile.other
     found = {row.precision for row in rows}

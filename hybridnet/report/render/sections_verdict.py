@@ -19,17 +19,31 @@ def spiking(record: RunRecord) -> Section:
         return Section(TITLE, lines=("There is no spiking layer.",))
     first = v.ways[0].energy_pj.reference
     rows = tuple(
-        (w.name, count(w.macs), count(w.acs), joules(w.energy_pj.reference), span(w.energy_pj), _ratio(first, w.energy_pj.reference))
+        (
+            w.name,
+            count(w.macs),
+            count(w.acs),
+            joules(w.energy_pj.reference),
+            span(w.energy_pj),
+            _ratio(first, w.energy_pj.reference),
+        )
         for w in v.ways
     )
     heading = ("the spiking half's layers", "MAC", "AC", "energy*", "range", "events / this")
     bars = tuple(
-        Bar(w.name, w.energy_pj.low, w.energy_pj.reference, w.energy_pj.high, joules(w.energy_pj.reference)) for w in v.ways
+        Bar(w.name, w.energy_pj.low, w.energy_pj.reference, w.energy_pj.high, joules(w.energy_pj.reference))
+        for w in v.ways
     )
     lines = [verdict_sentence(v), turning_sentence(v)]
     if v.profile not in (record.profile.name, record.profile.other and record.profile.other.name):
         lines.append(f"{record.profile.name} has no price of an ANN beside it: all ways are priced by {v.profile}.")
-    return Section(TITLE, f"modelled with {v.profile}", tuple(lines), Table(heading, rows), (Bars("the ways beside each other", bars),))
+    return Section(
+        TITLE,
+        f"modelled with {v.profile}",
+        tuple(lines),
+        Table(heading, rows),
+        (Bars("the ways beside each other", bars),),
+    )
 
 
 def verdict_sentence(v: Verdict) -> str:
@@ -82,10 +96,14 @@ def sceptic(record: RunRecord) -> Section:
     v = record.verdict
     lines = () if v is None else tuple(_answers(record, v))
     track = (
-        "Track: this is NeuroBench's algorithm track, counts of a model times published prices. It is not the system track:"
-        " no chip was measured, and no sum here says what one would draw."
+        "Track: this is NeuroBench's algorithm track, counts of a model times published prices. It is not the system"
+        " track: no chip was measured, and no sum here says what one would draw."
     )
-    rows = () if v is None else tuple((t.quantity, _value(t, t.now), "none" if t.low is None else _range(t)) for t in v.turns)
+    rows = (
+        ()
+        if v is None
+        else tuple((t.quantity, _value(t, t.now), "none" if t.low is None else _range(t)) for t in v.turns)
+    )
     table = Table(("what decides, one at a time", "now", "spiking pays at"), rows)
     return Section("For the sceptic", "counted and modelled", (track, *lines), table)
 
@@ -96,14 +114,14 @@ def _answers(record: RunRecord, v: Verdict) -> Iterator[str]:
     if events:
         named = ", ".join(v.analog_macs) or "none"
         yield (
-            f"Analog inputs: {share(analog / events)} of the spiking half's operations ({count(analog)} of {count(events)})"
-            f" are MACs, since messages, not spikes, feed {named}."
+            f"Analog inputs: {share(analog / events)} of the spiking half's operations ({count(analog)} of"
+            f" {count(events)}) are MACs, since messages, not spikes, feed {named}."
         )
     rate = "no layer is fed by spikes" if v.rate is None else f"this run {share(v.rate, 2)} at T = {v.steps}"
     per = NONE if v.spikes_per_synapse is None else f"{v.spikes_per_synapse:.3f}"
     yield (
-        f"Published bands: spiking pays below a rate of 5.7 % at T = 5 (Yan et al., arXiv 2409.08290 v4); {rate}. It pays below"
-        f" 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE TETCI 7(3)); this run {per}."
+        f"Published bands: spiking pays below a rate of 5.7 % at T = 5 (Yan et al., arXiv 2409.08290 v4); {rate}. It"
+        f" pays below 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE TETCI 7(3)); this run {per}."
     )
     equal = v.ways[-1]
     yield (
@@ -114,6 +132,6 @@ def _answers(record: RunRecord, v: Verdict) -> Iterator[str]:
     ops = record.partition("snn").ops
     if ops is not None:
         yield (
-            f"Memory: {size(ops.memory_bytes)} of weights, potentials and activations move in the spiking half; the verdict"
-            " leaves memory out of all ways. --profile horowitz45-int8-memory prices them in the totals."
+            f"Memory: {size(ops.memory_bytes)} of weights, potentials and activations move in the spiking half; the"
+            " verdict leaves memory out of all ways. --profile horowitz45-int8-memory prices them in the totals."
         )

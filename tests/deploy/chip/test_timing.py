@@ -1,8 +1,9 @@
-"""Time on a chip against a clock that walks from step to step; what doubles, what an empty run takes, what a split gives."""
+"""Time on a chip against a clock that walks from step to step; what an empty run takes, and what a split gives."""
 
 from __future__ import annotations
 
 import dataclasses
+
 import numpy as np
 import pytest
 from helpers.random_traffic import Run, runs

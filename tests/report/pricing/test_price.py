@@ -93,7 +93,8 @@ def test_repricing_uses_the_new_prices(record: RunRecord, tmp_path: Path) -> Non
     (tmp_path / "double.yaml").write_text(yaml.safe_dump(content))
     doubled = reprice(record, load_prices(str(tmp_path / "double.yaml"), None))
     energies = [each.partition("ann").energy_pj for each in (doubled, record)]
-    assert energies[0] and energies[1]
+    assert energies[0]
+    assert energies[1]
     assert energies[0].reference == pytest.approx(2 * energies[1].reference)
     assert doubled.profile.name == "double"
 

@@ -19,7 +19,9 @@ from hybridnet.report.record.verdict import STEPS, Turn, Verdict
 STEPS_OF_THE_RECORD = 3
 
 
-def judged(rows: tuple[LayerRow, ...], steps: int = STEPS_OF_THE_RECORD, views: int = 1, profile: str = "horowitz45") -> Verdict:
+def judged(
+    rows: tuple[LayerRow, ...], steps: int = STEPS_OF_THE_RECORD, views: int = 1, profile: str = "horowitz45"
+) -> Verdict:
     verdict = judge(rows, views, steps, load_profile(profile))
     assert verdict is not None
     return verdict
@@ -55,7 +57,11 @@ def test_every_way_is_its_counts_times_its_prices() -> None:
         }
     )
     assert [way.macs for way in v.ways] == [100, 12000, 12000, 400, 6000]
-    assert (v.pays, v.pays_at_reference, v.cheapest.name) == ("depends" if v.ways[0].energy_pj.low < 400 * 0.3 else "no", False, "skipping zeros, in int8")
+    assert (v.pays, v.pays_at_reference, v.cheapest.name) == (
+        "depends" if v.ways[0].energy_pj.low < 400 * 0.3 else "no",
+        False,
+        "skipping zeros, in int8",
+    )
     assert v.analog_macs == {"a": 100}
     assert v.rate == 300 / 8000
     assert v.spikes_per_synapse == 300 / 1000
@@ -78,8 +84,11 @@ def test_the_front_is_in_every_way_and_the_bridge_in_one() -> None:
     [(10, 0, "yes"), (10, 10**6, "no"), (10_000, 0, "depends"), (10, 7, "depends")],
 )
 def test_a_verdict_is_sure_over_the_whole_range_of_prices_or_is_not(acs: int, crossing: int, pays: str) -> None:
-    """At 10,000 spikes 30 to 100 pJ each are to be had for 0.03 to 0.1; an ANN that skips zeros takes 0.23 to 0.3 each."""
-    rows = (row("b", "neurons", "spike", 9, acs=acs, dense_macs=10**6), row("x", "message", "analog", None, bytes=crossing))
+    """A spike takes 0.03 to 0.1 pJ, an ANN that skips zeros 0.23 to 0.3 in its place, and a byte 12.5 to 325."""
+    rows = (
+        row("b", "neurons", "spike", 9, acs=acs, dense_macs=10**6),
+        row("x", "message", "analog", None, bytes=crossing),
+    )
     found = judged(rows, steps=4)
     spiking, best = found.ways[0].energy_pj, found.cheapest.energy_pj
     assert (spiking.low, spiking.high) == pytest.approx((0.03 * acs + 12.5 * crossing, 0.1 * acs + 325 * crossing))
@@ -107,7 +116,9 @@ def changed(rows: tuple[LayerRow, ...], turn: Turn, to: float) -> tuple[LayerRow
 def test_what_would_turn_it_turns_it() -> None:
     scale = 10**6
     big = tuple(
-        dataclasses.replace(r, ops=Ops(**{k: v * (scale if r.partition == "snn" else scale // 10) for k, v in vars(r.ops).items()}))
+        dataclasses.replace(
+            r, ops=Ops(**{k: v * (scale if r.partition == "snn" else scale // 10) for k, v in vars(r.ops).items()})
+        )
         for r in ROWS
     )
     v = judged(big, steps=4)
@@ -156,7 +167,8 @@ def test_advice_on_int8_promises_what_the_graph_that_would_run_saves(record: Run
     has_both = dataclasses.replace(record, int8_ann=halves)
     integers = {r.name for r in ann[::2]}
     ran = tuple(
-        dataclasses.replace(r, precision="int8") if r.partition == "ann" and r.name in integers else r for r in record.layers
+        dataclasses.replace(r, precision="int8") if r.partition == "ann" and r.name in integers else r
+        for r in record.layers
     )
     then = reprice(dataclasses.replace(record, layers=ran), load_prices("horowitz45", None))
     saved = record.totals.energy_pj.reference - then.totals.energy_pj.reference

@@ -15,7 +15,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import RecordError
 from hybridnet.evaluation.record import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import Distribution, Summary
-from hybridnet.report.numbers import energy_cell, joules
+from hybridnet.report.numbers import energy_cell
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.pricing.profile import TERMS, load_profile, price, profile_names
 from hybridnet.report.quantities import NO_ENERGY, Ops
@@ -167,8 +167,8 @@ def test_the_headline_is_four_lines_and_advice(record: RunRecord) -> None:
 
 def test_the_headline_says_what_the_energy_leaves_out(record: RunRecord) -> None:
     assert (
-        " without memory, functions and communication, modelled (algorithm track) with horowitz45, int8 by horowitz45-int8"
-        in run_document(record).sections[0].lines[2]
+        " without memory, functions and communication, modelled (algorithm track) with horowitz45, int8 by"
+        " horowitz45-int8" in run_document(record).sections[0].lines[2]
     )
     with_memory = reprice(record, load_prices("horowitz45-memory", None))
     assert " without functions and communication, modelled" in run_document(with_memory).sections[0].lines[2]

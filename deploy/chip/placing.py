@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.profile import Mesh
-from hybridnet.program.layers import IntArray
+
+Counts = npt.NDArray[np.int64]
 
 HOST = -1
 """The core that stands for the host."""
@@ -48,14 +50,14 @@ class Tiling:
         """Its cores; none of what is on no core."""
         return range(self.first, self.first + (math.prod(self.grid) if self.first != HOST else 0))
 
-    def tiles(self, axis: int) -> IntArray:
+    def tiles(self, axis: int) -> Counts:
         """The tile of each position along an axis."""
-        return (np.arange(self.shape[axis]) // self.tile[axis]).astype(np.int32)
+        return (np.arange(self.shape[axis]) // self.tile[axis]).astype(np.int64)
 
-    def neurons(self) -> IntArray:
+    def neurons(self) -> Counts:
         """How many neurons each core holds, (cores,): tiles at the border are smaller."""
         along = [np.bincount(self.tiles(axis)) for axis in range(3)]
-        return np.einsum("k,i,j->kij", *along).astype(np.int32).reshape(-1)
+        return np.einsum("k,i,j->kij", *along).astype(np.int64).reshape(-1)
 
 
 def place(layers: Iterable[LayerFit]) -> dict[str, Tiling]:
@@ -67,7 +69,7 @@ def place(layers: Iterable[LayerFit]) -> dict[str, Tiling]:
     return placed
 
 
-def positions(cores: IntArray, mesh: Mesh) -> IntArray:
+def positions(cores: Counts, mesh: Mesh) -> Counts:
     """Column and row of the tile of each core, (…, 2)."""
     tile = np.maximum(cores, 0) // mesh.cores_per_tile
     chip, within = np.divmod(tile, mesh.width * mesh.height)

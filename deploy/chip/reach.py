@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.deploy.chip.placing import Tiling
+from hybridnet.deploy.chip.placing import Counts, Tiling
 from hybridnet.program.graph import Geometry
 from hybridnet.program.layers import FLOAT32_EXACT, ConvGeometry
 
-Counts = npt.NDArray[np.int64]
 Along = tuple[Counts, Counts, Counts]
 """A matrix per axis: (C, P₀), (H, P₁) and (W, P₂)."""
 

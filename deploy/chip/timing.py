@@ -141,7 +141,8 @@ def halved_tiles(layer: LayerFit) -> LayerFit | None:
 
 def _slowest(run: Steps, cores: int) -> Floats:
     """Per core the time of the steps in which it is the slowest, of all that have any work."""
-    return np.bincount(run.busy.argmax(-1).reshape(-1), run.busy.max(-1).reshape(-1), minlength=cores)
+    slowest, longest = run.busy.argmax(-1).reshape(-1), run.busy.max(-1).reshape(-1)
+    return np.bincount(slowest, longest, minlength=cores).astype(np.float64)
 
 
 def _host_ms(times: Times, host_bytes: int, views: int, end: End) -> float | None:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.deploy.chip.placing import HOST, Tiling, positions
+from hybridnet.deploy.chip.placing import HOST, Counts, Tiling, positions
 from hybridnet.deploy.chip.profile import Mesh
-from hybridnet.deploy.chip.reach import Along, Counts, spread, synapses, united
+from hybridnet.deploy.chip.reach import Along, spread, synapses, united
 from hybridnet.program.graph import Graph
 from hybridnet.support.arrays import Array
 
@@ -88,7 +88,8 @@ def traffic(
     homes = {name: placed.get(name) or _home(graph, placed, name, shape) for name, shape in _shapes(graph).items()}
     layers = tuple(name for name, tiling in placed.items() for _ in tiling.cores)
     shape = (len(next(iter(events.values()))), graph.steps, len(layers))
-    found = Traffic(layers, *(np.zeros(shape, np.int64) for _ in range(4)), np.zeros(len(layers), np.int64), {})
+    events_in, spikes, messages_out, messages_in = (np.zeros(shape, np.int64) for _ in range(4))
+    found = Traffic(layers, events_in, spikes, messages_out, messages_in, np.zeros(len(layers), np.int64), {})
     for name, home in homes.items():
         routes = [_Route.between(graph, home, onto, mesh) for onto in placed.values() if onto.name in _fed(graph, name)]
         distances = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *(r.distances for r in routes)]), axis=0)
@@ -173,7 +174,7 @@ def _path(sign: int, box: Along, home: Tiling, onto: Tiling, mesh: Mesh) -> _Pat
     source, target = (
         tiling.first + np.ravel_multi_index(np.meshgrid(*ends, indexing="ij"), tiling.grid).reshape(-1)
         if tiling.cores
-        else np.full(math.prod(map(len, ends)), HOST)
+        else np.full(math.prod(map(len, ends)), HOST, np.int64)
         for tiling, ends in ((home, [p[0] for p in pairs]), (onto, [p[1] for p in pairs]))
     )
     distances = np.abs(positions(source, mesh) - positions(target, mesh))

@@ -30,7 +30,7 @@ BASE = {
     "compare": ["VIDEO", "--bundle", "BUNDLE"],
     "report": ["RECORD"],
     "fit": ["BUNDLE"],
-    "count": ["ONNX"],
+    "count": ["JUNK"],
     "audit": [],
     "cache": ["folder", "FOLDER", "-o", "new"],
     "train": ["-o", "new"],
@@ -77,7 +77,7 @@ def given(
         "MISSING": "missing.avi", "FOLDER": "folder", "EMPTY": "empty.json", "VIDEO": "clip.avi", "CKPT": "small.pt",
         "BUNDLE": "bundle", "RECORD": "run.json", "PROFILE": "profile.yaml", "TEXT": "notes.txt", "JUNK": "junk.bin",
         "HOSTILE": HOSTILE, "HOSTILE MISSING": f"no{HOSTILE}", "BELOW A FILE": "clip.avi/x", "PIPE": "pipe",
-        "ONNX": "ann.onnx", "WEIGHTS": "weights.pt", "SAFETENSORS": "weights.safetensors", "EXPORTED": "weights.pt2",
+        "WEIGHTS": "weights.pt", "SAFETENSORS": "weights.safetensors", "EXPORTED": "weights.pt2",
     }.items()}  # fmt: skip
     made["FOLDER"].mkdir()
     (made["FOLDER"] / "notes.txt").write_text("nothing to see")
@@ -85,7 +85,6 @@ def given(
     shutil.copy(clip, made["VIDEO"])
     shutil.copy(checkpoint_path, made["CKPT"])
     shutil.copytree(bundle.path, made["BUNDLE"])
-    shutil.copy(bundle.path / "ann.onnx", made["ONNX"])
     made["RECORD"].write_text(to_json([record]))
     made["PROFILE"].write_text("name: mine\nprices: {}\n")
     made["TEXT"].write_text("not what you think\n" * 20)

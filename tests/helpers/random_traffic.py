@@ -26,6 +26,6 @@ def runs(draw: st.DrawFn) -> Run:
     mesh = Mesh(draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 3)), "a test")
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rate = draw(st.sampled_from([0.0, 0.1, 0.6]))
-    shapes = {node.name: node.shape for node in (*graph.inputs, *graph.populations)}
+    shapes = {n.name: n.shape for n in graph.inputs} | {p.name: p.shape for p in graph.populations}
     events = {name: rng.random((2, graph.steps, *shape)) < rate for name, shape in shapes.items()}
     return graph, placed, mesh, events

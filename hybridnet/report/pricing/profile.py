@@ -75,7 +75,7 @@ CHIP_TERMS = {
     "memory": ("memory_byte",),
     "static": ("static_w",),
 }
-"""What a chip spends energy on, after Aimone (arXiv 2507.17886), and the link to the host; memory where it is priced apart."""
+"""What a chip spends energy on, after Aimone (arXiv 2507.17886), the host link, and memory where it is priced apart."""
 
 DECODING = NotPriced(
     NoPrice.UNCOUNTED,

@@ -121,7 +121,8 @@ def _answers(record: RunRecord, v: Verdict) -> Iterator[str]:
     per = NONE if v.spikes_per_synapse is None else f"{v.spikes_per_synapse:.3f}"
     yield (
         f"Published bands: spiking pays below a rate of 5.7 % at T = 5 (Yan et al., arXiv 2409.08290 v4); {rate}. It"
-        f" pays below 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE TETCI 7(3)); this run {per}."
+        f" pays below 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE TETCI 7(3));"
+        f" this run {per}."
     )
     equal = v.ways[-1]
     yield (

@@ -14,7 +14,7 @@ from hybridnet.deploy.chip.traffic import Traffic, traffic
 
 def as_counts(found: Traffic) -> dict[str, dict[Any, int]]:
     """In the form of the walk, without zeros."""
-    counted = {}
+    counted: dict[str, dict[Any, int]] = {}
     for kind in ("synaptic_events", "spikes", "messages_out", "messages_in"):
         values = getattr(found, kind)
         counted[kind] = {tuple(place): int(values[tuple(place)]) for place in np.argwhere(values).tolist()}

@@ -77,10 +77,10 @@ def chip_terms(record: RunRecord) -> Section:
         rows.append((group, counted, _why(record, names, spans), *cells))
         if total is not None:
             bars.append(Bar(group, total.low, total.reference, total.high, joules(total.reference)))
-    heading = ("what the chip spends energy on", "counted", "without a price", "energy*", "range", "share")
+    heading = ("on", "counted", "without a price", "energy*", "range", "share")
     picture = Bars("the chip's energy, each with the range of its price", tuple(bars))
     return Section(
-        "The chip's energy", f"modelled with {record.profile.name}", (), Table(heading, tuple(rows), 3), (picture,)
+        "The chip's energy", f"modelled with {profiles_text(record)}", (), Table(heading, tuple(rows), 3), (picture,)
     )
 
 
@@ -91,8 +91,10 @@ def _energy(span: Span | None) -> str:
 def _why(record: RunRecord, names: Iterable[str], priced: Collection[str]) -> str:
     """What of a group has no price, or is in that of another term."""
     entries = {n: entry for n in names if n not in priced and isinstance(entry := record.profile.entry(n), NotPriced)}
-    why = {n: f"in {e.contained_in}" if e.contained_in else e.kind.value.replace("_", " ") for n, e in entries.items()}
-    return "; ".join(f"{name}: {reason}" for name, reason in why.items())
+    why: dict[str, list[str]] = {}
+    for name, e in entries.items():
+        why.setdefault(f"in {e.contained_in}" if e.contained_in else e.kind.value.replace("_", " "), []).append(name)
+    return "; ".join(f"{', '.join(named)}: {reason}" for reason, named in why.items())
 
 
 def _amount(term: str, ops: Ops) -> str:

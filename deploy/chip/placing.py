@@ -8,14 +8,16 @@ and the host's messages enter at the first tile. A compiler may place otherwise:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.profile import Mesh
+from hybridnet.program.graph import Graph
 
 Counts = npt.NDArray[np.int64]
 
@@ -67,6 +69,16 @@ def place(layers: Iterable[LayerFit]) -> dict[str, Tiling]:
         placed[layer.name] = Tiling(layer.name, layer.shape, layer.tile, first)
         first += layer.cores
     return placed
+
+
+def homes(graph: Graph[Any, Any, Any], placed: Mapping[str, Tiling]) -> dict[str, Tiling]:
+    """The cores of every node: an input is the host's; a bias, which the mapper leaves out, is on the first core it feeds."""
+    inputs, found = {node.name for node in graph.inputs}, {}
+    for node in (*graph.inputs, *graph.populations):
+        behind = () if node.name in inputs else graph.behind(node.name)
+        first = placed[behind[0].target].first if behind and node.name not in placed else HOST
+        found[node.name] = placed.get(node.name) or Tiling(node.name, node.shape, node.shape, first)
+    return found
 
 
 def positions(cores: Counts, mesh: Mesh) -> Counts:

@@ -22,9 +22,9 @@ Along = tuple[Counts, Counts, Counts]
 
 def synapses(geometry: Geometry, target: Tiling) -> Along:
     """Synapses from each channel, row and column into each tile along its axis."""
-    channels = _tally(*_channel_pairs(geometry), geometry.input_shape[0], target, 0)
+    channels = _tally(*channel_pairs(geometry), geometry.input_shape[0], target, 0)
     rows, columns = (
-        _tally(*_position_pairs(geometry, axis), geometry.input_shape[axis], target, axis) for axis in (1, 2)
+        _tally(*position_pairs(geometry, axis)[:2], geometry.input_shape[axis], target, axis) for axis in (1, 2)
     )
     return channels, rows, columns
 
@@ -52,15 +52,15 @@ def spread(fired: npt.NDArray[np.float32], along: Along) -> Counts:
     return np.rint(by_channel.transpose(0, 3, 2, 1)).astype(np.int64).reshape(len(fired), pairs)
 
 
-def _channel_pairs(g: Geometry) -> tuple[Counts, Counts]:
+def channel_pairs(g: Geometry) -> tuple[Counts, Counts]:
     """Each input channel with each output channel that it leads to."""
     inputs, outputs = g.input_shape[0] // g.groups, g.out_channels // g.groups
     source, other = np.divmod(np.arange(g.input_shape[0] * outputs), outputs)
     return source, source // inputs * outputs + other
 
 
-def _position_pairs(g: Geometry, axis: int) -> tuple[Counts, Counts]:
-    """Each input position with the output position of each of its taps, along one axis."""
+def position_pairs(g: Geometry, axis: int) -> tuple[Counts, Counts, Counts]:
+    """Each input position with the output position of each of its taps, and which tap, along one axis."""
     kernel, stride, padding, dilation = (pair[axis - 1] for pair in (g.kernel, g.stride, g.padding, g.dilation))
     size, out = g.input_shape[axis], g.output_shape[axis]
     taps, is_conv = np.arange(kernel) * dilation - padding, isinstance(g, ConvGeometry)
@@ -68,7 +68,7 @@ def _position_pairs(g: Geometry, axis: int) -> tuple[Counts, Counts]:
     end = start * stride + np.tile(taps, out if is_conv else size)
     source, target = (end, start) if is_conv else (start, end)
     inside = (source >= 0) & (source < size) & (target >= 0) & (target < out)
-    return source[inside], target[inside]
+    return source[inside], target[inside], np.tile(np.arange(kernel), out if is_conv else size)[inside]
 
 
 def _tally(source: Counts, target: Counts, size: int, onto: Tiling, axis: int) -> Counts:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.deploy.chip.placing import HOST, Counts, Tiling, positions
+from hybridnet.deploy.chip.placing import HOST, Counts, Tiling, homes, positions
 from hybridnet.deploy.chip.profile import Mesh
 from hybridnet.deploy.chip.reach import Along, spread, synapses, united
 from hybridnet.program.graph import Graph
@@ -85,12 +85,11 @@ def traffic(
         mesh: Where cores lie.
         events: What each input and population sent, (N, T, C, H, W); what is not 0 is a message.
     """
-    homes = {name: placed.get(name) or _home(graph, placed, name, shape) for name, shape in _shapes(graph).items()}
     layers = tuple(name for name, tiling in placed.items() for _ in tiling.cores)
     shape = (len(next(iter(events.values()))), graph.steps, len(layers))
     events_in, spikes, messages_out, messages_in = (np.zeros(shape, np.int64) for _ in range(4))
     found = Traffic(layers, events_in, spikes, messages_out, messages_in, np.zeros(len(layers), np.int64), {})
-    for name, home in homes.items():
+    for name, home in homes(graph, placed).items():
         routes = [_Route.between(graph, home, onto, mesh) for onto in placed.values() if onto.name in _fed(graph, name)]
         distances = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *(r.distances for r in routes)]), axis=0)
         sent = Sent(distances, np.zeros((*shape[:2], len(distances)), np.int64))
@@ -207,16 +206,5 @@ def _own(home: Tiling) -> Along:
     return channels, rows, columns
 
 
-def _shapes(graph: Graph[Any, Any, Any]) -> dict[str, tuple[int, int, int]]:
-    return {node.name: node.shape for node in (*graph.inputs, *graph.populations)}
-
-
 def _fed(graph: Graph[Any, Any, Any], name: str) -> set[str]:
     return {g.target for g in graph.behind(name)}
-
-
-def _home(graph: Graph[Any, Any, Any], placed: Mapping[str, Tiling], name: str, shape: tuple[int, int, int]) -> Tiling:
-    """Where something is that the mapper gives no core: an input comes from the host."""
-    behind = graph.behind(name)
-    is_input = name in {node.name for node in graph.inputs}
-    return Tiling(name, shape, shape, HOST if is_input or not behind else placed[behind[0].target].first)

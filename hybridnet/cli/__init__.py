@@ -42,7 +42,16 @@ COMMANDS = {
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
-OUTPUT_FILES = {"json": "json", "shown": "", "output": "", "nir": "", "tag": "", "saliency": "", "trajectory": ""}
+OUTPUT_FILES = {
+    "json": "json",
+    "shown": "",
+    "output": "",
+    "nir": "",
+    "tag": "",
+    "saliency": "",
+    "trajectory": "",
+    "sana_fe": "",
+}
 """Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 
 

@@ -52,16 +52,20 @@ class OnChip:
 
 def on_chip(program: AnyFixed, chip: Chip, result: SpikingResult) -> OnChip:
     """Place a program on a chip and count what the events of a run do there."""
-    if isinstance(program, FixedGraph):
-        graph, inputs = program, {node.name: node.name for node in program.inputs}
-    else:
-        graph, inputs = graph_of_streams(program)
+    graph, inputs = graph_of(program)
     still = {node.name for node in graph.inputs if node.still}
     fed = {node: result.inputs[called] for called, node in inputs.items()}
     repeated = {node: np.repeat(values[:, None], graph.steps, 1) for node, values in fed.items() if node in still}
     events = {**fed, **repeated, **result.spikes}
     fitted = fit(layer_demands(program), chip)
     return OnChip(chip, graph, inputs, events, fitted, traffic(graph, place(fitted.layers), chip.mesh, events))
+
+
+def graph_of(program: AnyFixed) -> tuple[FixedGraph, Mapping[str, str]]:
+    """A program as a graph, and the name of each input by what a run calls what it was fed."""
+    if isinstance(program, FixedGraph):
+        return program, {node.name: node.name for node in program.inputs}
+    return graph_of_streams(program)
 
 
 def time_of(run: OnChip, host_bytes: int) -> ChipTime | None:

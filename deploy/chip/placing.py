@@ -72,7 +72,7 @@ def place(layers: Iterable[LayerFit]) -> dict[str, Tiling]:
 
 
 def homes(graph: Graph[Any, Any, Any], placed: Mapping[str, Tiling]) -> dict[str, Tiling]:
-    """The cores of every node: an input is the host's; a bias, which the mapper leaves out, is on the first core it feeds."""
+    """The cores of every node: an input is the host's; a bias, without a core of its own, is on the first it feeds."""
     inputs, found = {node.name for node in graph.inputs}, {}
     for node in (*graph.inputs, *graph.populations):
         behind = () if node.name in inputs else graph.behind(node.name)

@@ -1,8 +1,8 @@
 """A mapped network as SANA-FE reads it (`pip install sanafe`): one YAML with the chip, the network and its mapping.
 
-SANA-FE's fields are those of its own examples. Every synapse is an edge, so that all geometries, groups and circles can be
-said; what of the program it cannot say, delays and the chip's integers, is left out: its neurons are of floating point.
-With events, neurons replay them in place of computing. The host's inputs stand on the first core and cost nothing there.
+SANA-FE's fields are those of its own examples. Every synapse is an edge, so that all geometries, groups and circles can
+be said; what it cannot say, delays and the chip's integers, is left out: its neurons are of floating point. With
+events, neurons replay them in place of computing. The host's inputs stand on the first core, and cost nothing there.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hybridnet.deploy.chip.placing import HOST, Tiling, homes
+from hybridnet.deploy.chip.placing import HOST, Counts, Tiling, homes
 from hybridnet.deploy.chip.profile import Chip, Times
-from hybridnet.deploy.chip.reach import Counts, channel_pairs, position_pairs
+from hybridnet.deploy.chip.reach import channel_pairs, position_pairs
 from hybridnet.errors import ConfigError
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
 from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT, ConvGeometry
 from hybridnet.report.record.prices import Price, ProfileRow
 from hybridnet.support.arrays import Array
 
-MOST_SYNAPSES = 2**22
+MOST_SYNAPSES = 2**20
 """More make a file that nobody reads: each is a line."""
 
 
@@ -50,9 +50,9 @@ def sana_fe(
     number = sum(len(synapse_pairs(g)[0]) for g in graph.synapses)
     if number > MOST_SYNAPSES:
         raise ConfigError("synapses", number, f"at most {MOST_SYNAPSES} in SANA-FE's YAML, where each is a line")
-    names = {node.name: f"g{n}" for n, node in enumerate((*graph.inputs, *graph.populations))}
-    cores = max((tiling.cores.stop for tiling in placed.values()), default=1)
     at = homes(graph, placed)
+    names = {name: f"g{n}" for n, name in enumerate(at)}
+    cores = max((tiling.cores.stop for tiling in placed.values()), default=1)
     sizes = [int(np.prod(node.shape)) for node in graph.inputs]
     room = sum(sizes) + max((int(tiling.neurons().max()) for tiling in placed.values()), default=0)
     lines = (
@@ -133,7 +133,8 @@ def _architecture(chip: Chip, t: Times, prices: ProfileRow, cores: int, room: in
         f"        - name: core[0..{mesh.cores_per_tile - 1}]",
         f"          attributes: {{buffer_position: soma, buffer_inside_unit: false, max_neurons_supported: {room}}}",
         "          axon_in:",
-        f"            - {{name: in, attributes: {{energy_message_in: 0.0, latency_message_in: {t.message_in.reference}e-9}}}}",
+        "            - {name: in, attributes: {energy_message_in: 0.0,"
+        f" latency_message_in: {t.message_in.reference}e-9}}}}",
         "          synapse:",
         f"            - {{name: synapse, attributes: {{model: current_based, energy_process_spike: {pj('ac')},"
         f" latency_process_spike: {t.synaptic_event.reference}e-9}}}}",

@@ -29,8 +29,33 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class StepTime:
-    """Time of one step in µs, with its range."""
+class Mesh:
+    """The cores of a chip in rows and columns of tiles, several to a tile.
+
+    Attributes:
+        width: Tiles from west to east.
+        height: Tiles from north to south.
+        cores_per_tile: That share one router.
+    """
+
+    width: int
+    height: int
+    cores_per_tile: int
+    source: str
+
+    def __post_init__(self) -> None:
+        sides = (self.width, self.height, self.cores_per_tile)
+        if not all(0 < side <= MAX_SIDE for side in sides) or not self.source.strip():
+            raise ConfigError("mesh", sides, f"three numbers of 1 to {MAX_SIDE}, with their source")
+
+
+MAX_SIDE = 2**12
+"""The largest side of a mesh."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Time of one event in ns, with its range."""
 
     low: float
     reference: float
@@ -38,8 +63,46 @@ class StepTime:
     source: str
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= self.reference <= self.high or not self.source.strip():
-            raise ConfigError("step_us", (self.low, self.reference, self.high), "ascending times with their source")
+        if not 0 <= self.low <= self.reference <= self.high or not self.source.strip():
+            raise ConfigError("times", (self.low, self.reference, self.high), "ascending times with their source")
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long the events of a step take.
+
+    Attributes:
+        synaptic_event: Of a core: one synapse that a message reaches.
+        neuron_update: Of a core: one neuron, one step.
+        spike: Of a core: one neuron that fires.
+        message_out: Of a core: one message sent to one other core.
+        message_in: Of a core: one message that arrives.
+        hop_ew: Of a message: from a tile to its eastern or western neighbour.
+        hop_ns: Of a message: to its northern or southern neighbour.
+        barrier: Of a step: all cores agree that it is over.
+        host_byte: Of a view: one byte between host and chip; None if nobody has published it.
+    """
+
+    synaptic_event: Duration
+    neuron_update: Duration
+    spike: Duration
+    message_out: Duration
+    message_in: Duration
+    hop_ew: Duration
+    hop_ns: Duration
+    barrier: Duration
+    host_byte: Duration | None = None
+
+
+@dataclass(frozen=True)
+class Untimed:
+    """Why a chip's time is not modelled."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.reason.strip():
+            raise ConfigError("times.reason", self.reason, "why no time of an event is known")
 
 
 @dataclass(frozen=True)
@@ -72,7 +135,8 @@ class Chip:
         synapse_words_per_core: Words of synapse memory.
         axon_map_per_core: Entries.
         weight_bits: Significant ones.
-        step_us: How long a step takes.
+        mesh: Where its cores lie.
+        times: How long events take, or why that is not known.
         exact_width: Widest input whose convolution is exact.
         input_chips: Chips that the convolution which takes the input may be spread over.
         neurons: What its public software has.
@@ -90,7 +154,8 @@ class Chip:
     synapse_words_per_core: Limit
     axon_map_per_core: Limit
     weight_bits: Limit
-    step_us: StepTime
+    mesh: Mesh
+    times: Times | Untimed
     exact_width: Limit | None = None
     input_chips: Limit | None = None
     neurons: Neurons | None = None

@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "find where two back-ends of the spiking half part first, and why",
     "report": "render run records, compare two, or price them again with another profile",
     "fit": "estimate whether the spiking half of a bundle fits a chip, and what would",
+    "count": "count the operations of any ANN in ONNX, and price them as a run's",
     "audit": "derive a published energy column again from its operation counts",
     "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",
@@ -46,7 +47,7 @@ COMMANDS = {
 OUTPUT_FILES = {
     "json": "json",
     "csv": "text",
-    **dict.fromkeys(("shown", "output", "nir", "tag", "saliency", "trajectory"), ""),
+    **dict.fromkeys(("shown", "output", "nir", "tag", "saliency", "trajectory", "sana_fe"), ""),
 }
 """Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 

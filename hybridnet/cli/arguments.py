@@ -143,6 +143,7 @@ VIDEOS_OR_ARRAYS = _takes("a video, a folder of videos or an .npz file of arrays
 SOURCES = Takes(VIDEOS_OR_ARRAYS.what, VIDEOS_OR_ARRAYS.kinds, many=True)
 BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))
 """One that cannot be read does not stop the others."""
+ONNX = _takes("an ONNX model (.onnx)")
 ARRAYS = _takes("an .npz file of arrays", Kind.ARRAYS)
 ARRAY = _takes("an .npy file of one array", Kind.ARRAY)
 RECORDING = _takes("the name of a back-end, or an .npz recording", Kind.ARRAYS, named=True)

@@ -84,7 +84,23 @@ class Histogram:
     top: str
 
 
-Picture = Bars | Heatmap | Histogram
+@dataclass(frozen=True)
+class GridRow:
+    """A row of small cells: of each its share from 0 to 1 (its colour), and what its tooltip says."""
+
+    label: str
+    cells: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of cells, as many as each row has."""
+
+    title: str
+    rows: tuple[GridRow, ...]
+
+
+Picture = Bars | Heatmap | Histogram | Grid
 """What a page shows beside the numbers; other formats leave it out, since the tables hold what it shows."""
 
 

@@ -28,7 +28,10 @@ class Ops:
         weight_bytes: Weights read: in the spiking half one per operation, in the ANN half each once per view.
         state_bytes: Membrane potentials, read and written at every update.
         activation_bytes: What enters and leaves layers, each moved once.
-        bytes: What crosses the bridge.
+        bytes: What crosses the bridge: from and to the host of a chip.
+        messages: From core to core of a chip, one per spike and core that it reaches; of an input, from the host.
+        hops_ew: Steps of messages from tile to tile, east or west.
+        hops_ns: The same, north or south.
         chip_us: Modelled on-chip time in µs, times the chips that are on.
     """
 
@@ -44,6 +47,9 @@ class Ops:
     state_bytes: int = 0
     activation_bytes: int = 0
     bytes: int = 0
+    messages: int = 0
+    hops_ew: int = 0
+    hops_ns: int = 0
     chip_us: int = 0
 
     def __add__(self, other: Ops) -> Ops:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.deploy.chip.profile import Chip, Untimed
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.numbers import share
@@ -47,6 +48,15 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
     for name, number in run.crossing.clipped.items():
         if number:
             yield Note(NoteKind.RANGES, f"bridge {name}: {number} potentials did not fit their bits and were clipped")
+
+
+def chip_notes(chip: Chip) -> Iterator[Note]:
+    """What of the time on the chip is not modelled."""
+    if isinstance(chip.times, Untimed):
+        yield Note(NoteKind.CHIP, f"time on {chip.name}: not modelled: {chip.times.reason}")
+    elif chip.times.host_byte is None:
+        text = "without that of bytes between host and chip, of which no time was published"
+        yield Note(NoteKind.CHIP, f"time on {chip.name}: {text}")
 
 
 def _beyond(program: FixedGraph, run: HybridRun) -> Iterator[str]:

@@ -14,18 +14,20 @@ from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import AnyGraph
 from hybridnet.report.counting.onnx import GraphCount
-from hybridnet.report.pricing.alternatives import compare_spiking
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, price_samples, pricing_notes
+from hybridnet.report.pricing.verdict import judge
+from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow, RunRecord
 from hybridnet.report.record.latency import summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.registry import packages
 from hybridnet.support.installed import our_version, version_of
 from hybridnet.support.statistics import spike_agreement, sqnr_db
-from hybridnet.workflows.notes import run_notes, source_notes
+from hybridnet.workflows.chip import on_chip, time_of
+from hybridnet.workflows.notes import chip_notes, run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.predictions import predict, samples_of
-from hybridnet.workflows.rows import bridge_rows, chip_estimates, input_rows, onnx_rows, snn_rows, static_row
+from hybridnet.workflows.rows import bridge_rows, input_rows, onnx_rows, snn_rows, static_row, with_messages
 from hybridnet.workflows.sources import Read
 
 
@@ -38,6 +40,7 @@ class Setup:
         program: What the spiking back-end runs, float or fixed.
         front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
+        int8: That of the ANN half in int8; None if the bundle has none, or runs in it.
         settings: How the back-ends ran, by option.
         prices: What all counts are priced with.
         chip: Whose time and fit are estimated.
@@ -48,6 +51,7 @@ class Setup:
     program: AnyGraph
     front: GraphCount | None
     graph: GraphCount
+    int8: GraphCount | None
     settings: dict[str, str]
     prices: Prices
     chip: Chip
@@ -61,13 +65,18 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
     """
     options, prices = setup.options, setup.prices
     views, manifest = len(run.ann_ms), setup.bundle.manifest
-    on_chip, fitted = chip_estimates(setup.bundle, setup.chip)
+    placed = on_chip(setup.bundle.fixed, setup.chip, run.spiking)
+    bridge = (
+        *with_messages(input_rows(setup.program, run.spiking), placed.from_inputs),
+        *bridge_rows(setup.bundle, run),
+    )
+    time = time_of(placed, sum(row.ops.bytes for row in bridge))
+    fitted = placed.fitted.row
     counted = (
         *(() if setup.front is None else onnx_rows("front", setup.front, views)),
-        *snn_rows(setup.program, run.spiking),
-        static_row(on_chip, fitted, views),
-        *input_rows(setup.program, run.spiking),
-        *bridge_rows(setup.bundle, run),
+        *with_messages(snn_rows(setup.program, run.spiking), placed.from_layers),
+        *(() if time is None else (static_row(time, fitted),)),
+        *bridge,
         *onnx_rows("ann", setup.graph, views),
     )
     layers = price_layers(counted, prices)
@@ -90,8 +99,9 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         partitions=partitions,
         layers=layers,
         totals=totals,
-        comparison=compare_spiking(layers, views, prices.profile),
-        timing=timing({row.name: row.latency_ms for row in partitions}, on_chip),
+        int8_ann=None if setup.int8 is None else by_width(setup.int8, views),
+        verdict=judge(layers, views, setup.program.steps, prices.profile),
+        timing=timing({row.name: row.latency_ms for row in partitions}, time),
         fit=fitted,
         parity=None if reference is None else compare(run, reference, of_samples=read.are_samples),
         overflows=dict(run.spiking.overflows),
@@ -101,9 +111,16 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         notes=(
             *source_notes(read),
             *run_notes(setup.bundle, setup.graph, run, compared=reference is not None),
+            *chip_notes(setup.chip),
             *pricing_notes(prices, layers),
         ),
     )
+
+
+def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
+    """What the nodes of a graph take that compute in each width, of all views."""
+    widths = sorted({node.precision for node in graph.nodes})
+    return {width: total_ops(node.ops(views) for node in graph.nodes if node.precision == width) for width in widths}
 
 
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.deploy.chip.fit import fit, layer_demands
-from hybridnet.deploy.chip.profile import Chip
+from hybridnet.deploy.chip.traffic import Sent
 from hybridnet.program.bridge import ANALOG
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import Population, Synapse
-from hybridnet.program.pipeline import pipeline
 from hybridnet.program.spiking import AnyGraph
 from hybridnet.report.counting.graph import count_graph, reach
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS
-from hybridnet.report.quantities import Ops, Precision, Span, total_ops
+from hybridnet.report.quantities import Ops, Precision, total_ops
+from hybridnet.report.record.chip import ChipTime
 from hybridnet.report.record.data import Carried, FitRow, LayerRow
-from hybridnet.report.record.latency import ChipTime, chip_time
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 
@@ -40,21 +39,6 @@ def snn_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
         joined = sum(int(reach(g.geometry).sum()) * g.geometry.input_shape[0] for g, _ in groups)
         kind = "integrator" if p.threshold is None else "neurons"
         yield LayerRow("snn", p.name, kind, carried, p.shape, width, ops, ops.spikes / ops.neuron_updates, joined, None)
-
-
-def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
-    """How long a view takes on the chip, and how many of them, by its profile."""
-    program, step = bundle.fixed, chip.step_us
-    machine = pipeline(program)
-    us = Span(step.low, step.reference, step.high)
-    on_chip = chip_time(program.steps * machine.period, machine.depth, us, step.source)
-    return on_chip, fit(layer_demands(program), chip).row
-
-
-def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
-    """The chips over the modelled time, which a profile with static power prices."""
-    time_us = round(views * fitted.chips * on_chip.view_ms.reference * 1e3)
-    return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
 
 
 def input_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
@@ -79,3 +63,17 @@ def onnx_rows(partition: str, graph: GraphCount, views: int) -> Iterator[LayerRo
     for node in graph.nodes:
         width, ops = node.precision, node.ops(views)
         yield LayerRow(partition, node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
+
+
+def static_row(on_chip: ChipTime, fitted: FitRow) -> LayerRow:
+    """The chips over the modelled time, which a profile with static power prices."""
+    time_us = round(fitted.chips * sum(on_chip.views_ms) * 1e3)
+    return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
+
+
+def with_messages(rows: Iterable[LayerRow], sent: Mapping[str, Sent]) -> Iterator[LayerRow]:
+    """Rows of layers, or of inputs, with the messages that each of them sends."""
+    for row, messages in zip(rows, sent.values(), strict=True):
+        east_west, north_south = messages.hops
+        ops = dataclasses.replace(row.ops, messages=messages.total, hops_ew=east_west, hops_ns=north_south)
+        yield dataclasses.replace(row, ops=ops)

@@ -30,6 +30,7 @@ BASE = {
     "compare": ["VIDEO", "--bundle", "BUNDLE"],
     "report": ["RECORD"],
     "fit": ["BUNDLE"],
+    "count": ["JUNK"],
     "audit": [],
     "cache": ["folder", "FOLDER", "-o", "new"],
     "train": ["-o", "new"],

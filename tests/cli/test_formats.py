@@ -33,6 +33,7 @@ SAYS = {
     "inspect model": "parameters",
     "inspect video": "accumulated",
     "fit": "weight bits",
+    "count": "Conv",
     "audit": "within rounding",
     "doctor": "onnxruntime",
     "export": "vth",
@@ -48,6 +49,7 @@ JSON_HAS = {
     "inspect model": "totals",
     "inspect video": "accumulated",
     "fit": "broken",
+    "count": "coverage",
     "audit": "rows",
     "doctor": "trials",
     "export": "checks",
@@ -55,10 +57,10 @@ JSON_HAS = {
 OWN_CSV = {"simulate": "energy_reference_pj", "report": "energy_reference_pj"}
 """Those of runs have a line per layer."""
 
-DRAWN = ("simulate", "report", "calibrate", "evaluate", "inspect video")
+DRAWN = ("simulate", "report", "calibrate", "evaluate", "inspect video", "count")
 """Those whose page has pictures."""
 
-OUT = ("simulate", "report", "compare", "inspect model", "inspect video", "fit", "audit", "doctor")
+OUT = ("simulate", "report", "compare", "inspect model", "inspect video", "fit", "count", "audit", "doctor")
 """Those whose -o is a file of the results."""
 
 
@@ -94,6 +96,7 @@ def commands(
         "inspect model": ["inspect", str(checkpoint_path)],
         "inspect video": ["inspect", str(clip), "--config", "micro"],
         "fit": ["fit", own],
+        "count": ["count", str(bundle.path / "ann.onnx")],
         "audit": ["audit"],
         "doctor": ["doctor"],
         "export": ["export", str(checkpoint_path), "--calibrate", str(clip), "--overwrite", "-o", str(folder / "b")],

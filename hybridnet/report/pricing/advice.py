@@ -1,69 +1,154 @@
-"""One line of advice: the change with the largest measured or modelled gain, and the flag that makes it."""
+"""What lowers the dearest terms of a run: for each a command, and what it saves, as far as that is known before."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import shlex
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from hybridnet.report.numbers import joules, share
-from hybridnet.report.pricing.profile import INT8_MEMORY_PROFILE, INT8_PROFILE, Profile, load_profile, price
+from hybridnet.report.pricing.profile import price
+from hybridnet.report.quantities import NO_ENERGY, Energy, Ops
 from hybridnet.report.record.data import LayerRow, RunRecord
+from hybridnet.report.record.prices import ProfileRow
 
+DEAREST = 3
+FEWEST_BITS = 4
+"""Of a potential, that `hybridnet calibrate --search-bridge` tries."""
 WORTH = 0.05
-"""A gain below this share of the total is not worth a line."""
+"""Less than this share of the time is not worth a line."""
 
 
-class Gain(NamedTuple):
-    """A share of the total that would go, and what to do."""
+@dataclass(frozen=True)
+class Lever:
+    """What would lower one term.
 
-    saved: float
+    Attributes:
+        term: Where it is, and the name of its price.
+        energy_pj: What it costs now.
+        share: Of the total.
+        text: What to do, and with which command.
+        saved_pj: Of the total, at reference prices, by the counts of what would run; None if they are not known before.
+        most_pj: No more than this is saved; None likewise.
+    """
+
+    term: str
+    energy_pj: float
+    share: float
     text: str
+    saved_pj: float | None = None
+    most_pj: float | None = None
+
+    @property
+    def line(self) -> str:
+        """As a report prints it."""
+        head = f"{self.term} {joules(self.energy_pj)}, {share(self.share, 0)} of the energy: {self.text}"
+        if self.saved_pj is not None:
+            return f"{head}; saves {joules(self.saved_pj)} (modelled, on the graph that would run)"
+        return head if self.most_pj is None else f"{head}; saves {joules(self.most_pj)} at the most (modelled)"
 
 
-def advice(record: RunRecord) -> str:
-    """The line; empty if nothing is known to gain much."""
-    gains = [gain for gain in (*energy_gains(record), *_time(record)) if gain.saved >= WORTH]
-    return max(gains, key=lambda gain: gain.saved).text if gains else ""
+def advice(record: RunRecord) -> tuple[str, ...]:
+    """A line for each of the dearest terms, and one on time if reading takes much of it."""
+    return (*(lever.line for lever in levers(record)), *_time(record))
 
 
-def energy_gains(record: RunRecord) -> Iterator[Gain]:
-    """What would save energy, and how much."""
+def levers(record: RunRecord) -> tuple[Lever, ...]:
+    """Of the dearest terms, the dearest first."""
     total = record.totals.energy_pj.reference
-    ann = [row for row in record.layers if row.partition == "ann"]
-    int8 = load_profile(INT8_MEMORY_PROFILE if "memory_byte" in record.totals.energy_pj.terms else INT8_PROFILE)
-    alike = record.profile_of("ann").technology == int8.technology
-    if total and alike and not any(row.precision == "int8" for row in ann):
-        saved_pj = sum(_saved_pj(row, int8) for row in ann)
-        yield Gain(
-            saved_pj / total,
-            f"an int8 ANN half would save {share(saved_pj / total, 0)} of the energy ({joules(saved_pj)}, modelled at"
-            " 45 nm; accuracy not measured here): hybridnet simulate --ann onnxruntime-int8"
-            f" --ann-profile {int8.name}, on a bundle of hybridnet calibrate --ann int8",
-        )
-    c = record.comparison
-    if c is not None and total and len(c.alternatives) > 1:
-        events, dense = c.alternatives[0].energy_pj, c.alternatives[1].energy_pj
-        if events is not None and dense is not None and events.reference > dense.reference:
-            saved = (events.reference - dense.reference) / total
-            yield Gain(saved, f"spiking does not pay on this clip: dense it would save {share(saved, 0)} (modelled)")
+    found: dict[tuple[str, str], float] = {}
+    for row in record.layers:
+        for name, term in (row.energy_pj or NO_ENERGY).terms.items():
+            key = (_place(row), name)
+            found[key] = found.get(key, 0.0) + term.reference
+    dearest = sorted((key for key, cost in found.items() if cost > 0), key=lambda key: -found[key])[:DEAREST]
+    return tuple(_lever(record, place, term, found[place, term], found[place, term] / total) for place, term in dearest)
 
 
-def _saved_pj(row: LayerRow, int8: Profile) -> float:
-    """By a layer of the ANN half: what has weights would compute in int8, from a quarter of their bytes."""
+TRAIN = "hybridnet train --config CONFIG.yaml"
+INPUTS, OUTPUTS = "into the chip", "out of the chip"
+
+
+def _place(row: LayerRow) -> str:
+    if row.partition == "bridge":
+        return INPUTS if row.kind == "message" else OUTPUTS
+    return row.partition
+
+
+def _lever(record: RunRecord, place: str, term: str, cost: float, part: float) -> Lever:
+    lever = Lever(f"{place}: {term}", cost, part, "")
+    if place == "ann":
+        return _int8(record, lever)
+    bundle = shlex.quote(record.model.bundle)
+    if place == OUTPUTS:
+        text = f"fewer bits per potential: hybridnet calibrate {bundle} --search-bridge --clips DIR -o BUNDLE2"
+        most = sum(_fewer_bits(row, record.views) for row in record.layers if row.partition == "bridge")
+        return dataclasses.replace(lever, text=text, most_pj=most) if most else lever
+    if place == INPUTS:
+        text = f"a smaller crop or fewer steps, trained anew: {TRAIN}"
+    elif place == "snn":
+        layer = max((row for row in record.layers if row.partition == "snn"), key=lambda row: _cost(row, term))
+        text = f"most in {layer.name}: a larger stride or fewer channels there, trained anew: {TRAIN}"
+    else:
+        text = "a smaller front, trained anew"
+    return dataclasses.replace(lever, text=text)
+
+
+def _cost(row: LayerRow, term: str) -> float:
+    terms = {} if row.energy_pj is None else row.energy_pj.terms
+    return terms[term].reference if term in terms else 0.0
+
+
+def _int8(record: RunRecord, lever: Lever) -> Lever:
+    """An ANN half in int8: by the counts of the graph in the bundle, or at the most what has weights."""
+    rows = [row for row in record.layers if row.partition == "ann"]
+    if any(row.precision == "int8" for row in rows):
+        return dataclasses.replace(lever, text="it is in int8 already; a smaller model, trained anew")
+    profile = record.profile_of("ann")
+    int8 = profile if profile.arithmetic == "int8" else profile.other
+    if int8 is None or int8.arithmetic != "int8":
+        return dataclasses.replace(lever, text=f"a smaller model, trained anew ({profile.name} has no prices of int8)")
+    bundle, source = shlex.quote(record.model.bundle), shlex.quote(record.source)
+    ran = sum((row.energy_pj for row in rows if row.energy_pj is not None), NO_ENERGY)
+    run = f"hybridnet simulate {source} --ann onnxruntime-int8 --bundle"
+    if record.int8_ann is not None:
+        floats = profile if profile.arithmetic == "fp32" else profile.other or profile
+        then = [price(ops, int8 if width == "int8" else floats) for width, ops in record.int8_ann.items()]
+        saved = ran.reference - sum(energy.reference for energy in then if energy is not None)
+        if saved <= 0:
+            return dataclasses.replace(lever, text="int8 would not lower it; a smaller model, trained anew")
+        return dataclasses.replace(lever, text=f"in int8: {run} {bundle}", saved_pj=saved)
+    most = sum(_most(row, int8) for row in rows)
+    text = f"in int8: hybridnet calibrate {bundle} --ann int8 --clips DIR -o BUNDLE2 && {run} BUNDLE2"
+    return dataclasses.replace(lever, text=text, most_pj=most)
+
+
+def _fewer_bits(row: LayerRow, views: int) -> float:
+    """By a tensor of potentials, if it crosses in the fewest bits that calibration tries."""
+    if row.kind not in ("potential", "potentials") or row.energy_pj is None:
+        return 0.0
+    bits = 8 * row.ops.bytes / (views * math.prod(row.shape))
+    return row.energy_pj.reference * max(0.0, 1 - FEWEST_BITS / bits)
+
+
+def _most(row: LayerRow, int8: ProfileRow) -> float:
+    """By a layer with weights, if it computes in int8, from a quarter of its bytes, and nothing is spent on scaling."""
     if row.energy_pj is None or not (row.ops.macs and row.ops.weight_bytes):
         return 0.0
-    quantised = price(dataclasses.replace(row.ops, weight_bytes=row.ops.weight_bytes // 4), int8)
-    return 0.0 if quantised is None else row.energy_pj.reference - quantised.reference
+    quantised: Ops = dataclasses.replace(row.ops, weight_bytes=row.ops.weight_bytes // 4)
+    energy: Energy | None = price(quantised, int8)
+    return 0.0 if energy is None else row.energy_pj.reference - energy.reference
 
 
-def _time(record: RunRecord) -> Iterator[Gain]:
+def _time(record: RunRecord) -> Iterator[str]:
     frontend = record.partition("frontend").latency_ms
     total = record.totals.latency_ms
     if record.video is not None and record.video.transcoded and frontend is not None and total:
         saved = (frontend.total - sum(frontend.views)) / total
-        yield Gain(
-            saved,
-            f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured): make a copy that is"
-            " read directly with hybridnet transcode",
-        )
+        if saved >= WORTH:
+            yield (
+                f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured): make a copy that is"
+                " read directly with hybridnet transcode"
+            )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from hybridnet.report.pricing.alternatives import compare_spiking
-from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, left_out, load_profile, price, unpriced
+from hybridnet.report.pricing.profile import Profile, left_out, load_profile, price, unpriced
+from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, Span, total_ops
 from hybridnet.report.record.data import (
     ANN_PARTITIONS,
@@ -18,7 +18,7 @@ from hybridnet.report.record.data import (
     Sample,
     Totals,
 )
-from hybridnet.report.record.prices import NoPrice, NotPriced
+from hybridnet.report.record.prices import NoPrice, NotPriced, ProfileRow
 
 PRICED = ("front", "snn", "bridge", "ann")
 
@@ -34,11 +34,20 @@ class Prices:
         """The one that prices a partition."""
         return self.ann if partition in ANN_PARTITIONS and self.ann is not None else self.profile
 
-    def of_row(self, row: LayerRow, mixed: Collection[str]) -> Profile:
-        """The one that prices a row: by its width in partitions that compute in integers and in float, `mixed`."""
+    def of_row(self, row: LayerRow, mixed: Collection[str]) -> ProfileRow:
+        """The one that prices a row.
+
+        What computes in integers has the prices of integers. What computes in float has those of the profile, also of
+        an int8 one, which tells what it would cost in integers; but not in partitions that compute in both, `mixed`.
+        """
         profile = self.of(row.partition)
-        if row.partition in mixed and row.precision == "fp32" and profile.fp32_rows is not None:
-            return profile.fp32_rows
+        other = profile.other
+        if (
+            other is not None
+            and row.precision == other.arithmetic
+            and (row.precision == "int8" or row.partition in mixed)
+        ):
+            return other
         return profile
 
 
@@ -72,7 +81,7 @@ def price_partitions(
         own = [layer for layer in layers if layer.partition == row.name]
         if row.name in PRICED:
             ops = total_ops(layer.ops for layer in own)
-            energy = _sum(own, ops, prices.of(row.name))
+            energy = summed(own, ops, prices.of(row.name))
             row = dataclasses.replace(row, ops=ops, energy_pj=energy, share=None)
         rows.append(row)
     total = sum((row.energy_pj for row in rows if row.energy_pj), NO_ENERGY)
@@ -128,7 +137,7 @@ def reprice(record: RunRecord, prices: Prices, command: str | None = None) -> Ru
         partitions=partitions,
         totals=totals,
         samples=price_samples(record.samples, layers, prices),
-        comparison=compare_spiking(layers, record.views, prices.profile),
+        verdict=None if record.verdict is None else judge(layers, record.views, record.verdict.steps, prices.profile),
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=kept + pricing_notes(prices, layers),
@@ -163,13 +172,12 @@ def _widths(profile: Profile, layers: tuple[LayerRow, ...]) -> Iterator[str]:
     integers, floats = (sum(row.ops.macs for row in rows if row.precision == width) for width in ("int8", "fp32"))
     if "mac" not in profile.priced:
         return
-    if integers and profile.arithmetic != "int8":
-        yield (
-            f"prices {integers} int8 MACs of the ANN half as those of {profile.name};"
-            f" --profile {profile.name} --ann-profile {INT8_PROFILE} prices them as int8"
-        )
-    elif floats and integers and profile.fp32_rows is not None:
-        yield f"prices {floats} float32 MACs of the ANN half, and its other float32, by {profile.fp32_rows.name}"
+    other = "" if profile.other is None else profile.other.name
+    if integers and profile.arithmetic == "fp32":
+        by = f"by {other}" if other else f"as those of {profile.name}, which names no int8 profile as other_width"
+        yield f"prices {integers} int8 MACs of the ANN half {by}"
+    elif floats and integers and other:
+        yield f"prices {floats} float32 MACs of the ANN half, and its other float32, by {other}"
     elif floats and profile.arithmetic == "int8":
         yield f"prices {floats} float32 MACs of the ANN half as int8: what they would cost if they were"
 
@@ -180,8 +188,8 @@ def _left_out(term: str, why: NotPriced, where: str) -> str:
     return f"excludes {term}{where}: {why.text}"
 
 
-def _sum(rows: list[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
-    """None if rows have counts and none of them a price."""
+def summed(rows: Iterable[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
+    """The energy of rows with these counts in sum; None if rows have counts and none of them a price."""
     counted = [row.energy_pj for row in rows if any(dataclasses.astuple(row.ops))]
     priced = [energy for energy in counted if energy is not None]
     if counted and not priced:

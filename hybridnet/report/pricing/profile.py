@@ -1,6 +1,7 @@
 """Energy: counts × a profile of cited prices. A model, never a measurement.
 
-    E = Σ MAC·e_mac + AC·e_ac + updates·e_update + leaks·e_leak + element operations·e_op + bytes·e_byte + P_static·t
+    E = Σ MAC·e_mac + AC·e_ac + updates·e_update + leaks·e_leak + spikes·e_spike + messages·e_message + hops·e_hop
+        + element operations·e_op + bytes·e_byte + P_static·t
 
 Every term of TERMS is priced by a profile with its source, or is not priced, with the reason. A term that a profile
 does not mention is not priced.
@@ -40,6 +41,8 @@ class Term:
     beside: str = ""
 
 
+COMMUNICATION = "communication"
+
 TERMS: dict[str, Term] = {
     "mac": Term("pJ", lambda o: o.macs, "multiply-accumulates: of the ANN half, and of analog inputs that spike"),
     "ac": Term("pJ", lambda o: o.acs, "accumulates: a spike that arrives at a synapse (SynOp)"),
@@ -48,6 +51,10 @@ TERMS: dict[str, Term] = {
     "element_op": Term("pJ", lambda o: o.element_ops, "additions and multiplications of norms, activations, pooling"),
     "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved", "memory"),
     "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions", "functions"),
+    "spike": Term("pJ", lambda o: o.spikes, "neurons that fire", "spike generation"),
+    "message": Term("pJ", lambda o: o.messages, "messages from core to core, one per spike and core", COMMUNICATION),
+    "hop_ew": Term("pJ", lambda o: o.hops_ew, "hops of messages to the eastern or western tile", COMMUNICATION),
+    "hop_ns": Term("pJ", lambda o: o.hops_ns, "hops of messages to the northern or southern tile", COMMUNICATION),
     "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross: messages in, potentials and spikes out"),
     "static_w": Term(
         "W",
@@ -58,6 +65,17 @@ TERMS: dict[str, Term] = {
 }
 """By the name of the price; W × µs × 10⁶ are pJ. A new term is an entry here, a count in `Ops`, and a price in each
 profile that has one."""
+
+CHIP_TERMS = {
+    "synapses": ("mac", "ac"),
+    "neurons": ("neuron_update", "leak"),
+    "spike generation": ("spike",),
+    COMMUNICATION: ("message", "hop_ew", "hop_ns"),
+    "host link": ("bridge_byte",),
+    "memory": ("memory_byte",),
+    "static": ("static_w",),
+}
+"""What a chip spends energy on, after Aimone (arXiv 2507.17886), the host link, and memory where it is priced apart."""
 
 DECODING = NotPriced(
     NoPrice.UNCOUNTED,
@@ -73,7 +91,7 @@ class _ProfileFile:
     technology: str
     arithmetic: Arithmetic
     prices: dict[str, Price | NotPriced]
-    fp32_rows: str | None = None
+    other_width: str | None = None
 
     def __post_init__(self) -> None:
         for term, entry in self.prices.items():
@@ -88,19 +106,9 @@ class _ProfileFile:
 
 @dataclass(frozen=True)
 class Profile(ProfileRow):
-    """An energy profile as it was read from its file.
-
-    Attributes:
-        fp32_rows: Prices what computes in float32 in a half that computes in integers too.
-    """
+    """An energy profile as it was read from its file."""
 
     description: str
-    fp32_rows: Profile | None = None
-
-    @property
-    def row(self) -> ProfileRow:
-        """What a record keeps of it."""
-        return ProfileRow(self.name, self.sha256, self.technology, self.arithmetic, self.prices)
 
 
 def profile_names() -> list[str]:
@@ -134,7 +142,7 @@ def load_profile(name_or_path: str) -> Profile:
 
 @cache
 def _shipped(name: str) -> Profile:
-    return _parsed((resources.files("hybridnet.report.pricing.profiles") / f"{name}.yaml").read_bytes(), name)
+    return _parsed(_shipped_text(name), name)
 
 
 def _parsed(content: bytes, where: str) -> Profile:
@@ -143,11 +151,23 @@ def _parsed(content: bytes, where: str) -> Profile:
     except ConfigError as error:
         remedy = "docs/energy.md shows the form of a profile of your own"
         raise RecordError(f"is no energy profile ({error})", where=where, remedy=remedy) from error
-    if p.fp32_rows is not None and p.fp32_rows not in profile_names():
-        raise RecordError(f"has fp32_rows {p.fp32_rows!r}, no shipped profile", where=where)
-    fp32_rows = None if p.fp32_rows is None else _shipped(p.fp32_rows)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return Profile(p.name, sha256, p.technology, p.arithmetic, p.prices, p.description, fp32_rows)
+    if p.other_width is not None and p.other_width not in profile_names():
+        raise RecordError(f"has other_width {p.other_width!r}, no shipped profile", where=where)
+    other = None if p.other_width is None else _row(p.other_width)
+    return Profile(
+        p.name, hashlib.sha256(content).hexdigest(), p.technology, p.arithmetic, p.prices, other, p.description
+    )
+
+
+def _row(name: str) -> ProfileRow:
+    """A shipped profile without the one of its other width, which may be the one that names it."""
+    content = _shipped_text(name)
+    p = from_dict(_ProfileFile, read_yaml(content))
+    return ProfileRow(p.name, hashlib.sha256(content).hexdigest(), p.technology, p.arithmetic, p.prices, None)
+
+
+def _shipped_text(name: str) -> bytes:
+    return (resources.files("hybridnet.report.pricing.profiles") / f"{name}.yaml").read_bytes()
 
 
 def price(ops: Ops, profile: ProfileRow) -> Energy | None:

@@ -13,6 +13,7 @@ from typing import Literal
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.prices import ProfileRow
+from hybridnet.report.record.verdict import Verdict
 
 SCHEMA = "hybridnet.run/6"
 
@@ -35,6 +36,7 @@ class NoteKind(StrEnum):
     PRICES = "prices"
     ACCURACY = "accuracy"
     THROUGHPUT = "throughput"
+    CHIP = "chip"
 
 
 @dataclass(frozen=True)
@@ -195,41 +197,6 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Alternative:
-    """The spiking half's layers run in another way.
-
-    Attributes:
-        energy_pj: By the run's profile; None if it lacks a price that decides.
-        int8_energy_pj: By the int8 prices of `horowitz45-int8`.
-    """
-
-    name: str
-    energy_pj: Span | None
-    int8_energy_pj: Span | None
-
-
-@dataclass(frozen=True)
-class SpikingComparison:
-    """The spiking half beside what would replace it, and the spike rate at which spiking stops paying.
-
-    Rates are spikes per input neuron and step of the layers that spikes feed, weighted by fan-out: ACs over dense MACs.
-
-    Attributes:
-        alternatives: As events (this run), dense, and as an ANN that skips zeros.
-        rate: Of this run; None if spikes feed no layer.
-        break_even_rate: Where events cost what the dense run costs, by the run's profile; above 1, they always pay.
-        int8_break_even_rate: Where they cost what a dense int8 ANN costs, both at int8 prices.
-        spikes_per_synapse: Per inference (view), over the layers that spikes feed.
-    """
-
-    alternatives: tuple[Alternative, ...]
-    rate: float | None
-    break_even_rate: float | None
-    int8_break_even_rate: float | None
-    spikes_per_synapse: float | None
-
-
-@dataclass(frozen=True)
 class FitRow:
     """Whether the spiking half fits a chip, by the mapper's estimate.
 
@@ -255,7 +222,8 @@ class RunRecord:
         repriced_by: The command that put other prices on it later; None if none did.
         prediction: None if the model is no classifier with labels, and of several samples, each of which has its own.
         samples: Rows of arrays in order; empty of a video.
-        comparison: None if the spiking half has no layers.
+        int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
+        verdict: None if the spiking half has no layers.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
     """
 
@@ -272,7 +240,8 @@ class RunRecord:
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
-    comparison: SpikingComparison | None
+    int8_ann: dict[str, Ops] | None
+    verdict: Verdict | None
     timing: Timing
     fit: FitRow | None
     parity: Parity | None

@@ -79,6 +79,11 @@ def _inconsistent(record: RunRecord) -> str:
             return f"the energy of {row.name} is not the sum of its layers'"
     if not _sums_to(energies, record.totals.energy_pj):
         return "the total energy is not the sum of the partitions'"
+    chip, verdict = record.timing.chip, record.verdict
+    if chip is not None and not 0 <= chip.limiting_core < len(chip.cores):
+        return "the limiting core is none of the chip's"
+    if verdict is not None and (verdict.steps < 1 or len(verdict.ways) < 2):
+        return "the verdict is about nothing"
     whole = record.totals.energy_pj.reference
     for row in record.partitions:
         if row.share is not None and not (row.energy_pj and _near(row.share * whole, row.energy_pj.reference)):

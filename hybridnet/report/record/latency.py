@@ -1,4 +1,4 @@
-"""Times: measured per view on this host, modelled on the chip, and what follows when the partitions overlap."""
+"""Times: measured per view on this host, and what follows when the partitions overlap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.report.quantities import Span
+from hybridnet.report.record.chip import ChipTime
 
 HOST, WITH_CHIP = "simulated from the times measured on this host", "simulated; the spiking half at modelled chip time"
 
@@ -23,24 +23,6 @@ class Latency:
     total: float
     views: tuple[float, ...]
     basis: str = "measured on this host"
-
-
-@dataclass(frozen=True)
-class ChipTime:
-    """Modelled on-chip time of the spiking half.
-
-    Attributes:
-        steps: Per view: T, and one for each layer that the last frame passes.
-        step_us: Of one step, with its range.
-        view_ms: Of one view.
-        source: Of the step time.
-    """
-
-    steps: int
-    step_us: Span
-    view_ms: Span
-    source: str
-    basis: str = "modelled"
 
 
 @dataclass(frozen=True)
@@ -78,24 +60,12 @@ def summarise(latency_ms: npt.NDArray[np.float64], once_ms: float = 0.0) -> Late
     return Latency(p50, p90, p99, float(latency_ms.sum()) + once_ms, tuple(latency_ms.tolist()))
 
 
-def chip_time(steps: int, layers: int, step_us: Span, source: str) -> ChipTime:
-    """Time of one view of T steps through a stream of L layers: (T + L) steps.
-
-    A layer hands its spikes on one step later, so the last frame leaves layer l that many steps after it came (Lava and
-    the chip alike; docs/lava.md).
-    """
-    whole = steps + layers
-    view = Span(*(whole * us / 1e3 for us in (step_us.low, step_us.reference, step_us.high)))
-    return ChipTime(whole, step_us, view, source)
-
-
 def timing(partitions: Mapping[str, Latency | None], chip: ChipTime | None) -> Timing:
     """Pipelines of the measured partitions, by name, and of these with the spiking half on the chip."""
     measured = {name: latency.views for name, latency in partitions.items() if latency is not None}
     on_chip = None
     if chip is not None and "snn" in measured:
-        views = (chip.view_ms.reference,) * len(measured["snn"])
-        on_chip = pipeline({**measured, "snn": views}, WITH_CHIP)
+        on_chip = pipeline({**measured, "snn": chip.views_ms}, WITH_CHIP)
     return Timing(chip, pipeline(measured, HOST), on_chip)
 
 

@@ -101,6 +101,7 @@ class ProfileRow:
         sha256: Of its file.
         technology: Of all its numbers, such as `45 nm CMOS, 0.9 V`.
         prices: By term; a term that is not there is not priced.
+        other: Prices what computes in another width than this one's arithmetic; see `hybridnet.report.pricing.price`.
     """
 
     name: str
@@ -108,6 +109,12 @@ class ProfileRow:
     technology: str
     arithmetic: Arithmetic
     prices: dict[str, Price | NotPriced]
+    other: ProfileRow | None
+
+    @property
+    def row(self) -> ProfileRow:
+        """What a record keeps of it."""
+        return ProfileRow(self.name, self.sha256, self.technology, self.arithmetic, self.prices, self.other)
 
     @property
     def priced(self) -> dict[str, Price]:

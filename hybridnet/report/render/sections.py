@@ -9,9 +9,11 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
-from hybridnet.report.render.sections_energy import energy_terms, prices, profiles_text, spiking, without
-from hybridnet.report.render.sections_run import bridge, fit, kind_text, latency, parity
+from hybridnet.report.render.sections_chip import chip_time, fit, traffic
+from hybridnet.report.render.sections_energy import chip_terms, energy_terms, prices, profiles_text, without
+from hybridnet.report.render.sections_run import bridge, kind_text, latency, parity
 from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
+from hybridnet.report.render.sections_verdict import sceptic, spiking
 
 
 def run_document(record: RunRecord) -> Document:
@@ -23,9 +25,13 @@ def run_document(record: RunRecord) -> Document:
         energy_terms(record),
         prices(record),
         spiking(record),
+        sceptic(record),
         latency(record),
         bridge(record),
         fit(record),
+        traffic(record),
+        chip_time(record),
+        chip_terms(record),
         parity(record),
         layers(record),
         notes(record),
@@ -42,19 +48,18 @@ def brief_document(record: RunRecord) -> Document:
 
 
 def headline(record: RunRecord) -> Section:
-    """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice."""
+    """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice on it."""
     total, times = record.totals.energy_pj, record.totals.latency_ms
     shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
         _predicted(record),
-        f"Energy {per_sample(record)}{energy_cell(total)} ({range_text(total)}){without(record)}, modelled with"
-        f" {profiles_text(record)}{f': {shares}' if shares else ''}",
+        f"Energy {per_sample(record)}{energy_cell(total)} ({range_text(total)}){without(record)}, modelled (algorithm"
+        f" track) with {profiles_text(record)}{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {_amount(record)}, measured on this host; {_fit_line(record)}",
     )
-    tip = advice(record)
-    return Section("", lines=lines + ((f"Advice: {tip}",) if tip else ()))
+    return Section("", lines=lines + tuple(f"Advice: {tip}" for tip in advice(record)))
 
 
 def prediction(record: RunRecord) -> Section:
@@ -131,7 +136,9 @@ GLOSSARY = {
     "bridge": "what crosses between the halves: inputs into the spiking one, potentials or spikes out of it",
     "counted": "exact: on the graph that runs, or on the events of this run",
     "measured": "a time on this host; no neuromorphic chip was measured",
-    "modelled": "counts times published prices, or steps times a published step time; never a measurement",
+    "modelled": "counts times published prices or published times of events; never a measurement",
+    "message": "what a spike, or a value of an input that is not 0, sends to one core of a chip",
+    "hop": "a step of a message from a tile of the chip's mesh to the next",
     "range": "lowest and highest of the sources of a price",
     "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",

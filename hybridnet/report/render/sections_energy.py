@@ -1,17 +1,15 @@
-"""Sections on energy: term by term, and whether spiking pays."""
+"""Sections on energy: term by term, and what one operation costs."""
 
 from __future__ import annotations
 
-from hybridnet.report.document import Bar, Bars, Section, Table
-from hybridnet.report.numbers import NONE, joules, range_text, share
-from hybridnet.report.pricing.profile import TERMS
-from hybridnet.report.quantities import Span
-from hybridnet.report.record.data import NoteKind, PartitionRow, RunRecord
+from collections.abc import Collection, Iterable
 
-PAYING_BAND = (
-    "Published bands: spiking pays below 0.15 to 1.38 spikes per synapse and inference (Dampfhoffer et al. 2023, IEEE"
-    " TETCI 7(3)), below a rate of 6.4 % for 5 to 10 steps (Yan et al., arXiv 2409.08290)."
-)
+from hybridnet.report.document import Bar, Bars, Section, Table
+from hybridnet.report.numbers import count, joules, range_text, share
+from hybridnet.report.pricing.profile import CHIP_TERMS, TERMS
+from hybridnet.report.quantities import Ops, Span, total_ops
+from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, NoteKind, RunRecord
+from hybridnet.report.record.prices import NotPriced, ProfileRow
 
 
 def energy_terms(record: RunRecord) -> Section:
@@ -33,7 +31,7 @@ def energy_terms(record: RunRecord) -> Section:
 def prices(record: RunRecord) -> Section:
     """What one operation costs, and who says so."""
     rows = []
-    for profile in (record.profile, *(() if record.ann_profile is None else (record.ann_profile,))):
+    for profile in _profiles(record):
         for term, price in profile.priced.items():
             numbers = tuple(f"{value:g}" for value in (price.low, price.reference, price.high))
             rows.append((profile.name, term, price.full_unit, price.grade, price.source, *numbers))
@@ -41,76 +39,85 @@ def prices(record: RunRecord) -> Section:
     return Section("Prices", "published numbers, not of this run", table=Table(heading, tuple(rows), 5, long=True))
 
 
+def _profiles(record: RunRecord) -> tuple[ProfileRow, ...]:
+    """All that price a run, each once."""
+    named = [p for p in (record.profile, record.ann_profile) if p is not None]
+    return tuple({p.name: p for p in (*named, *(p.other for p in named if p.other is not None))}.values())
+
+
 def without(record: RunRecord) -> str:
     """The terms that were counted and that the energy leaves out, as far as they are named beside it."""
-    words = [
-        term.beside
-        for name, term in TERMS.items()
-        if term.beside and any(_leaves_out(record, row, name) for row in record.partitions)
-    ]
+    return without_text((row.ops, record.profile_of(row.name)) for row in record.partitions if row.ops is not None)
+
+
+def without_text(parts: Iterable[tuple[Ops, ProfileRow]]) -> str:
+    """The same of counts and whose prices are theirs."""
+    given = tuple(parts)
+    left_out = (
+        t.beside for n, t in TERMS.items() if t.beside and any(t.amount(o) > 0 and p.lacks(n) for o, p in given)
+    )
+    words = list(dict.fromkeys(left_out))
     return f" without {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}" if words else ""
 
 
-def _leaves_out(record: RunRecord, row: PartitionRow, term: str) -> bool:
-    return row.ops is not None and TERMS[term].amount(row.ops) > 0 and record.profile_of(row.name).lacks(term)
-
-
-def spiking(record: RunRecord) -> Section:
-    """The spiking half beside what would replace it."""
-    c = record.comparison
-    if c is None:
-        return Section("Does spiking pay?", lines=("There is no spiking layer.",))
-    rows = tuple((a.name, _reference(a.energy_pj), _reference(a.int8_energy_pj)) for a in c.alternatives)
-    heading = ("the spiking half's layers as", f"energy*, {record.profile.name}", "energy*, int8 at 45 nm")
-    lines = [_against_dense(record)]
-    if c.rate is None:
-        lines.append("Spikes feed no layer of it: every input is analog, and there is no break-even rate.")
-    else:
-        per_synapse = NONE if c.spikes_per_synapse is None else f"{c.spikes_per_synapse:.3f}"
-        lines.append(
-            f"Spike rate {share(c.rate, 2)} at the inputs of layers that spikes feed (counted), {per_synapse} spikes"
-            " per synapse and inference."
-        )
-        lines.append(
-            f"The rate at which spiking stops paying, modelled from arithmetic and membranes alone: against the same"
-            f" layers dense, {_break_even(c.break_even_rate)} ({record.profile.name}); against a dense int8 ANN,"
-            f" {_break_even(c.int8_break_even_rate)}."
-        )
-    return Section("Does spiking pay?", "modelled", tuple(lines), Table(heading, rows), notes=(PAYING_BAND,))
-
-
-def _break_even(rate: float | None) -> str:
-    if rate is None:
-        return "unknown, for want of a price"
-    if rate == 0:
-        return "none, as membranes alone cost more"
-    return "above 100 %, so that it always pays" if rate > 1 else share(rate)
-
-
-def _against_dense(record: RunRecord) -> str:
-    ways = record.comparison.alternatives if record.comparison else ()
-    if len(ways) < 2 or ways[0].energy_pj is None or ways[1].energy_pj is None or not ways[1].energy_pj.reference:
-        return f"Not priced against a dense run: {record.profile.name} has no price for an operation of it."
-    dense, events = ways[1].energy_pj.reference, ways[0].energy_pj.reference
-    text = (
-        f"The spiking half run dense would cost {joules(dense)} (modelled);"
-        f" as events it costs {share(events / dense)} of that."
+def chip_terms(record: RunRecord) -> Section:
+    """The spiking half and its bridge by what a chip spends energy on."""
+    rows, bars = [], []
+    parts = [row for row in record.partitions if row.name in ("snn", "bridge")]
+    ops = total_ops(row.ops for row in parts if row.ops is not None)
+    spans = {name: span for row in parts if row.energy_pj for name, span in row.energy_pj.terms.items()}
+    whole = sum((span.reference for span in spans.values()), 0.0)
+    for group, names in CHIP_TERMS.items():
+        counted = ", ".join(_amount(name, ops) for name in names if TERMS[name].amount(ops))
+        priced = [spans[n] for n in names if n in spans]
+        if not counted or (group == "memory" and not priced):
+            continue
+        total = sum(priced, Span(0.0, 0.0, 0.0)) if priced else None
+        cells = (_energy(total), range_text(total), share(total.reference / whole if total and whole else None))
+        rows.append((group, counted, _why(record, names, spans), *cells))
+        if total is not None:
+            bars.append(Bar(group, total.low, total.reference, total.high, joules(total.reference)))
+    heading = ("on", "counted", "without a price", "energy*", "range", "share")
+    picture = Bars("the chip's energy, each with the range of its price", tuple(bars))
+    return Section(
+        "The chip's energy", f"modelled with {profiles_text(record)}", (), Table(heading, tuple(rows), 3), (picture,)
     )
-    at = {record.profile.name: [a.energy_pj for a in ways], "int8 at 45 nm": [a.int8_energy_pj for a in ways]}
-    less = [name for name, (a, *_, c) in at.items() if a is not None and c is not None and c.reference < a.reference]
-    return text + f" An ANN that skips zeros costs less than events at the prices of {' and '.join(less)}." * bool(less)
 
 
-def _reference(energy: Span | None) -> str:
-    return "no price" if energy is None else joules(energy.reference)
+def _energy(span: Span | None) -> str:
+    return "no price" if span is None else joules(span.reference)
+
+
+def _why(record: RunRecord, names: Iterable[str], priced: Collection[str]) -> str:
+    """What of a group has no price, or is in that of another term."""
+    entries = {n: entry for n in names if n not in priced and isinstance(entry := record.profile.entry(n), NotPriced)}
+    why: dict[str, list[str]] = {}
+    for name, e in entries.items():
+        why.setdefault(f"in {e.contained_in}" if e.contained_in else e.kind.value.replace("_", " "), []).append(name)
+    return "; ".join(f"{', '.join(named)}: {reason}" for reason, named in why.items())
+
+
+def _amount(term: str, ops: Ops) -> str:
+    return (
+        f"{ops.chip_us / 1e3:.3f} ms × chips"
+        if term == "static_w"
+        else f"{count(round(TERMS[term].amount(ops)))} {term}"
+    )
 
 
 def profiles_text(record: RunRecord) -> str:
-    """The profile, or both, with a flag if they are of different technologies or arithmetics."""
-    ann = record.ann_profile
+    """The profiles that priced the run, with a flag if they are of different technologies."""
+    profile, ann = record.profile, record.ann_profile
     if ann is None:
-        return record.profile.name
-    if ann.technology != record.profile.technology:
-        return f"{record.profile.name} (ANN half: {ann.name}, MIXED TECHNOLOGIES)"
-    flag = ", MIXED ARITHMETICS" if ann.arithmetic != record.profile.arithmetic else ""
-    return f"{record.profile.name} (ANN half: {ann.name}{flag})"
+        return with_width(profile, record.layers)
+    halves = [[row for row in record.layers if (row.partition in ANN_PARTITIONS) == is_ann] for is_ann in (False, True)]
+    flag = ", MIXED TECHNOLOGIES" if ann.technology != profile.technology else ""
+    return f"{with_width(profile, halves[0])} (ANN half: {with_width(ann, halves[1])}{flag})"
+
+
+def with_width(profile: ProfileRow, rows: Iterable[LayerRow]) -> str:
+    """A profile, and the one that prices what computes in another width."""
+    other = profile.other
+    found = {row.precision for row in rows}
+    used = other is not None and other.arithmetic in found and (other.arithmetic == "int8" or "int8" in found)
+    return f"{profile.name}, {other.arithmetic} by {other.name}" if used and other is not None else profile.name

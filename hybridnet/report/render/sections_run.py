@@ -1,4 +1,4 @@
-"""Sections on the run: time, bridge, chip and parity."""
+"""Sections on the run: time, bridge and parity."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ def latency(record: RunRecord) -> Section:
     ]
     chip = record.timing.chip
     if chip is not None:
-        low, mid, high = chip.view_ms.low, chip.view_ms.reference, chip.view_ms.high
-        basis = f"modelled, {mid:.2f} ({low:.2f} to {high:.2f}) ms a view"
-        rows.append(("snn", f"{_chip_name(record)}, {chip.steps} steps", *(NONE,) * 4, basis))
+        basis = f"modelled, {chip.view_ms.reference:.3f} ({chip.view_ms.low:.3f} to {chip.view_ms.high:.3f}) ms a view"
+        rows.append(("snn", f"{chip.chip}, {chip.steps} steps", *(NONE,) * 4, basis))
     lines = [_pipeline(record.timing.pipeline)]
     if record.timing.pipeline_with_chip is not None:
         lines.append(_pipeline(record.timing.pipeline_with_chip))
     heading = ("partition", "runs on", "p50 ms", "p90 ms", "p99 ms", "total ms", "basis")
-    source = () if chip is None else (f"Step time of the chip: {chip.source}",)
     over = f"p50, p90, p99 are over {record.views} views, of the halves after a warm-up."
-    notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.", *source)
+    notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.",)
     bars = tuple(
         Bar(row.name, t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
         for row in record.partitions
@@ -79,17 +77,6 @@ def bridge(record: RunRecord) -> Section:
     return Section("Bridge", "bytes counted, energy modelled", lines, Table(heading, rows, left=3))
 
 
-def fit(record: RunRecord) -> Section:
-    """Whether the spiking half fits a chip."""
-    if record.fit is None:
-        return Section("Chip", lines=("Not mapped.",))
-    f = record.fit
-    row = (f.chip, str(f.neurons), str(f.cores), str(f.cores_per_chip), str(f.chips), ", ".join(f.broken) or "none")
-    heading = ("chip", "neurons", "cores", "cores per chip", "chips", "rules broken on one chip")
-    lines = (f"Rules and advice: hybridnet fit {record.model.bundle} --chip {f.chip}",)
-    return Section("Chip", f.basis, lines, Table(heading, (row,)))
-
-
 def parity(record: RunRecord) -> Section:
     """How far the run is from the float model."""
     p = record.parity
@@ -120,7 +107,3 @@ def parity_outcome(parity: Parity) -> str:
     if parity.top1_agrees is not None:
         return f"top-1 {'the same' if parity.top1_agrees else 'DIFFERS'}"
     return "SQNR of " + ", ".join(f"{name} {decibels(value)}" for name, value in parity.output_sqnr_db.items())
-
-
-def _chip_name(record: RunRecord) -> str:
-    return "chip" if record.fit is None else record.fit.chip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hybridnet.report.document import Bars, Heatmap, Histogram, Picture
+from hybridnet.report.document import Bars, Grid, Heatmap, Histogram, Picture
 from hybridnet.report.numbers import markup
 
 WIDTH, ROW, NUMBER = 580, 26, 110
@@ -19,6 +19,9 @@ LONGEST = 28
 NUMBERED, CELL = 30, 26
 """Up to this many classes the cells of a heat map hold their numbers, and the side of such a cell."""
 
+SMALL, ACROSS = 14, 32
+"""The side of a cell of a grid with its border, and how many stand beside each other."""
+
 SIDE, NAMED = 600, 50
 """About the side of a heat map of more classes, and how many of them have their name beside it."""
 
@@ -27,6 +30,8 @@ def drawn(picture: Picture) -> str:
     """A picture as an SVG element."""
     if isinstance(picture, Bars):
         return bars(picture)
+    if isinstance(picture, Grid):
+        return grid(picture)
     return heatmap(picture) if isinstance(picture, Heatmap) else histogram(picture)
 
 
@@ -84,6 +89,22 @@ def heatmap(picture: Heatmap) -> str:
     parts.append(_text("axis", left + width / 2, width + below, picture.across, "middle"))
     parts.append(_text("axis", 12, middle, picture.down, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
     return _svg("map", left + width + 8, width + below + 8, picture.title, parts)
+
+
+def grid(picture: Grid) -> str:
+    """Small cells whose colour is their share; a row that is full goes on below."""
+    left = _room(row.label for row in picture.rows)
+    y, parts = 4, []
+    for row in picture.rows:
+        parts.append(_text("label", left - 8, y + SMALL - 2, row.label, "end"))
+        for n, (part, text) in enumerate(row.cells):
+            x, below = left + n % ACROSS * SMALL, y + n // ACROSS * SMALL
+            parts.append(
+                f'<rect class="s0" x="{x}" y="{below}" width="{SMALL - 2}" height="{SMALL - 2}" rx="1"'
+                f' opacity="{0.12 + 0.88 * part:.2f}"><title>{markup(text)}</title></rect>'
+            )
+        y += -(-len(row.cells) // ACROSS) * SMALL + 8
+    return _svg("grid", left + ACROSS * SMALL, y, picture.title, parts)
 
 
 def histogram(picture: Histogram) -> str:

@@ -15,15 +15,15 @@ from hybridnet.configs import load_experiment
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.advice import ACCURACY, advise, halo
 from hybridnet.deploy.chip.fit import RULES, LayerDemand, fit, layer_demands
-from hybridnet.deploy.chip.profile import Chip, Limit, chip_names, load_chip
+from hybridnet.deploy.chip.profile import Chip, Limit, Times, chip_names, load_chip
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
-from hybridnet.report.quantities import Span
 from hybridnet.report.render.formats import rendered
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
 CHIP = load_chip("loihi2")
+TIMES = [field.name for field in dataclasses.fields(Times)]
 
 
 def plans_of(config: ModelConfig) -> tuple[LayerDemand, ...]:
@@ -178,7 +178,8 @@ def test_a_second_chip_is_one_file(
     source = {"source": "a test"}
     path = made_chip(tmp_path, basis="guess", authority="nobody", cores={"value": 7, **source},
                      exact_width=None, input_chips=None, neurons=None,
-                     step_us={"low": 1, "reference": 2, "high": 3, **source})  # fmt: skip
+                     mesh={"width": 2, "height": 2, "cores_per_tile": 2, **source},
+                     times={name: {"low": 1, "reference": 2, "high": 3, **source} for name in TIMES})  # fmt: skip
     assert main(["fit", str(bundle.path), "--chip", str(path), "--chips", "9"]) == 0
     text = capsys.readouterr().out
     assert "9 × a made chip" in text
@@ -188,7 +189,9 @@ def test_a_second_chip_is_one_file(
     assert record.fit is not None
     assert record.timing.chip is not None
     assert (record.fit.chip, record.fit.cores_per_chip, record.fit.basis) == (str(path), 7, "guess")
-    assert record.timing.chip.step_us == Span(1, 2, 3)
+    assert record.timing.chip.chip == str(path)
+    assert record.timing.chip.host_ms is not None
+    assert len(record.timing.chip.cores) == record.fit.cores
     assert f"hybridnet fit {bundle.path} --chip {path}" in rendered([record], "text")
 
 
@@ -199,6 +202,9 @@ def test_a_second_chip_is_one_file(
         ({"cores": 7}, "cores = 7 is not allowed"),
         ({"colour": "red"}, "colour"),
         ({"name": "made"}, "without a name"),
+        ({"mesh": {"width": 0, "height": 1, "cores_per_tile": 1, "source": "a test"}}, "three numbers of 1 to"),
+        ({"times": {"reason": " "}}, "why no time"),
+        ({"times": {"spike": 1}}, "spike = 1"),
         ({"neurons": {"resets": ["slow"], "remedy": "", "source": ""}}, "Allowed: soft, hard"),
     ],
 )

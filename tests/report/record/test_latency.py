@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridnet.report.quantities import Span
 from hybridnet.report.record.data import RunRecord
-from hybridnet.report.record.latency import chip_time, pipeline, summarise
+from hybridnet.report.record.latency import pipeline, summarise
 from hybridnet.video.accumulate import accumulate_view
 from hybridnet.video.views import load_kernels
 
@@ -53,13 +52,6 @@ def test_percentiles_and_views() -> None:
     assert sum(latency.views) == 5050
 
 
-def test_chip_time_is_steps_and_layers() -> None:
-    chip = chip_time(11, 2, Span(100, 150, 200), "a source")
-    assert chip.steps == 13
-    assert chip.view_ms == Span(1.3, 1.95, 2.6)
-    assert chip.basis == "modelled"
-
-
 def test_the_readers_loops_are_compiled_before_a_view_is_timed() -> None:
     """Their machine code takes the T + 1 pictures of a view at once: that of another T would be no use."""
     load_kernels(5)
@@ -68,14 +60,12 @@ def test_the_readers_loops_are_compiled_before_a_view_is_timed() -> None:
 
 def test_a_record_holds_what_was_measured_and_what_was_modelled(record: RunRecord) -> None:
     timing = record.timing
-    assert timing.chip is not None
-    assert timing.chip.steps == 3 + 2
+    assert timing.chip is None  # nobody has published what an event takes on Loihi 2
+    assert timing.pipeline_with_chip is None
     assert timing.pipeline.sequential_ms == pytest.approx(
         sum(sum(row.latency_ms.views) for row in record.partitions if row.latency_ms)
     )
     assert timing.pipeline.pipelined_ms < timing.pipeline.sequential_ms
-    assert timing.pipeline_with_chip is not None
-    assert "modelled" in timing.pipeline_with_chip.basis
     for row in record.partitions:
         assert row.latency_ms is not None
         assert len(row.latency_ms.views) == record.views

@@ -1,5 +1,6 @@
 # make demo [VIDEO=path]   everything from nothing: set-up, export, simulate on Lava and on the emulator
 # make test                the tests; make test-all adds the slow ones
+# make wheels              the wheels and the sdist, into dist, each tried in a fresh environment; downloads torch again
 # make lint typecheck bench ablations docs assets
 #
 # Set-up happens by itself, in .venv, when something it depends on changed, and not otherwise.
@@ -14,7 +15,7 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # not import here (torchvision and torchaudio for another torch, tensorboard, …).
 TEST_PEERS := spikingjelly==2.0.0 neurobench==2.3.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
-.PHONY: setup demo test test-all test-lava-stock lint typecheck bench ablations docs fuzz assets clean
+.PHONY: setup demo test test-all test-lava-stock wheels lint typecheck bench ablations docs fuzz assets clean
 
 setup: $(READY)
 
@@ -45,6 +46,9 @@ test-all: $(READY)
 test-lava-stock: $(READY)
 	$(BIN)/python tests/lava_stock/run.py
 
+wheels: $(READY)
+	$(BIN)/python runtime/wheels.py dist
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -73,9 +77,8 @@ docs: $(READY)
 # The shipped model and bundle, from nothing; about 15 minutes on 2 cores.
 assets: $(READY)
 	$(BIN)/hybridnet train --config tiny --data motion -o runs/tiny-motion --overwrite
-	cp runs/tiny-motion/best.pt hybridnet/assets/tiny-motion.pt
 	cp runs/tiny-motion/record.json hybridnet/assets/tiny-motion.json
-	$(BIN)/hybridnet calibrate hybridnet/assets/tiny-motion.pt -o hybridnet/assets/tiny-motion.bundle --ann int8 --parity lava --overwrite
+	$(BIN)/hybridnet calibrate runs/tiny-motion/best.pt -o hybridnet/assets/tiny-motion.bundle --ann int8 --parity lava --overwrite
 
 clean:
 	rm -rf $(VENV) demo runs hybridnet-bundle build *.egg-info

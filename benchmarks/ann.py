@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import from_file, from_motion_set
 from hybridnet.configs import load_experiment
@@ -33,7 +33,7 @@ from hybridnet.program.outputs import LOGITS
 from hybridnet.report.numbers import count, decibels
 from hybridnet.report.render.text import table
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.inputs import shapes_of
@@ -94,11 +94,11 @@ def bridged(split: Any, model: HybridNet, clips: Path | None) -> list[Feed]:
     preprocess, shapes = model.config.preprocess, shapes_of(example_inputs(model.config))
     views = from_motion_set(preprocess, silent) if clips is None else from_file(clips, shapes, preprocess, silent)
     some = Views.join(views.views[n] for n in evenly(len(views.views), RANGE_VIEWS + MEASURED_VIEWS))
-    fixed = quantise_program(split.program, observe(split, some.tensors()))
-    emulator, bridge = Emulator(fixed), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
+    fixed = quantise_graph(split.program, observe(split, some.tensors()))
+    emulator, bridge = GraphEmulator(fixed, currents=False), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     feeds: list[Feed] = []
     for view in (one.arrays for one in some):
-        run = emulator.run(view)
+        run = emulator.run({name: view[name] for name in split.feeds})
         crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True).values
         feeds.append({name: (view | crossed)[name] for name in split.ann_inputs})
     return feeds

@@ -16,21 +16,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from networks import chain
 
-from hybridnet.calibration.bound import search_with_bits
 from hybridnet.calibration.clips import read_clips
 from hybridnet.calibration.fidelity import FidelityMeter
-from hybridnet.calibration.fixed_point import quantise_program
-from hybridnet.calibration.observe import observe_clips, run_layer, search_views
+from hybridnet.calibration.fixed_point import quantise_graph
+from hybridnet.calibration.observe import observe_clips, search_views
 from hybridnet.calibration.observers import Observation, observation_of
-from hybridnet.calibration.sequence import SearchView, search_program
+from hybridnet.calibration.sequence import SearchView, search_graph
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedProgram, FloatProgram, Program, Stream
+from hybridnet.program.bridge import BridgeTensor, bridge_name
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.spiking import layer_shapes
 from hybridnet.report.numbers import decibels
 from hybridnet.report.render.text import table
-from hybridnet.simulators.torch.float_step import trace_program
+from hybridnet.simulators.feed import Feed
+from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.workflows.export import export_checkpoint
 from hybridnet.workflows.options import ExportOptions
 from hybridnet.workflows.simulate import shipped_bundle_path
@@ -44,7 +48,7 @@ MEASURED_VIEWS = 12
 
 BITS = (10, 12)
 
-Case = tuple[str, FloatProgram, Observation, list[SearchView], list[SearchView]]
+Case = tuple[str, GraphProgram, tuple[BridgeTensor, ...], Observation, list[SearchView], list[SearchView]]
 
 
 def main() -> None:
@@ -54,19 +58,21 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, help="folder of the clips that they are calibrated on")
     args = parser.parse_args()
     rows, worse = [], []
-    for name, program, seen, searched, measured in cases(args.checkpoints, args.clips):
+    for name, program, bridge, seen, searched, measured in cases(args.checkpoints, args.clips):
         ways = {
-            "maximum": quantise_program(program, seen),
-            "calibrated": search_program(program, seen, searched, run_layer).program,
+            "maximum": quantise_graph(program, seen),
+            "calibrated": search_graph(program, seen, searched, bridge).program,
         }
-        ways |= {f"{bits} bits": search_with_bits(bits, program, seen, searched, run_layer).program for bits in BITS}
+        ways |= {
+            f"{bits} bits": search_graph(program, seen, searched, bridge, weight_bits=bits).program for bits in BITS
+        }
         results = {way: fidelity(fixed, measured) for way, fixed in ways.items()}
-        for layer in program.layers():
-            got = {way: result[layer.name] for way, result in results.items()}
-            rows.append((name, layer.name, *(cell for row in got.values() for cell in row)))
+        for layer in layer_shapes(program):
+            got = {way: result[layer] for way, result in results.items()}
+            rows.append((name, layer, *(cell for row in got.values() for cell in row)))
             before, after = (float(got[way][0].split()[0]) for way in ("maximum", "calibrated"))
             if not after > before:
-                worse.append(f"{name} {layer.name}")
+                worse.append(f"{name} {layer}")
         print(f"{name}: done", flush=True)
     head = (
         "network",
@@ -84,9 +90,10 @@ def main() -> None:
 def cases(checkpoints: list[Path], clips: Path | None) -> Iterator[Case]:
     """What is tried, with what was observed, views to search on and views to measure on."""
     for layers in (1, 2, 3, 4):
-        program = random_network(layers)
+        program = chain((3, SIDE, SIDE), (CHANNELS,) * layers, (1,) * layers, STEPS, seed=layers)
+        bridge = tuple(BridgeTensor(bridge_name(p.name, "potential"), p.name, p.shape) for p in program.populations)
         seen, searched = made_views(program, 1)
-        yield f"random, {layers} layers", program, seen, searched, made_views(program, 2)[1]
+        yield f"random, {layers} layers", program, bridge, seen, searched, made_views(program, 2)[1]
     yield of_bundle("shipped", read_bundle(shipped_bundle_path()), None)
     for path in checkpoints:
         bundle = (
@@ -106,7 +113,7 @@ def of_bundle(name: str, bundle: Bundle, clips: Path | None) -> Case:
             model.inputs,
             model.preprocess,
             bundle.manifest.labels,
-            spiking=[stream.input_name for stream in bundle.program.streams],
+            spiking=Feed(bundle).read,
             most=32,
             views=2,
             progress=progress,
@@ -115,52 +122,29 @@ def of_bundle(name: str, bundle: Bundle, clips: Path | None) -> Case:
     return (
         name,
         bundle.program,
+        bundle.bridge,
         seen,
         search_views(bundle, read.searched),
         search_views(bundle, read.held_out, MEASURED_VIEWS),
     )
 
 
-def random_network(layers: int) -> FloatProgram:
-    """3×3 layers of normal weights; all are read out."""
-    random = np.random.default_rng(layers)
-    shape, made = (3, SIDE, SIDE), []
-    for place in range(layers):
-        geometry = ConvGeometry(shape, CHANNELS, (3, 3), (1, 1), (1, 1))
-        made.append(
-            ConvLIFLayer(
-                name=f"s.{place}",
-                geometry=geometry,
-                weight=random.normal(0, 0.3, geometry.weight_shape),
-                bias=random.normal(0, 0.01, CHANNELS),
-                leak=0.8,
-                threshold=1.0,
-                reset="soft",
-                input_kind="spike" if place else "analog",
-                read_out=True,
-            )
-        )
-        shape = geometry.output_shape
-    return Program((Stream("s", "x", tuple(made)),), STEPS)
-
-
-def made_views(program: FloatProgram, seed: int) -> tuple[Observation, list[SearchView]]:
+def made_views(program: GraphProgram, seed: int) -> tuple[Observation, list[SearchView]]:
     """Inputs as heavy-tailed as residuals are."""
     random = np.random.default_rng(seed)
     views: list[SearchView] = []
     seen: Observation | None = None
     for _ in range(VIEWS):
         x = torch.from_numpy(random.laplace(0, 0.15, (1, STEPS, 3, SIDE, SIDE)).clip(-1, 1).astype(np.float32))
-        states = trace_program(program, {"x": x})
-        one = observation_of(program, {"x": x}, states)
+        one = observation_of(program, {"x": x})
         seen = one if seen is None else seen + one
-        views.append(SearchView({"x": x.numpy()}, states))
+        views.append(SearchView({"x": x.numpy()}, trace_graph(program, {"x": x})))
     if seen is None:
         raise ValueError("no views")
     return seen, views
 
 
-def fidelity(fixed: FixedProgram, views: list[SearchView]) -> dict[str, tuple[str, str]]:
+def fidelity(fixed: FixedGraph, views: list[SearchView]) -> dict[str, tuple[str, str]]:
     """SQNR and share of different spikes by layer, end to end."""
     meter = FidelityMeter(fixed)
     for view in views:

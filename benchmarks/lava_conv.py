@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from lava.proc.conv.utils import conv as stock
+from networks import chain, in_integers
 
 from hybridnet.deploy.netx.file import write_net
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.convolution import convolve
 from hybridnet.simulators.lava.options import CONV_MODELS
@@ -67,19 +67,12 @@ def milliseconds(function: Callable[[], object]) -> float:
 
 def time_networks(channels: int, out_channels: int, stride: int) -> dict[str, float]:
     """Least ms per window of Lava's network with one layer, by model of convolution."""
-    rng = np.random.default_rng(0)
-    geometry = ConvGeometry((channels, SIZE, SIZE), out_channels, (3, 3), stride=(stride, stride), padding=(1, 1))
-    shape, bias = geometry.weight_shape, np.zeros(out_channels)
-    in_float = ConvLIFLayer("x.0", geometry, rng.normal(size=shape), bias, 0.8, 1.0, "soft", "analog", True)
-    weight = rng.integers(-64, 64, shape, dtype=np.int32) * 2
-    fixed = FixedConvLIF(
-        "x.0", geometry, weight, bias.astype(np.int32), 819, 9000, "soft", "analog", True, 64.0, 20.0
-    )  # fmt: skip
-    inputs = {"x": rng.normal(size=(WINDOWS, STEPS, *geometry.input_shape)).astype(np.float32)}
+    program = chain((channels, SIZE, SIZE), (out_channels,), (stride,), STEPS)
+    inputs = {"x": np.random.default_rng(1).normal(size=(WINDOWS, STEPS, channels, SIZE, SIZE)).astype(np.float32)}
     with tempfile.TemporaryDirectory() as folder:
-        net = Path(folder) / "x.net"
-        write_net(net, Stream("x", "x", (in_float,)), Stream("x", "x", (fixed,)), STEPS)
-        return {conv: float(LavaBackend({"x": net}, conv=conv).run(inputs).latency_ms.min()) for conv in CONV_MODELS}
+        net = Path(folder) / "s.net"
+        write_net(net, "s", program, in_integers(program))
+        return {conv: float(LavaBackend({"s": net}, conv=conv).run(inputs).latency_ms.min()) for conv in CONV_MODELS}
 
 
 if __name__ == "__main__":

@@ -20,13 +20,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from measuring import Name, Runs, beside, conditions, least, parser
+from networks import chain, in_integers
 
-from hybridnet.calibration.fixed_point import quantise_layer
+from hybridnet.deploy.onnx.float_graph import write_float_graph
+from hybridnet.deploy.onnx.graph_program import write_onnx_graph
 from hybridnet.errors import HybridNetError
-from hybridnet.program.layers import THRESHOLD_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram, Population, Synapse
+from hybridnet.program.layers import THRESHOLD_MAX
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.onnxruntime.graph import OnnxGraph
+from hybridnet.simulators.options import Runtime
+from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.arrays import Array
 
 STEPS = 11
@@ -59,66 +65,34 @@ def main() -> None:
         for config, strides in STRIDES.items():
             for name, in_channels in IN_CHANNELS.items():
                 print(f"{name}: {in_channels}→8→8, {SIZE}×{SIZE}, strides {strides} as in config {config}, T = {STEPS}")
-                stream = make_stream(in_channels, CHANNELS, strides, (SIZE, SIZE))
+                program = chain((in_channels, SIZE, SIZE), CHANNELS, strides, STEPS)
                 if not asked.floor:
-                    compare(stream)
-                print_rates(stream)
+                    compare(program)
+                print_rates(program)
         if not asked.floor:
             print_growth()
 
 
-def make_stream(
-    in_channels: int, channels: tuple[int, ...], strides: tuple[int, ...], size: tuple[int, int]
-) -> Stream[ConvLIFLayer]:
-    """Random 3×3 layers."""
-    random = np.random.default_rng(0)
-    shape = (in_channels, *size)
-    layers = []
-    for index, (out_channels, stride) in enumerate(zip(channels, strides, strict=True)):
-        geometry = ConvGeometry(shape, out_channels, (3, 3), (stride, stride), (1, 1))
-        layers.append(
-            ConvLIFLayer(
-                name=f"s.{index}",
-                geometry=geometry,
-                weight=random.normal(0, 0.3, geometry.weight_shape),
-                bias=random.normal(0, 0.01, out_channels),
-                leak=0.8,
-                threshold=1.0,
-                reset="soft",
-                input_kind="spike" if index else "analog",
-                read_out=True,
-            )
-        )
-        shape = geometry.output_shape
-    return Stream("s", "x", tuple(layers))
-
-
-def in_integers(stream: Stream[ConvLIFLayer]) -> Stream[FixedConvLIF]:
-    """The same layers on the chip, for inputs in [−1, 1] and potentials in [−8, 8]."""
-    scales = {"analog": 127.0, "spike": 1.0}
-    return Stream("s", "x", tuple(quantise_layer(layer, scales[layer.input_kind], 8.0) for layer in stream.layers))
-
-
-def make_input(stream: Stream[ConvLIFLayer], views: int = VIEWS, steps: int = STEPS) -> dict[str, Array]:
+def make_input(program: GraphProgram, views: int = VIEWS) -> dict[str, Array]:
     """Normal numbers, (N, T, C, H, W)."""
-    x = np.random.default_rng(1).normal(0, 0.3, (views, steps, *stream.input_shape))
+    x = np.random.default_rng(1).normal(0, 0.3, (views, program.steps, *program.inputs[0].shape))
     return {"x": np.clip(x, -1, 1).astype(np.float32)}
 
 
-def compare(stream: Stream[ConvLIFLayer]) -> None:
-    """All back-ends on one stream."""
-    fixed, x = in_integers(stream), make_input(stream)
-    emulator = Emulator(Program((fixed,), STEPS))
+def compare(program: GraphProgram) -> None:
+    """All back-ends on one chain."""
+    fixed, x = in_integers(program), make_input(program)
+    emulator = emulator_of(fixed)
     expected = emulator.run(x)
     rates = ", ".join(f"{spikes.mean():.1%}" for spikes in expected.spikes.values())
     runs: Runs[str] = {
         "emulator": times_of(emulator, x),
-        FLOOR: lambda: floor(stream, x["x"], torch.channels_last),
-        "bare float convolutions, channels-first": lambda: floor(stream, x["x"], torch.contiguous_format),
-        "snnTorch, convolutions batched over time": lambda: snntorch_ms(stream, x["x"]),
+        FLOOR: lambda: floor(program, x["x"], torch.channels_last),
+        "bare float convolutions, channels-first": lambda: floor(program, x["x"], torch.contiguous_format),
+        "snnTorch, convolutions batched over time": lambda: snntorch_ms(program, x["x"]),
     }
     with tempfile.TemporaryDirectory() as folder:
-        for name, build in backends(stream, fixed, Path(folder)).items():
+        for name, build in backends(program, fixed, Path(folder)).items():
             try:
                 backend = build()
                 if backend.fixed_point:
@@ -133,33 +107,37 @@ def compare(stream: Stream[ConvLIFLayer]) -> None:
     print(f"  target against stock Lava: {TARGET_LAVA}×; spikes per neuron and step: {rates}\n")
 
 
-def backends(
-    stream: Stream[ConvLIFLayer], fixed: Stream[FixedConvLIF], folder: Path
-) -> dict[str, Callable[[], SpikingBackend]]:
+def backends(program: GraphProgram, fixed: FixedGraph, folder: Path) -> dict[str, Callable[[], SpikingBackend]]:
     """How to build each of our other back-ends."""
+    runtime = Runtime(threads=torch.get_num_threads())
 
-    def onnx(program: Any) -> SpikingBackend:
-        from hybridnet.deploy.onnx.program import write_onnx_program
-        from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
-        from hybridnet.simulators.options import Runtime
+    def integers() -> SpikingBackend:
+        write_onnx_graph(folder / "fixed.onnx", fixed)
+        return OnnxGraph(folder / "fixed.onnx", fixed, runtime)
 
-        write_onnx_program(folder / "program.onnx", program)
-        return OnnxSpikingBackend(folder / "program.onnx", program, Runtime(threads=torch.get_num_threads()))
+    def in_float() -> SpikingBackend:
+        write_float_graph(folder / "float.onnx", program)
+        return OnnxGraph(folder / "float.onnx", program, runtime)
 
     def lava(conv: Any) -> SpikingBackend:
         from hybridnet.deploy.netx.file import write_net
         from hybridnet.simulators.lava.backend import LavaBackend
 
-        write_net(folder / "s.net", stream, fixed, STEPS)
+        write_net(folder / "s.net", "s", program, fixed)
         return LavaBackend({"s": folder / "s.net"}, conv=conv)
 
     return {
-        "torch float step": lambda: TorchBackend(Program((stream,), STEPS)),
-        "ONNX Runtime, unrolled, integers": lambda: onnx(Program((fixed,), STEPS)),
-        "ONNX Runtime, unrolled, float": lambda: onnx(Program((stream,), STEPS)),
+        "torch float step": lambda: TorchGraph(program),
+        "ONNX Runtime, unrolled, integers": integers,
+        "ONNX Runtime, unrolled, float": in_float,
         "Lava, fast convolution": lambda: lava("fast"),
         "Lava, stock convolution": lambda: lava("stock"),
     }
+
+
+def emulator_of(fixed: FixedGraph) -> GraphEmulator:
+    """The emulator as a bundle runs it."""
+    return GraphEmulator(fixed, currents=False)
 
 
 def check(got: SpikingResult, expected: SpikingResult) -> None:
@@ -186,36 +164,37 @@ def by_turns(runs: Runs[Name]) -> dict[Name, float]:
 
 
 @torch.no_grad()
-def floor(stream: Stream[ConvLIFLayer], x: Array, layout: torch.memory_format) -> float:
+def floor(program: GraphProgram, x: Array, layout: torch.memory_format) -> float:
     """Time in ms of nothing but the convolutions of one view, float32, in a memory format that is already right."""
     frames = torch.from_numpy(x[0]).contiguous(memory_format=layout)
     spent = 0.0
-    for layer in stream.layers:
-        weight, bias, g = *parameters(layer, layout), layer.geometry
+    for g, p in zip(program.synapses, program.populations, strict=True):
+        weight, bias = parameters(g, p, layout)
         for _ in range(2):  # once to warm up
             started = time.perf_counter()
-            current = F.conv2d(frames, weight, bias, g.stride, g.padding)
+            current = F.conv2d(frames, weight, bias, g.geometry.stride, g.geometry.padding)
             elapsed = time.perf_counter() - started
-        frames = (current > layer.threshold).float().contiguous(memory_format=layout)
+        frames = (current > threshold_of(p)).float().contiguous(memory_format=layout)
         spent += elapsed
     return spent * 1e3
 
 
 @torch.no_grad()
-def snntorch_ms(stream: Stream[ConvLIFLayer], x: Array) -> float:
+def snntorch_ms(program: GraphProgram, x: Array) -> float:
     """Time in ms of one view in snnTorch: kinder than its usual loop, for the convolutions take all steps at once."""
     import snntorch
 
     neurons = [
-        snntorch.Leaky(beta=layer.leak, threshold=layer.threshold, reset_mechanism="subtract", reset_delay=True)
-        for layer in stream.layers
+        snntorch.Leaky(beta=float(p.leak), threshold=threshold_of(p), reset_mechanism="subtract", reset_delay=True)
+        for p in program.populations
     ]
-    weights = [parameters(layer, torch.channels_last) for layer in stream.layers]
+    layers = [*zip(program.synapses, program.populations, strict=True)]
+    weights = [parameters(g, p, torch.channels_last) for g, p in layers]
     started = time.perf_counter()
     frames = torch.from_numpy(x[0])
-    for layer, neuron, (weight, bias) in zip(stream.layers, neurons, weights, strict=True):
+    for (g, _), neuron, (weight, bias) in zip(layers, neurons, weights, strict=True):
         frames = frames.contiguous(memory_format=torch.channels_last)
-        currents = F.conv2d(frames, weight, bias, layer.geometry.stride, layer.geometry.padding)
+        currents = F.conv2d(frames, weight, bias, g.geometry.stride, g.geometry.padding)
         membrane = torch.zeros_like(currents[0])
         spikes = []
         for current in currents:
@@ -225,30 +204,38 @@ def snntorch_ms(stream: Stream[ConvLIFLayer], x: Array) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-def parameters(layer: ConvLIFLayer, layout: torch.memory_format) -> tuple[torch.Tensor, torch.Tensor]:
+def parameters(g: Synapse, p: Population, layout: torch.memory_format) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias in float32."""
-    return torch.from_numpy(layer.weight).float().contiguous(memory_format=layout), torch.from_numpy(layer.bias).float()
+    return torch.from_numpy(g.weight).float().contiguous(memory_format=layout), torch.from_numpy(p.bias).float()
 
 
-def print_rates(stream: Stream[ConvLIFLayer]) -> None:
+def threshold_of(p: Population) -> float:
+    """The one of all its neurons."""
+    return float("inf") if p.threshold is None else float(p.threshold)
+
+
+def print_rates(program: GraphProgram) -> None:
     """The emulator at three rates of spikes into the second layer, beside the convolutions, which know no rate."""
-    x = make_input(stream)
-    runs: Runs[str] = {f"{rate:.0%}": times_of(Emulator(with_rate(in_integers(stream), rate, x)), x) for rate in RATES}
-    ms = by_turns({**runs, FLOOR: lambda: floor(stream, x["x"], torch.channels_last)})
+    x = make_input(program)
+    at = {rate: emulator_of(with_rate(in_integers(program), rate, x)) for rate in RATES}
+    runs: Runs[str] = {f"{rate:.0%}": times_of(emulator, x) for rate, emulator in at.items()}
+    ms = by_turns({**runs, FLOOR: lambda: floor(program, x["x"], torch.channels_last)})
     cells = ", ".join(f"{ms[rate]:.2f} ms, {ms[rate] / ms[FLOOR]:.2f}× at {rate} of spikes" for rate in runs)
     print(f"  emulator: {cells}; {FLOOR}: {ms[FLOOR]:.2f} ms (target: {TARGET_SPARSE}× up to 5%)\n")
 
 
-def with_rate(stream: Stream[FixedConvLIF], rate: float, x: Mapping[str, Array]) -> Program[FixedConvLIF]:
+def with_rate(fixed: FixedGraph, rate: float, x: Mapping[str, Array]) -> FixedGraph:
     """The first layer's threshold such that this share of its neurons spikes at a step, by bisection."""
-    first, *rest = stream.layers
+    first, *rest = fixed.populations
     low, high = 1, THRESHOLD_MAX
     while high - low > low // 100 + 1:
         middle = (low + high) // 2
-        program = Program((Stream("s", "x", (replace(first, threshold=middle), *rest)),), STEPS)
-        too_many = Emulator(program).run(x).spikes["s.0"].mean() > rate
+        threshold = np.array(middle, np.int32)
+        populations = (replace(first, threshold=threshold, reset_amount=threshold), *rest)
+        fixed = FixedGraph(fixed.inputs, populations, fixed.synapses, fixed.steps)
+        too_many = emulator_of(fixed).run(x).spikes["s.0"].mean() > rate
         low, high = (middle, high) if too_many else (low, middle)
-    return program
+    return fixed
 
 
 def print_growth() -> None:
@@ -271,10 +258,10 @@ def print_growth() -> None:
             print(f"  {label:28} {row[0]:8.2f} {ratios[0]:>6}   {row[1]:10.1f} {row[2]:8.1f} {ratios[1]:>6}")
 
 
-def one_view(size: int, steps: int, channels: int) -> tuple[Emulator, dict[str, Array]]:
+def one_view(size: int, steps: int, channels: int) -> tuple[GraphEmulator, dict[str, Array]]:
     """An emulator, and a view for it to run."""
-    stream = make_stream(2, (channels, 8), (1, 1), (size, size))
-    return Emulator(Program((in_integers(stream),), steps)), make_input(stream, 1, steps)
+    program = chain((2, size, size), (channels, 8), (1, 1), steps)
+    return emulator_of(in_integers(program)), make_input(program, 1)
 
 
 def measure_memory(size: int, steps: int, channels: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from hybridnet.calibration.stages import Bench, Outputs, keep_classes, top1
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, Method, write_dynamic, write_half
 from hybridnet.errors import BackendError
 from hybridnet.program.bridge import FixedEncoding
-from hybridnet.program.spiking import AnyFixed
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.sealed import AnyFile, content_of
@@ -33,7 +33,7 @@ MOST_IN_FLOAT = 8
 
 
 def quantise_ann(
-    bench: Bench, program: AnyFixed, encodings: Mapping[str, FixedEncoding], out: Path
+    bench: Bench, program: FixedGraph, encodings: Mapping[str, FixedEncoding], out: Path
 ) -> tuple[AnnRow, ...]:
     """Write the best int8 graph.
 
@@ -78,7 +78,7 @@ OTHERS: dict[str, Callable[[AnyFile, Path], None]] = {"int8 dynamic": write_dyna
 class _AnnTrial:
     """Graphs of the ANN half beside the one in fp32, on the same bridged potentials."""
 
-    def __init__(self, bench: Bench, program: AnyFixed, encodings: Mapping[str, FixedEncoding]) -> None:
+    def __init__(self, bench: Bench, program: FixedGraph, encodings: Mapping[str, FixedEncoding]) -> None:
         self._bench, self._program, self._encodings = bench, program, encodings
         fed = [(clip, n) for clip in bench.clips.searched for n in range(len(clip.views))]
         self.feeds = [self._view(*fed[place]) for place in evenly(len(fed), RANGE_VIEWS)]

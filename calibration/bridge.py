@@ -10,7 +10,7 @@ import numpy as np
 from hybridnet.calibration.limits import HEADROOM
 from hybridnet.calibration.stages import Bench, Outputs, keep_classes
 from hybridnet.program.bridge import ANALOG, BridgeTensor, FixedEncoding
-from hybridnet.program.spiking import AnyFixed
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.bridge import shorten
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import sqnr_db
@@ -28,7 +28,7 @@ just keep it: at 4 bits for all tensors the shipped model keeps all 20 of them, 
 Encodings = dict[str, FixedEncoding]
 
 
-def search_bits(bench: Bench, program: AnyFixed, whole: Mapping[str, FixedEncoding]) -> Encodings:
+def search_bits(bench: Bench, program: FixedGraph, whole: Mapping[str, FixedEncoding]) -> Encodings:
     """Lower the bits of one tensor after another, the largest first, as long as the clips of the search keep top-1.
 
     Args:
@@ -53,7 +53,7 @@ def search_bits(bench: Bench, program: AnyFixed, whole: Mapping[str, FixedEncodi
     return encodings
 
 
-def _kept(bench: Bench, program: AnyFixed, encodings: Encodings, wanted: list[Outputs]) -> bool:
+def _kept(bench: Bench, program: FixedGraph, encodings: Encodings, wanted: list[Outputs]) -> bool:
     """Whether every clip of the search keeps its class, and all together their numbers to LEAST_DB."""
     got = [bench.ann.run(bench.fed(clip, program, encodings)) for clip in bench.clips.searched]
     if not keep_classes(bench, got, wanted):
@@ -66,7 +66,9 @@ def _kept(bench: Bench, program: AnyFixed, encodings: Encodings, wanted: list[Ou
     return True
 
 
-def _encoding(bench: Bench, program: AnyFixed, tensor: BridgeTensor, whole: FixedEncoding, bits: int) -> FixedEncoding:
+def _encoding(
+    bench: Bench, program: FixedGraph, tensor: BridgeTensor, whole: FixedEncoding, bits: int
+) -> FixedEncoding:
     """The shift that loses least in so many bits, on the clips of the search."""
     runs = [bench.spiking(clip, program) for clip in bench.clips.searched]
     v = np.concatenate([(r.readouts if tensor.kind == "potential" else r.potentials)[tensor.layer] for r in runs])

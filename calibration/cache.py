@@ -14,7 +14,6 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import FRONT
 from hybridnet.errors import CacheError, ConfigError
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.spiking import AnyFloat
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import MAX_JSON_BYTES, from_dict, read_json, to_dict
 from hybridnet.support.sealed import read_file
@@ -47,25 +46,20 @@ def _key(bundle: Bundle, clip: CalibrationClip) -> str:
     model = bundle.manifest.model
     preprocess = None if model.preprocess is None else to_dict(model.preprocess)
     front = bundle.manifest.files.get(FRONT)
-    parts = (_floats(bundle.float_form), clip.sha256, len(clip.views), preprocess, *([front] if front else []))
+    parts = (_floats(bundle.program), clip.sha256, len(clip.views), preprocess, *([front] if front else []))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _floats(program: AnyFloat) -> str:
+def _floats(program: GraphProgram) -> str:
     """The digest of all numbers of the spiking half."""
     floats = hashlib.sha256()
-    if isinstance(program, GraphProgram):
-        for p in program.populations:
-            numbers = (p.leak, p.current_leak, p.threshold, p.reset_amount, p.bias)
-            told = [(b"", None) if values is None else (values.tobytes(), values.shape) for values in numbers]
-            floats.update(b"".join(values for values, _ in told))
-            floats.update(repr((p.name, p.shape, p.reset, [shape for _, shape in told])).encode())
-        for g in program.synapses:
-            floats.update(g.weight.tobytes())
-            floats.update(repr((g.source, g.target, g.geometry, g.delay)).encode())
-        floats.update(repr((program.inputs, program.steps)).encode())
-        return floats.hexdigest()
-    for layer in program.layers():
-        floats.update(layer.weight.tobytes() + layer.bias.tobytes())
-        floats.update(repr((layer.name, layer.geometry, layer.leak, layer.threshold, layer.reset)).encode())
+    for p in program.populations:
+        numbers = (p.leak, p.current_leak, p.threshold, p.reset_amount, p.bias)
+        told = [(b"", None) if values is None else (values.tobytes(), values.shape) for values in numbers]
+        floats.update(b"".join(values for values, _ in told))
+        floats.update(repr((p.name, p.shape, p.reset, [shape for _, shape in told])).encode())
+    for g in program.synapses:
+        floats.update(g.weight.tobytes())
+        floats.update(repr((g.source, g.target, g.geometry, g.delay)).encode())
+    floats.update(repr((program.inputs, program.steps)).encode())
     return floats.hexdigest()

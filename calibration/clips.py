@@ -10,9 +10,9 @@ from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, make_moti
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import VideoRow
-from hybridnet.support.arrays import read_arrays
+from hybridnet.support.arrays import read_array, read_samples
 from hybridnet.support.files import temporary_folder
-from hybridnet.support.inputs import Shapes, checked
+from hybridnet.support.inputs import Shapes, checked, checked_labels
 from hybridnet.support.progress import Progress
 from hybridnet.support.sealed import sha256_file
 from hybridnet.support.statistics import evenly
@@ -25,6 +25,9 @@ LEAST_CLIPS = 4
 
 FEW_CLIPS = 12
 """Fewer are warned of."""
+
+FEW_HELD_OUT = 30
+"""Fewer held-out views are warned of."""
 
 MOTION_SEEDS = 3
 """Clips of each motion that a calibration without clips makes."""
@@ -84,6 +87,7 @@ def read_clips(
     spiking: Sequence[str],
     most: int,
     views: int,
+    truth: Path | None = None,
     progress: Progress,
 ) -> ClipSet:
     """Read clips of a folder, views of a `.npz` file, or, without either, clips of the motion set.
@@ -93,6 +97,7 @@ def read_clips(
         shapes: The model's inputs.
         preprocess: How clips become inputs; None if the model takes arrays alone.
         labels: The model's classes; a clip in a folder of that name is of that class.
+        truth: A `.npy` file of the class of each row of arrays; None if they have none, or hold it themselves.
         spiking: Inputs of the spiking half, which must move.
         most: Clips read at most, spread over the folder.
         views: Read of each clip at most.
@@ -104,8 +109,11 @@ def read_clips(
     if most < LEAST_CLIPS or views < 1:
         raise ConfigError("clips, views", (most, views), f"{LEAST_CLIPS} or more clips and 1 or more views")
     warnings: list[str] = []
-    if path is not None and path.suffix == ".npz":
-        clips, source = _of_arrays(path, shapes, most), f"{{usable}} views of {path.resolve().name}"
+    arrays = path is not None and path.suffix == ".npz"
+    if truth is not None and not arrays:
+        raise ConfigError("labels", str(truth), "with --clips FILE.npz; folders of class folders tell theirs")
+    if path is not None and arrays:
+        clips, source = _of_arrays(path, shapes, labels, truth, most), f"{{usable}} views of {path.resolve().name}"
     elif preprocess is None:
         raise ModelError("the model takes no video", where=path or "--clips", remedy="Give a .npz file of its inputs")
     elif path is None:
@@ -131,12 +139,28 @@ def read_clips(
         )
     held_out = usable[HELD_OUT - 1 :: HELD_OUT]
     searched = [clip for clip in usable if clip not in held_out]
+    if (measured := sum(len(clip.views) for clip in held_out)) < FEW_HELD_OUT:
+        warnings.append(
+            f"held-out views: only {measured}, on which all losses are measured; {FEW_HELD_OUT} or more are better"
+        )
     return ClipSet(source.replace("{usable}", str(len(usable))), tuple(searched), tuple(held_out), tuple(warnings))
 
 
-def _of_arrays(path: Path, shapes: Shapes, most: int) -> list[CalibrationClip]:
-    views = checked(read_arrays(path), shapes, path)
-    return [CalibrationClip(f"view {n}", None, views[n], "") for n in evenly(len(views), most)]
+def _of_arrays(
+    path: Path, shapes: Shapes, labels: tuple[str, ...] | None, truth: Path | None, most: int
+) -> list[CalibrationClip]:
+    arrays, own = read_samples(path)
+    views = checked(arrays, shapes, path)
+    if truth is not None and own is not None:
+        raise ConfigError("labels", str(truth), f"none, as {path} has an array of them")
+    given = own if truth is None else read_array(truth)
+    if given is not None and labels is None:
+        raise ConfigError("labels", str(truth or path), "none, as the model has no classes")
+    known = None if given is None else checked_labels(given, len(views), len(labels or ()), truth or path)
+    return [
+        CalibrationClip(f"view {n}", None if known is None else known[n], views[n], "")
+        for n in evenly(len(views), most)
+    ]
 
 
 def _of_motion_set(

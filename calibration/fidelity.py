@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from hybridnet.model.neuron import LIFState
+from hybridnet.partition.arithmetic.equations import State
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, Program, Stream
 from hybridnet.program.parts import groups_alone, inputs_alone
-from hybridnet.program.spiking import AnyFixed, scales_of
+from hybridnet.program.spiking import scales_of
 from hybridnet.report.record.parity import Fidelity, LayerParity
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.support.arrays import Array
@@ -24,21 +23,16 @@ from hybridnet.support.statistics import ratio_db
 class FidelityMeter:
     """Runs the fixed-point program beside a float run, view by view, and sums up how far they are apart."""
 
-    def __init__(self, program: AnyFixed) -> None:
+    def __init__(self, program: FixedGraph) -> None:
         self._scales = scales_of(program)
-        self._chip: SpikingBackend
-        if isinstance(program, FixedGraph):
-            self._chip = GraphEmulator(program, currents=False)
-            self._alone = {p.name: _population_alone(program, p) for p in program.populations}
-        else:
-            self._chip = Emulator(Program(tuple(_all_read_out(stream) for stream in program.streams), program.steps))
-            self._alone = {name: alone for stream in program.streams for name, alone in _layers_alone(stream, program)}
+        self._chip = GraphEmulator(program, currents=False)
+        self._alone = {p.name: _population_alone(program, p) for p in program.populations}
         self._forced, self._end_to_end = ({name: _Distance() for name in self._scales} for _ in range(2))
         self.overflows: Counter[str] = Counter()
         self.clipped_inputs: Counter[str] = Counter()
 
     def add(
-        self, states: Mapping[str, LIFState], inputs: Mapping[str, Array], *, record_potentials: bool = False
+        self, states: Mapping[str, LIFState | State], inputs: Mapping[str, Array], *, record_potentials: bool = False
     ) -> SpikingResult:
         """Run one view.
 
@@ -82,7 +76,7 @@ class _Distance:
         self._signal = self._noise = 0.0
         self._same = self._fixed_spikes = self._float_spikes = self._neuron_steps = 0
 
-    def add(self, run: SpikingResult, name: str, scale: float, state: LIFState) -> None:
+    def add(self, run: SpikingResult, name: str, scale: float, state: LIFState | State) -> None:
         u = state.u[:, -1].double().numpy()
         error = run.readouts[name] / scale - u
         spikes, reference = run.spikes[name], state.o.numpy() > 0
@@ -102,12 +96,6 @@ class _Distance:
         return Fidelity(ratio_db(self._signal, self._noise), self._same / self._neuron_steps, change)
 
 
-def _all_read_out(stream: Stream[FixedConvLIF]) -> Stream[FixedConvLIF]:
-    return dataclasses.replace(
-        stream, layers=tuple(dataclasses.replace(layer, read_out=True) for layer in stream.layers)
-    )
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Alone:
     """A layer as a program of its own, which takes spikes as messages of 0 and 1.
@@ -118,16 +106,6 @@ class _Alone:
 
     backend: SpikingBackend
     fed: Mapping[str, str]
-
-
-def _layers_alone(stream: Stream[FixedConvLIF], program: FixedProgram) -> Iterator[tuple[str, _Alone | None]]:
-    """Each layer by name; None of the first, which is fed the same end to end."""
-    before: str | None = None
-    for layer in stream.layers:
-        alone = Stream(layer.name, layer.name, (dataclasses.replace(layer, read_out=True),))
-        emulator = Emulator(Program((alone,), program.steps))
-        yield layer.name, None if before is None else _Alone(emulator, {layer.name: before})
-        before = layer.name
 
 
 def _population_alone(graph: FixedGraph, p: FixedPopulation) -> _Alone | None:

@@ -9,9 +9,7 @@ import numpy as np
 import torch
 
 from hybridnet.calibration.fidelity import FidelityMeter
-from hybridnet.calibration.graph_sources import graph_sources
 from hybridnet.calibration.report import GroupRow, LayerCalibration, StepRow
-from hybridnet.calibration.running import emulator_of, trace_spiking
 from hybridnet.calibration.sequence import Searched, SearchView
 from hybridnet.calibration.sources import Source, dominating, sqnr_by_source
 from hybridnet.calibration.stages import Bench
@@ -19,8 +17,10 @@ from hybridnet.calibration.statistics import Statistics, statistics_of
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.layers import POTENTIAL_MAX, IntArray
-from hybridnet.program.spiking import AnyFixed, AnyFloat, layer_shapes, scales_of
+from hybridnet.program.spiking import layer_shapes, scales_of
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.arrays import Array
 
 SOURCE_VIEWS = 4
@@ -28,7 +28,7 @@ SOURCE_VIEWS = 4
 
 
 def layer_rows(
-    bench: Bench, searched: Searched[AnyFixed], maximum: AnyFixed, searching: list[SearchView], used: Used
+    bench: Bench, searched: Searched, maximum: FixedGraph, searching: list[SearchView], used: Used
 ) -> tuple[LayerCalibration, ...]:
     """Fidelity on held-out clips, head-room on all, and where each layer's error comes from."""
     fixed = searched.program
@@ -37,12 +37,12 @@ def layer_rows(
         bench.progress("measuring layers", number, len(bench.clips.held_out))
         for view in clip.views:
             fed = bench.inputs(view)
-            states = trace_spiking(bench.bundle.float_form, {name: torch.from_numpy(x) for name, x in fed.items()})
+            states = trace_graph(bench.bundle.program, {name: torch.from_numpy(x) for name, x in fed.items()})
             meter.add(states, fed)
             plain.add(states, fed)
     bench.progress("measuring layers", 1, 1)
     numbers, scales = _numbers(fixed), scales_of(fixed)
-    split = sources_of(bench.bundle.float_form, fixed, searching[:: math.ceil(len(searching) / SOURCE_VIEWS)])
+    split = sources_of(bench.bundle.program, fixed, searching[:: math.ceil(len(searching) / SOURCE_VIEWS)])
     rows = []
     for name, parity, before in zip(scales, meter.rows(), plain.rows(), strict=True):
         groups, threshold, decay, current_decay = numbers[name]
@@ -76,20 +76,7 @@ Numbers = tuple[tuple[GroupRow, ...], Span | None, Span, Span | None]
 """Groups, threshold, decay and current decay of a layer or population."""
 
 
-def _numbers(fixed: AnyFixed) -> dict[str, Numbers]:
-    if isinstance(fixed, FixedGraph):
-        return _graph_numbers(fixed)
-    found: dict[str, Numbers] = {}
-    for stream in fixed.streams:
-        sources = [stream.input_name, *(layer.name for layer in stream.layers)]
-        for source, layer in zip(sources, stream.layers, strict=False):
-            largest = layer.message_max if layer.input_kind == "analog" else 1
-            group = GroupRow(source, layer.weight_scale, layer.input_scale, layer.input_shift, largest)
-            found[layer.name] = (group,), (layer.threshold,) * 2, (layer.decay,) * 2, None
-    return found
-
-
-def _graph_numbers(graph: FixedGraph) -> dict[str, Numbers]:
+def _numbers(graph: FixedGraph) -> dict[str, Numbers]:
     sent = {node.name: node.input_scale for node in graph.inputs}
     return {
         p.name: (
@@ -142,9 +129,9 @@ class Used:
         self.statistics: dict[str, Statistics] = {}
 
 
-def registers_used(bench: Bench, program: AnyFixed) -> Used:
+def registers_used(bench: Bench, program: FixedGraph) -> Used:
     """Run every view of every clip, and look at every potential of every step."""
-    used, emulator, scales = Used(), emulator_of(program), scales_of(program)
+    used, emulator, scales = Used(), GraphEmulator(program, currents=False), scales_of(program)
     for number, clip in enumerate(bench.clips.clips):
         bench.progress("proving head-room", number, len(bench.clips.clips))
         for view in clip.views:
@@ -163,40 +150,25 @@ def registers_used(bench: Bench, program: AnyFixed) -> Used:
     return used
 
 
-def _messages(program: AnyFixed, run: SpikingResult, used: Used) -> None:
+def _messages(program: FixedGraph, run: SpikingResult, used: Used) -> None:
     """Add what was sent to the layers that inputs reach."""
-    if isinstance(program, FixedGraph):
-        room = {node.name: node.message_max for node in program.inputs}
-        reached = [(g.target, g.source, room[g.source]) for g in program.synapses if g.source in room]
-    else:
-        first = [(stream.layers[0], stream.name) for stream in program.streams]
-        reached = [(layer.name, name, layer.message_max) for layer, name in first]
+    room = {node.name: node.message_max for node in program.inputs}
+    reached = [(g.target, g.source, room[g.source]) for g in program.synapses if g.source in room]
     for layer, source, message_max in dict.fromkeys(reached):
         left = message_max / max(int(np.abs(run.inputs[source]).max()), 1)
         used.messages[layer] = min(used.messages.get(layer, math.inf), left)
         used.clipped[layer] += run.clipped_inputs[source]
 
 
-def sources_of(program: AnyFloat, fixed: AnyFixed, views: list[SearchView]) -> dict[str, dict[Source, float | None]]:
+def sources_of(
+    program: GraphProgram, fixed: FixedGraph, views: list[SearchView]
+) -> dict[str, dict[Source, float | None]]:
     """The split of each layer's error by what is rounded, on some views."""
     names = {name for view in views for name in view.inputs}
     exact: dict[str, Array] = {name: np.concatenate([view.inputs[name] for view in views]) for name in names}
     exact |= {
         name: torch.cat([view.states[name].o for view in views]).float().numpy() for name in layer_shapes(program)
     }
-    run = emulator_of(fixed).run({name: exact[name] for name in names})
+    run = GraphEmulator(fixed, currents=False).run({name: exact[name] for name in names})
     fed = {name: spikes.astype(np.float32) for name, spikes in run.spikes.items()}
-    if isinstance(program, GraphProgram) and isinstance(fixed, FixedGraph):
-        return {p.name: graph_sources(program, fixed, p.name, exact, fed) for p in program.populations}
-    if isinstance(program, GraphProgram) or isinstance(fixed, FixedGraph):
-        raise TypeError("one half is a graph, the other chains")
-    found: dict[str, dict[Source, float | None]] = {}
-    for stream, chip in zip(program.streams, fixed.streams, strict=True):
-        before: str | None = None
-        for layer, twin in zip(stream.layers, chip.layers, strict=True):
-            rounded = None if before is None else torch.from_numpy(fed[before])
-            found[layer.name] = sqnr_by_source(
-                layer, twin, torch.from_numpy(exact[before or stream.input_name]), rounded
-            )
-            before = layer.name
-    return found
+    return {p.name: sqnr_by_source(program, fixed, p.name, exact, fed) for p in program.populations}

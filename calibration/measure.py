@@ -26,7 +26,7 @@ from hybridnet.calibration.stages import Bench, stage_row
 from hybridnet.calibration.statistics import Statistics
 from hybridnet.errors import ConfigError
 from hybridnet.program.bridge import ANALOG, FixedEncoding, fixed_encodings
-from hybridnet.program.spiking import AnyFixed
+from hybridnet.program.fixed_graph import FixedGraph
 
 LOSS_DB = 30.0
 """A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""
@@ -64,8 +64,8 @@ class Chosen:
         ann: What was tried for it.
     """
 
-    searched: Searched[AnyFixed]
-    maximum: AnyFixed
+    searched: Searched
+    maximum: FixedGraph
     whole: Mapping[str, FixedEncoding]
     encodings: Mapping[str, FixedEncoding]
     int8: Path | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,18 +10,11 @@ from torch import Tensor
 
 from hybridnet.calibration.cache import cached_observation
 from hybridnet.calibration.clips import CalibrationClip
-from hybridnet.calibration.observers import Observation, graph_observation_of, observation_of
-from hybridnet.calibration.running import trace_spiking
-from hybridnet.calibration.search import LayerRun
+from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
-from hybridnet.program.graph import GraphProgram
-from hybridnet.program.layers import FixedConvLIF, Program, Stream
-from hybridnet.program.spiking import AnyFloat
-from hybridnet.simulators.emulator.backend import Emulator
 from hybridnet.simulators.feed import Feed
-from hybridnet.simulators.torch.float_step import trace_program
 from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
@@ -55,17 +47,11 @@ def observe_clips(
 def _observe(bundle: Bundle, feed: Feed, clip: CalibrationClip) -> Observation:
     seen: Observation | None = None
     for view in clip.views:
-        one = _observation(bundle.float_form, _tensors(feed(view.arrays).inputs))
+        one = observation_of(bundle.program, _tensors(feed(view.arrays).inputs))
         seen = one if seen is None else seen + one
     if seen is None:
         raise ConfigError("views", 0, "1 or more")
     return seen
-
-
-def _observation(program: AnyFloat, fed: Mapping[str, Tensor]) -> Observation:
-    if isinstance(program, GraphProgram):
-        return graph_observation_of(program, fed, trace_graph(program, fed))
-    return observation_of(program, fed, trace_program(program, fed))
 
 
 def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = SEARCH_VIEWS) -> list[SearchView]:
@@ -74,16 +60,8 @@ def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = S
     chosen = [views[place] for place in evenly(len(views), most)]
     feed = Feed(bundle)
     fed = [feed(view.arrays).inputs for view in chosen]
-    return [SearchView(one, trace_spiking(bundle.float_form, _tensors(one))) for one in fed]
+    return [SearchView(one, trace_graph(bundle.program, _tensors(one))) for one in fed]
 
 
 def _tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(values) for name, values in arrays.items()}
-
-
-def run_layer(layer: FixedConvLIF, inputs: Array) -> LayerRun:
-    """One layer in the emulator; see `hybridnet.calibration.search.RunLayer`."""
-    alone = dataclasses.replace(layer, read_out=True)
-    program = Program((Stream(layer.name, layer.name, (alone,)),), inputs.shape[1])
-    run = Emulator(program).run({layer.name: inputs})
-    return LayerRun(run.readouts[layer.name], run.spikes[layer.name], run.overflows[layer.name])

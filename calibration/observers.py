@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from hybridnet.calibration.statistics import Statistics, statistics_of
-from hybridnet.model.neuron import LIFState
-from hybridnet.partition.arithmetic.equations import State
 from hybridnet.partition.split import Split
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.layers import ConvLIFLayer, FloatProgram
 from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.progress import Progress, silent
 
@@ -23,10 +19,10 @@ class Observation:
     """What calibration inputs did to the float spiking half, in model units.
 
     Attributes:
-        inputs: Of each stream, or of each input of a graph.
-        currents: conv(w, x) + b of each layer, or c of each population, all steps.
-        potentials: u of each layer, all steps.
-        spike_rates: Spikes per neuron-step of each layer.
+        inputs: Of each input.
+        currents: c of each population, all steps.
+        potentials: u of each population, all steps.
+        spike_rates: Spikes per neuron-step of each population.
         views: How many were seen.
     """
 
@@ -38,12 +34,17 @@ class Observation:
 
     @property
     def input_max(self) -> dict[str, float]:
-        """Largest magnitude of each stream's input."""
+        """Largest magnitude of each input."""
         return {name: statistics.largest for name, statistics in self.inputs.items()}
 
     @property
+    def current_max(self) -> dict[str, float]:
+        """Largest magnitude of each population's current."""
+        return {name: statistics.largest for name, statistics in self.currents.items()}
+
+    @property
     def potential_max(self) -> dict[str, float]:
-        """Largest magnitude of each layer's potential."""
+        """Largest magnitude of each population's potential."""
         return {name: statistics.largest for name, statistics in self.potentials.items()}
 
     def __add__(self, other: Observation) -> Observation:
@@ -59,7 +60,7 @@ class Observation:
 
 
 def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = silent) -> Observation:
-    """Run the model's own spiking layers view by view.
+    """Run the spiking half in float, view by view.
 
     Args:
         split: The model.
@@ -73,7 +74,8 @@ def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = sil
     seen: Observation | None = None
     for n in range(views):
         progress("observing", n, views)
-        one = _observe_view(split, {name: tensor[n : n + 1] for name, tensor in inputs.items()})
+        fed = split.fed({name: tensor[n : n + 1] for name, tensor in inputs.items()})
+        one = observation_of(split.program, fed)
         seen = one if seen is None else seen + one
     progress("observing", views, views)
     if seen is None:
@@ -81,50 +83,17 @@ def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = sil
     return seen
 
 
-@torch.no_grad()
-def _observe_view(split: Split, view: Mapping[str, Tensor]) -> Observation:
-    program, fed = split.program, split.fed(view)
-    if isinstance(program, GraphProgram):
-        return graph_observation_of(program, fed, trace_graph(program, fed))
-    return observation_of(program, fed, split.trace(view))
-
-
-def observation_of(program: FloatProgram, view: Mapping[str, Tensor], states: Mapping[str, LIFState]) -> Observation:
-    """One view whose states are known.
-
-    Args:
-        program: The spiking half.
-        view: Its inputs, (1, T, C, H, W) each.
-        states: u and o of every layer and step, (1, T, C, H, W) each.
-
-    Raises:
-        RangeError: If a value is not finite.
-    """
-    inputs: dict[str, Statistics] = {}
-    currents: dict[str, Statistics] = {}
-    potentials: dict[str, Statistics] = {}
-    rates: dict[str, float] = {}
-    for stream in program.streams:
-        inputs[stream.name] = statistics_of(view[stream.input_name], f"stream {stream.name}")
-        for layer in stream.layers:
-            state = states[layer.name]
-            currents[layer.name] = statistics_of(current_of(layer, state), f"{layer.name} current")
-            potentials[layer.name] = statistics_of(state.u, f"{layer.name} potential")
-            rates[layer.name] = float(state.o.double().mean())
-    return Observation(inputs, currents, potentials, rates, 1)
-
-
-def graph_observation_of(program: GraphProgram, view: Mapping[str, Tensor], states: Mapping[str, State]) -> Observation:
-    """One view of a graph whose states are known; its currents are c, of all steps.
+def observation_of(program: GraphProgram, view: Mapping[str, Tensor]) -> Observation:
+    """One view through the program in float.
 
     Args:
         program: The spiking half.
         view: Its inputs, (1, T, C, H, W), or (1, C, H, W) of a still one.
-        states: c, u and o of every population and step, (1, T, C, H, W) each.
 
     Raises:
         RangeError: If a value is not finite.
     """
+    states = trace_graph(program, view)
     return Observation(
         {node.name: statistics_of(view[node.name], node.name) for node in program.inputs},
         {name: statistics_of(state.c, f"{name} current") for name, state in states.items()},
@@ -132,11 +101,3 @@ def graph_observation_of(program: GraphProgram, view: Mapping[str, Tensor], stat
         {name: float(state.o.double().mean()) for name, state in states.items()},
         1,
     )
-
-
-def current_of(layer: ConvLIFLayer, state: LIFState) -> Tensor:
-    """conv(w, x) + b of every step, (1, T, C, H, W), which is what u gained beyond its leak and its reset."""
-    before, fired = state.u[:, :-1], state.o[:, :-1]
-    leaked = layer.leak * before
-    kept = leaked - layer.threshold * fired if layer.reset == "soft" else leaked * (1 - fired)
-    return torch.cat((state.u[:, :1], state.u[:, 1:] - kept), 1)

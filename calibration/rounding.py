@@ -1,27 +1,31 @@
-r"""Rounding the weights of a layer together, for what its potential makes of them, not each to its nearest.
+r"""Rounding the weights of all groups of a population together, for what its potential makes of them.
 
-Between two spikes u is linear in weight and bias: u[t] = w·z[t] + b·c[t] + resets, with z[t] = Σ_k λ^k·x[t−k] what the
-leak has left of a patch of input, and c[t] = Σ_k λ^k. So the error that rounded weights ŵ, b̂ on rounded input ẑ make is
+Between two spikes u is linear in weights and bias: u[t] = w·z[t] + b·c[t] + resets, where z is what leak and current
+leak have left of a patch of input (`hybridnet.calibration.patches`). So the error that rounded weights ŵ, b̂ on rounded
+input ẑ make is
 
     E[(ŵ·ẑ + b̂·c − w·z − b·c)²]  =  (q − q*)ᵀ H (q − q*) + const,     H = E[(ẑ, c)(ẑ, c)ᵀ],   q = (ŵ, b̂)
 
 which is minimised over integers by coordinate descent from the nearest ones: each weight in turn takes the value that
 best makes up for what the others did. q* = H⁻¹ E[(ẑ, c)(z, c)ᵀ] (w, b) also makes up for what rounding the layers
-before changed on average. The idea is that of GPTQ (Frantar et al., arXiv 2210.17323); the leak in it is ours.
+before changed on average. The idea is that of GPTQ (Frantar et al., arXiv 2210.17323); the leak in it is ours. A weight
+that is zero in float stays zero: a synapse that is not there costs nothing on the chip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from hybridnet.program.layers import ConvLIFLayer
+from hybridnet.calibration.patches import Block, blocks_of, patches, rows_of, weight_of
+from hybridnet.program.fixed_graph import WEIGHT_BITS, largest_weight
+from hybridnet.program.graph import Population, Synapse
+from hybridnet.program.layers import BIAS_MAX, POTENTIAL_SHIFT, IntArray
+from hybridnet.support.arrays import Array
 
 Float = npt.NDArray[np.float64]
 
@@ -31,96 +35,124 @@ SWEEPS = 12
 FRAMES_PER_VIEW = 3
 """Steps of a view that moments are taken from, the last one and others evenly before it."""
 
-PATCHES_PER_FRAME = 2048
-"""Most patches of these steps, spread over the map."""
-
 RIDGE = 1e-6
 """The share of the mean of H's diagonal that is added to it: what no input touches stays as it was trained."""
+
+MOST_TOGETHER = 2304
+"""Weights of one output channel; where there are more, as in wide dense layers, each is rounded to its nearest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Second moments per group of channels, (G, P + 1, P + 1), P = C_in/groups·kh·kw, of trace 1; the last row is c's.
+    """Second moments of what reaches a population, of trace 1.
 
     Attributes:
-        rounded: H, of the input that the layer will get, with RIDGE.
-        mixed: E[(ẑ, c)(z, c)ᵀ], of that and of what the float layer got.
+        blocks: Output channels that share them.
+        rounded: Per block H = E[(ẑ, c)(ẑ, c)ᵀ], (P + 1, P + 1), of what the population will get.
+        mixed: Per block E[(ẑ, c)(z, c)ᵀ], of that and of what it got in float.
     """
 
-    rounded: Float
-    mixed: Float
+    blocks: list[Block]
+    rounded: list[Float]
+    mixed: list[Float]
 
 
-def moments(layer: ConvLIFLayer, rounded: Tensor, exact: Tensor) -> Moments:
-    """Estimate both moments from inputs (N, T, C, H, W), in model units.
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Weights of each group and offsets of the bias per channel, in model units."""
+
+    weights: tuple[Float, ...]
+    bias: Float
+
+
+def target_of(p: Population, groups: Sequence[Synapse]) -> Target:
+    """As trained. Where each neuron has its own bias, the offset is none."""
+    return Target(tuple(g.weight for g in groups), p.bias if p.bias.ndim == 1 else np.zeros(p.shape[0]))
+
+
+def graph_moments(
+    p: Population,
+    groups: Sequence[Synapse],
+    rounded: Mapping[str, Array],
+    exact: Mapping[str, Array],
+    steps: int,
+) -> Moments | None:
+    """Estimate both; None where there are more than MOST_TOGETHER weights per channel.
 
     Args:
-        layer: Its geometry and leak.
-        rounded: What the layer will get: the spikes of the rounded layers before it.
-        exact: What it got in float; the same tensor for an input that is not rounded yet.
+        p: In float.
+        groups: All that end at it.
+        rounded: What each source will send, (N, T, C, H, W), or (N, C, H, W) of a still input, in model units.
+        exact: What it sends in float; the same arrays where nothing is rounded.
+        steps: T.
     """
-    groups, size = layer.geometry.groups, int(np.prod(layer.weight.shape[1:])) + 1
-    h, mixed = np.zeros((groups, size, size)), np.zeros((groups, size, size))
-    for view, twin in zip(rounded, exact, strict=True):
-        pairs = zip(_patches(layer, view), _patches(layer, view if exact is rounded else twin), strict=True)
-        for z_rounded, z in pairs:
-            h += z_rounded @ z_rounded.transpose(0, 2, 1)
-            mixed += z_rounded @ z.transpose(0, 2, 1)
-    trace = np.maximum(np.trace(h, axis1=1, axis2=2)[:, None, None], np.finfo(np.float64).tiny)
-    ridge = RIDGE / size * np.eye(size)
-    return Moments(h / trace + ridge, mixed / trace + ridge)
-
-
-def _patches(layer: ConvLIFLayer, view: Tensor) -> Iterator[Float]:
-    """(z, c) of some steps, (G, P + 1, patches), from the input of one view (T, C, H, W)."""
-    g, steps = layer.geometry, len(view)
+    if sum(rows_of(g.geometry, g.weight).shape[1] for g in groups) > MOST_TOGETHER:
+        return None
+    blocks = blocks_of(p, groups)
+    same = all(rounded[g.source] is exact[g.source] for g in groups)
+    h: list[Float] = []
+    mixed: list[Float] = []
     wanted = {steps - 1 - round(i * steps / FRAMES_PER_VIEW) for i in range(FRAMES_PER_VIEW)}
-    z, c = torch.zeros_like(view[0], dtype=torch.float32), 0.0
-    for t, frame in enumerate(view):
-        z, c = layer.leak * z + frame, layer.leak * c + 1
-        if t in wanted:
-            columns = F.unfold(z[None], g.kernel, g.dilation, g.padding, g.stride)[0]  # (C·kh·kw, H_out·W_out)
-            some = columns[:, :: -(-columns.shape[1] // PATCHES_PER_FRAME)]
-            grouped = some.reshape(g.groups, -1, some.shape[1])
-            yield torch.cat((grouped, torch.full_like(grouped[:, :1], c)), 1).double().numpy()
+    views = len(rounded[groups[0].source]) if groups else 1
+    for n in range(views):
+        both = [{g.source: torch.from_numpy(sent[g.source][n]) for g in groups} for sent in (rounded, exact)]
+        found = patches(blocks, groups, both[0], steps, wanted)
+        for got in found if same else zip(found, patches(blocks, groups, both[1], steps, wanted), strict=True):
+            pairs = [(z, z) for z in got] if same else list(zip(*got, strict=True))
+            own = [(z_rounded @ z_rounded.T, z_rounded @ z.T) for z_rounded, z in pairs]
+            h = [a + b for a, (b, _) in zip(h, own, strict=True)] if h else [a for a, _ in own]
+            mixed = [a + b for a, (_, b) in zip(mixed, own, strict=True)] if mixed else [a for _, a in own]
+    traces = [max(float(np.trace(one)), float(np.finfo(np.float64).tiny)) for one in h]
+    ridges = [RIDGE / len(one) * np.eye(len(one)) for one in h]
+    return Moments(blocks, *([a / t + r for a, t, r in zip(one, traces, ridges, strict=True)] for one in (h, mixed)))
 
 
-def refitted(layer: ConvLIFLayer, of: Moments) -> tuple[Float, Float]:
-    """q*: weight (C_out, C_in/groups, kh, kw) and bias (C_out,) in float that suit the rounded input best."""
-    q = _joined(layer)
-    best = np.linalg.solve(of.rounded, of.mixed @ q.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return _split(best.astype(np.float64), layer)
+def refitted(p: Population, groups: Sequence[Synapse], of: Moments) -> Target:
+    """The target that suits the rounded input best, by least squares."""
+    joined = _joined(target_of(p, groups), groups)
+    for block, h, mixed in zip(of.blocks, of.rounded, of.mixed, strict=True):
+        joined[block.channels] = np.linalg.solve(h, mixed @ joined[block.channels].T).T
+    return _split(joined, groups)
 
 
-def round_together(
-    layer: ConvLIFLayer,
-    target: tuple[Float, Float],
-    of: Moments,
-    steps: tuple[float, float],
-    limits: tuple[tuple[int, int], tuple[int, int]],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The integers, in units of `steps`, that come closest to the target in u.
+def round_groups(
+    target: Target,
+    groups: Sequence[Synapse],
+    of: Moments | None,
+    scale: float,
+    weight_units: Sequence[float],
+    weight_bits: int = WEIGHT_BITS,
+) -> tuple[list[IntArray], IntArray]:
+    """The integers that come closest to the target in u.
 
     Args:
-        layer: Its geometry.
-        target: Weight and bias in float.
-        of: Moments of its input.
-        steps: What one unit of a weight, and of a bias, is in model units.
-        limits: Smallest and largest integer of a weight, and of a bias.
+        target: In model units.
+        groups: All that end at the population, as trained.
+        of: Moments of what they carry; None rounds each number to its nearest.
+        scale: S of the population.
+        weight_units: What one unit of a weight is in model units, per group.
+        weight_bits: Of the weights.
 
     Returns:
-        Weight (C_out, C_in/groups, kh, kw) and bias (C_out,).
+        Even weights of each group in its layout, and the bias per channel.
     """
-    weight, bias = target
-    wanted = _joined(layer, weight, bias)
-    size = wanted.shape[2]
-    unit = np.array([steps[0]] * (size - 1) + [steps[1]])
-    low, high = (np.array([limits[0][i]] * (size - 1) + [limits[1][i]]) for i in (0, 1))
-    integers = np.clip(np.rint(wanted / unit), low, high)
-    for h, q, target_q in zip(of.rounded, integers, wanted, strict=True):
-        descend(h, q, target_q, unit, low, high)
-    whole, offset = _split(integers, layer)
-    return whole.astype(np.int64), offset.astype(np.int64)
+    joined = _joined(target, groups)
+    widths = [rows_of(g.geometry, g.weight).shape[1] for g in groups]
+    unit = np.repeat([*(2 * u for u in weight_units), 2**POTENTIAL_SHIFT / scale], [*widths, 1])
+    there = _joined(Target(tuple(g.weight for g in groups), np.ones(len(joined))), groups) != 0
+    low, high = (
+        np.repeat([*[weight // 2] * len(groups), bias], [*widths, 1]) * there
+        for weight, bias in ((-(2**weight_bits), -BIAS_MAX), (largest_weight(weight_bits), BIAS_MAX))
+    )
+    integers = np.clip(np.rint(joined / unit), low, high)
+    for block, h in zip(of.blocks, of.rounded, strict=True) if of is not None else ():
+        own = block.channels
+        found = integers[own]
+        descend(h, found, joined[own], unit, low[own].T, high[own].T)
+        integers[own] = found
+    split = _split(integers, groups)
+    weights = [(2 * np.rint(weight)).astype(np.int32) for weight in split.weights]
+    return weights, np.rint(split.bias).astype(np.int32)
 
 
 def descend(h: Float, q: Float, wanted: Float, unit: Float, low: Float, high: Float) -> None:
@@ -139,13 +171,14 @@ def descend(h: Float, q: Float, wanted: Float, unit: Float, low: Float, high: Fl
             return
 
 
-def _joined(layer: ConvLIFLayer, weight: Float | None = None, bias: Float | None = None) -> Float:
-    """(w, b) by group: (G, C_out/groups, P + 1)."""
-    w = layer.weight if weight is None else weight
-    b = layer.bias if bias is None else bias
-    return np.concatenate([w.reshape(len(w), -1), b[:, None]], 1).reshape(layer.geometry.groups, -1, w[0].size + 1)
+def _joined(target: Target, groups: Sequence[Synapse]) -> Float:
+    """(C_out, P + 1): rows of all groups, and the bias."""
+    rows = [rows_of(g.geometry, weight) for g, weight in zip(groups, target.weights, strict=True)]
+    return np.concatenate([*rows, target.bias[:, None]], 1).astype(np.float64)
 
 
-def _split(q: Float, layer: ConvLIFLayer) -> tuple[Float, Float]:
-    flat = q.reshape(-1, q.shape[2])
-    return flat[:, :-1].reshape(layer.weight.shape), flat[:, -1]
+def _split(joined: Float, groups: Sequence[Synapse]) -> Target:
+    ends = np.cumsum([rows_of(g.geometry, g.weight).shape[1] for g in groups])
+    rows = np.split(joined, ends, axis=1)
+    weights = tuple(weight_of(g.geometry, own) for g, own in zip(groups, rows, strict=False))
+    return Target(weights, joined[:, -1])

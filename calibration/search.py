@@ -1,273 +1,180 @@
-"""Searching a layer's integers for the u[T] that the bridge sends and the spikes in between.
+"""Searching the integers of a population, for the potentials and spikes that others read of it.
 
-A layer is tried on calibration inputs in the chip's arithmetic. In turn, each time keeping what loses least:
+A population is tried in the chip's arithmetic, fed by the rounded ones before it. In turn, each time keeping what loses
+least (`calibration/member.py`):
 
-    1  the alignment s with the finest messages that it allows; weights rounded together (`calibration/rounding.py`)
-    2  the scale of the weights, up to clipping the largest of them
-    3  rounding for the trained weights, or for those refitted to the rounded input
-    4  correction: each channel's bias shifted by the mean error of u that is left
-    5  threshold and decay, a few steps to either side
+    1  scales: S, messages of inputs that nobody settled before, a shift per group (`calibration/scales.py`); the
+       weights of all groups rounded together (`calibration/rounding.py`), beside those by the maximum rule
+    2  messages of each further free input
+    3  how far weights fill their bits, up to clipping the largest
+    4  rounding for the trained weights, or for those refitted to the rounded input
+    5  biases shifted by the mean error of u that is left
+    6  threshold, decays and reset, a few steps to either side; a reset by the threshold stays one
 
-The loss of a layer is what it does to those that read it:
-
-    Σ(u_fixed[T] − u[T])² / Σu[T]²  if u[T] crosses the bridge,   +  spikes that differ / spikes  if a layer follows.
-
-Layers are searched in the order of data flow, so that each sees the spikes of the rounded ones before it.
+Each part from 5 on also tries the best of every channel together, where a number is one per channel.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-import torch
 
-from hybridnet.calibration.limits import Registers
-from hybridnet.calibration.rounding import Moments, moments, refitted, round_together
+from hybridnet.calibration.member import Found, Task, run_member
+from hybridnet.calibration.rounding import graph_moments, refitted
+from hybridnet.calibration.scales import Member, Scales, Setting
 from hybridnet.errors import RangeError
-from hybridnet.program.layers import (
-    BIAS_MAX,
-    DECAY_ONE,
-    POTENTIAL_SHIFT,
-    THRESHOLD_MAX,
-    WEIGHT_MAX,
-    ConvLIFLayer,
-    FixedConvLIF,
-)
-from hybridnet.support.arrays import Array
+from hybridnet.program.fixed_graph import WEIGHT_BITS, FixedInput, FixedPopulation
+from hybridnet.program.graph import Population
+from hybridnet.program.layers import BIAS_MAX, DECAY_ONE, POTENTIAL_SHIFT, THRESHOLD_MAX, IntArray
 
 WEIGHT_FILLS = (0.97, 0.94, 0.91, 0.88, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 1.03, 1.06, 1.1, 1.15, 1.2)
 """Scales tried, in units of the one at which the largest weight fills its bits; above 1 it is clipped."""
 
 COARSE_FILLS = (0.5, 0.42, 0.35, 0.3, 0.25, 0.21, 0.18, 0.15, 0.125, 0.105, 0.09, 0.075, 0.06)
-"""Tried too where potentials would overflow at an alignment that is fixed, or with weights wider than the chip's."""
+"""Tried too where messages are free, or with weights wider than the chip's: coarser weights leave room elsewhere."""
 
 FINE_STEPS = (1, 2, 4, 8)
-"""The steps of the threshold, in 1/512 of it, and of the decay, in 1/4096."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerRun:
-    """What a layer did: v[T], int32 (N, C, H, W), o of every step, bool (N, T, C, H, W), and saturated potentials."""
-
-    readout: Array
-    spikes: Array
-    overflows: int
-
-
-class RunLayer(Protocol):
-    """The chip's arithmetic, handed in: it lives in `hybridnet.simulators`, which builds on this package."""
-
-    def __call__(self, layer: FixedConvLIF, inputs: Array, /) -> LayerRun:
-        """Run one layer on inputs in model units, or spikes, (N, T, C, H, W)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The same layer in float, on what the float layers before it gave.
-
-    Attributes:
-        inputs: What it got, (N, T, C, H, W).
-        readout: u[T], (N, C, H, W).
-        spikes: o of every step, (N, T, C, H, W).
-    """
-
-    inputs: Array
-    readout: Array
-    spikes: Array
+"""The steps of the threshold and of the reset, in 1/512 of them, and of the decays, in 1/4096."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The loss of a layer after one part of its search; `tried` is how many candidates the part ran."""
+    """The loss of a population after one part of its search; `tried` is how many candidates the part ran."""
 
     what: str
     loss: float
     tried: int
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A layer's integers, what they do, and how they were found."""
-
-    layer: FixedConvLIF
-    run: LayerRun
-    loss: float
-    steps: tuple[Step, ...]
-
-
-def search_layer(
-    layer: ConvLIFLayer,
-    registers: Registers,
-    inputs: Array,
-    reference: Reference,
-    run: RunLayer,
-    *,
-    feeds: bool,
-    make: Callable[..., FixedConvLIF] = FixedConvLIF,
-) -> Found:
-    """Search one layer.
+def search_population(task: Task, scales: Scales) -> tuple[Found, tuple[Step, ...]]:
+    """Search one population.
 
     Args:
-        layer: In float.
-        registers: Its limits.
-        inputs: What it will get, (N, T, C, H, W): the model's input, or spikes of the rounded layer before it.
-        reference: What it should do.
-        run: The chip's arithmetic.
-        feeds: Whether another layer takes its spikes.
-        make: Builds a candidate; another one than the chip's may have wider weights.
+        task: What it should do.
+        scales: What it may be scaled by.
+
+    Returns:
+        The best integers, and how the loss fell.
 
     Raises:
-        RangeError: If no threshold of at least one unit fits.
+        RangeError: If no scale fits it.
     """
-    exact = torch.from_numpy(reference.inputs)
-    same = inputs is reference.inputs
-    of_input = moments(layer, exact if same else torch.from_numpy(inputs), exact)
-    trial = _Trial(layer, registers, of_input, inputs, reference, run, feeds, make)
-    full = registers.full_weight_scale
-    best = trial.best("alignment", (trial.rounded(full, shift) for shift in trial.shifts(full)))
-    shift = best.layer.input_shift
-    best = trial.best("weight scale", (trial.rounded(full * fill, shift) for fill in trial.fills()), best)
-    again = trial.rounded(best.layer.weight_scale, shift, refit=True)
-    best = trial.best("weights refitted to their rounded input", [again], best)
-    best = trial.best("bias shifted by the mean error", [trial.corrected(best)], best)
-    best = trial.best("threshold", trial.thresholds(best.layer), best)
-    return trial.best("decay", trial.decays(best.layer), best)
+    trial = _Trial(task, scales.settled)
+    moments = graph_moments(scales.population, scales.groups, task.fed, task.exact, task.program.steps)
+
+    def made(settings: Iterable[Setting]) -> Iterator[tuple[Setting, Member | None]]:
+        return ((one, scales.built(one, moments)) for one in settings)
+
+    plain = scales.plain()
+    trial.scales("scales", [(plain, scales.built(plain, None)), *made(scales.settings())])
+    for source in scales.free if len(scales.groups) > 1 else ():
+        trial.scales(f"messages of {source}", made(scales.other_messages(trial.setting, source)))
+    shifts, setting = tuple(g.shift for g in trial.found.member.groups), trial.setting
+    fills = (*WEIGHT_FILLS, *COARSE_FILLS) if scales.free or scales.weight_bits > WEIGHT_BITS else WEIGHT_FILLS
+    trial.scales("weight scale", made(one for fill in fills for one in scales.filled(setting, fill, shifts)))
+    if moments is not None:
+        setting = dataclasses.replace(trial.setting, shifts=shifts)
+        again = refitted(scales.population, scales.groups, moments)
+        trial.scales("weights refitted to their rounded input", [(setting, scales.built(setting, moments, again))])
+    trial.by_channel("bias shifted by the mean error", "bias", [_corrected(task, trial.found)])
+    tied = _resets_by_threshold(task.population)
+    for of, changes in _fine(trial.found.member.population, tied):
+        trial.by_channel(of.replace("_", " "), of, changes, tied)
+    return trial.found, trial.steps
 
 
-@dataclass(frozen=True, eq=False)
+def _corrected(task: Task, found: Found) -> FixedPopulation:
+    """Biases against the mean error of u[T] per channel; a bias acts on every step, as the leak lets it."""
+    population = found.member.population
+    error = found.run.readouts[population.name] / population.scale - task.wanted.u[:, -1].numpy()
+    leak = np.broadcast_to(task.population.leak, population.shape[:1])
+    gathered = sum(leak**k for k in range(task.program.steps))
+    unit = population.scale / 2**POTENTIAL_SHIFT
+    shift = np.rint(error.mean(axis=(0, 2, 3), dtype=np.float64) / gathered * unit)
+    bias = population.bias - (shift if population.bias.ndim == 1 else shift[:, None, None])
+    return dataclasses.replace(population, bias=np.clip(bias, -BIAS_MAX, BIAS_MAX).astype(np.int32))
+
+
+def _resets_by_threshold(p: Population) -> bool:
+    """Whether a spike takes the threshold off the potential, as trained."""
+    return p.threshold is not None and p.reset == "soft" and bool(np.all(p.reset_amount == p.threshold))
+
+
+def _fine(population: FixedPopulation, tied: bool) -> Iterator[tuple[str, list[FixedPopulation]]]:
+    """Numbers of the neuron, by the name of their field, a few steps to either side."""
+    limits = {"threshold": (1, THRESHOLD_MAX), "decay": (0, DECAY_ONE), "current_decay": (0, DECAY_ONE),
+              "reset_amount": (-THRESHOLD_MAX, THRESHOLD_MAX)}  # fmt: skip
+    if tied or population.threshold is None or population.reset == "hard":
+        del limits["reset_amount"]
+    for name, (low, high) in limits.items():
+        values: Any = getattr(population, name)
+        if values is None or (name == "current_decay" and not population.keeps_current):
+            continue
+        step = 1 if "decay" in name else np.maximum(1, np.abs(values) // 512)
+        moved = (np.clip(values + sign * n * step, low, high).astype(np.int32) for n in FINE_STEPS for sign in (-1, 1))
+        yield name, [_changed(population, name, one, tied) for one in moved if (one != values).any()]
+
+
+def _changed(population: FixedPopulation, name: str, values: IntArray, tied: bool) -> FixedPopulation:
+    """Other values of one field; a reset that is tied to the threshold follows it."""
+    numbers: dict[str, Any] = {name: values}
+    if tied and name == "threshold":
+        numbers["reset_amount"] = values
+    return dataclasses.replace(population, **numbers)
+
+
 class _Trial:
-    """One layer under search; see `search_layer`."""
+    """One population under search.
 
-    layer: ConvLIFLayer
-    registers: Registers
-    moments: Moments
-    inputs: Array
-    reference: Reference
-    run: RunLayer
-    feeds: bool
-    make: Callable[..., FixedConvLIF]
+    Attributes:
+        steps: What was tried so far, and what it left of the loss.
+        found: The best so far.
+        setting: Its scales.
+    """
 
-    def best(self, what: str, candidates: Iterable[FixedConvLIF | None], so_far: Found | None = None) -> Found:
-        """Run candidates and keep the one that loses least; the first of equals, for the same result every time."""
-        found, tried = so_far, 0
-        for candidate in candidates:
-            if candidate is None:
+    found: Found
+    setting: Setting
+
+    def __init__(self, task: Task, settled: Mapping[str, FixedInput]) -> None:
+        self._task, self._settled = task, settled
+        self.steps: tuple[Step, ...] = ()
+
+    def scales(self, what: str, candidates: Iterable[tuple[Setting, Member | None]]) -> None:
+        """Try the population at other scales; the first of equals is kept, for the same result every time."""
+        tried = 0
+        for setting, member in candidates:
+            if member is None:
                 continue
-            done, tried = self.run(candidate, self.inputs), tried + 1
-            loss = self.loss(candidate, done)
-            if found is None or loss < found.loss:
-                found = Found(candidate, done, loss, ())
-        if found is None:
+            found, tried = run_member(self._task, member, self._settled), tried + 1
+            if not hasattr(self, "found") or found.loss < self.found.loss:
+                self.found, self.setting = found, setting
+        if not hasattr(self, "found"):
             raise RangeError(
-                f"no scale keeps its threshold {self.layer.threshold:g} at one unit or more beside potentials of up to"
-                f" {self.registers.potential_max:g}",
-                where=self.layer.name,
+                "no scale keeps its threshold at one unit or more beside its potentials and weights",
+                where=self._task.population.name,
             )
-        steps = () if so_far is None else so_far.steps
-        return dataclasses.replace(found, steps=(*steps, Step(what, found.loss, tried)))
+        self._told(what, tried)
 
-    def loss(self, layer: FixedConvLIF, done: LayerRun) -> float:
-        """Relative noise of what is read out, plus relative number of wrong spikes; saturation is never worth it."""
-        loss = 0.0
-        if self.layer.read_out or not self.feeds:
-            u = self.reference.readout.astype(np.float64)
-            noise = np.square(done.readout / layer.potential_scale - u).sum()
-            loss += float(noise / max(np.square(u).sum(), 1e-30))
-        if self.feeds:
-            wrong = int(np.count_nonzero(done.spikes != self.reference.spikes))
-            loss += wrong / max(int(np.count_nonzero(self.reference.spikes)), 1)
-        return loss if not done.overflows else loss + done.overflows
+    def by_channel(self, what: str, of: str, changes: Iterable[FixedPopulation], tied: bool = False) -> None:
+        """Try other numbers of one field, and, where they are per channel, the best of each channel together."""
+        before = self.found
+        runs = [self._with(population) for population in changes]
+        if runs and getattr(before.member.population, of).ndim:
+            every = [before, *runs]
+            best = np.argmin([one.losses for one in every], axis=0)
+            each = np.stack([getattr(one.member.population, of) for one in every])
+            mixed = each[best, np.arange(len(best))]
+            runs.append(self._with(_changed(before.member.population, of, mixed, tied)))
+        self.found = min([before, *runs], key=lambda one: one.loss)
+        self._told(what, len(runs))
 
-    def shifts(self, weight_scale: float) -> Iterable[int]:
-        """Alignments worth trying: of an analog input all, behind a layer the largest that fits."""
-        if self.layer.reset == "hard":
-            return (POTENTIAL_SHIFT,)
-        if self.registers.input_max is not None:
-            return range(POTENTIAL_SHIFT, -1, -1)
-        fitting = (s for s in range(POTENTIAL_SHIFT, 0, -1) if weight_scale * 2**s <= self.registers.potential_scale)
-        return (next(fitting, 0),)
+    def _with(self, population: FixedPopulation) -> Found:
+        member = dataclasses.replace(self.found.member, population=population)
+        return run_member(self._task, member, self._settled)
 
-    def fills(self) -> tuple[float, ...]:
-        """Scales of the weights; where the alignment is fixed, also those that leave room for finer messages."""
-        fixed = self.layer.reset == "hard" and self.registers.input_max is not None
-        wide = self.registers.weight_max > WEIGHT_MAX
-        return (*WEIGHT_FILLS, *COARSE_FILLS) if fixed or wide else WEIGHT_FILLS
-
-    def rounded(self, weight_scale: float, shift: int, *, refit: bool = False) -> FixedConvLIF | None:
-        """The layer at a scale and alignment, its weights rounded together; None if its threshold would vanish."""
-        registers, layer = self.registers, self.layer
-        # Where potentials do not leave room for such weights, smaller ones.
-        if registers.input_max is None:
-            weight_scale = min(weight_scale, registers.potential_scale / 2**shift)
-        input_scale = registers.input_scale(weight_scale, shift)
-        unit = weight_scale * input_scale * 2**shift / 2**POTENTIAL_SHIFT  # of threshold and bias
-        threshold = round(layer.threshold * unit)
-        if threshold < 1:
-            return None
-        halves = (registers.weight_max + 2) // 2
-        target = refitted(layer, self.moments) if refit else (layer.weight, layer.bias)
-        weight, bias = round_together(
-            layer,
-            target,
-            self.moments,
-            (2 / weight_scale, 1 / unit),
-            ((-halves, halves - 1), (-BIAS_MAX, BIAS_MAX)),
-        )
-        return self._made(2 * weight, bias, threshold, round((1 - layer.leak) * DECAY_ONE), weight_scale, shift)
-
-    def corrected(self, found: Found) -> FixedConvLIF:
-        """Biases against the mean error of u[T] per channel; a bias acts on every step, as the leak lets it."""
-        layer = found.layer
-        error = found.run.readout / layer.potential_scale - self.reference.readout
-        steps = self.inputs.shape[1]
-        gathered = sum(self.layer.leak**k for k in range(steps))
-        unit = layer.potential_scale / 2**POTENTIAL_SHIFT
-        shifted = layer.bias - np.rint(error.mean(axis=(0, 2, 3), dtype=np.float64) / gathered * unit)
-        bias = np.clip(shifted, -BIAS_MAX, BIAS_MAX).astype(np.int32)
-        return self._made(layer.weight, bias, layer.threshold, layer.decay, layer.weight_scale, layer.input_shift)
-
-    def thresholds(self, layer: FixedConvLIF) -> Iterable[FixedConvLIF]:
-        """A few to either side."""
-        step = max(1, layer.threshold // 512)
-        for change in (sign * n * step for n in FINE_STEPS for sign in (-1, 1)):
-            if 1 <= layer.threshold + change <= THRESHOLD_MAX:
-                yield dataclasses.replace(layer, threshold=layer.threshold + change)
-
-    def decays(self, layer: FixedConvLIF) -> Iterable[FixedConvLIF]:
-        """A few to either side."""
-        for change in (sign * n for n in FINE_STEPS for sign in (-1, 1)):
-            if 0 <= layer.decay + change <= DECAY_ONE:
-                yield dataclasses.replace(layer, decay=layer.decay + change)
-
-    def _made(
-        self,
-        weight: Array,
-        bias: Array,
-        threshold: int,
-        decay: int,
-        weight_scale: float,
-        shift: int,
-    ) -> FixedConvLIF:
-        layer, registers = self.layer, self.registers
-        input_scale = registers.input_scale(weight_scale, shift)
-        fan_in = int(np.abs(weight).sum(axis=(1, 2, 3)).max())
-        largest_bias = int(np.abs(bias).max()) << (POTENTIAL_SHIFT - shift)
-        return self.make(
-            name=layer.name,
-            geometry=layer.geometry,
-            weight=weight.astype(np.int32),
-            bias=bias.astype(np.int32),
-            decay=decay,
-            threshold=threshold,
-            reset=layer.reset,
-            input_kind=layer.input_kind,
-            read_out=layer.read_out,
-            weight_scale=weight_scale,
-            input_scale=input_scale,
-            input_shift=shift,
-            message_max=registers.message_max(input_scale, fan_in, largest_bias),
-        )
+    def _told(self, what: str, tried: int) -> None:
+        self.steps = (*self.steps, Step(what, self.found.loss, tried))

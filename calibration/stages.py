@@ -10,17 +10,15 @@ import numpy as np
 
 from hybridnet.calibration.clips import CalibrationClip, ClipSet
 from hybridnet.calibration.report import StageRow
-from hybridnet.calibration.running import emulator_of
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.bridge import FixedEncoding
-from hybridnet.program.graph import GraphProgram
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.outputs import LOGITS
-from hybridnet.program.spiking import AnyFixed
 from hybridnet.simulators.bridge import Bridge
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.interface import AnnBackend, SpikingResult
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
-from hybridnet.simulators.torch.float_step import TorchBackend
 from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress
@@ -44,7 +42,7 @@ class Bench:
         self.ann = OnnxRuntimeBackend(bundle.ann_path)
         self._feed = Feed(bundle)
         self._float: dict[str, Outputs] = {}
-        self._fixed: dict[tuple[AnyFixed, str], SpikingResult] = {}
+        self._fixed: dict[tuple[FixedGraph, str], SpikingResult] = {}
 
     @property
     def classifies(self) -> bool:
@@ -58,21 +56,22 @@ class Bench:
     def reference(self, clip: CalibrationClip) -> Outputs:
         """What the float pipeline returns, (N, …) by name."""
         if clip.name not in self._float:
-            program, bridge = self.bundle.float_form, Bridge(self.bundle.bridge, self.bundle.encodings)
-            backend = TorchGraph(program) if isinstance(program, GraphProgram) else TorchBackend(program)
-            run = backend.run(self.inputs(clip.views), record_potentials=bridge.needs_all_potentials)
+            program, bridge = self.bundle.program, Bridge(self.bundle.bridge, self.bundle.encodings)
+            run = TorchGraph(program).run(self.inputs(clip.views), record_potentials=bridge.needs_all_potentials)
             crossing = bridge.cross(run.readouts, run.spikes, run.potentials, fixed_point=False)
             self._float[clip.name] = self.ann.run({**clip.views.arrays, **crossing.values})
         return self._float[clip.name]
 
-    def spiking(self, clip: CalibrationClip, program: AnyFixed) -> SpikingResult:
+    def spiking(self, clip: CalibrationClip, program: FixedGraph) -> SpikingResult:
         """The fixed-point spiking half on a clip; kept, as many bridges and ANN halves are tried behind it."""
         key = (program, clip.name)
         if key not in self._fixed:
             read = {
                 kind: {t.layer for t in self.bundle.bridge if t.kind == kind} for kind in ("potential", "potentials")
             }
-            run = emulator_of(program).run(self.inputs(clip.views), record_potentials=bool(read["potentials"]))
+            run = GraphEmulator(program, currents=False).run(
+                self.inputs(clip.views), record_potentials=bool(read["potentials"])
+            )
             counted = {t.layer for t in self.bundle.bridge if t.kind not in read}
             self._fixed[key] = dataclasses.replace(
                 run,
@@ -83,7 +82,7 @@ class Bench:
             )
         return self._fixed[key]
 
-    def fed(self, clip: CalibrationClip, program: AnyFixed, encodings: Mapping[str, FixedEncoding]) -> Outputs:
+    def fed(self, clip: CalibrationClip, program: FixedGraph, encodings: Mapping[str, FixedEncoding]) -> Outputs:
         """What the ANN half is fed by the fixed-point half over the bridge, (N, …) by name."""
         run = self.spiking(clip, program)
         crossing = Bridge(self.bundle.bridge, encodings).cross(
@@ -97,7 +96,7 @@ class Bench:
 def stage_row(
     bench: Bench,
     stage: str,
-    program: AnyFixed,
+    program: FixedGraph,
     encodings: Mapping[str, FixedEncoding],
     ann: Path | None = None,
 ) -> StageRow:

@@ -1,11 +1,10 @@
 """The bundle: the folder that `hybridnet export` writes and every simulator reads.
 
     manifest.yaml      schema, model, labels, checksums, versions, partition, bridge, quantisation
-    snn/<stream>.net   lava-dl netx HDF5 per stream
-    snn/program.npz    the spiking program, float and fixed point
+    snn/program.npz snn/program.fixed.npz       the spiking program, float and fixed point
     snn/program.onnx snn/program.float.onnx     the same for ONNX Runtime, each a graph of all steps
-    snn/graph.npz snn/graph.fixed.npz           instead of program.npz and .net, where the spiking half is more than
-                       chains
+    snn/step.onnx      one step in fixed point, with its state as inputs and outputs
+    snn/<chain>.net    lava-dl netx HDF5 per chain; only if the program is no more than chains
     front.onnx         what the host computes before the spiking half; only if the model computes something there
     ann.onnx           the ANN half, batch dimension free
     model.pt           the checkpoint it was made from, which back-end `torch` runs; of a model that is not ours its
@@ -39,21 +38,20 @@ from hybridnet.deploy.layout import (
     MANIFEST,
     ONNX_FIXED,
     ONNX_FLOAT,
+    ONNX_STEP,
     PARITY,
-    PROGRAM,
     net_file,
 )
-from hybridnet.deploy.program_file import read_program
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.spiking import Chains, Graphs, SpikingHalf
+from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.record.parity import ParityReport, to_json
 from hybridnet.support.files import steady
 from hybridnet.support.plain import MAX_YAML_BYTES, from_dict, read_json, read_yaml, to_dict
 from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile, read_file, sha256_file
 
-SCHEMA = "hybridnet.bundle/4"
+SCHEMA = "hybridnet.bundle/5"
 
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
 
@@ -93,27 +91,24 @@ def read_bundle(path: Path) -> Bundle:
             contradicts another.
     """
     manifest = _read_manifest(path)
-    chains = {PROGRAM, *map(net_file, manifest.streams)}
-    own = chains if manifest.streams else {GRAPH_FLOAT, GRAPH_FIXED}
-    required = {ONNX_FIXED, ONNX_FLOAT, ANN, CHECKPOINT, PARITY} | own
+    own = {GRAPH_FLOAT, GRAPH_FIXED, *map(net_file, manifest.streams)}
+    required = {ONNX_FIXED, ONNX_FLOAT, ONNX_STEP, ANN, CHECKPOINT, PARITY} | own
     if not required <= set(manifest.files):
         missing = ", ".join(sorted(required - set(manifest.files)))
         raise BundleError(f"the manifest lacks {missing}", where=path, remedy=_REMEDY)
     files = seal_files(path, manifest.files, MANIFEST)
-    spiking = _read_spiking(manifest, files)
+    spiking = _read_spiking(files)
     bundle = Bundle(path, manifest, spiking, _read_parity(files[PARITY]))
     check_agreement(bundle)
     return bundle
 
 
-def _read_spiking(manifest: Manifest, files: Mapping[str, SealedFile]) -> SpikingHalf:
-    if manifest.streams:
-        return Chains(*read_program(files[PROGRAM]))
+def _read_spiking(files: Mapping[str, SealedFile]) -> SpikingHalf:
     program, fixed = read_graph(files[GRAPH_FLOAT]), read_graph(files[GRAPH_FIXED])
     if not isinstance(program, GraphProgram) or not isinstance(fixed, FixedGraph):
         wrong = GRAPH_FIXED if isinstance(program, GraphProgram) else GRAPH_FLOAT
         raise BundleError("does not hold the form that its name tells", where=files[wrong], remedy=EXPORT_AGAIN)
-    return Graphs(program, fixed)
+    return SpikingHalf(program, fixed)
 
 
 def _read_manifest(path: Path) -> Manifest:

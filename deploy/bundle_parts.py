@@ -9,9 +9,10 @@ from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.layout import ANN, CHECKPOINT, FRONT, net_file
 from hybridnet.errors import BundleError, ModelError
 from hybridnet.program.bridge import BridgeKind, BridgeTensor, FixedEncoding
-from hybridnet.program.layers import FixedProgram, FloatProgram
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.placement import Placement
-from hybridnet.program.spiking import AnyFixed, AnyFloat, Chains, SpikingHalf, inputs_of
+from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.record.parity import ParityReport
 from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile
 
@@ -64,7 +65,7 @@ class Manifest:
     Attributes:
         labels: One name per class; None if the model is no classifier, or nobody named its classes.
         placement: Which spiking layers are on the chip, and why the others are not.
-        streams: Names of the chains; empty where the spiking half is more than chains.
+        streams: Names of its netx files, one for each chain; empty where the spiking half is more than chains.
         feeds: Per input of the spiking half that is one of the model's, the axis of time in one view of it; None of one
             that is the same at each step. The other inputs are what front.onnx returns.
         ann_inputs: Inputs of ann.onnx in order.
@@ -98,37 +99,12 @@ class Parts:
     spiking: SpikingHalf
 
     @property
-    def chains(self) -> Chains:
-        """The spiking half of a bundle that holds chains.
-
-        Raises:
-            ModelError: If it is more than chains.
-        """
-        if not isinstance(self.spiking, Chains):
-            raise ModelError(
-                "its spiking half is more than chains of layers, and this takes chains alone so far",
-                where=self.path,
-                remedy="`hybridnet simulate`, `calibrate`, `compare`, `evaluate`, `inspect` and `fit` take it",
-            )
-        return self.spiking
-
-    @property
-    def program(self) -> FloatProgram:
-        """The chains in float; see `chains`."""
-        return self.chains.program
-
-    @property
-    def fixed(self) -> FixedProgram:
-        """The chains in fixed point; see `chains`."""
-        return self.chains.fixed
-
-    @property
-    def float_form(self) -> AnyFloat:
+    def program(self) -> GraphProgram:
         """The spiking half in float."""
         return self.spiking.program
 
     @property
-    def fixed_form(self) -> AnyFixed:
+    def fixed(self) -> FixedGraph:
         """The spiking half in the chip's integers."""
         return self.spiking.fixed
 
@@ -140,7 +116,7 @@ class Parts:
     @property
     def messages(self) -> tuple[str, ...]:
         """Inputs of the spiking half that the front computes, in order."""
-        return tuple(node.name for node in inputs_of(self.float_form) if node.name not in self.manifest.feeds)
+        return tuple(node.name for node in self.program.inputs if node.name not in self.manifest.feeds)
 
     def file(self, name: str, remedy: str = EXPORT_AGAIN) -> SealedFile:
         """One of its files, by the path within the folder; see `hybridnet.deploy.layout`.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import FloatArray, IntArray
-from hybridnet.program.spiking import Chains, Graphs
+from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.document import Document, Section, Table, facts
-from hybridnet.report.numbers import NONE, count, figure, plural, shape_text, size, whole
+from hybridnet.report.numbers import NONE, count, plural, shape_text, size, whole
 from hybridnet.report.render.parity import parity_sections
 from hybridnet.support.sealed import SealedFile
 
@@ -30,7 +30,7 @@ def bundle_document(bundle: Bundle) -> Document:
     )
     sections = (
         Section("Placement", lines=bundle.manifest.placement.lines()),
-        _spiking(bundle),
+        _populations(bundle.spiking),
         _bridge(bundle),
         *parity_sections(bundle.parity),
         Section("Bundle", table=table),
@@ -47,16 +47,11 @@ def _classes(labels: tuple[str, ...] | None) -> str:
     return "no labels" if labels is None else f"{len(labels)} classes"
 
 
-def _spiking(bundle: Bundle) -> Section:
-    spiking = bundle.spiking
-    return _layers(spiking) if isinstance(spiking, Chains) else _populations(spiking)
-
-
-def _populations(graphs: Graphs) -> Section:
+def _populations(spiking: SpikingHalf) -> Section:
     rows = tuple(
         (
             p.name,
-            " + ".join(dict.fromkeys(g.source for g in graphs.program.onto(p.name))) or NONE,
+            " + ".join(dict.fromkeys(g.source for g in spiking.program.onto(p.name))) or NONE,
             shape_text(p.shape),
             _spread(p.leak, ".3f"),
             _spread(chip.decay, "d"),
@@ -65,7 +60,7 @@ def _populations(graphs: Graphs) -> Section:
             NONE if chip.threshold is None else _spread(chip.threshold, "d"),
             "never fires" if p.threshold is None else p.reset,
         )
-        for p, chip in zip(graphs.program.populations, graphs.fixed.populations, strict=True)
+        for p, chip in zip(spiking.program.populations, spiking.fixed.populations, strict=True)
     )
     heading = ("population", "reads", "neurons", "λ", "dv", "λc", "vth", "vth, fixed", "reset")
     return Section("Spiking half", "float and fixed point", table=Table(heading, rows, left=2))
@@ -75,23 +70,6 @@ def _spread(values: FloatArray | IntArray, form: str) -> str:
     """One number, or the range of those of all channels."""
     low, high = (format(end.item(), form) for end in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
-
-
-def _layers(chains: Chains) -> Section:
-    rows = tuple(
-        (
-            layer.name,
-            layer.input_kind,
-            shape_text(layer.geometry.output_shape),
-            figure(layer.leak, ".3f"),
-            whole(chip.decay),
-            figure(layer.threshold, ".3f"),
-            whole(chip.threshold),
-        )
-        for layer, chip in zip(chains.program.layers(), chains.fixed.layers(), strict=True)
-    )
-    heading = ("layer", "input", "neurons", "λ", "dv", "vth", "vth, fixed")
-    return Section("Spiking half", "float and fixed point", table=Table(heading, rows, left=2))
 
 
 def _bridge(bundle: Bundle) -> Section:

@@ -77,7 +77,9 @@ def read_graph(file: AnyFile) -> AnyGraph:
         if wrong := sorted(name for name, values in arrays.items() if values.dtype != dtype):
             raise BundleError(f"its arrays {', '.join(wrong)} are not {dtype}", where=file, remedy=EXPORT_AGAIN)
         _check_size(description, arrays)
-        parts = (description[part] for part in ("inputs", "populations", "synapses"))
+        parts = [description[part] for part in ("inputs", "populations", "synapses")]
+        if set(arrays) - {node.get(name) for part in parts for node in part for name in _ARRAYS}:
+            raise BundleError("holds arrays that none of its parts has", where=file, remedy=EXPORT_AGAIN)
         nodes = (tuple(_node(kind, f, arrays) for f in part) for kind, part in zip(kinds, parts, strict=True))
         found: AnyGraph = graph(*nodes, operator.index(description["steps"]))
     except ModelError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 MANIFEST = "manifest.yaml"
-PROGRAM = "snn/program.npz"
-GRAPH_FLOAT, GRAPH_FIXED = "snn/graph.npz", "snn/graph.fixed.npz"
+GRAPH_FLOAT, GRAPH_FIXED = "snn/program.npz", "snn/program.fixed.npz"
 NET = "snn/{stream}.net"
 ONNX_FIXED, ONNX_FLOAT = "snn/program.onnx", "snn/program.float.onnx"
+ONNX_STEP = "snn/step.onnx"
 FRONT = "front.onnx"
 ANN, ANN_INT8 = "ann.onnx", "ann.int8.onnx"
 CHECKPOINT = "model.pt"

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from hybridnet.report.record.data import RunRecord
     from hybridnet.workflows.calibrate import calibrate
     from hybridnet.workflows.export import export
-    from hybridnet.workflows.options import CalibrateOptions, ExportOptions, SimulateOptions
+    from hybridnet.workflows.options import CalibrateOptions, ExportOptions, SimulateOptions, WatchOptions
     from hybridnet.workflows.simulate import Simulation, Simulator, load, simulate
+    from hybridnet.workflows.watch import Watcher
 
 __all__ = [
     "Bundle",
@@ -34,6 +35,8 @@ __all__ = [
     "SimulateOptions",
     "Simulation",
     "Simulator",
+    "WatchOptions",
+    "Watcher",
     "calibrate",
     "export",
     "load",
@@ -50,6 +53,8 @@ _HOME = {
     "SimulateOptions": "hybridnet.workflows.options",
     "Simulation": "hybridnet.workflows.simulate",
     "Simulator": "hybridnet.workflows.simulate",
+    "WatchOptions": "hybridnet.workflows.options",
+    "Watcher": "hybridnet.workflows.watch",
     "calibrate": "hybridnet.workflows.calibrate",
     "export": "hybridnet.workflows.export",
     "load": "hybridnet.workflows.simulate",

@@ -37,6 +37,7 @@ class Entry(ABC, Generic[Backend]):
         files: What it reads of a bundle beside the manifest and the programs; `{stream}` stands for each stream's name.
         remedy: What to do if a bundle lacks one of these.
         packages: Distributions whose versions bear on its results.
+        home: The module of `hybridnet.simulators` that its class is in; a wheel without it does not offer the back-end.
         optional: Whether these need not be installed, so that `doctor` does not fail where it cannot run.
     """
 
@@ -48,6 +49,7 @@ class Entry(ABC, Generic[Backend]):
     files: tuple[str, ...] = ()
     remedy: str = EXPORT_AGAIN
     packages: tuple[str, ...] = ()
+    home: str = ""
     optional: bool = False
 
     @property
@@ -108,7 +110,7 @@ class SpikingEntry(Entry["SpikingBackend"]):
         """See `Entry.attempt`."""
         from hybridnet.program.spiking import input_shapes
 
-        self.open(parts).run(_zeros(input_shapes(parts.float_form)))
+        self.open(parts).run(_zeros(input_shapes(parts.program)))
 
 
 @dataclass(frozen=True, kw_only=True)

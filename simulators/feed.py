@@ -13,7 +13,6 @@ import numpy.typing as npt
 from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.errors import BackendError
 from hybridnet.program.graph import Input
-from hybridnet.program.spiking import inputs_of
 from hybridnet.simulators.onnxruntime.session import open_session, run_session
 from hybridnet.simulators.options import Runtime
 from hybridnet.support.arrays import Array
@@ -47,7 +46,7 @@ class Feed:
     """
 
     def __init__(self, parts: Parts, *, threads: Any = None) -> None:
-        self._nodes, self._steps = inputs_of(parts.float_form), parts.float_form.steps
+        self._nodes, self._steps = parts.program.inputs, parts.program.steps
         self._axes, self._messages = parts.manifest.feeds, parts.messages
         self._path = parts.front_path
         self._front = None if self._path is None else open_session(self._path, Runtime(threads=threads))

@@ -16,81 +16,70 @@ from hybridnet.deploy.layout import (
     NET,
     ONNX_FIXED,
     ONNX_FLOAT,
-    PROGRAM,
+    ONNX_STEP,
 )
 from hybridnet.errors import BackendError, ConfigError
 from hybridnet.simulators.entry import AnnEntry, Entry, SpikingEntry
 from hybridnet.simulators.files import write_nets, write_onnx, write_onnx_float
 from hybridnet.simulators.lava.options import LavaOptions
-from hybridnet.simulators.options import NO_SETTINGS, Option, Runtime, Settings, Threads
+from hybridnet.simulators.options import NO_SETTINGS, NoOptions, Option, Runtime, Settings, Threads
+from hybridnet.support.optional import is_there
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
-    from hybridnet.program.spiking import AnyProgram, SpikingHalf
+    from hybridnet.program.spiking import AnyGraph, SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
-DEFAULT_SNN, DEFAULT_ANN = "emulator", "onnxruntime"
-
-REFERENCE = "torch"
-"""The float step of the spiking half that every other back-end is measured against."""
-
-SIDES = (DEFAULT_SNN, "lava")
-"""Back-ends of the spiking half that `compare` takes unless told."""
+FLOAT = "onnxruntime-float"
+"""The spiking half in float that runs in fixed point are measured against: it needs no torch."""
 
 ANN_TOLERANCE = 1e-4
 """Largest difference allowed between the ANN half in torch and a float back-end, on every output."""
 
 
 def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
-    from hybridnet.simulators.emulator.backend import Emulator
     from hybridnet.simulators.emulator.graph import GraphEmulator
 
     _give_torch(options)
-    spiking = parts.spiking
-    return Emulator(spiking.fixed) if isinstance(spiking, Chains) else GraphEmulator(spiking.fixed, currents=False)
+    return GraphEmulator(parts.fixed, currents=False)
 
 
 def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
     from hybridnet.simulators.lava.backend import LavaBackend
     from hybridnet.simulators.lava.graph_backend import LavaGraph
 
-    if not isinstance(parts.spiking, Chains):
-        if options != LavaOptions():
-            raise ConfigError(
-                "lava", options, "the defaults: a graph runs as processes of our own, which have no others"
-            )
-        return LavaGraph(parts.spiking.fixed)
-    return LavaBackend(parts.net_paths, conv=options.lava_conv, run_config=options.lava_config)
+    if parts.net_paths:
+        return LavaBackend(parts.net_paths, conv=options.lava_conv, run_config=options.lava_config)
+    if options != LavaOptions():
+        raise ConfigError("lava", options, "the defaults: a graph runs as processes of our own, which have no others")
+    return LavaGraph(parts.fixed)
 
 
 def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
-    return _onnx_graph(parts, ONNX_FIXED, parts.fixed_form, options)
+    return _onnx_graph(parts, ONNX_FIXED, parts.fixed, options)
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
-    return _onnx_graph(parts, ONNX_FLOAT, parts.float_form, options)
+    return _onnx_graph(parts, ONNX_FLOAT, parts.program, options)
 
 
-def _onnx_graph(parts: Parts, file: str, program: AnyProgram, options: Runtime) -> SpikingBackend:
-    from hybridnet.program.layers import Program
+def _onnx_graph(parts: Parts, file: str, program: AnyGraph, options: Runtime) -> SpikingBackend:
     from hybridnet.simulators.onnxruntime.graph import OnnxGraph
-    from hybridnet.simulators.onnxruntime.spiking import OnnxSpikingBackend
 
-    if isinstance(program, Program):
-        return OnnxSpikingBackend(parts.file(file), program, options)
     return OnnxGraph(parts.file(file), program, options)
 
 
+def _c(parts: Parts, options: NoOptions) -> SpikingBackend:
+    from hybridnet.simulators.c.backend import CGraph
+
+    return CGraph(parts.fixed)
+
+
 def _torch(parts: Parts, options: Threads) -> SpikingBackend:
-    from hybridnet.program.spiking import Chains
-    from hybridnet.simulators.torch.float_step import TorchBackend
     from hybridnet.simulators.torch.graph_step import TorchGraph
 
     _give_torch(options)
-    spiking = parts.spiking
-    return TorchBackend(spiking.program) if isinstance(spiking, Chains) else TorchGraph(spiking.program)
+    return TorchGraph(parts.program)
 
 
 def _onnx_ann(parts: Parts, options: Runtime) -> AnnBackend:
@@ -127,53 +116,71 @@ def _give_torch(options: Threads) -> None:
         torch.set_num_threads(options.threads)
 
 
+def _is_here(entry: Entry[Any]) -> bool:
+    """Whether this wheel holds it."""
+    return not entry.home or is_there(f"hybridnet.simulators.{entry.home}")
+
+
 _SPIKING = (
     SpikingEntry(
         name="emulator", title="the emulator", help="the chip's integers, fast",
-        build=_emulator, options=Threads, packages=("torch",), fixed_point=True,
+        home="emulator.graph", build=_emulator, options=Threads, packages=("torch",), fixed_point=True,
     ),
     SpikingEntry(
         name="lava", title="Lava", help="Lava processes, with the emulator's bits",
-        build=_lava, options=LavaOptions, files=(NET,), write=write_nets,
+        home="lava.backend", build=_lava, options=LavaOptions, files=(NET,), write=write_nets,
         packages=("lava-nc", "lava-dl"), optional=True, fixed_point=True, exact=True, on_request=True,
     ),
     SpikingEntry(
+        name="c", title="the C source", help="what `export --c` writes, compiled here, with the emulator's bits",
+        home="c.backend", build=_c, optional=True, fixed_point=True, exact=True, on_request=True,
+    ),
+    SpikingEntry(
         name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
-        build=_onnx, options=Runtime, files=(ONNX_FIXED,), write=write_onnx,
+        home="onnxruntime.graph", build=_onnx, options=Runtime, files=(ONNX_FIXED, ONNX_STEP), write=write_onnx,
         packages=("onnxruntime",), fixed_point=True, exact=True,
     ),
     SpikingEntry(
         name="onnxruntime-float", title="ONNX Runtime in float", help="the same graph in float32",
-        build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=write_onnx_float,
+        home="onnxruntime.graph", build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=write_onnx_float,
         packages=("onnxruntime",), fixed_point=False,
     ),
     SpikingEntry(
         name="torch", title="torch", help="the model's own float step",
-        build=_torch, options=Threads, packages=("torch",), fixed_point=False,
+        home="torch.graph_step", build=_torch, options=Threads, packages=("torch",), fixed_point=False,
     ),
 )  # fmt: skip
 
-SPIKING: dict[str, SpikingEntry] = {entry.name: entry for entry in _SPIKING}
+SPIKING: dict[str, SpikingEntry] = {entry.name: entry for entry in _SPIKING if _is_here(entry)}
 """Back-ends of the spiking half: `--snn`."""
+
+DEFAULT_SNN = next(iter(SPIKING))
+"""The emulator, and in the runtime wheel, which has no torch to run it on, ONNX Runtime with the same bits."""
+
+SIDES = (DEFAULT_SNN, "lava")
+"""Back-ends of the spiking half that `compare` takes unless told."""
 
 _ANN = (
     AnnEntry(
         name="onnxruntime", title="ONNX Runtime", help="the exported graph in float32",
-        build=_onnx_ann, options=Runtime, files=(ANN,), packages=("onnxruntime",), tolerance=ANN_TOLERANCE,
+        home="onnxruntime.ann", build=_onnx_ann, options=Runtime, files=(ANN,), packages=("onnxruntime",),
+        tolerance=ANN_TOLERANCE,
     ),
     AnnEntry(
         name="onnxruntime-int8", title="ONNX Runtime in int8", help="the graph that `calibrate --ann int8` quantised",
-        build=_int8_ann, options=Runtime, files=(ANN_INT8,), packages=("onnxruntime",), counted=ANN_INT8,
-        remedy="Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`",
+        home="onnxruntime.ann", build=_int8_ann, options=Runtime, files=(ANN_INT8,), packages=("onnxruntime",),
+        counted=ANN_INT8, remedy="Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`",
     ),
     AnnEntry(
         name="torch", title="torch", help="the modules of the checkpoint",
-        build=_torch_ann, options=Threads, files=(CHECKPOINT,), packages=("torch",),
+        home="torch.ann", build=_torch_ann, options=Threads, files=(CHECKPOINT,), packages=("torch",),
     ),
 )  # fmt: skip
 
-ANN_ENTRIES: dict[str, AnnEntry] = {entry.name: entry for entry in _ANN}
+ANN_ENTRIES: dict[str, AnnEntry] = {entry.name: entry for entry in _ANN if _is_here(entry)}
 """Back-ends of the ANN half: `--ann`."""
+
+DEFAULT_ANN = next(iter(ANN_ENTRIES))
 
 
 def spiking_entry(name: str) -> SpikingEntry:
@@ -285,15 +292,10 @@ def packages() -> tuple[tuple[str, ...], tuple[str, ...]]:
 def write_spiking_half(folder: Path, spiking: SpikingHalf) -> None:
     """Write both forms of the program, and what every back-end reads of them, into the folder of a bundle."""
     from hybridnet.deploy.graph_file import write_graph
-    from hybridnet.deploy.program_file import write_program
-    from hybridnet.program.spiking import Chains
 
-    (folder / PROGRAM).parent.mkdir()
-    if isinstance(spiking, Chains):
-        write_program(folder / PROGRAM, spiking.program, spiking.fixed)
-    else:
-        write_graph(folder / GRAPH_FLOAT, spiking.program)
-        write_graph(folder / GRAPH_FIXED, spiking.fixed)
+    (folder / GRAPH_FLOAT).parent.mkdir()
+    write_graph(folder / GRAPH_FLOAT, spiking.program)
+    write_graph(folder / GRAPH_FIXED, spiking.fixed)
     for entry in SPIKING.values():
         if entry.write is not None:
             entry.write(folder, spiking)

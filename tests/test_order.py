@@ -118,7 +118,7 @@ def test_a_planted_circle_is_found(tmp_path: Path) -> None:
     known = modules(ROOT)
     planted = tmp_path / "planted.py"
     planted.write_text("from hybridnet.deploy.bundle import Bundle\n", encoding="utf-8")
-    assert {"deploy.program_file", "deploy.bundle"} <= set(circle(arrows({**known, "deploy.program_file": planted})))
+    assert {"deploy.graph_file", "deploy.bundle"} <= set(circle(arrows({**known, "deploy.graph_file": planted})))
 
 
 def test_the_floor_needs_no_torch() -> None:

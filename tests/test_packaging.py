@@ -39,7 +39,6 @@ def test_data_files_are_found_where_they_are_installed() -> None:
         ("hybridnet.deploy.chip.profiles", ".yaml"),
         ("hybridnet.report.pricing.profiles", ".yaml"),
         ("hybridnet.report.pricing.tables", ".csv"),
-        ("hybridnet.assets", ".pt"),
     ):
         assert any(f.name.endswith(suffix) for f in resources.files(package).iterdir()), package
     assert (resources.files("hybridnet.assets") / "tiny-motion.bundle" / "manifest.yaml").is_file()

@@ -13,7 +13,6 @@ from hybridnet.deploy.chip.mapper import LayerFit, map_layer, significant_bits
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import Geometry
-from hybridnet.program.spiking import AnyFixed
 from hybridnet.report.numbers import plural
 from hybridnet.report.record.data import FitRow
 
@@ -23,7 +22,7 @@ class LayerDemand:
     """What of a layer decides its fit.
 
     Attributes:
-        stream: The chain that it is in; of a graph, the population that reads an input and leads to it.
+        stream: The population that reads an input and leads to it.
         geometry: Of its synapses; of the first of several groups.
         weight_bits: Significant ones, of all groups.
         joined: Of the other groups that add up at it.
@@ -91,18 +90,8 @@ class FitReport:
         return FitRow(self.chip, self.neurons, self.cores, self.cores_per_chip, self.chips, self.broken, self.basis)
 
 
-def layer_demands(program: AnyFixed) -> tuple[LayerDemand, ...]:
-    """The layers of a program, stream by stream, or the populations of a graph."""
-    if isinstance(program, FixedGraph):
-        return _population_demands(program)
-    return tuple(
-        LayerDemand(layer.name, stream.name, layer.geometry, significant_bits(layer.weight), layer.reset)
-        for stream in program.streams
-        for layer in stream.layers
-    )
-
-
-def _population_demands(graph: FixedGraph) -> tuple[LayerDemand, ...]:
+def layer_demands(graph: FixedGraph) -> tuple[LayerDemand, ...]:
+    """The populations of a program."""
     inputs, streams, demands = {node.name for node in graph.inputs}, dict[str, str](), []
     for p in graph.populations:
         groups = graph.onto(p.name)

@@ -1,11 +1,11 @@
-"""lava-dl netx HDF5: one `.net` file per stream of the spiking program.
+"""lava-dl netx HDF5: one `.net` file per chain of the spiking program.
 
 The tree; all values are datasets, pairs are (vertical, horizontal) and shapes (C, H, W), as slayer writes them:
 
     /layer/0/                       the input
         type                        b"input"
         shape                       (3,)
-    /layer/<i>/                     layer i − 1 of the stream
+    /layer/<i>/                     population i − 1 of the chain
         type                        b"conv"
         shape                       (3,), of the output
         inChannels outChannels groups
@@ -19,8 +19,9 @@ The tree; all values are datasets, pairs are (vertical, horizontal) and shapes (
         neuron/wgtExp               s − 6, the alignment of synaptic input; 0 for hard reset
         neuron/refDelay             1
         float/weight bias leak threshold        what the integers were rounded from, float64
-        hybridnet/name read_out weight_scale input_scale message_max
-    /hybridnet/schema stream input_name steps
+        hybridnet/name scale            S: v / S is in model units
+    /hybridnet/schema chain steps input_name
+    /hybridnet/input_scale message_max  of the messages that the first layer gets
 
 Stock `lava.lib.dl.netx.hdf5.Network` reads /layer and ignores the groups that it does not know. It runs hard-reset
 files as they are. It has no neuron with soft reset and does not know STM_SOFT: it fails loudly instead of running the
@@ -31,7 +32,7 @@ from __future__ import annotations
 
 import io
 import math
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -39,6 +40,9 @@ import numpy as np
 
 from hybridnet.deploy.netx.strict_hdf5 import FLOAT, INT32, INTEGER, StrictGroup, bundle_errors, opened
 from hybridnet.errors import BundleError, ConfigError
+from hybridnet.program.chains import MAX_LAYERS, MAX_STEPS, NAME, netx_chains
+from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
+from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import (
     DECAY_ONE,
     MESSAGE_MAX,
@@ -46,29 +50,21 @@ from hybridnet.program.layers import (
     POTENTIAL_SHIFT,
     THRESHOLD_MAX,
     ConvGeometry,
-    ConvLIFLayer,
-    FixedConvLIF,
-    InputKind,
     Reset,
-    Stream,
 )
 from hybridnet.support.arrays import Array
 from hybridnet.support.sealed import AnyFile
 
-SCHEMA = "hybridnet.net/2"
+SCHEMA = "hybridnet.net/3"
 NEURON_TYPES: dict[Reset, str] = {"soft": "STM_SOFT", "hard": "CUBA"}
 NO_CURRENT_FILTER = 4096
 """iDecay of a current that decays at once: netx makes du = iDecay - 1 of it, and Lava decays by (du + 1) / 4096."""
 
 # Bounds of what is read: far above any network that a chip holds, and small enough to allocate.
-MAX_LAYERS = 64
-MAX_STEPS = 4096
 MAX_NEURONS = 2**26
 MAX_WEIGHTS = 2**24
 MAX_EXTENT = 2**16
 """The largest number of channels, and the largest height, width, kernel, stride, padding and dilation."""
-
-NAME = re.compile(r"[\w.\-]{1,128}", re.ASCII)
 
 LAYER_MEMBERS = {
     "type", "shape", "inChannels", "outChannels", "groups", "kernelSize", "stride", "padding", "dilation",
@@ -76,85 +72,96 @@ LAYER_MEMBERS = {
 }  # fmt: skip
 NEURON_MEMBERS = {"type", "iDecay", "vDecay", "vThMant", "refDelay", "wgtExp"}
 FLOAT_MEMBERS = {"weight", "bias", "leak", "threshold"}
-OWN_MEMBERS = {"name", "read_out", "weight_scale", "input_scale", "message_max"}
+OWN_MEMBERS = {"name", "scale"}
+ROOT_MEMBERS = {"schema", "chain", "input_name", "steps", "input_scale", "message_max"}
 
-Streams = tuple[Stream[ConvLIFLayer], Stream[FixedConvLIF], int]
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A chain that was read: its name, and the program of it alone in both forms."""
+
+    name: str
+    program: GraphProgram
+    fixed: FixedGraph
 
 
-def write_net(path: Path, stream: Stream[ConvLIFLayer], fixed: Stream[FixedConvLIF], steps: int) -> None:
-    """Write one stream.
+def write_net(path: Path, name: str, program: GraphProgram, fixed: FixedGraph) -> None:
+    """Write one chain.
 
     Args:
         path: The `.net` file; replaced if it exists.
-        stream: The layers in float.
-        fixed: The same layers in the chip's integers.
-        steps: T, steps per window.
+        name: Of the chain.
+        program: The chain alone, in float.
+        fixed: The same in the chip's integers.
 
     Raises:
-        ConfigError: If it could not be read back, or the two streams differ in more than their arithmetic.
+        ConfigError: If it could not be read back, or the two are no chain, or not the same one.
     """
-    if not 1 <= steps <= MAX_STEPS:
-        raise ConfigError("steps", steps, f"1 to {MAX_STEPS}")
-    _check_twins(stream, fixed)
+    if not 1 <= program.steps <= MAX_STEPS:
+        raise ConfigError("steps", program.steps, f"1 to {MAX_STEPS}")
+    chains = netx_chains(program, fixed)
+    if not NAME.fullmatch(name):
+        raise ConfigError("name", name, "1 to 128 letters, digits, '_', '.' and '-'")
+    if len(chains) != 1:
+        raise ConfigError(f"chain {name}", [p.name for p in program.populations], "one chain that netx can say")
+    _check_twins(program, fixed)
     content = io.BytesIO()  # HDF5 on a full disk tells of it by itself, and again while its objects go
     with h5py.File(content, "w") as file:
+        (source,) = fixed.inputs
         file["hybridnet/schema"] = _text(SCHEMA)
-        file["hybridnet/stream"] = _text(stream.name)
-        file["hybridnet/input_name"] = _text(stream.input_name)
-        file["hybridnet/steps"] = INTEGER.type(steps)
+        file["hybridnet/chain"] = _text(name)
+        file["hybridnet/input_name"] = _text(source.name)
+        file["hybridnet/steps"] = INTEGER.type(program.steps)
+        file["hybridnet/input_scale"] = FLOAT.type(source.input_scale)
+        file["hybridnet/message_max"] = INTEGER.type(source.message_max)
         file["layer/0/type"] = _text("input")
-        file["layer/0/shape"] = np.array(stream.input_shape, INTEGER)
-        for index, (layer, integers) in enumerate(zip(stream.layers, fixed.layers, strict=True), start=1):
-            _write_layer(file.create_group(f"layer/{index}"), layer, integers)
+        file["layer/0/shape"] = np.array(source.shape, INTEGER)
+        for index, (p, integers) in enumerate(zip(program.populations, fixed.populations, strict=True), start=1):
+            (g,), (own,) = program.onto(p.name), fixed.onto(p.name)
+            _write_layer(file.create_group(f"layer/{index}"), p, g, integers, own)
     path.write_bytes(content.getvalue())
 
 
-def read_net(path: AnyFile) -> Streams:
-    """Read one stream back, trusting nothing: no links, no foreign storage, and shapes checked before allocation.
-
-    Returns:
-        The stream in float, the stream in integers, and T, steps per window.
+def read_net(path: AnyFile) -> Net:
+    """Read one chain back, trusting nothing: no links, no foreign storage, and shapes checked before allocation.
 
     Raises:
         BundleError: If the file is missing, damaged, or not what `write_net` writes.
     """
     with bundle_errors(path), opened(path) as file:
         root = StrictGroup(file, {"layer", "hybridnet"})
-        own = root.group("hybridnet", {"schema", "stream", "input_name", "steps"})
+        own = root.group("hybridnet", ROOT_MEMBERS)
         own.expect("schema", SCHEMA)
         steps = own.integer("steps", 1, MAX_STEPS)
-
         count = root.count("layer")
         if not 2 <= count <= MAX_LAYERS + 1:
             raise BundleError(f"{count - 1} layers; allowed: 1 to {MAX_LAYERS}")
         layers = root.group("layer", {str(index) for index in range(count)})
         shape = _read_input(layers.group("0", {"type", "shape"}))
-        floats: list[ConvLIFLayer] = []
-        integers: list[FixedConvLIF] = []
+        source = FixedInput(
+            _name(own, "input_name"),
+            shape,
+            input_scale=own.number("input_scale"),
+            message_max=own.integer("message_max", MESSAGE_MAX, PAYLOAD_MAX),
+        )
+        read: list[tuple[Population, Synapse, FixedPopulation, FixedSynapse]] = []
+        before = source.name
         for index in range(1, count):
-            layer, fixed = _read_layer(layers.group(str(index), LAYER_MEMBERS), shape, _input_kind(index - 1))
-            shape = layer.geometry.output_shape
-            floats.append(layer)
-            integers.append(fixed)
-        names = _name(own, "stream"), _name(own, "input_name")
-        return Stream(*names, tuple(floats)), Stream(*names, tuple(integers)), steps
+            read.append(_read_layer(layers.group(str(index), LAYER_MEMBERS), shape, before))
+            before, shape = read[-1][0].name, read[-1][0].shape
+        populations, groups, integers, weights = zip(*read, strict=True)
+        program = GraphProgram((Input(source.name, source.shape),), populations, groups, steps)
+        return Net(_name(own, "chain"), program, FixedGraph((source,), integers, weights, steps))
 
 
-def _check_twins(stream: Stream[ConvLIFLayer], fixed: Stream[FixedConvLIF]) -> None:
-    for index, (layer, twin) in enumerate(zip(stream.layers, fixed.layers, strict=True)):
-        for field in ("name", "geometry", "reset", "input_kind", "read_out"):
-            wanted, found = getattr(layer, field), getattr(twin, field)
-            if found != wanted:
-                raise ConfigError(f"{layer.name}.{field}", found, f"{wanted!r}, as in float")
-        if layer.input_kind != _input_kind(index):
-            raise ConfigError(f"{layer.name}.input_kind", layer.input_kind, f"{_input_kind(index)!r} at this place")
-    for name in (stream.name, stream.input_name, *(layer.name for layer in stream.layers)):
-        if not NAME.fullmatch(name):
-            raise ConfigError("name", name, "1 to 128 letters, digits, '_', '.' and '-'")
-
-
-def _input_kind(index: int) -> InputKind:
-    return "spike" if index else "analog"
+def _check_twins(program: GraphProgram, fixed: FixedGraph) -> None:
+    one, other = (
+        [(p.name, p.reset, one.onto(p.name)[0].source, one.onto(p.name)[0].geometry) for p in one.populations]
+        for one in (program, fixed)
+    )
+    for wanted, found in zip(one, other, strict=True):
+        if found != wanted:
+            raise ConfigError(wanted[0], found, f"{wanted}, as in float")
 
 
 def _text(text: str) -> Array:
@@ -162,8 +169,10 @@ def _text(text: str) -> Array:
     return np.array([text.encode("ascii")])
 
 
-def _write_layer(group: h5py.Group, layer: ConvLIFLayer, fixed: FixedConvLIF) -> None:
-    geometry = fixed.geometry
+def _write_layer(group: h5py.Group, p: Population, g: Synapse, fixed: FixedPopulation, own: FixedSynapse) -> None:
+    geometry = own.geometry
+    if not isinstance(geometry, ConvGeometry) or p.threshold is None or fixed.threshold is None:
+        raise ConfigError(p.name, "a population of another kind", "a link of a chain")
     group["type"] = _text("conv")
     for key, value in {
         "shape": geometry.output_shape,
@@ -175,21 +184,18 @@ def _write_layer(group: h5py.Group, layer: ConvLIFLayer, fixed: FixedConvLIF) ->
         "padding": geometry.padding,
         "dilation": geometry.dilation,
         "neuron/iDecay": NO_CURRENT_FILTER,
-        "neuron/vDecay": fixed.decay,
-        "neuron/vThMant": fixed.threshold,
+        "neuron/vDecay": int(fixed.decay),
+        "neuron/vThMant": int(fixed.threshold),
         "neuron/refDelay": 1,
-        "neuron/wgtExp": fixed.input_shift - POTENTIAL_SHIFT,
-        "hybridnet/message_max": fixed.message_max,
-        "hybridnet/read_out": int(fixed.read_out),
+        "neuron/wgtExp": own.shift - POTENTIAL_SHIFT,
     }.items():
         group[key] = np.array(value, INTEGER)
-    group["weight"], group["bias"] = fixed.weight.astype(INT32), fixed.bias.astype(INT32)
+    group["weight"], group["bias"] = own.weight.astype(INT32), fixed.bias.astype(INT32)
     group["neuron/type"] = _text(NEURON_TYPES[fixed.reset])
-    group["float/weight"], group["float/bias"] = layer.weight.astype(FLOAT), layer.bias.astype(FLOAT)
-    group["float/leak"], group["float/threshold"] = FLOAT.type(layer.leak), FLOAT.type(layer.threshold)
-    group["hybridnet/name"] = _text(fixed.name)
-    group["hybridnet/weight_scale"] = FLOAT.type(fixed.weight_scale)
-    group["hybridnet/input_scale"] = FLOAT.type(fixed.input_scale)
+    group["float/weight"], group["float/bias"] = g.weight.astype(FLOAT), p.bias.astype(FLOAT)
+    group["float/leak"], group["float/threshold"] = FLOAT.type(float(p.leak)), FLOAT.type(float(p.threshold))
+    group["hybridnet/name"] = _text(p.name)
+    group["hybridnet/scale"] = FLOAT.type(fixed.scale)
 
 
 def _read_input(group: StrictGroup) -> tuple[int, int, int]:
@@ -199,8 +205,8 @@ def _read_input(group: StrictGroup) -> tuple[int, int, int]:
 
 
 def _read_layer(
-    group: StrictGroup, input_shape: tuple[int, int, int], kind: InputKind
-) -> tuple[ConvLIFLayer, FixedConvLIF]:
+    group: StrictGroup, input_shape: tuple[int, int, int], source: str
+) -> tuple[Population, Synapse, FixedPopulation, FixedSynapse]:
     group.expect("type", "conv")
     geometry = _read_geometry(group, input_shape)
     neuron = group.group("neuron", NEURON_MEMBERS)
@@ -208,37 +214,39 @@ def _read_layer(
     own = group.group("hybridnet", OWN_MEMBERS)
     neuron.integer("iDecay", NO_CURRENT_FILTER, NO_CURRENT_FILTER)
     neuron.integer("refDelay", 1, 1)
-    reset = _reset(neuron)
-    name, read_out = _name(own, "name"), bool(own.integer("read_out", 0, 1))
-    layer = ConvLIFLayer(
+    reset, name = _reset(neuron), _name(own, "name")
+    threshold = np.array(original.number("threshold"))
+    population = Population(
         name=name,
-        geometry=geometry,
-        weight=original.array("weight", FLOAT, geometry.weight_shape),
+        shape=geometry.output_shape,
+        leak=np.array(original.number("leak")),
+        current_leak=np.array(0.0),
+        threshold=threshold,
+        reset=reset,
+        reset_amount=threshold if reset == "soft" else np.array(0.0),
         bias=original.array("bias", FLOAT, (geometry.out_channels,)),
-        leak=original.number("leak"),
-        threshold=original.number("threshold"),
-        reset=reset,
-        input_kind=kind,
-        read_out=read_out,
     )
-    fixed = FixedConvLIF(
+    mantissa = np.array(neuron.integer("vThMant", 1, THRESHOLD_MAX), np.int32)
+    fixed = FixedPopulation(
         name=name,
-        geometry=geometry,
-        weight=group.array("weight", INT32, geometry.weight_shape),
-        bias=group.array("bias", INT32, (geometry.out_channels,)),
-        decay=neuron.integer("vDecay", 0, DECAY_ONE),
-        threshold=neuron.integer("vThMant", 1, THRESHOLD_MAX),
+        shape=geometry.output_shape,
+        decay=np.array(neuron.integer("vDecay", 0, DECAY_ONE), np.int32),
+        current_decay=np.array(DECAY_ONE, np.int32),
+        threshold=mantissa,
         reset=reset,
-        input_kind=kind,
-        read_out=read_out,
-        weight_scale=own.number("weight_scale"),
-        input_scale=own.number("input_scale"),
-        input_shift=POTENTIAL_SHIFT + neuron.integer("wgtExp", -POTENTIAL_SHIFT, 0),
-        message_max=own.integer("message_max", MESSAGE_MAX, PAYLOAD_MAX),
+        reset_amount=mantissa if reset == "soft" else np.zeros((), np.int32),
+        bias=group.array("bias", INT32, (geometry.out_channels,)),
+        scale=own.number("scale"),
     )
-    if not (fixed.weight_scale > 0 and fixed.input_scale > 0):
-        raise BundleError("a scale is not greater than 0", where=own.where)
-    return layer, fixed
+    weight = original.array("weight", FLOAT, geometry.weight_shape)
+    integers = group.array("weight", INT32, geometry.weight_shape)
+    shift = POTENTIAL_SHIFT + neuron.integer("wgtExp", -POTENTIAL_SHIFT, 0)
+    return (
+        population,
+        Synapse(source, name, geometry, weight),
+        fixed,
+        FixedSynapse(source, name, geometry, integers, shift=shift),
+    )
 
 
 def _name(group: StrictGroup, key: str) -> str:

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.deploy.netx.file import MAX_EXTENT, MAX_LAYERS, MAX_NEURONS, MAX_WEIGHTS
+from hybridnet.deploy.netx.file import MAX_EXTENT, MAX_NEURONS, MAX_WEIGHTS
 from hybridnet.deploy.netx.group import ForeignGroup
 from hybridnet.deploy.netx.layers import Conv, CubaNeuron, Dense, ForeignNetwork, InputNeuron, Layer, Shape
 from hybridnet.deploy.netx.strict_hdf5 import opened
 from hybridnet.deploy.netx.weights import store_weights
 from hybridnet.errors import BundleError, ConfigError
+from hybridnet.program.chains import MAX_LAYERS
 from hybridnet.program.layers import DECAY_ONE, ConvGeometry, IntArray
 
 NEURON_TYPES = ("CUBA", "LOIHI")

@@ -1,7 +1,8 @@
 r"""The spiking half as NIR, the Neuromorphic Intermediate Representation, and back: what other tools can read of it.
 
-A stream is a chain `Input → Conv2d → LIF → … → Output`, in a file of its own: importers follow one Input, and that of
-snnTorch (nirtorch 2.6) waits for ever for what hangs on a second one. NIR says neurons in continuous time,
+A chain is `Input → Conv2d → LIF → … → Output`. Each part between which nothing passes has a file of its own: importers
+follow one Input, and that of snnTorch (nirtorch 2.6) waits for ever for what hangs on a second one. NIR says neurons in
+continuous time,
 
     τ·v̇ = (v_leak − v) + R·I,      z = v > v_threshold,      v = v_reset where z,
 
@@ -19,7 +20,7 @@ fire, so that whoever reads one must say it. Other values are folded into the la
 (dt/τ)·v_leak adds to the bias. `Conv2d` is torch's: weights (C_out, C_in/groups, kh, kw), pairs (vertical, horizontal),
 zeros at the border.
 
-Graphs of populations: `graph_writer` and `graph_reader`.
+The nodes: `writer` and `reader`.
 
 NIR is a by-product with less in it than the program has; `write_nir` returns, and each file holds, what was lost:
 
@@ -32,21 +33,19 @@ NIR is a by-product with less in it than the program has; `write_nir` returns, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
 
 import numpy as np
 
-from hybridnet.deploy.netx.file import MAX_STEPS
 from hybridnet.deploy.nir.check import check_nir_file
-from hybridnet.deploy.nir.graph import read_streams
-from hybridnet.deploy.nir.graph_reader import read_program
-from hybridnet.deploy.nir.graph_writer import GraphWriter, node_name, without_constants
+from hybridnet.deploy.nir.reader import read_program
+from hybridnet.deploy.nir.writer import GraphWriter, node_name, without_constants
 from hybridnet.errors import BundleError, ConfigError
+from hybridnet.program.chains import MAX_STEPS
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program, Reset
+from hybridnet.program.layers import Reset
 from hybridnet.program.parts import parts
 from hybridnet.support.files import atomic_file
 from hybridnet.support.optional import optional
@@ -55,42 +54,24 @@ DT = 1e-4
 """Time step in seconds that is written; only ratios to it matter."""
 
 
-def write_nir(
-    path: Path, program: FloatProgram | GraphProgram, read_outs: Collection[str] = ()
-) -> dict[Path, tuple[str, ...]]:
+def write_nir(path: Path, program: GraphProgram, read_outs: Collection[str] = ()) -> dict[Path, tuple[str, ...]]:
     """Write the spiking half in float.
 
     Args:
-        path: The file; of several streams each has its own, with its name before the suffix: `p.mv.nir`, `p.r.nir`. So
-            has each part of a graph between which nothing passes, called by its first node.
+        path: The file; of several parts between which nothing passes each has its own, with the name of its first node
+            before the suffix: `p.motion_vectors.nir`, `p.residuals.nir`.
         program: The spiking half.
-        read_outs: Of a graph, the populations that are read.
+        read_outs: The populations that are read.
 
     Returns:
         By file, what it cannot say, one sentence each; never empty.
 
     Raises:
         MissingBackendError: If the package `nir` is not installed.
-        ConfigError: If two layers of a stream would get the same name.
-        ModelError: If a graph holds what NIR cannot say.
+        ConfigError: If two layers of a part would get the same name.
+        ModelError: If it holds what NIR cannot say.
     """
     nir = import_nir()
-    if isinstance(program, GraphProgram):
-        return _write_graph(nir, path, program, read_outs)
-    single = [Program((stream,), program.steps) for stream in program.streams]
-    names = [path.name]
-    if len(single) > 1:
-        names = [f"{path.stem}.{stream.name}{path.suffix}" for stream in program.streams]
-    graphs = {path.with_name(name): _graph(nir, part) for name, part in zip(names, single, strict=True)}
-    for file, graph in graphs.items():
-        with atomic_file(file) as temporary:
-            nir.write(temporary, graph)
-    return {file: losses_of(part) for file, part in zip(graphs, single, strict=True)}
-
-
-def _write_graph(
-    nir: ModuleType, path: Path, program: GraphProgram, read_outs: Collection[str]
-) -> dict[Path, tuple[str, ...]]:
     constants = without_constants(program)
     graphs, losses = {}, {}
     each = parts(constants.program)
@@ -113,38 +94,6 @@ def _losses_of_graph(part: GraphProgram, read_outs: Collection[str]) -> tuple[st
     return _losses(soft, [p.name for p in part.populations if p.name in read_outs], part.steps)
 
 
-def _graph(nir: ModuleType, program: FloatProgram) -> Any:
-    """A program of one stream."""
-    (stream,) = program.streams
-    nodes: dict[str, Any] = {}
-    edges: list[tuple[str, str]] = []
-
-    def add(name: str, node: Any, before: str | None = None) -> str:
-        if name in nodes:
-            raise ConfigError("name", name, "different names of layers, '.' and '_' being the same in NIR")
-        nodes[name] = node
-        if before is not None:
-            edges.append((before, name))
-        return name
-
-    label = {"stream": stream.name, "input_name": stream.input_name}
-    last = add(node_name(stream.input_name), nir.Input({"input": np.array(stream.input_shape)}, metadata=label))
-    for layer in stream.layers:
-        last = add(f"{node_name(layer.name)}_conv", _conv(nir, layer), last)
-        last = add(node_name(layer.name), _neuron(nir, layer), last)
-    add(f"{node_name(stream.name)}_out", nir.Output({"output": np.array(layer.geometry.output_shape)}), last)
-    metadata = {"made_by": "hybridnet", "dt": DT, "steps": program.steps, "losses": "\n".join(losses_of(program))}
-    # NIR takes C_in/groups for the channels of a convolution's input: its type check fails where there are groups.
-    return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
-
-
-def losses_of(program: FloatProgram) -> tuple[str, ...]:
-    """What NIR cannot say of a program of one stream, one sentence each."""
-    soft = [layer.name for layer in program.layers() if layer.reset == "soft"]
-    read_out = [layer.name for layer in program.layers() if layer.read_out]
-    return _losses(soft, read_out, program.steps)
-
-
 def _losses(soft: list[str], read_out: list[str], steps: int) -> tuple[str, ...]:
     lossy = (
         (f"LOSSY: NIR has no soft reset; {', '.join(soft)} will be run with hard reset by other tools",) if soft else ()
@@ -157,41 +106,21 @@ def _losses(soft: list[str], read_out: list[str], steps: int) -> tuple[str, ...]
     )
 
 
-def read_nir(path: Path, *, steps: int | None = None, dt: float | None = None) -> FloatProgram:
-    """Read a spiking half, or a stream of it, from a NIR file, of ours or of another tool.
+def read_nir(path: Path, *, steps: int | None = None, dt: float | None = None, reset: Reset = "hard") -> GraphProgram:
+    """Read a spiking half, or a part of it, from a NIR file, of ours or of another tool.
 
     Args:
+        path: The file.
         steps: T, steps per window; what the file says if None.
         dt: Time step in seconds; what the file says if None.
+        reset: What a spike does where the file does not say: hard is NIR's own; tools whose neurons reset softly, as
+            snnTorch's do unless told, write them all the same.
 
     Raises:
         MissingBackendError: If the package `nir` is not installed.
         BundleError: If the file is damaged, too large, or holds what a program has no words for.
         ConfigError: If the file does not say T or the time step, and the arguments do not either.
     """
-    return _read(path, steps, dt, lambda nir, graph, steps, dt: Program(read_streams(nir, graph, dt), steps))
-
-
-def read_nir_graph(
-    path: Path, *, steps: int | None = None, dt: float | None = None, reset: Reset = "hard"
-) -> GraphProgram:
-    """Read a spiking half, or a part of it, that may be more than chains; errors as of `read_nir`.
-
-    Args:
-        steps: As of `read_nir`.
-        dt: As of `read_nir`.
-        reset: What a spike does where the file does not say: hard is NIR's own; tools whose neurons reset softly, as
-            snnTorch's do unless told, write them all the same.
-    """
-    return _read(path, steps, dt, lambda nir, graph, steps, dt: read_program(nir, graph, steps, dt, reset))
-
-
-AProgram = TypeVar("AProgram", FloatProgram, GraphProgram)
-
-
-def _read(
-    path: Path, steps: int | None, dt: float | None, build: Callable[[ModuleType, Any, int, float], AProgram]
-) -> AProgram:
     nir = import_nir()
     check_nir_file(path)
     try:
@@ -204,38 +133,13 @@ def _read(
         if dt is None or not 0 < dt < np.inf:
             allowed = "seconds, greater than 0; needed where the file does not say it, as weights are scaled by it"
             raise ConfigError("dt", dt, f"{allowed} (1e-4 in snnTorch; 1 where IF neurons of r = 1 add up their input)")
-        return build(nir, graph, steps, dt)
+        return read_program(nir, graph, steps, dt, reset)
     except ConfigError:
         raise
     except BundleError as error:
         raise BundleError(error.what, where=f"{path}: {error.where}") from error
     except Exception as error:  # nir tells a bad file by whatever its constructors stumble over, assertions included
         raise BundleError(f"is no NIR graph ({type(error).__name__}: {error})", where=path) from error
-
-
-def _conv(nir: ModuleType, layer: ConvLIFLayer) -> Any:
-    g = layer.geometry
-    return nir.Conv2d(
-        input_shape=g.input_shape[1:],
-        weight=layer.weight,
-        stride=g.stride,
-        padding=g.padding,
-        dilation=g.dilation,
-        groups=g.groups,
-        bias=layer.bias,
-    )
-
-
-def _neuron(nir: ModuleType, layer: ConvLIFLayer) -> Any:
-    def each(value: float) -> Any:
-        return np.full(layer.geometry.output_shape, value)
-
-    label = {"name": layer.name, "reset": layer.reset, "read_out": int(layer.read_out)}
-    own = {"v_threshold": each(layer.threshold), "v_reset": each(0.0), "metadata": label}
-    if layer.leak == 1:
-        return nir.IF(r=each(1 / DT), **own)
-    gain = 1 / (1 - layer.leak)
-    return nir.LIF(tau=each(DT * gain), r=each(gain), v_leak=each(0.0), **own)
 
 
 def import_nir() -> ModuleType:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hybridnet.deploy.netx.file import MAX_NEURONS, MAX_WEIGHTS
-from hybridnet.deploy.nir.graph import finite, geometry_of, pair
+from hybridnet.deploy.nir.values import finite, geometry_of, pair
 from hybridnet.errors import BundleError
 from hybridnet.program.graph import Shape
 from hybridnet.program.layers import ConvGeometry, FloatArray

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.deploy.layout import OPSET
+from hybridnet.deploy.onnx.obstacle import first_obstacle
 from hybridnet.errors import ModelError
 from hybridnet.partition.split import Split
 from hybridnet.program.outputs import LOGITS
@@ -64,8 +65,19 @@ def export_module(
         ModelError: If torch or ONNX cannot express it.
     """
     remedy = "Use operations that torch.onnx.export(dynamo=True) knows, of any number of views"
-    with foreign_code(ModelError, f"the {what} cannot be written as ONNX", where=what, remedy=remedy), _quiet():
-        model = _exported(module, inputs, outputs, axes or {}, opset)
+    try:
+        with foreign_code(ModelError, f"the {what} cannot be written as ONNX", where=what, remedy=remedy), _quiet():
+            model = _exported(module, inputs, outputs, axes or {}, opset)
+    except ModelError as error:
+        with _quiet():
+            obstacle = first_obstacle(module, inputs)
+        if obstacle is None:
+            raise
+        raise ModelError(
+            f"{obstacle.what}, which stays with the host ({what}), has no ONNX form",
+            where=obstacle.path or "the model's forward",
+            remedy="Use operations that torch.onnx.export(dynamo=True) knows",
+        ) from error
     onnx.save(model, str(path))
 
 
@@ -95,7 +107,8 @@ def _exported(
 def _name_by_module(model: onnx.ModelProto) -> None:
     """Name each node after its module, as `transformer.blocks.0.mlp.0/MatMul`, and drop the exporter's metadata.
 
-    The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum.
+    The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum, as the
+    producer's version does, which tells one build of torch from another.
     """
     used: Counter[str] = Counter()
     for node in model.graph.node:
@@ -109,6 +122,7 @@ def _name_by_module(model: onnx.ModelProto) -> None:
         del value.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
+    model.producer_version = ""
 
 
 @contextlib.contextmanager

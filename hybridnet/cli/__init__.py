@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from hybridnet.cli.arguments import Parser, check_paths
 from hybridnet.cli.console import StdoutError, flush_stdout, open_closed_streams, results_apart
 from hybridnet.cli.endings import end, signals_as_interrupts
+from hybridnet.support.ahead import leave
+from hybridnet.support.installed import our_version
 from hybridnet.support.linux import follow
 
 COMMANDS = {
     "export": "turn a checkpoint into a bundle: Lava/netx for the spiking half, ONNX for the rest",
     "calibrate": "find a bundle's integers on clips, measure what is lost and where, and repair it",
     "simulate": "run a bundle on videos: prediction, energy and latency per partition",
+    "watch": "watch a camera, a stream, a pipe or a growing file: a line per GOP as soon as it is there",
     "compare": "find where two back-ends of the spiking half part first, and why",
     "report": "render run records, compare two, or price them again with another profile",
     "fit": "estimate whether the spiking half of a bundle fits a chip, and what would",
@@ -41,24 +43,46 @@ COMMANDS = {
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""
 
-OUTPUT_FILES = {"json": "json", "shown": "", "output": "", "nir": "", "tag": "", "saliency": "", "trajectory": ""}
+OUTPUT_FILES = {
+    "json": "json",
+    "csv": "text",
+    **dict.fromkeys(("shown", "output", "nir", "tag", "saliency", "trajectory"), ""),
+}
 """Options that name a file to write, and of what kind it is; see `hybridnet.support.files.check_writable`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return carry_out("hybridnet", build_parser, argv)
+
+
+def entry() -> NoReturn:
+    """What `hybridnet` runs."""
+    leave(main())
+
+
+def carry_out(
+    program: str, build: Callable[[Sequence[str]], argparse.ArgumentParser], argv: Sequence[str] | None
+) -> int:
+    """Run a program of ours and return its exit code.
+
+    Args:
+        program: Its name.
+        build: Makes its parser, of what was typed; that sets `command` and `parser`.
+        argv: What was typed; the arguments of this process if None.
+    """
     typed = sys.argv[1:] if argv is None else list(argv)
     if "TORCHELASTIC_RUN_ID" in os.environ:  # a process of torchrun, with which all of them end
         follow(os.getppid())
     open_closed_streams()
     try:
         try:
-            args = build_parser(typed).parse_args(typed)
+            args = build(typed).parse_args(typed)
         finally:
             flush_stdout()  # of --help and --version, which end here
     except StdoutError as error:
         return end(error)
-    args.typed = shlex.join(["hybridnet", *typed])
+    args.typed = shlex.join([program, *typed])
     try:
         with results_apart(), signals_as_interrupts():
             check_paths(args.parser, args)
@@ -71,14 +95,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end(error)
 
 
-def entry() -> NoReturn:
-    """What `hybridnet` runs."""
-    code = main()
-    from hybridnet.support.ahead import leave
-
-    leave(code)
-
-
 def build_parser(typed: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     """The parser of all commands; those that are not among the words `typed` have no arguments yet.
 
@@ -89,15 +105,20 @@ def build_parser(typed: Sequence[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
         description="Deploy hybrid spiking/ANN video networks, and know what they cost.",
         epilog="`hybridnet COMMAND --help` explains a command.",
     )
-    parser.add_argument("--version", action="version", version=f"hybridnet {importlib.metadata.version('hybridnet')}")
+    parser.add_argument("--version", action="version", version=f"hybridnet {our_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in typed:
             importlib.import_module(f"hybridnet.cli.{name}").add_arguments(sub)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        sub.set_defaults(parser=sub)
+        finish(sub)
     return parser
+
+
+def finish(parser: argparse.ArgumentParser) -> None:
+    """Declare what every command has."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(parser=parser)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,27 +32,36 @@ class Takes:
         what: What it takes, as an error says.
         kinds: What that may be.
         named: Whether it may be a name too, so that what does not exist is left to the command.
+        find: Looks a name up that is no path, and raises if there is nothing of that name; imports nothing heavy.
+        many: Whether one of several that is of another kind is left to the command, as it does not stop the others.
     """
 
     what: str
     kinds: frozenset[Kind]
     named: bool = False
+    find: Callable[[str], object] | None = None
+    many: bool = False
 
     def __call__(self, text: str) -> Path | str:
         """What argparse makes of the argument."""
         return text if self.named else Path(text)
 
-    def check(self, path: Path, name: str) -> None:
+    def check(self, path: Path, name: str, *, several: bool = False) -> None:
         """Refuse a path of another kind.
 
         Raises:
             ArgumentError: With what it is, and what `name` takes.
         """
         kind = kind_of(path)
+        if self.many and several and kind is not Kind.NOTHING:
+            return
         if kind is Kind.NOTHING and (url := URL.fullmatch(str(path))):
-            raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=f"Give {name} {self.what}")
+            remedy = f"Give {name} {self.what}; `hybridnet watch URL` reads live streams"
+            raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=remedy)
         if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
             raise ArgumentError(kind.value, where=path, remedy=f"Give {name} {self.what}")
+        if kind is Kind.NOTHING and self.find is not None:
+            self.find(str(path))
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Writes:
         """What argparse makes of the argument."""
         return Path(text)
 
-    def check(self, path: Path, name: str) -> None:
+    def check(self, path: Path, name: str, *, several: bool = False) -> None:
         """Refuse to replace what is of another kind, and to write below what is no folder.
 
         Raises:
@@ -87,8 +96,32 @@ class Writes:
             raise ArgumentError("is no folder", where=above, remedy=wanted)
 
 
-def _takes(what: str, *kinds: Kind, named: bool = False) -> Takes:
-    return Takes(what, frozenset(kinds), named)
+def _takes(what: str, *kinds: Kind, named: bool = False, find: Callable[[str], object] | None = None) -> Takes:
+    return Takes(what, frozenset(kinds), named or find is not None, find)
+
+
+def _profile(name: str) -> None:
+    from hybridnet.report.pricing.profile import load_profile
+
+    load_profile(name)
+
+
+def _chip(name: str) -> None:
+    from hybridnet.deploy.chip.profile import load_chip
+
+    load_chip(name)
+
+
+def _config(name: str) -> None:
+    from hybridnet.configs import load_experiment
+
+    load_experiment(name)
+
+
+def _recipe(name: str) -> None:
+    from hybridnet.configs import load_recipe
+
+    load_recipe(name)
 
 
 _TORCH = (Kind.CHECKPOINT, Kind.WEIGHTS)
@@ -107,18 +140,21 @@ INSPECTED = _takes("a checkpoint (.pt) or the folder of a bundle", *_ANY_WEIGHTS
 VIDEO_OR_MODEL = _takes("a video, a checkpoint (.pt) or a bundle", *INSPECTED.kinds, Kind.VIDEO)
 VIDEO_OR_ARRAYS = _takes("a video or an .npz file of arrays", Kind.VIDEO, Kind.ARRAYS)
 VIDEOS_OR_ARRAYS = _takes("a video, a folder of videos or an .npz file of arrays", Kind.VIDEO, Kind.FOLDER, Kind.ARRAYS)
+SOURCES = Takes(VIDEOS_OR_ARRAYS.what, VIDEOS_OR_ARRAYS.kinds, many=True)
 BATCH = _takes("videos, or folders of videos", *(kind for kind in Kind if kind is not Kind.NOTHING))
 """One that cannot be read does not stop the others."""
 ARRAYS = _takes("an .npz file of arrays", Kind.ARRAYS)
+ARRAY = _takes("an .npy file of one array", Kind.ARRAY)
 RECORDING = _takes("the name of a back-end, or an .npz recording", Kind.ARRAYS, named=True)
 RECORDS = _takes("run records (.json)", Kind.RECORD, Kind.EVALUATION)
 LABELS = _takes("a text file with one label a line", Kind.TEXT)
 TABLE = _takes("the name of a table, or a .csv file", Kind.TEXT, named=True)
-PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE, Kind.TEXT, named=True)
-CHIP = _takes("the name of a chip, or its YAML file", Kind.TEXT, named=True)
-CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, named=True)
-RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, named=True)
-DATA = _takes("a cache, a folder of class folders, SPEC@ROOT or motion", Kind.CACHE, Kind.FOLDER, named=True)
+PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE, Kind.TEXT, find=_profile)
+CHIP = _takes("the name of a chip, or its YAML file", Kind.TEXT, find=_chip)
+CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, find=_config)
+RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, find=_recipe)
+DATA = _takes("a cache, a folder of class folders, an .npz file of samples, SPEC@ROOT or motion",
+              Kind.CACHE, Kind.FOLDER, Kind.ARRAYS, named=True)  # fmt: skip
 DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUNDLE, named=True)
 """What does not exist is made for the motion set, and refused for others."""
 
@@ -147,15 +183,27 @@ def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Ta
             yield action, action.type
 
 
+def factory(text: str) -> str:
+    """What argparse makes of `package.module:factory`, which `check_paths` looks for."""
+    return text
+
+
 def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Check what was given for each of them.
+    """Check what was given for each path and each name.
 
     Raises:
         ArgumentError: If it is of another kind than the command takes.
+        HybridNetError: If there is nothing of a name.
     """
     for action, role in paths(parser):
         given = getattr(args, action.dest)
-        name = action.option_strings[-1] if action.option_strings else str(args.command)
+        several = isinstance(given, list) and len(given) > 1
+        name = action.option_strings[-1] if action.option_strings else parser.prog.rpartition(" ")[2]
         for value in given if isinstance(given, list) else [given]:
             if value is not None and not (isinstance(role, Writes) and str(value) == STDOUT):
-                role.check(Path(value), name)
+                role.check(Path(value), name, several=several)
+    for action in parser._actions:
+        if action.type is factory and (named := getattr(args, action.dest)) is not None:
+            from hybridnet.support.modules import find_factory
+
+            find_factory(named)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
+from hybridnet.cli.c_source import add_c, check_c, with_c
 from hybridnet.cli.formats import add_format, show
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.workflows.options import CalibrateOptions
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option = Adder(parser, CalibrateOptions)
     option("--clips", "videos, best in folders named as the classes, or arrays by input name (default: clips of the"
            " motion set)", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ")  # fmt: skip
+    option("--labels", "the class of each row of the .npz file, unless it has an array `labels`",
+           type=arguments.ARRAY, metavar="FILE.npy")  # fmt: skip
     option("--most-clips", "clips read, spread over the folder; every third is held out", type=int, metavar="N")
     option("--views", "GOPs read of each clip", type=int, metavar="N")
     option("--ann", "int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`", choices=["fp32", "int8"])
@@ -34,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            type=float, metavar="DB", dest="min_sqnr_db")  # fmt: skip
     add_parity(parser)
     option("--cache", "keep what was observed of each clip, and go on", type=arguments.OUT_FOLDER, metavar="DIR")
+    add_c(parser)
     option("--overwrite", "replace an existing bundle", action="store_true")
     add_format(parser, out=False, json="the report")
 
@@ -45,9 +49,11 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, say
     from hybridnet.workflows.calibrate import calibrate
 
+    check_c(args)
     with progress_on_stderr() as progress:
         done = calibrate(args.source, args.out, chosen(CalibrateOptions, args), progress=progress)
-    show(args, calibration_document(done.report), to_json(done.report))
+        document = with_c(calibration_document(done.report), args, done.bundle, progress)
+    show(args, document, to_json(done.report))
     say(f"hybridnet: wrote {done.bundle.path}/")
     for warning in done.report.warnings:
         say(f"hybridnet: warning: {warning}")

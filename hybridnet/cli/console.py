@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from hybridnet.support.files import write_text
-from hybridnet.support.progress import Progress
+from hybridnet.support.progress import Progress, silent
 from hybridnet.support.text import lines_of, visible
 
 EXIT_CHECK_FAILED = 3
@@ -100,6 +100,32 @@ def progress_on_stderr() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield draw
+
+
+@contextlib.contextmanager
+def progress_beside(*, lines_shown: bool) -> Iterator[Progress]:
+    """As `progress_on_stderr`; on a terminal that shows lines of results as they come these are the progress."""
+    if lines_shown and (_results or sys.stdout).isatty():
+        yield silent
+        return
+    with progress_on_stderr() as progress:
+        yield progress
+
+
+@contextlib.contextmanager
+def lines_out(out: Path | None) -> Iterator[Callable[[str], None]]:
+    """What writes lines of results as they come: into a file, which holds what there is at any moment, or on stdout."""
+    if out is None:
+        yield put
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", encoding="utf-8") as file:
+
+        def write(text: str) -> None:
+            file.write(text)
+            file.flush()
+
+        yield write
 
 
 def open_closed_streams() -> None:

@@ -18,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", type=arguments.MODEL, metavar="CKPT_OR_BUNDLE",
                         help="one for all data, or one for each of several --data or --split")  # fmt: skip
     parser.add_argument("--data", type=arguments.DATA, nargs="+", required=True,
-                        help="a cache, a folder of class folders, SPEC@ROOT, or motion")  # fmt: skip
+                        help="a cache, a folder of class folders, an .npz file of samples, SPEC@ROOT, or"
+                             " motion")  # fmt: skip
     option = Adder(parser, EvaluateOptions)
+    option("--labels", "the class of each sample, unless the .npz file has an array `labels`",
+           type=arguments.ARRAY, metavar="FILE.npy")  # fmt: skip
     option("--split-name", "train, validation, test or all: every clip, of a folder without folds", metavar="NAME")
     option("--split", "number of the split, of data that are no cache; several: mean (default: 1)",
            type=int, nargs="+", metavar="N")  # fmt: skip

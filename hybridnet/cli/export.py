@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_parity
+from hybridnet.cli.c_source import add_c, check_c, with_c
 from hybridnet.cli.formats import add_format, show
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.workflows.options import ExportOptions
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              " archive of torch.export, which holds its weights")  # fmt: skip
     parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the bundle (default: hybridnet-bundle)")  # fmt: skip
-    parser.add_argument("--model", metavar="MODULE:FACTORY",
+    parser.add_argument("--model", type=arguments.factory, metavar="MODULE:FACTORY",
                         help="export a model of yours: import MODULE from this folder or PYTHONPATH and call FACTORY(),"
                              " which runs your code")  # fmt: skip
     parser.add_argument("--inputs", type=arguments.ARRAYS, metavar="FILE.npz",
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nir", type=arguments.OUT_HDF5, metavar="FILE",
                         help="also write the spiking half as NIR, which loses some; of several streams, or parts of a"
                              " graph, each has its own file, FILE with its name before the suffix")  # fmt: skip
+    add_c(parser)
     option("--overwrite", "replace an existing bundle", action="store_true")
     add_format(parser, out=False, json="the parity report")
 
@@ -62,11 +64,13 @@ def run(args: argparse.Namespace) -> int:
 
     if args.nir is not None:
         import_nir()  # before any work, not after it
+    check_c(args)
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
-    show(args, bundle_document(bundle), to_json(bundle.parity))
+        document = with_c(bundle_document(bundle), args, bundle, progress)
+    show(args, document, to_json(bundle.parity))
     if args.nir is not None:
-        for file, losses in write_nir(args.nir, bundle.float_form, {tensor.layer for tensor in bundle.bridge}).items():
+        for file, losses in write_nir(args.nir, bundle.program, {tensor.layer for tensor in bundle.bridge}).items():
             for loss in losses:
                 say(f"hybridnet: {file}: {loss}")
     if args.fail_on == "parity" and bundle.parity.failed:

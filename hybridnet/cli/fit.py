@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if args.chips < 1:
         raise ConfigError("chips", args.chips, "1 or more")
     chip, bundle = load_chip(args.chip), load(args.bundle)
-    demands = layer_demands(bundle.fixed_form)
+    demands = layer_demands(bundle.fixed)
     report, advice = fit(demands, chip, args.chips), advise(demands, chip, args.chips)
     show(args, fit_document(bundle.manifest.model.name, report, advice, chip), to_json(report, advice))
     return EXIT_CHECK_FAILED if args.fail_on == "fit" and report.broken else 0

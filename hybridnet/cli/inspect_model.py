@@ -14,7 +14,8 @@ OPTIONS = ("model", "inputs", "weights", "tag", "all")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("of a model")
-    group.add_argument("--model", metavar="MODULE:FACTORY", help="PATH has weights of a model of yours; see export")
+    group.add_argument("--model", type=arguments.factory, metavar="MODULE:FACTORY",
+                       help="PATH has weights of a model of yours; see export")  # fmt: skip
     group.add_argument(
         "--inputs", type=arguments.ARRAYS, metavar="FILE.npz", help="with --model: example inputs by name"
     )

@@ -1,10 +1,9 @@
-"""`hybridnet simulate`."""
+"""`hybridnet simulate`; `hybridnet.cli.run` shares its options and what it shows."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
@@ -15,15 +14,26 @@ from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.workflows.options import SimulateOptions
 
 if TYPE_CHECKING:
-    from hybridnet.report.record.data import RunRecord
+    from hybridnet.deploy.bundle_parts import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("sources", nargs="+", type=arguments.VIDEO_OR_ARRAYS, metavar="VIDEO_OR_NPZ",
-                        help="MPEG-4 or H.264 files, or .npz files of the model's inputs by name, (N, …)")  # fmt: skip
+    add_sources(parser)
     parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
                         help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
+    add_options(parser)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Declare what is run."""
+    parser.add_argument("sources", nargs="+", type=arguments.SOURCES, metavar="SOURCE",
+                        help="videos, folders of them, or .npz files of the model's inputs by name, (N, …), whose"
+                             " rows are samples; of several files, or of a folder, a line each")  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how it is run and shown."""
     add_backends(parser)
     add_settings(parser)
     option = Adder(parser, SimulateOptions)
@@ -34,95 +44,88 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--ann-profile", "another profile for the ANN half; the report says so",
            type=arguments.PROFILE, metavar="NAME_OR_YAML")  # fmt: skip
     option("--chip", "whose time and fit are estimated", type=arguments.CHIP, metavar="NAME_OR_YAML")
-    option("--no-parity", "do not compare with the float model", dest="parity", action="store_false")
-    add_format(parser, json="the run records")
+    option("--no-parity", "do not compare with the float program; several clips are compared only for --report and"
+           " --fail-on parity", dest="parity", action="store_false")  # fmt: skip
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes for several clips (default: as cores allow, if each has eight clips or more)",
+    )
+    add_format(parser, json="the run record, or of several clips a line each as it comes,")
+    parser.add_argument(
+        "--csv",
+        type=arguments.OUT_TEXT,
+        metavar="FILE",
+        help="write a row per clip or sample as it comes: file, class, score, ms, energy, error",
+    )
     parser.add_argument(
         "--report",
         type=arguments.OUT_FOLDER,
         metavar="DIR",
         help="write record.json, report.txt, .md, .csv and .html into this folder",
     )
-    parser.add_argument(
-        "--output", type=arguments.OUT_ARRAYS, metavar="FILE.npz", help="write what the model returns for each view"
-    )
+    parser.add_argument("--output", type=arguments.OUT_ARRAYS, metavar="FILE.npz",
+                        help="write what the model returns for each view, of one video or .npz file")  # fmt: skip
     parser.add_argument("--fail-on", choices=["fit", "parity"],
-                        help="exit 3 if the class differs from that of the float model, or if the spiking half is too"
+                        help="exit 3 if the class differs from that of the float program, or if the spiking half is too"
                              " large for one chip by our estimate")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Simulate each source, print its report, write the records."""
-    from hybridnet.cli.console import EXIT_CHECK_FAILED, progress_on_stderr, put, say, write_out
+    """Simulate one source and print its report, or many and print a line each; write the records."""
+    from hybridnet.cli.many import run_many
+    from hybridnet.cli.results import check_report
     from hybridnet.errors import ConfigError
+    from hybridnet.workflows.simulate import load
+
+    options = dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args))
+    bundle = load(args.bundle)
+    if args.fail_on == "parity":
+        _check_parity(options, bundle)
+    if args.report is not None:
+        check_report(args.report)
+    if len(args.sources) == 1 and not args.sources[0].is_dir():
+        return _run_one(args, options, bundle)
+    if args.output is not None:
+        raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
+    return run_many(args, options, bundle)
+
+
+def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle) -> int:
+    """The report of one video, or of one set of samples."""
+    from hybridnet.cli.console import progress_on_stderr, say, write_out
+    from hybridnet.cli.results import brief, checks, write_report
     from hybridnet.report.record.file import to_json
+    from hybridnet.report.record.lines import lines_of
     from hybridnet.report.render.formats import rendered
+    from hybridnet.report.render.lines import CsvLines
     from hybridnet.support.arrays import write_arrays
+    from hybridnet.support.files import write_text
     from hybridnet.workflows.simulate import Simulator
 
-    simulator = Simulator(args.bundle, dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args)))
-    kind, records = format_of(args), []
-    at_once = kind == "text" and args.shown is None
-    if args.output is not None and len(args.sources) > 1:
-        raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
-    if args.fail_on == "parity" and (
-        not args.parity or simulator.is_reference or simulator.bundle.manifest.labels is None
-    ):
-        raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")
+    with progress_on_stderr() as progress:
+        result = Simulator(bundle, options).run(args.sources[0], progress=progress)
+    record, kind = result.record, format_of(args)
+    write_out(brief(record) if kind == "text" else rendered([record], kind), args.shown)
+    if args.output is not None:
+        write_arrays(args.output, result.run.outputs)
+        say(f"hybridnet: wrote {args.output}")
+    if args.csv is not None:
+        form = CsvLines()
+        write_text(args.csv, form.head + "".join(map(form.line, lines_of(record))))
+        say(f"hybridnet: wrote {args.csv}")
     if args.report is not None:
-        _check_report(args.report)
-    for source in args.sources:
-        with progress_on_stderr() as progress:
-            result = simulator.run(source, progress=progress)
-        records.append(result.record)
-        if at_once:
-            put(brief(result.record))
-        if args.output is not None:
-            write_arrays(args.output, result.run.outputs)
-            say(f"hybridnet: wrote {args.output}")
-    if args.report is not None:
-        write_report(args.report, records)
+        write_report(args.report, [record])
         say(f"hybridnet: wrote {args.report}")
-    if not at_once:
-        write_out("".join(map(brief, records)) if kind == "text" else rendered(records, kind), args.shown)
-    if write_json(args, to_json(records)):
+    if write_json(args, to_json([record])):
         say(f"Next: hybridnet report {args.json}")
-    if args.fail_on == "parity":
-        different = [r.source for r in records if r.parity is None or not r.parity.top1_agrees]
-        if different:
-            say(f"hybridnet: parity failed: another class than the float model on {', '.join(different)}")
-            return EXIT_CHECK_FAILED
-    if args.fail_on == "fit" and any(r.fit is None or r.fit.broken for r in records):
-        say("hybridnet: fit failed: `hybridnet fit` tells what is too large, and what would fit")
-        return EXIT_CHECK_FAILED
-    return 0
+    return checks(args, [record])
 
 
-def brief(record: RunRecord) -> str:
-    """The short form of a run's report, as text."""
-    from hybridnet.report.render.sections import brief_document
-    from hybridnet.report.render.text import render_document
+def _check_parity(options: SimulateOptions, bundle: Bundle) -> None:
+    from hybridnet.errors import ConfigError
+    from hybridnet.simulators.registry import spiking_entry
 
-    return render_document(brief_document(record)) + "\n"
-
-
-def _check_report(folder: Path) -> None:
-    """Refuse a folder with files of a report's names, unless its record tells that they are of a report."""
-    from hybridnet.errors import OutputExistsError
-    from hybridnet.report.record.data import SCHEMA
-    from hybridnet.report.render.formats import FILES
-    from hybridnet.support.files import check_writable, head_of
-
-    check_writable(folder / FILES["json"])
-    if SCHEMA.split("/")[0].encode() not in head_of(folder / FILES["json"]):
-        for name in FILES.values():
-            if (folder / name).exists():
-                raise OutputExistsError(folder / name, "is of no report, and is not replaced", "Choose another folder")
-
-
-def write_report(folder: Path, records: list[RunRecord]) -> None:
-    """Write the records and their reports in every format into a folder."""
-    from hybridnet.report.render.formats import FILES, rendered
-    from hybridnet.support.files import write_text
-
-    for kind, name in FILES.items():
-        write_text(folder / name, rendered(records, kind))
+    if not options.parity or not spiking_entry(options.snn).fixed_point or bundle.manifest.labels is None:
+        raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")

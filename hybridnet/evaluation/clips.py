@@ -1,4 +1,4 @@
-"""The clips that a model is evaluated on: of a data set, read from video, or of a cache."""
+"""The clips that a model is evaluated on: of a data set, read from video, of a cache, or rows of arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
-from hybridnet.errors import ConfigError
+from hybridnet.errors import ConfigError, DataSetError
+from hybridnet.support.arrays import read_array, read_samples
+from hybridnet.support.inputs import Shapes, checked, checked_labels
+from hybridnet.support.sealed import sha256_file
 from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
 from hybridnet.video.cache import Manifest, manifest_sha256, read_manifest
 from hybridnet.video.dataset import ALL, DataSet, Sample
@@ -19,12 +22,21 @@ from hybridnet.video.datasets import load_dataset
 
 @dataclass(frozen=True)
 class CachedSpan:
-    """Where a clip's views lie in a cache: `count` of them from `first`, of a split."""
+    """Where a clip's views lie in a cache: `count` of them from `first`, of a split; and the SHA-256 of its file."""
 
     folder: Path
     split: str
     first: int
     count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sample: a row of a `.npz` file of the model's inputs."""
+
+    file: Path
+    number: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Clip:
 
     name: str
     label: int
-    source: Sample | CachedSpan
+    source: Sample | CachedSpan | Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +130,32 @@ def find_clips(
     return _of_dataset(dataset, split_name, DEFAULT_VIEWS if views is None else views)
 
 
+def find_rows(file: Path, labels: Path | None, shapes: Shapes, classes: tuple[str, ...]) -> Clips:
+    """Rows of a `.npz` file as samples of one view.
+
+    Args:
+        file: The model's inputs by name, (N, …) each; and maybe their `labels`, (N,).
+        labels: A `.npy` file of these; they must be in one of the two.
+        shapes: The model's inputs.
+        classes: The model's.
+
+    Raises:
+        ModelError: If inputs or labels do not fit.
+        ConfigError: If there are labels twice.
+        DataSetError: If there are none.
+    """
+    arrays, own = read_samples(file)
+    rows = len(checked(arrays, shapes, file))
+    if own is not None and labels is not None:
+        raise ConfigError("labels", str(labels), f"none, as {file} has an array of them")
+    given = own if labels is None else read_array(labels)
+    if given is None:
+        raise DataSetError("has no array `labels`", where=file, remedy="Add one, or give --labels FILE.npy")
+    truth = checked_labels(given, rows, len(classes), labels or file)
+    clips = tuple(Clip(f"row {n}", label, Row(file.resolve(), n)) for n, label in enumerate(truth))
+    return Clips(file.name, ALL, classes, clips, 1, {}, (sha256_file(file),))
+
+
 def _of_dataset(dataset: DataSet, split: str, views: int) -> Clips:
     _check_split(split, (*dataset.splits, ALL))
     root = dataset.root
@@ -154,7 +192,7 @@ def _spans(manifest: Manifest, folder: Path, split: str) -> tuple[list[Clip], di
         if cached.failure:
             unreadable[name] = cached.failure
         else:
-            clips.append(Clip(name, cached.label, CachedSpan(folder, split, first, cached.views)))
+            clips.append(Clip(name, cached.label, CachedSpan(folder, split, first, cached.views, cached.sha256)))
             first += cached.views
     return clips, unreadable
 

@@ -73,6 +73,7 @@ def _split(each: Evaluated, name: str) -> Iterator[Section]:
         f" {plural(summary.clips, 'clip')}",
         f"{each.model} on {each.data}, {each.split}; {plural(each.views, 'view')} a clip, centre crop;"
         f" {' + '.join(each.backends)}",
+        _learned(each),
     )
     yield Section(f"Accuracy{name}" if name else "", "measured" if name else "", lines)
     yield Section(f"Cost{name}", "", (), _cost(summary), notes=tuple(note.text for note in each.notes))
@@ -84,6 +85,18 @@ def _split(each: Evaluated, name: str) -> Iterator[Section]:
         yield Section(f"Clips not read{name}", "", (said,), failed)
     yield _classes(summary, name)
     yield _mistakes(summary, name)
+
+
+def _learned(each: Evaluated) -> str:
+    """Whether the model has seen these clips before."""
+    if each.learned is None:
+        return "clips the model was trained on: unknown, its checkpoint does not list them"
+    if not each.learned:
+        return "clips the model was trained on: none of these"
+    return (
+        f"clips the model was trained on: {each.learned} of these {each.summary.clips}, so that this is no accuracy on"
+        " new ones"
+    )
 
 
 def _cost(summary: Summary) -> Table:

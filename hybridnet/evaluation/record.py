@@ -23,6 +23,8 @@ class Evaluated:
         views: Most views of a clip: uniformly sampled GOPs, each with the centre crop.
         backends: Of the spiking and the ANN half; torch for a checkpoint.
         profile: Whose prices the energy has; None of a checkpoint, which has none.
+        learned: Clips among these that the model was trained on, by the SHA-256 of their files; None if its checkpoint
+            does not list them.
         summary: What it comes to.
         notes: What a reader must know.
     """
@@ -34,6 +36,7 @@ class Evaluated:
     views: int
     backends: tuple[str, ...]
     profile: ProfileRow | None
+    learned: int | None
     summary: Summary
     notes: tuple[Note, ...]
 

@@ -17,7 +17,7 @@ from hybridnet.support.plain import from_dict, read_json
 from hybridnet.support.sealed import read_file
 
 FAMILY = "hybridnet.evaluation-results/"
-SCHEMA = f"{FAMILY}1"
+SCHEMA = f"{FAMILY}2"
 
 MAX_BYTES = 2**30
 """The largest file of results; a million clips of ten classes take a quarter of it."""
@@ -35,6 +35,7 @@ class ClipResult:
         seconds: Of a worker, reading included.
         energy_pj: Modelled; None if nothing was counted.
         failure: Why there are no logits; empty if there are.
+        learned: Whether the model was trained on its file; None if its checkpoint does not tell.
     """
 
     clip: str
@@ -44,6 +45,7 @@ class ClipResult:
     seconds: float
     energy_pj: float | None
     failure: str = ""
+    learned: bool | None = None
 
 
 def check_results(done: Mapping[str, ClipResult], labels: Mapping[str, int], classes: int, path: Path) -> None:

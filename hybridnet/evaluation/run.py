@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hybridnet.errors import ConfigError, DataSetError, OutputExistsError
-from hybridnet.evaluation.clips import Clip, Clips, find_clips
+from hybridnet.evaluation.clips import Clip, Clips, find_clips, find_rows
 from hybridnet.evaluation.document import evaluation_document
 from hybridnet.evaluation.on_ray import RayWorker, cluster
 from hybridnet.evaluation.record import Evaluated, EvaluationRecord, to_json
@@ -36,6 +36,10 @@ from hybridnet.training.sources import is_cache
 from hybridnet.video.dataset import ALL
 from hybridnet.workflows.options import EvaluateOptions
 from hybridnet.workflows.record import environment
+from hybridnet.workflows.sources import ARRAYS_SUFFIX
+
+FEW_CLIPS = 30
+"""Fewer are warned of."""
 
 RESULTS, EVALUATION, PAGE = "results.jsonl", "evaluation.json", "evaluation.html"
 
@@ -68,6 +72,8 @@ def evaluate(
             "split", options.split, f"none, as {cache} is a cache and has the split that it was built with"
         )
     pairs = [(each, number) for each in data for number in options.split or (1,)]
+    if options.labels is not None and not all(each.endswith(ARRAYS_SUFFIX) for each in data):
+        raise ConfigError("labels", str(options.labels), "with --data FILE.npz; folders of class folders tell theirs")
     if len(set(pairs)) < len(pairs):
         raise ConfigError("data, split", [*data, *(options.split or ())], "each once")
     load_profile(options.profile)  # refused before any work
@@ -80,6 +86,10 @@ def evaluate(
 
     def find(number: int, runner: Runner) -> Clips:
         name, split = pairs[number]
+        if name.endswith(ARRAYS_SUFFIX):
+            return find_rows(Path(name), options.labels, runner.inputs, runner.labels)
+        if runner.preprocess is None:
+            raise ConfigError("data", name, "an .npz file of the model's inputs, as it takes no video")
         made = out / "clips"
         return find_clips(name, runner.preprocess, options.split_name, number=split, views=options.views, made=made)
 
@@ -193,6 +203,7 @@ def _evaluate(
         views=clips.views,
         backends=(spec.snn, spec.ann) if spec.is_bundle else ("torch",),
         profile=load_profile(spec.profile).row if spec.is_bundle else None,
+        learned=None if runner.learned is None else sum(bool(result.learned) for result in done),
         summary=summary,
         notes=tuple(_notes(spec, summary, before, len(clips.clips))),
     )
@@ -227,6 +238,9 @@ def _notes(spec: RunnerSpec, summary: Summary, before: int, clips: int) -> Itera
     elif before:
         text = f"throughput: of the {clips - before} clips of this call; {before} had been evaluated before"
         yield Note(NoteKind.THROUGHPUT, text)
+    if summary.clips < FEW_CLIPS:
+        text = f"accuracy: of {summary.clips} clips alone; {FEW_CLIPS} or more are better, as its interval tells"
+        yield Note(NoteKind.ACCURACY, text)
     if summary.failures:
         text = f"accuracy: of the clips that could be read; {len(summary.failures)} could not"
         yield Note(NoteKind.ACCURACY, text)

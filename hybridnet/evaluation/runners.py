@@ -14,12 +14,15 @@ import torch
 from hybridnet.config import PreprocessConfig
 from hybridnet.deploy.layout import MANIFEST
 from hybridnet.errors import ConfigError, HybridNetError, ModelError
-from hybridnet.evaluation.clips import CachedSpan, Clip
+from hybridnet.evaluation.clips import CachedSpan, Clip, Row
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.model.network import example_inputs
 from hybridnet.report.numbers import is_unknown
 from hybridnet.report.pricing import DEFAULT_PROFILE
 from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN
+from hybridnet.support.arrays import read_samples
+from hybridnet.support.inputs import Shapes, checked, shapes_of
 from hybridnet.support.sealed import sha256_file
 from hybridnet.support.views import Views
 from hybridnet.training.data import LabelledViews
@@ -64,10 +67,18 @@ class RunnerSpec:
 
 
 class Runner(Protocol):
-    """A loaded model."""
+    """A loaded model.
+
+    Attributes:
+        preprocess: How clips become its inputs; None if it takes arrays alone.
+        inputs: Shape of each input without the views.
+        learned: SHA-256 of the files of the clips that it was trained on; None if that is not known.
+    """
 
     labels: tuple[str, ...]
-    preprocess: PreprocessConfig
+    preprocess: PreprocessConfig | None
+    inputs: Shapes
+    learned: frozenset[str] | None
 
     def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
         """Mean logits over at most `views` views, how many there were, and the energy in pJ if it was counted."""
@@ -91,7 +102,10 @@ def run_clip(runner: Runner, clip: Clip, views: int) -> ClipResult:
         logits, count, energy = runner.classify(clip, views)
         if not all(map(math.isfinite, logits)):
             raise ModelError("the model gives logits that are not finite")
-        return ClipResult(clip.name, clip.label, tuple(logits), count, time.perf_counter() - started, energy)
+        seconds = time.perf_counter() - started
+        return ClipResult(
+            clip.name, clip.label, tuple(logits), count, seconds, energy, learned=_learned(clip, runner.learned)
+        )
     except HybridNetError as error:
         failure = error.what
     except Exception as error:  # a clip that no one foresaw
@@ -109,7 +123,9 @@ class CheckpointRunner:
             raise ConfigError("device", spec.device, "cpu, as there is no CUDA device")
         checkpoint = load_checkpoint(spec.model)
         self.labels = checkpoint.labels
-        self.preprocess = checkpoint.model.config.preprocess
+        self.preprocess: PreprocessConfig | None = checkpoint.model.config.preprocess
+        self.inputs: Shapes = shapes_of(example_inputs(checkpoint.model.config))
+        self.learned = checkpoint.learned
         self._device = torch.device(spec.device)
         self._model = checkpoint.model.to(self._device)
 
@@ -134,12 +150,17 @@ class BundleRunner:
         bundle = self._simulator.bundle
         if bundle.manifest.labels is None:
             raise ModelError("has no labels, so it cannot be evaluated", where=spec.model, remedy="Export with labels")
-        self.labels, self.preprocess = bundle.manifest.labels, bundle.preprocess
+        model = bundle.manifest.model
+        self.labels, self.preprocess = bundle.manifest.labels, model.preprocess
+        self.inputs: Shapes = model.inputs
+        self.learned: frozenset[str] | None = (
+            None if model.config is None else load_checkpoint(bundle.checkpoint_path).learned
+        )
 
     def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
         """See `Runner`."""
         inputs = inputs_of(clip, self.preprocess, views)
-        record = self._simulator.run(inputs.arrays).record
+        record = self._simulator.run(inputs).record
         if record.prediction is None:
             raise ModelError("gives no prediction", where=clip.name)
         energy = record.totals.energy_pj
@@ -147,13 +168,29 @@ class BundleRunner:
         return list(record.prediction.logits), len(inputs), energy_pj
 
 
-def inputs_of(clip: Clip, preprocess: PreprocessConfig, views: int) -> Views:
-    """Model inputs of a clip's views, (N, …) each: uniformly sampled, centre crop; or those of the cache."""
+def _learned(clip: Clip, learned: frozenset[str] | None) -> bool | None:
+    """Whether the file of a clip is one of these; None if they are not known, or it is a row of arrays."""
+    source = clip.source
+    if learned is None or isinstance(source, Row):
+        return None
+    return (source.sha256 if isinstance(source, CachedSpan) else sha256_file(source.file())) in learned
+
+
+def inputs_of(clip: Clip, preprocess: PreprocessConfig | None, views: int) -> Views:
+    """Model inputs of a clip's views, (N, …) each: uniformly sampled, centre crop; or those of the cache or the row."""
     span = clip.source
+    if isinstance(span, Row):
+        return _rows(span.file)[span.number]
+    assert preprocess is not None  # noqa: S101 - a model without it has rows alone
     if not isinstance(span, CachedSpan):
         return read_clip(span.file(), preprocess, views).views
     index = torch.arange(span.first, span.first + span.count)
     return Views.of_tensors(_cached(span.folder, span.split, preprocess).batch(index))
+
+
+@lru_cache(maxsize=1)
+def _rows(file: Path) -> Views:
+    return checked(read_samples(file)[0], None, file)
 
 
 @lru_cache(maxsize=4)

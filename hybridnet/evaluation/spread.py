@@ -7,20 +7,16 @@ that clip.
 from __future__ import annotations
 
 import functools
-from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 
-from hybridnet.errors import BackendError
 from hybridnet.evaluation.clips import Clip
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.evaluation.runners import Runner, RunnerSpec, load_runner, run_clip
-from hybridnet.support.processes import DeadWorkerError, Worker, spread
-
-MAX_DEATHS = 3
+from hybridnet.support.processes import MAX_DEATHS, DeadWorkerError, Worker, spread_again
 
 
 def here(clips: Sequence[Clip], runner: Runner, views: int) -> Iterator[ClipResult]:
@@ -42,23 +38,13 @@ def evaluate_on(
     Raises:
         BackendError: If workers die before any has finished a clip.
     """
-    waiting, deaths, finished = deque(clips), Counter[str](), 0
-    results = spread(waiting, start, count)
+    results = spread_again(clips, start, count)
     with closing(results):
         for clip, result in results:
-            if not isinstance(result, DeadWorkerError):
-                finished += 1
-                yield result
-                continue
-            deaths[clip.name] += 1
-            if not finished and deaths.total() >= MAX_DEATHS * count:
-                remedy = "Try fewer --workers if memory is short, or one to see why"
-                raise BackendError("workers die before they finish a clip", remedy=remedy) from result
-            if deaths[clip.name] < MAX_DEATHS:
-                waiting.append(clip)
-            else:
+            if isinstance(result, DeadWorkerError):
                 failure = f"its worker died {MAX_DEATHS} times"
-                yield ClipResult(clip.name, clip.label, None, 0, 0.0, None, failure)
+                result = ClipResult(clip.name, clip.label, None, 0, 0.0, None, failure)
+            yield result
 
 
 @dataclass(frozen=True)

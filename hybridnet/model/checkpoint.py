@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.support.sealed import AnyFile
 
 FORMAT = "hybridnet.checkpoint/1"
+LEARNED = "training_clips_sha256"
+"""Key of what tells an evaluation whether the model has seen its clips."""
+
 _MADE_BY = "Checkpoints are written by `hybridnet train`; weights of a model of yours need --model MODULE:FACTORY"
 
 
@@ -30,17 +33,22 @@ class Checkpoint:
         model: In evaluation mode, on the CPU.
         labels: One name per class, in the order of the logits.
         metrics: What the training measured; plain numbers and lists.
+        learned: SHA-256 of the files of the clips that it was trained on; None if that is not known.
     """
 
     model: HybridNet
     labels: tuple[str, ...]
     metrics: dict[str, Any]
+    learned: frozenset[str] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
     model = checkpoint.model
-    save_content(path, content_of(model.config, checkpoint.labels, checkpoint.metrics, model.state_dict()))
+    content = content_of(
+        model.config, checkpoint.labels, checkpoint.metrics, model.state_dict(), learned=checkpoint.learned
+    )
+    save_content(path, content)
 
 
 def save_content(path: Path, content: Mapping[str, Any]) -> None:
@@ -60,10 +68,16 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def content_of(
-    config: ModelConfig, labels: tuple[str, ...], metrics: dict[str, Any], weights: Mapping[str, Tensor]
+    config: ModelConfig,
+    labels: tuple[str, ...],
+    metrics: dict[str, Any],
+    weights: Mapping[str, Tensor],
+    *,
+    learned: Iterable[str] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint file holds, as plain values and tensors on the CPU."""
-    return {
+    known = {} if learned is None else {LEARNED: sorted(learned)}
+    return known | {
         "format": FORMAT,
         "config": to_dict(config),
         "labels": list(labels),
@@ -93,7 +107,8 @@ def load_checkpoint(path: AnyFile) -> Checkpoint:
             raise CheckpointError(f"{odd[0]} is not of type {types[odd[0]]}", where=path, remedy="Train anew")
         if broken := [name for name, weights in model.state_dict().items() if not weights.isfinite().all()]:
             raise CheckpointError(f"{broken[0]} holds numbers that are not finite", where=path, remedy="Train anew")
-        return Checkpoint(model.eval(), labels, dict(content["metrics"]))
+        learned = frozenset(map(str, content[LEARNED])) if LEARNED in content else None
+        return Checkpoint(model.eval(), labels, dict(content["metrics"]), learned)
     except ConfigError as error:
         raise CheckpointError(f"does not fit its own config ({error})", where=path, remedy=_MADE_BY) from error
     except HybridNetError:

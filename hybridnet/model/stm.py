@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -53,7 +54,19 @@ class SpikingStack(nn.Module):
         return states
 
 
-def read(state: LIFState, kind: BridgeKind) -> Tensor:
+class Steps(Protocol):
+    """Potentials and spikes of all steps, (B, T, C, H, W) each."""
+
+    @property
+    def u(self) -> Tensor:
+        """Before any reset."""
+
+    @property
+    def o(self) -> Tensor:
+        """0 and 1."""
+
+
+def read(state: Steps, kind: BridgeKind) -> Tensor:
     """What `kind` means: u[T], all u, all spikes, the last ones, or their number, of states (B, T, C, H, W)."""
     if kind in ("potential", "potentials"):
         return state.u[:, -1] if kind == "potential" else state.u

@@ -34,15 +34,15 @@ class Cut:
     bridge: tuple[BridgeTensor, ...]
 
 
-def cut(reading: Reading, streams: Mapping[str, Chain]) -> Cut:
+def cut(reading: Reading, streams: Mapping[str, Chain], names: Mapping[str, str]) -> Cut:
     """Replace all that comes from neurons by what crosses, in a copy of the graph; drop what is no longer used."""
     copies: dict[fx.Node, fx.Node] = {}
     graph = fx.Graph()
     graph.output(graph.graph_copy(reading.graph.graph, copies))
     ann = fx.GraphModule(reading.graph, graph, class_name="AnnHalf")
-    tensors = dict(_offers(streams))
+    tensors = dict(_offers(streams, names))
     inputs = _new_inputs(graph, tensors)
-    layers = {layer.path: (f"{name}.{i}", layer) for name, chain in streams.items() for i, layer in enumerate(chain)}
+    layers = {layer.path: (names[layer.path], layer) for chain in streams.values() for layer in chain}
     for node, value in reading.values.items():
         if node not in copies:
             continue
@@ -62,14 +62,16 @@ def cut(reading: Reading, streams: Mapping[str, Chain]) -> Cut:
     return Cut(ann, tuple(t for t in tensors.values() if t.name in used))
 
 
-def _offers(streams: Mapping[str, Chain]) -> Iterator[tuple[tuple[str, BridgeKind], BridgeTensor]]:
+def _offers(
+    streams: Mapping[str, Chain], names: Mapping[str, str]
+) -> Iterator[tuple[tuple[str, BridgeKind], BridgeTensor]]:
     """All that could cross."""
-    for name, chain in streams.items():
-        for index, layer in enumerate(chain):
+    for chain in streams.values():
+        for layer in chain:
             shape, steps = layer.geometry.output_shape, layer.source.steps
             for kind in OFFERED:
                 own = (steps, *shape) if kind == "spikes" else shape
-                label = f"{name}.{index}"
+                label = names[layer.path]
                 yield (label, kind), BridgeTensor(bridge_name(label, kind), label, own, kind)
 
 

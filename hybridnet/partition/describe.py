@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hybridnet.partition.cut import Cut
@@ -47,27 +47,34 @@ class OutputShapeError(ValueError):
 
 
 def describe(
-    cut: Cut, streams: Mapping[str, Chain], inputs: Mapping[str, Tensor], shapes: Mapping[str, Shape]
+    cut: Cut,
+    streams: Mapping[str, Chain],
+    names: Mapping[str, str],
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    shapes: Mapping[str, Shape],
 ) -> tuple[Node, ...]:
     """All rows: inputs, each stream's layers with what leaves them, the ANN half. `shapes` is that of `shapes_of`."""
     rows = [Node(name, "input", "input", "an input of the model", tuple(x.shape[1:])) for name, x in inputs.items()]
-    for name, chain in streams.items():
+    for chain in streams.values():
         for index, layer in enumerate(chain):
-            rows.append(_spiking_row(layer, f"{name}.{index}", index))
-            rows += [
-                _bridge_row(t, layer.source.steps, cut.ann.graph) for t in cut.bridge if t.layer == f"{name}.{index}"
-            ]
+            label = names[layer.path]
+            rows.append(_spiking_row(layer, label, index, model))
+            rows += [_bridge_row(t, layer.source.steps, cut.ann.graph) for t in cut.bridge if t.layer == label]
     return (*rows, *_ann_rows(cut, shapes))
 
 
-def _spiking_row(layer: SpikingLayer, label: str, index: int) -> Node:
+def _spiking_row(layer: SpikingLayer, label: str, index: int, model: nn.Module) -> Node:
     reads = f"the input {layer.source.name}" if index == 0 else f"the spikes of {layer.source.name}"
-    parts = [f"{label}: spiking layer that reads {reads}"]
+    called = "" if label == layer.path else f"{label}: "
+    parts = [f"{called}spiking layer that reads {reads}"]
     if layer.neuron is not None:
         n = layer.neuron
         parts.append(f"written as λ {n.leak:.6g}, vth {n.threshold:.6g}, {n.reset} reset, weights × {n.gain:.6g}")
         parts += [n.note] if n.note else []
-    return Node(layer.path, layer.kind, "snn", "; ".join(parts), layer.geometry.output_shape)
+    current = (layer.current.name, layer.current.norm) if layer.current else ()
+    held = sum(p.numel() for path in (*current, layer.path) if path for p in model.get_submodule(path).parameters())
+    return Node(layer.path, layer.kind, "snn", "; ".join(parts), layer.geometry.output_shape, parameters=held)
 
 
 def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
@@ -96,27 +103,34 @@ def _ann_rows(cut: Cut, shapes: Mapping[str, Shape]) -> Iterator[Node]:
         yield Node(_name(node), _kind(node, cut.ann), "ann", why, shapes[node.name])
 
 
-def shapes_of(ann: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Mapping[str, Tensor]) -> dict[str, Shape]:
-    """The shape of what each node of the ANN half gives for one window, without the batch.
+def shapes_of(
+    half: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Mapping[str, Tensor], *, outputs_first: bool = True
+) -> dict[str, Shape]:
+    """The shape of what each node of a half gives for one window, without the batch.
+
+    Args:
+        outputs_first: Whether each output must be batch first.
 
     Raises:
-        OutputShapeError: If an output is not batch first.
+        OutputShapeError: If one is not.
         ValueError: If it cannot run on a batch of another size; the text says where and why.
     """
-    one, three = (_run(ann, bridge, inputs, batch) for batch in (1, 3))
-    outputs = [node.name for node in next(iter(reversed(ann.graph.nodes))).all_input_nodes]
+    one, three = (_run(half, bridge, inputs, batch) for batch in (1, 3))
+    last = next(iter(reversed(half.graph.nodes)))
+    outputs = [node.name for node in last.all_input_nodes] if outputs_first else []
     return {name: _without_batch(name, shape, three[name], outputs) for name, shape in one.items()}
 
 
 def _run(
-    ann: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Mapping[str, Tensor], batch: int
+    half: fx.GraphModule, bridge: tuple[BridgeTensor, ...], inputs: Mapping[str, Tensor], batch: int
 ) -> dict[str, Shape]:
     shapes = {name: x.shape[1:] for name, x in inputs.items()} | {t.name: t.shape for t in bridge}
-    names = [str(node.target) for node in ann.graph.nodes if node.op == "placeholder"]
+    types = {name: x.dtype for name, x in inputs.items()}
+    names = [str(node.target) for node in half.graph.nodes if node.op == "placeholder"]
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    recorder = _Recorder(ann)
+    recorder = _Recorder(half)
     with mode, torch.no_grad():
-        examples = [torch.empty(batch, *shapes[name]) for name in names]
+        examples = [torch.empty(batch, *shapes[name], dtype=types.get(name)) for name in names]
         try:
             recorder.run(*examples)
         except Exception as error:  # whatever an operation raises about shapes; it is told in the refusal

@@ -14,15 +14,15 @@ from hybridnet.partition.arithmetic.stated import stated_modules
 from hybridnet.partition.describe import Node
 from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import BridgeTensor
+from hybridnet.program.graph import GraphProgram
 from hybridnet.program.placement import Placement
-from hybridnet.program.spiking import AnyFloat
 
 
 class Split(Protocol):
     """A model cut into a front, a spiking half and an ANN half. All inputs have their views first."""
 
     @property
-    def program(self) -> AnyFloat:
+    def program(self) -> GraphProgram:
         """The spiking half."""
 
     @property

@@ -20,11 +20,26 @@ from hybridnet.partition.describe import Node, OutputShapeError, describe, shape
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.reader import read as read_graph
 from hybridnet.partition.rules import check_rules, rule
-from hybridnet.partition.streams import Chain, chains, stream, stream_names
+from hybridnet.partition.streams import Chain, chains, layer_names, nodes_of, stream_names
 from hybridnet.partition.tracing import UntraceableError, trace
 from hybridnet.program.bridge import BridgeTensor
-from hybridnet.program.layers import ConvLIFLayer, FloatProgram, Program
+from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
+from hybridnet.program.layers import ConvGeometry
 from hybridnet.program.placement import Placement
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A chain of populations in torch.
+
+    Attributes:
+        input_name: The input of the model that its first layer reads.
+        populations: Their names, a layer of `module` each.
+    """
+
+    input_name: str
+    populations: tuple[str, ...]
+    module: SpikingStack
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +51,18 @@ class Partition:
         ann: The ANN half: the same modules, fed by `ann_inputs`.
         ann_inputs: Names of its inputs in order; the model's own first, then those of `bridge`.
         bridge: What crosses, in the order in which the ANN half takes it.
-        stacks: The spiking half in torch by stream: the model's own ConvLIF layers, and neurons of other libraries
+        stacks: The spiking half in torch by chain: the model's own ConvLIF layers, and neurons of other libraries
             rewritten.
         exact: Whether `run` equals the model to the last bit; else neurons were rewritten and it does up to float32
             rounding.
         nodes: Where each operation of the traced model went, and why.
     """
 
-    program: FloatProgram
+    program: GraphProgram
     ann: fx.GraphModule
     ann_inputs: tuple[str, ...]
     bridge: tuple[BridgeTensor, ...]
-    stacks: Mapping[str, SpikingStack]
+    stacks: tuple[Stack, ...]
     exact: bool
     nodes: tuple[Node, ...]
 
@@ -58,12 +73,12 @@ class Partition:
     @property
     def feeds(self) -> dict[str, int | None]:
         """The axis of time in one view of each input of the program: the first."""
-        return {stream_.input_name: 0 for stream_ in self.program.streams}
+        return {node.name: 0 for node in self.program.inputs}
 
     @property
     def placement(self) -> Placement:
         """All spiking layers are on the chip."""
-        return Placement(tuple(layer.name for layer in self.program.layers()))
+        return Placement(tuple(p.name for p in self.program.populations))
 
     def taken(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Inputs as the model takes them: views first."""
@@ -74,16 +89,16 @@ class Partition:
         return dict(inputs)
 
     def fed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the streams read, (N, T, C, H, W) each."""
+        """What the inputs of the program read, (N, T, C, H, W) each."""
         return {name: inputs[name] for name in self.feeds}
 
     @torch.no_grad()
     def trace(self, inputs: Mapping[str, Tensor]) -> dict[str, LIFState]:
         """Potentials u and spikes o of every layer and step of the model's own modules, (N, T, C, H, W) each."""
         return {
-            layer.name: state
-            for own in self.program.streams
-            for layer, state in zip(own.layers, self.stacks[own.name].trace(inputs[own.input_name]), strict=True)
+            name: state
+            for stack in self.stacks
+            for name, state in zip(stack.populations, stack.module.trace(inputs[stack.input_name]), strict=True)
         }
 
     @torch.no_grad()
@@ -109,17 +124,11 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
     check_rules(traced)
     found = chains(traced.reading)
     streams = dict(zip(stream_names(found), found, strict=True))
-    halves = cut(traced.reading, streams)
+    names = layer_names(streams)
+    halves = cut(traced.reading, streams, names)
     if (left := remaining_neuron(halves.ann)) is not None:
         raise rule("R118").refusal(Violation(left.name, "the ANN half would still need this spiking layer"))
-    read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
-    program = Program(
-        tuple(
-            stream(name, chain, model, [p.path for i, p in enumerate(chain) if f"{name}.{i}" in read_out])
-            for name, chain in streams.items()
-        ),
-        found[0][0].source.steps,
-    )
+    program = _program([nodes_of(chain, names, model) for chain in streams.values()], found)
     try:
         shapes = shapes_of(halves.ann, halves.bridge, inputs)
     except OutputShapeError as error:
@@ -131,9 +140,9 @@ def partition(model: nn.Module, inputs: Mapping[str, Tensor]) -> Partition:
         halves.ann,
         tuple(str(node.target) for node in halves.ann.graph.nodes if node.op == "placeholder"),
         halves.bridge,
-        {s.name: _stack(chain, s.layers) for s, chain in zip(program.streams, found, strict=True)},
+        tuple(_stack(program, chain, names) for chain in streams.values()),
         all(layer.native is not None for layer in traced.reading.layers.values()),
-        describe(halves, streams, inputs, shapes),
+        describe(halves, streams, names, model, inputs, shapes),
     )
 
 
@@ -156,25 +165,44 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> TracedModel:
     return TracedModel(model, inputs, read_graph(graph, inputs))
 
 
-def _stack(chain: Chain, layers: tuple[ConvLIFLayer, ...]) -> SpikingStack:
-    modules = [own.native or RewrittenLayer(layer) for own, layer in zip(chain, layers, strict=True)]
-    return SpikingStack(modules, read_out=()).eval()  # type: ignore[arg-type]  # both give LIFState of all steps
+def _program(nodes: list[tuple[list[Population], list[Synapse]]], found: list[Chain]) -> GraphProgram:
+    """All chains as one program; an input that several read is there once."""
+    inputs = {chain[0].source.name: Input(chain[0].source.name, chain[0].geometry.input_shape) for chain in found}
+    return GraphProgram(
+        tuple(inputs.values()),
+        tuple(p for populations, _ in nodes for p in populations),
+        tuple(g for _, groups in nodes for g in groups),
+        found[0][0].source.steps,
+    )
+
+
+def _stack(program: GraphProgram, chain: Chain, names: Mapping[str, str]) -> Stack:
+    called = tuple(names[layer.path] for layer in chain)
+    own = {p.name: p for p in program.populations}
+    modules = [
+        layer.native or RewrittenLayer(own[at], program.onto(at)[0]) for layer, at in zip(chain, called, strict=True)
+    ]
+    stack = SpikingStack(modules, read_out=()).eval()  # type: ignore[arg-type]  # both give LIFState of all steps
+    return Stack(chain[0].source.name, called, stack)
 
 
 class RewrittenLayer(nn.Module):
-    """A layer of the program in torch, float32, for neurons that are not ConvLIF in the model."""
+    """A population of a chain in torch, float32, for neurons that are not ConvLIF in the model."""
 
-    def __init__(self, layer: ConvLIFLayer) -> None:
+    def __init__(self, population: Population, group: Synapse) -> None:
         super().__init__()
-        self.layer = layer
-        self.weight = nn.Buffer(torch.as_tensor(layer.weight, dtype=torch.float32))
-        self.bias = nn.Buffer(torch.as_tensor(layer.bias, dtype=torch.float32))
+        self.population, self.group = population, group
+        self.weight = nn.Buffer(torch.as_tensor(group.weight, dtype=torch.float32))
+        self.bias = nn.Buffer(torch.as_tensor(population.bias, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> LIFState:
         """Run one window: u and o of every step, each (B, T, C_out, H_out, W_out), from x (B, T, C, H, W)."""
-        layer = self.layer
-        current = conv_current(x.flatten(0, 1), self.weight, self.bias, layer.geometry).unflatten(0, (-1, x.shape[1]))
+        p, geometry = self.population, self.group.geometry
+        if p.threshold is None or not isinstance(geometry, ConvGeometry):
+            raise TypeError(f"{p.name} is no link of a chain")
+        leak, threshold = float(p.leak), float(p.threshold)
+        current = conv_current(x.flatten(0, 1), self.weight, self.bias, geometry).unflatten(0, (-1, x.shape[1]))
         states: list[LIFState] = []
         for step in current.unbind(1):
-            states.append(lif_step(step, states[-1] if states else None, layer.leak, layer.threshold, layer.reset))
+            states.append(lif_step(step, states[-1] if states else None, leak, threshold, p.reset))
         return LIFState(torch.stack([s.u for s in states], 1), torch.stack([s.o for s in states], 1))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 import numpy as np
@@ -10,9 +11,13 @@ from torch import Tensor, nn
 
 from hybridnet.partition.reading import Reading, SpikingLayer
 from hybridnet.partition.synapse import folded
-from hybridnet.program.layers import ConvLIFLayer, FloatArray, Stream
+from hybridnet.program.graph import Population, Synapse
+from hybridnet.program.layers import FloatArray
 
 Chain = tuple[SpikingLayer, ...]
+
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What a stream and its layers may be called in a `.net` file."""
 
 
 def chains(reading: Reading) -> list[Chain]:
@@ -38,25 +43,43 @@ def stream_names(found: Sequence[Chain]) -> list[str]:
     ]
 
 
-def stream(name: str, chain: Chain, modules: nn.Module, read_out: Sequence[str]) -> Stream[ConvLIFLayer]:
-    """The part of the program that a chain becomes; `read_out` lists the layers, by path, whose u[T] crosses."""
-    layers = tuple(_layer(f"{name}.{i}", layer, modules, layer.path in read_out) for i, layer in enumerate(chain))
-    return Stream(name, chain[0].source.name, layers)
+def layer_names(streams: Mapping[str, Chain]) -> dict[str, str]:
+    """What each layer is called, by its path: as its module; in chains of stacks, and else where need be, by number."""
+    taken = {chain[0].source.name for chain in streams.values()}
+    names = {}
+    for name, chain in streams.items():
+        numbered = any(layer.stack for layer in chain)
+        for index, layer in enumerate(chain):
+            free = not numbered and FILE_NAME.fullmatch(layer.path) and layer.path not in taken
+            names[layer.path] = layer.path if free else f"{name}.{index}"
+            taken.add(names[layer.path])
+    return names
 
 
-def _layer(name: str, layer: SpikingLayer, modules: nn.Module, read_out: bool) -> ConvLIFLayer:
-    weight, bias = _weights(layer, modules)
+def nodes_of(chain: Chain, names: Mapping[str, str], modules: nn.Module) -> tuple[list[Population], list[Synapse]]:
+    """The populations and synapse groups that a chain becomes; `names` are those of its layers by path."""
+    populations = [_population(names[layer.path], layer, modules) for layer in chain]
+    sources = [chain[0].source.name, *(p.name for p in populations)]
+    groups = [
+        Synapse(source, p.name, layer.geometry, _float64(_weights(layer, modules)[0]))
+        for source, p, layer in zip(sources, populations, chain, strict=False)
+    ]
+    return populations, groups
+
+
+def _population(name: str, layer: SpikingLayer, modules: nn.Module) -> Population:
     own = layer.native
-    return ConvLIFLayer(
+    threshold = np.array(own.threshold.item() if own else layer.equation.threshold)
+    reset = own.reset if own else layer.equation.reset
+    return Population(
         name=name,
-        geometry=layer.geometry,
-        weight=_float64(weight),
-        bias=_float64(bias),
-        leak=own.leak.item() if own else layer.equation.leak,
-        threshold=own.threshold.item() if own else layer.equation.threshold,
-        reset=own.reset if own else layer.equation.reset,
-        input_kind="analog" if layer.source.kind == "input" else "spike",
-        read_out=read_out,
+        shape=layer.geometry.output_shape,
+        leak=np.array(own.leak.item() if own else layer.equation.leak),
+        current_leak=np.array(0.0),
+        threshold=threshold,
+        reset=reset,
+        reset_amount=threshold if reset == "soft" else np.array(0.0),
+        bias=_float64(_weights(layer, modules)[1]),
     )
 
 

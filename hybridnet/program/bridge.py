@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hybridnet.program.spiking import AnyFixed, scales_of
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.spiking import scales_of
 
 POTENTIAL_BITS = 24
 
@@ -82,7 +83,7 @@ class FixedEncoding:
         return FixedEncoding(self.scale / 2**shift, bits, shift)
 
 
-def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: AnyFixed) -> dict[str, FixedEncoding]:
+def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedGraph) -> dict[str, FixedEncoding]:
     """The encoding of each bridge tensor, by name."""
     scales = scales_of(program)
     return {tensor.name: _encoding(tensor.kind, scales[tensor.layer], program.steps) for tensor in bridge}

@@ -55,6 +55,11 @@ WEIGHT_BITS_MAX = 24
 """The most that weights on paper have: sums of more would not fit a current."""
 
 
+def largest_weight(bits: int) -> int:
+    """The largest even integer of so many significant bits, WEIGHT_MAX of the chip's 8."""
+    return int(2**bits - 2)
+
+
 @dataclass(frozen=True)
 class FixedInput:
     """What is fed to the program, as messages.
@@ -148,7 +153,7 @@ class FixedSynapse:
     def __post_init__(self) -> None:
         check_weight(self)
         check_range(f"{label(self)}.weight_bits", np.asarray(self.weight_bits), 1, WEIGHT_BITS_MAX)
-        check_range(f"{label(self)}.weight", self.weight, -(2**self.weight_bits), 2**self.weight_bits - 2)
+        check_range(f"{label(self)}.weight", self.weight, -(2**self.weight_bits), largest_weight(self.weight_bits))
         check_range(f"{label(self)}.shift", np.asarray(self.shift), 0, POTENTIAL_SHIFT)
 
     def largest_sum(self, largest_input: int) -> int:

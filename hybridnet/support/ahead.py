@@ -92,6 +92,55 @@ def ahead(
             _left.append(thread)
 
 
+def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
+    """Items as they come, made in a second thread; one that waits while the caller works is replaced by the next.
+
+    Yields:
+        The newest item, and how many were left out since the one before.
+
+    Raises:
+        MemoryError: If there is too little memory for the thread.
+    """
+    lock, slot, left_out = threading.Lock(), list[T](), [0]
+    signs: SimpleQueue[_Made[bool]] = SimpleQueue()
+    stop = threading.Event()
+
+    def make() -> None:
+        _this_thread.stop = stop
+        try:
+            for item in items:
+                with lock:
+                    left_out[0] += len(slot)
+                    slot[:] = [item]
+                signs.put((True, None))
+            signs.put((None, None))
+        except BaseException as error:
+            signs.put((None, error))
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+
+    thread = threading.Thread(target=make, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise MemoryError(str(error)) from error
+    try:
+        while _take(signs, math.inf, thread) is not None:
+            with lock:
+                if not slot:  # the sign of an item that was replaced
+                    continue
+                item, count = slot.pop(), left_out[0]
+                left_out[0] = 0
+            yield item, count
+            del item
+    finally:
+        stop.set()
+        thread.join(GRACE_S)
+        if thread.is_alive():
+            _left.append(thread)
+
+
 def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -> T:
     """The result of long work, done in a second thread if this one is the main thread, which signals can then end.
 

@@ -7,7 +7,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ NUMBERS = "biuf"
 """Kinds of NumPy types that are read: truth values, integers, floats."""
 
 _REMEDY = "Write it with numpy.savez(FILE, name=array, …)"
+_REMEDY_ARRAY = "Write it with numpy.save(FILE, array)"
 
 
 def read_arrays(file: AnyFile) -> dict[str, Array]:
@@ -56,6 +57,38 @@ def read_arrays(file: AnyFile) -> dict[str, Array]:
         raise ModelError(f"is no .npz file of numbers ({said(error)})", where=file, remedy=_REMEDY) from error
 
 
+LABELS = "labels"
+"""Name of the array of a `.npz` file that holds the class of each row, and is no input."""
+
+
+def read_samples(file: AnyFile) -> tuple[dict[str, Array], Array | None]:
+    """Read the rows of a `.npz` file by the model's inputs, and their labels if it holds LABELS.
+
+    Raises:
+        ModelError: As `read_arrays`.
+    """
+    arrays = read_arrays(file)
+    labels = arrays.pop(LABELS, None)
+    return arrays, labels
+
+
+def read_array(file: AnyFile) -> Array:
+    """Read a `.npy` file without pickle.
+
+    Raises:
+        ModelError: If it is missing, damaged, holds anything but numbers, or more than MAX_BYTES.
+    """
+    try:
+        content = content_of(file, MAX_BYTES)
+        return _array(io.BytesIO(content), len(content), "it")
+    except FileNotFoundError as error:
+        raise ModelError("no such file", where=file, remedy=_REMEDY_ARRAY) from error
+    except HybridNetError:
+        raise
+    except Exception as error:  # NumPy's header tells a damaged file by any exception
+        raise ModelError(f"is no .npy file of numbers ({said(error)})", where=file, remedy=_REMEDY_ARRAY) from error
+
+
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write a `.npz` file, whole or not at all."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
@@ -64,12 +97,16 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, column_major, dtype = header(file)
-        if dtype.kind not in NUMBERS:
-            raise ValueError(f"{entry.filename} holds {dtype}")
-        if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != entry.file_size:
-            raise ValueError(f"{entry.filename} does not hold the {shape} numbers that it declares")
-        content = bytearray(file.read())
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if column_major else "C")
+        return _array(file, entry.file_size, entry.filename)
+
+
+def _array(file: IO[bytes], size: int, name: str) -> Array:
+    """What a `.npy` file of so many bytes holds."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, column_major, dtype = header(file)
+    if dtype.kind not in NUMBERS:
+        raise ValueError(f"{name} holds {dtype}")
+    if min(shape, default=0) < 0 or file.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{name} does not hold the {shape} numbers that it declares")
+    return np.frombuffer(bytearray(file.read()), dtype).reshape(shape, order="F" if column_major else "C")

@@ -52,6 +52,27 @@ def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -
     return Views({name: np.ascontiguousarray(inputs[name], np.float32) for name in names})
 
 
+def checked_labels(labels: Array, rows: int, classes: int, where: object) -> tuple[int, ...]:
+    """The class of each of N rows as plain integers.
+
+    Args:
+        labels: (N,), any integers.
+        rows: N.
+        classes: How many there are; labels are 0 to that, less 1.
+        where: Named in errors.
+
+    Raises:
+        ModelError: If it is another shape, or holds anything but classes.
+    """
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        what = f"labels are {labels.dtype} {labels.shape}"
+        raise ModelError(what, where=where, remedy=f"Give one integer for each of {rows} rows")
+    if labels.min() < 0 or labels.max() >= classes:
+        what = f"labels are {labels.min()} to {labels.max()}"
+        raise ModelError(what, where=where, remedy=f"The model has the classes 0 to {classes - 1}")
+    return tuple(labels.tolist())
+
+
 def checked_tensors(inputs: Mapping[str, Tensor], shapes: Shapes | None, where: object) -> Views:
     """As `checked`, for tensors."""
     from torch import Tensor

@@ -33,6 +33,7 @@ class Kind(Enum):
     SAFETENSORS = "is a file of safetensors"
     EXPORTED = "is an archive of torch.export"
     ARRAYS = "is an .npz file of arrays"
+    ARRAY = "is an .npy file of one array"
     HDF5 = "is an HDF5 file, as netx and NIR use"
     PICTURE = "is a picture"
     RECORD = "is a run record"
@@ -53,6 +54,7 @@ _MAGIC = (
     ),
     (Kind.VIDEO, rb"(\x47.{187}){3}|(.{4}\x47.{187}){3}"),
     (Kind.PICTURE, rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\x00\x00\x00\x00|%PDF-"),
+    (Kind.ARRAY, rb"\x93NUMPY"),
     (Kind.HDF5, rb"\x89HDF\r\n\x1a\n"),
 )
 _YAML = (

@@ -15,12 +15,14 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections import deque
-from collections.abc import Callable, Generator
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from hybridnet.errors import BackendError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -28,6 +30,9 @@ Job_contra = TypeVar("Job_contra", contravariant=True)
 
 if TYPE_CHECKING:
     _Socket = Connection[Any, Any]
+
+MAX_DEATHS = 3
+"""Workers that may die of one job."""
 
 STOP_SECONDS = 10.0
 """How long a worker may take to remove what it began."""
@@ -160,6 +165,32 @@ def spread(
     finally:
         for worker in (*idle, *(worker for worker, _ in running.values())):
             worker.close()
+
+
+def spread_again(
+    jobs: Sequence[Job], start: Callable[[], Worker[Job, Result]], count: int
+) -> Generator[tuple[Job, Result | DeadWorkerError]]:
+    """As `spread`, and a job whose worker died is done again after all others, unless it did so MAX_DEATHS times.
+
+    Raises:
+        BackendError: If workers die before any has finished a job.
+    """
+    waiting, deaths, finished = deque(jobs), Counter[int](), 0
+    results = spread(waiting, start, count)
+    with contextlib.closing(results):
+        for job, result in results:
+            if not isinstance(result, DeadWorkerError):
+                finished += 1
+                yield job, result
+                continue
+            deaths[id(job)] += 1
+            if not finished and deaths.total() >= MAX_DEATHS * count:
+                remedy = "Try fewer --workers if memory is short, or one to see why"
+                raise BackendError("workers die before they finish a clip", remedy=remedy) from result
+            if deaths[id(job)] < MAX_DEATHS:
+                waiting.append(job)
+            else:
+                yield job, result
 
 
 def serve(handle: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,3 +36,8 @@ def ratio_db(signal: float, noise: float) -> float | None:
 def spike_agreement(spikes: Array, reference: Array) -> float:
     """Share of neuron-steps in which both spike or both do not."""
     return float((spikes == reference).mean())
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean, and standard deviation (n − 1), which is 0 of a single value."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0

@@ -16,6 +16,7 @@ from hybridnet.errors import BackendError
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.sealed import sha256_file
 from hybridnet.video import ViewArrays, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import LEVELS
@@ -55,6 +56,7 @@ class ViewSet:
         residuals: (N, T, 3, S, S), int8.
         label: (N,), int64.
         clip: (N,), int64; views of one clip share a number.
+        sha256: Of the files of all clips.
     """
 
     i_frame: Tensor
@@ -62,6 +64,7 @@ class ViewSet:
     residuals: Tensor
     label: Tensor
     clip: Tensor
+    sha256: frozenset[str]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -90,7 +93,7 @@ def motion_set(
         workers: Processes.
     """
     jobs = [(preprocess, label, seed) for seed in seeds for label in range(len(MOTIONS))]
-    found: dict[_MotionClip, list[_Small]] = {}
+    found: dict[_MotionClip, tuple[str, list[_Small]]] = {}
     with closing(spread(deque(jobs), lambda: LocalWorker(_views_of), min(workers, len(jobs)))) as results:
         for job, made in results:
             if isinstance(made, DeadWorkerError):
@@ -98,14 +101,17 @@ def motion_set(
                 raise BackendError("a process that makes motion clips died", remedy=remedy) from made
             found[job] = made
             progress("motion clips", len(found), len(jobs))
-    views = [view for job in jobs for view in found[job]]
-    labels = [label for _, label, seed in jobs for _ in found[preprocess, label, seed]]
-    clips = [number for number, job in enumerate(jobs) for _ in found[job]]
+    sums, read = (dict(zip(found, column, strict=True)) for column in zip(*found.values(), strict=True))
+    views = [view for job in jobs for view in read[job]]
+    labels = [label for _, label, seed in jobs for _ in read[preprocess, label, seed]]
+    clips = [number for number, job in enumerate(jobs) for _ in read[job]]
     i_frame, motion_vectors, residuals = (torch.stack(column) for column in zip(*views, strict=True))
-    return ViewSet(i_frame, motion_vectors, residuals, torch.tensor(labels), torch.tensor(clips))
+    numbers = torch.tensor(labels), torch.tensor(clips)
+    return ViewSet(i_frame, motion_vectors, residuals, *numbers, frozenset(sums.values()))
 
 
-def _views_of(job: _MotionClip) -> list[_Small]:
+def _views_of(job: _MotionClip) -> tuple[str, list[_Small]]:
+    """The SHA-256 of the file of a clip, and its views."""
     torch.set_num_threads(1)
     preprocess, label, seed = job
     with temporary_folder() as folder:
@@ -119,7 +125,7 @@ def _views_of(job: _MotionClip) -> list[_Small]:
             gop=preprocess.steps + 1,
         )
         with open_clip(path, preprocess, crop=True) as clip:
-            return [_small(prepare_view(view, preprocess)) for view in clip.sample(clip.gop_count)]
+            return sha256_file(path), [_small(prepare_view(v, preprocess)) for v in clip.sample(clip.gop_count)]
 
 
 def _small(view: ViewArrays) -> _Small:

@@ -11,8 +11,10 @@ CLASSIFIER = "head."
 """What belongs to the classes, by the beginning of its name."""
 
 
-def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> None:
+def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> frozenset[str] | None:
     """Take the weights of a checkpoint; those of the classifier only if it has the same labels, in any order.
+
+    Returns the clips that these were trained on, by SHA-256; None if it does not list them.
 
     Leaks and thresholds are weights too. Inputs may have been scaled otherwise, as long as shapes agree.
 
@@ -36,6 +38,7 @@ def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> None
         last = f"{CLASSIFIER}{len(model.head) - 1}."  # one row per class
         taken = {n: w[order] if n.startswith(last) else w for n, w in taken.items()}
     model.load_state_dict(taken, strict=False)
+    return source.learned
 
 
 def _shown(shape: tuple[int, ...] | None) -> str:

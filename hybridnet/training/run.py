@@ -24,7 +24,7 @@ from hybridnet.config import Experiment
 from hybridnet.errors import OutputExistsError
 from hybridnet.model.checkpoint import FORMAT, content_of, save_content
 from hybridnet.model.network import HybridNet
-from hybridnet.program.layers import FixedProgram
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.support.files import head_of, locked, write_text
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
@@ -86,7 +86,7 @@ def run_training(
     splits: Splits,
     *,
     init: AnyFile | None = None,
-    scales: FixedProgram | None = None,
+    scales: FixedGraph | None = None,
     resume: bool = False,
     device: torch.device = CPU,
     group: Group = ALONE,
@@ -118,7 +118,7 @@ def run_training(
     """
     config = dataclasses.replace(experiment.model, num_classes=len(splits.classes))
     experiment = dataclasses.replace(experiment, model=config)
-    model = _initial_model(experiment, splits.classes, init, scales)
+    model, learned = _initial_model(experiment, splits, init, scales)
     identity: dict[str, Any] = {
         "config": to_dict(experiment),
         "data": splits.identity,
@@ -127,7 +127,7 @@ def run_training(
     }
     state = _earlier(out / LAST, identity) if resume else None
     reports = [] if state is None else [EpochReport(**report) for report in state["reports"]]
-    with _Files(out, experiment, splits, identity, reports if group.rank == 0 else None) as files:
+    with _Files(out, experiment, splits, learned, identity, reports if group.rank == 0 else None) as files:
 
         def tell(report: EpochReport) -> None:
             reports.append(report)
@@ -175,16 +175,21 @@ def run_training(
 
 
 def _initial_model(
-    experiment: Experiment, classes: tuple[str, ...], init: AnyFile | None, scales: FixedProgram | None
-) -> HybridNet:
-    """The network before its first step: seeded weights or those of `init`, in float or in the chip's integers."""
+    experiment: Experiment, splits: Splits, init: AnyFile | None, scales: FixedGraph | None
+) -> tuple[HybridNet, frozenset[str] | None]:
+    """The network before its first step: seeded weights or those of `init`, in float or in the chip's integers.
+
+    Also the SHA-256 of all clips that it will then have been trained on; None if `init` does not list its own.
+    """
     torch.manual_seed(experiment.training.seed)
     model = HybridNet(experiment.model)
+    learned = splits.learned
     if init is not None:
-        start_from(model, classes, init)
+        earlier = start_from(model, splits.classes, init)
+        learned = None if earlier is None or learned is None else earlier | learned
     if scales is not None:
         compute_in_integers(model, scales)
-    return model
+    return model, learned
 
 
 def check_folder(out: Path, *, overwrite: bool) -> None:
@@ -225,10 +230,12 @@ class _Files:
         out: Path,
         experiment: Experiment,
         splits: Splits,
+        learned: frozenset[str] | None,
         identity: Mapping[str, Any],
         done: Sequence[EpochReport] | None,
     ) -> None:
         self._out, self._config, self._splits, self._identity = out, experiment.model, splits, identity
+        self._learned = learned
         self._log = None if done is None else EpochLog(out, done)
         self._held = ExitStack()
 
@@ -268,7 +275,8 @@ class _Files:
             write_text(self._out / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
 
     def _content(self, weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
-        return content_of(self._config, self._splits.classes, {"data": self._splits.name, **metrics}, weights)
+        told = {"data": self._splits.name, **metrics}
+        return content_of(self._config, self._splits.classes, told, weights, learned=self._learned)
 
 
 def _metrics(best: Best) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Splits:
         validation: Views of the model's side; None if the data have no such split.
         test: Likewise.
         identity: What tells these data from others; an interrupted run goes on with the same only.
+        learned: SHA-256 of the files of the clips of `training`; None if that is not known.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Splits:
     validation: LabelledViews | None
     test: LabelledViews | None
     identity: str
+    learned: frozenset[str] | None = None
 
     def clips(self) -> dict[str, int]:
         """Clips by split."""
@@ -121,7 +123,7 @@ def motion_splits(
         )
     )
     identity = f"motion, seed {seed}, {dataclasses.astuple(clips)} clips a class"
-    return Splits(MOTION, MOTIONS, training, validation, test, identity)
+    return Splits(MOTION, MOTIONS, training, validation, test, identity, training.sha256)
 
 
 def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
@@ -131,7 +133,8 @@ def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
         CacheError: If there is none, or it has no training split.
         ConfigError: If its views are not what the model takes.
     """
-    plan = read_manifest(folder).plan
+    manifest = read_manifest(folder)
+    plan = manifest.plan
     check_preprocess(plan.preprocess, preprocess, folder)
 
     def held_out(split: str) -> LabelledViews | None:
@@ -141,8 +144,10 @@ def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
     training = open_cache(folder, "train")
     if not len(training):
         raise DataSetError("has no training clips that could be read", where=folder)
+    learned = (clip.sha256 for shard in manifest.shards if shard.split == "train" for clip in shard.clips if clip.views)
+    own = manifest_sha256(folder)
     return Splits(
-        plan.dataset, plan.classes, training, held_out("validation"), held_out("test"), manifest_sha256(folder)
+        plan.dataset, plan.classes, training, held_out("validation"), held_out("test"), own, frozenset(learned)
     )
 
 

@@ -122,6 +122,69 @@ class GopBuilder:
         return self._references
 
 
+class GopSteps:
+    """Makes the view of one GOP frame by frame, as a live source brings them; the same numbers as `GopBuilder.view`.
+
+    Args:
+        i_frame: The frame that it begins with.
+        gop: Index for the view.
+        orientation: How views are mirrored and turned to stand upright.
+        accumulate: As of `GopBuilder`.
+    """
+
+    def __init__(
+        self, i_frame: CodedFrame, gop: int, orientation: Orientation = UPRIGHT, *, accumulate: bool = True
+    ) -> None:
+        self._frames, self._gop, self._accumulate = [i_frame], gop, accumulate
+        self._orientation = orientation
+        self._references = References(*i_frame.size)
+        self._steps: list[View] = []
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """H and W of its frames in pixels."""
+        return self._frames[0].size
+
+    def add(self, frame: CodedFrame) -> View:
+        """What the next P-frame shows: a view of this one step."""
+        before = self._frames[0] if self._accumulate else self._frames[-1]
+        if not self._accumulate:
+            self._references.reset()
+        self._references.step(frame.tau)
+        self._frames.append(frame)
+        view = View(
+            i_frame=self._frames[0].rgb,
+            motion_vectors=self._references.motion_vectors()[None],
+            residuals=self._references.residual(frame.picture, before.picture)[None],
+            inter=to_pixels(frame.inter[None], *frame.size),
+            gop=self._gop,
+            corrupt=frame.corrupt,
+            frames=1,
+            frames_without_vectors=int(not frame.has_vectors),
+        )
+        rotation, mirrored = self._orientation
+        if rotation or mirrored:
+            view = turned(view, rotation // QUARTER_TURN, mirrored=mirrored)
+        self._steps.append(view)
+        return view
+
+    def view(self) -> View:
+        """The view of all steps so far."""
+        steps = self._steps
+        return dataclasses.replace(
+            steps[0],
+            motion_vectors=np.concatenate([step.motion_vectors for step in steps]),
+            residuals=np.concatenate([step.residuals for step in steps]),
+            inter=np.concatenate([step.inter for step in steps]),
+            corrupt=any(frame.corrupt for frame in self._frames),
+            frames=len(self._frames),
+            frames_without_vectors=sum(step.frames_without_vectors for step in steps),
+        )
+
+
 def turned(view: View, quarter_turns: int, *, mirrored: bool = False) -> View:
     """Mirror a view if asked to, and turn it by multiples of 90 degrees counter-clockwise, vectors too; exact."""
     orientation = Orientation(quarter_turns % 4 * QUARTER_TURN, mirrored)

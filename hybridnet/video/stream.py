@@ -168,6 +168,7 @@ def decode(
     stream: VideoStream,
     wanted: Callable[[int], bool] | None = None,
     tally: Tally | None = None,
+    packets: Iterator[Packet[VideoStream]] | None = None,
 ) -> Iterator[tuple[int, VideoFrame | None]]:
     """Decode packets, stamped with their ordinal so that a frame tells its packet whatever the decoder's delay.
 
@@ -177,6 +178,7 @@ def decode(
         wanted: Whether to decode a packet, by its ordinal; asked when it is its turn. All are if None. The decoder
             forgets what came before a gap.
         tally: Told of every packet that is decoded.
+        packets: Of the stream; all that the container holds if None.
 
     Yields:
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.
@@ -187,10 +189,10 @@ def decode(
     """
     context = stream.codec_context
     # The closing None drains the decoder; an empty packet would do so there and then.
-    packets = chain(data_packets(container, stream), [None])
+    coming = chain(data_packets(container, stream) if packets is None else packets, [None])
     ordinal, gap = -1, False
     try:
-        for ordinal, packet in enumerate(packets):
+        for ordinal, packet in enumerate(coming):
             if wanted is not None and not wanted(ordinal):
                 gap = True
                 continue

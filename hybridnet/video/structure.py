@@ -158,7 +158,7 @@ def index(source: Source, path: Path) -> Structure | None:
             for packet in data_packets(container, stream):
                 hidden += packet.is_discard
                 fields = fields or is_field_picture(codec, packet)
-                kinds.append(None if packet.is_corrupt else _kind_of_packet(codec, packet))
+                kinds.append(None if packet.is_corrupt else kind_of_packet(codec, packet))
                 if packet.pts is not None:
                     times.append(packet.pts)
                 if not size[0]:
@@ -188,7 +188,7 @@ def _parameters(stream: VideoStream) -> tuple[int | None, bool]:
     return reference_frames(extradata), may_code_fields(extradata)
 
 
-def _kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
+def kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
     """Kind of the one picture in a packet; None if there are several or none."""
     if codec not in _PICTURE_STARTS:
         return "I" if packet.is_keyframe else "P"

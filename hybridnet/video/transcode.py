@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -43,17 +44,59 @@ MAX_COPY_BYTES = 1 << 30
 """Largest transcoded copy: it is held in memory."""
 
 
+# The quantiser is fixed by both ends of its range: a frame's own quality is lost on the way through PyAV. The default
+# scene-change threshold would insert I-frames at cuts.
+_ENCODING = {"qmin": str(QUANTISER), "qmax": str(QUANTISER), "sc_threshold": "1000000000", "flags": "+bitexact"}
+
+
 def add_gop_stream(output: OutputContainer, width: int, height: int, gop: int) -> VideoStream:
     """Add an MPEG-4 stream that repeats one I-frame and `gop` − 1 P-frames without exception."""
-    # The quantiser is fixed by both ends of its range: a frame's own quality is lost on the way through PyAV. The
-    # default scene-change threshold would insert I-frames at cuts.
-    options = {"qmin": str(QUANTISER), "qmax": str(QUANTISER), "sc_threshold": "1000000000", "flags": "+bitexact"}
-    stream = output.add_stream("mpeg4", rate=FRAME_RATE, options=options)
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-    stream.codec_context.gop_size = gop
-    stream.codec_context.max_b_frames = 0
-    stream.codec_context.thread_count = 1
+    stream = output.add_stream("mpeg4", rate=FRAME_RATE, options=_ENCODING)
+    _set_up(stream.codec_context, width, height, gop)
     return stream
+
+
+def _set_up(encoder: VideoCodecContext, width: int, height: int, gop: int) -> None:
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.gop_size, encoder.max_b_frames, encoder.thread_count = gop, 0, 1
+
+
+class FrameCopier:
+    """Encodes frames in the form that views are read from, one by one, and decodes them again with motion vectors.
+
+    Args:
+        preprocess: Size of the frames and T.
+        where: The source's name, for messages.
+    """
+
+    def __init__(self, preprocess: PreprocessConfig, where: object) -> None:
+        self._where, self._count = where, 0
+        self._size = {"width": preprocess.frame_width, "height": preprocess.frame_height}
+        self._reformatter = VideoReformatter()
+        self._encoder: Any = av.CodecContext.create("mpeg4", "w")
+        self._encoder.options, self._encoder.time_base = _ENCODING, Fraction(1, FRAME_RATE)
+        self._encoder.bit_rate = 0  # as in a file: the quantiser alone decides
+        _set_up(self._encoder, **self._size, gop=preprocess.steps + 1)
+        self._decoder: Any = av.CodecContext.create("mpeg4", "r")
+        self._decoder.options, self._decoder.thread_count = {"flags2": "+export_mvs", "flags": "+low_delay"}, 1
+
+    def copies(self, frame: VideoFrame) -> list[VideoFrame]:
+        """The copy of a frame, at once: neither codec holds one back."""
+        picture = _reformatted(self._reformatter, frame, self._where, **self._size)
+        picture.pts, picture.time_base = self._count, Fraction(1, FRAME_RATE)
+        self._count += 1
+        packets = [_tagged(packet) for packet in self._encoder.encode(picture)]
+        return [copy for packet in packets for copy in self._decoder.decode(packet)]
+
+
+def _reformatted(
+    reformatter: VideoReformatter, frame: VideoFrame, where: object, width: int, height: int
+) -> VideoFrame:
+    """A frame as it is shown, in the size and colours of copies; it says nothing of its own kind to the encoder."""
+    # One thread: several would race for the bytes beyond the last line of each (see `FrameReader`).
+    picture = reformatter.reformat(as_shown(frame, where), width=width, height=height, threads=1, **_COLOURS)
+    picture.pict_type = 0
+    return picture
 
 
 def transcode(source: Source, path: Path, preprocess: PreprocessConfig) -> bytes:
@@ -93,11 +136,8 @@ def _copy(source: Source, path: Path, preprocess: PreprocessConfig, *, from_i_fr
             if buffer.tell() > MAX_COPY_BYTES:
                 remedy = f"Cut it: a transcoded copy takes at most {MAX_COPY_BYTES >> 20} MiB"
                 raise VideoError(f"is too large to transcode in memory after {count} frames", where=path, remedy=remedy)
-            # One thread: several would race for the bytes beyond the last line of each (see `FrameReader`).
-            picture = reformatter.reformat(as_shown(frame, path), width=width, height=height, threads=1, **_COLOURS)
-            # The source's time stamps and frame kinds would steer the encoder.
-            picture.pts, picture.time_base = count, Fraction(1, FRAME_RATE)
-            picture.pict_type = 0
+            picture = _reformatted(reformatter, frame, path, width, height)
+            picture.pts, picture.time_base = count, Fraction(1, FRAME_RATE)  # the source's would steer the encoder
             output.mux([_tagged(packet) for packet in encoder.encode(picture)])
             count += 1
         output.mux([_tagged(packet) for packet in encoder.encode(None)])
@@ -116,11 +156,13 @@ def _tagged(packet: Packet[VideoStream]) -> Packet[VideoStream]:
         packet.time_base,
         packet.duration,
     )
-    tagged.stream, tagged.is_keyframe = packet.stream, packet.is_keyframe
+    tagged.is_keyframe = packet.is_keyframe
+    if packet.stream is not None:
+        tagged.stream = packet.stream
     return tagged
 
 
-def as_shown(frame: VideoFrame, path: Path) -> VideoFrame:
+def as_shown(frame: VideoFrame, path: object) -> VideoFrame:
     """A frame as its metadata tell a player to show it: of one moment, mirrored and turned; itself if they do not.
 
     The lines of an interlaced frame are of two moments. Its even lines are left: among the odd ones between them an

@@ -14,6 +14,7 @@ from hybridnet.support.kernels import kernel
 from hybridnet.support.views import Views
 from hybridnet.video import accumulate
 from hybridnet.video.gop import View
+from hybridnet.video.resize import resize
 
 PIXEL_MEAN = 0.5
 """Mean of the I-frame's normalisation, in units of white."""
@@ -51,6 +52,7 @@ def load_kernels(steps: int) -> None:
     Their machine code is that of T: it takes the T + 1 pictures of a view at once.
     """
     accumulate.load_kernels(steps)
+    resize(np.zeros((1, 1, 2, 2), np.float32), (1, 1), (0, 0), 1)
     _clip(np.zeros(1, np.float32), np.float32(1))
 
 
@@ -64,16 +66,8 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewArrays:
         view: A view of any resolution.
         preprocess: Sizes and clipping values.
     """
-    whole = (preprocess.frame_height, preprocess.frame_width)
-    size = (preprocess.crop, preprocess.crop) if view.cropped else whole
-    height, width = view.i_frame.shape[-2:]
-    i_frame = _resized_crop(view.i_frame[None], size, preprocess.crop)[0]
-    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)
-    if (height, width) != size:
-        motion_vectors *= np.array([size[1] / width, size[0] / height], np.float32)[:, None, None]
-    residuals = _resized_crop(view.residuals, size, preprocess.crop)
-    motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
-    residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
+    i_frame = _resized_crop(view.i_frame[None], _size(view, preprocess), preprocess.crop)[0]
+    motion_vectors, residuals, saturated_motion, saturated_residual = prepare_steps(view, preprocess)
     return ViewArrays(
         i_frame=(i_frame / np.float32(255) - np.float32(PIXEL_MEAN)) / np.float32(PIXEL_STD),
         motion_vectors=motion_vectors,
@@ -81,6 +75,26 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewArrays:
         saturated_motion=saturated_motion,
         saturated_residual=saturated_residual,
     )
+
+
+def prepare_steps(
+    view: View, preprocess: PreprocessConfig
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
+    """`motion_vectors` and `residuals` of a view's steps, and the shares that were clipped; see `prepare_view`."""
+    size = _size(view, preprocess)
+    height, width = view.i_frame.shape[-2:]
+    motion_vectors = _resized_crop(view.motion_vectors, size, preprocess.crop)
+    if (height, width) != size:
+        motion_vectors *= np.array([size[1] / width, size[0] / height], np.float32)[:, None, None]
+    residuals = _resized_crop(view.residuals, size, preprocess.crop)
+    motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
+    residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
+    return motion_vectors, residuals, saturated_motion, saturated_residual
+
+
+def _size(view: View, preprocess: PreprocessConfig) -> tuple[int, int]:
+    """What a view is resized to, before its centre is cropped."""
+    return (preprocess.crop,) * 2 if view.cropped else (preprocess.frame_height, preprocess.frame_width)
 
 
 def stack_views(views: Sequence[ViewArrays]) -> Views:
@@ -112,15 +126,9 @@ def to_int8(values: NDArray[np.float32], limit: float = 1.0) -> NDArray[np.int8]
 def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> NDArray[np.float32]:
     """Resize (N, C, H, W) to (N, C, *size), antialiased bilinear, and cut the centre (N, C, S, S); float32."""
     top, left = (size[0] - crop) // 2, (size[1] - crop) // 2
-    window = np.s_[..., top : top + crop, left : left + crop]
     if values.shape[-2:] == size:  # convert no more than the crop
-        return np.array(values[window], np.float32, order="C")
-    import torch.nn.functional as F  # only what must be resampled needs it
-    from torch import from_numpy
-
-    tensor = from_numpy(np.ascontiguousarray(values, np.float32))
-    resized = F.interpolate(tensor, size, mode="bilinear", antialias=True, align_corners=False)
-    return np.asarray(resized[window].contiguous().numpy())
+        return np.array(values[..., top : top + crop, left : left + crop], np.float32, order="C")
+    return resize(values, size, (top, left), crop)
 
 
 def _scale_and_clip(values: NDArray[np.float32], limit: float) -> tuple[NDArray[np.float32], float]:

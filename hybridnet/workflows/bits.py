@@ -8,9 +8,7 @@ import numpy as np
 
 from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.program.bridge import BridgeTensor
-from hybridnet.program.chains import graph_of_streams
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.spiking import AnyFixed
 from hybridnet.report.record.parity import Check, not_run, within
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.emulator.graph_loop import graph_messages, run_graph
@@ -27,9 +25,8 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
         inputs: Of the spiking half, (1, …) each.
         requested: A back-end that is compared on request alone.
     """
-    graph, fed = _as_graph(parts.fixed_form, inputs)
-    emulator = GraphEmulator(graph).run(fed, record_potentials=True)
-    differing = _differing_from_loop(graph, fed, emulator)
+    emulator = GraphEmulator(parts.fixed).run(inputs, record_potentials=True)
+    differing = _differing_from_loop(parts.fixed, inputs, emulator)
     unit = "differing"
     yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
     for entry in sorted((e for e in SPIKING.values() if e.exact), key=lambda e: e.on_request):
@@ -40,14 +37,6 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
         else:
             run = entry.open(parts).run(inputs, record_potentials=any(t.kind == "potentials" for t in parts.bridge))
             yield within(name, what, _differing(run, emulator, parts.bridge), 0, 1, unit=unit)
-
-
-def _as_graph(program: AnyFixed, inputs: Mapping[str, Array]) -> tuple[FixedGraph, Mapping[str, Array]]:
-    """The program as a graph, and what that is fed."""
-    if isinstance(program, FixedGraph):
-        return program, inputs
-    graph, own = graph_of_streams(program)
-    return graph, {own[stream.name]: inputs[stream.input_name] for stream in program.streams}
 
 
 def _differing_from_loop(graph: FixedGraph, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:

@@ -11,26 +11,24 @@ from pathlib import Path
 from hybridnet.calibration.ann import quantise_ann
 from hybridnet.calibration.bridge import search_bits
 from hybridnet.calibration.clips import ClipSet, read_clips
-from hybridnet.calibration.fixed_point import quantise_program
-from hybridnet.calibration.graph_fixed_point import extremes, quantise_graph
-from hybridnet.calibration.graph_sequence import search_graph
+from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.measure import Chosen, Limits, measure
-from hybridnet.calibration.observe import observe_clips, run_layer, search_views
+from hybridnet.calibration.observe import observe_clips, search_views
 from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.report import CalibrationReport
 from hybridnet.calibration.report import to_json as report_to_json
-from hybridnet.calibration.sequence import Searched, SearchView, search_program
+from hybridnet.calibration.sequence import Searched, SearchView, search_graph
 from hybridnet.calibration.stages import Bench
 from hybridnet.deploy.bundle import checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, Parts, Quantisation
 from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT, FRONT
 from hybridnet.deploy.onnx.int8 import AnnQuantiser
-from hybridnet.errors import ConfigError, ModelError
+from hybridnet.errors import ConfigError
 from hybridnet.program.bridge import ANALOG, FixedEncoding, fixed_encodings
-from hybridnet.program.graph import GraphProgram
-from hybridnet.program.requantise import requantise_program
-from hybridnet.program.spiking import AnyFixed, AnyFloat, Chains, Graphs, SpikingHalf
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.requantise import requantise
+from hybridnet.program.spiking import SpikingHalf
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import temporary_folder
@@ -71,7 +69,7 @@ def calibrate(
     check_requested(options.parity)
     limits = Limits(max_top1_drop=options.max_top1_drop, min_sqnr_db=options.min_sqnr_db)
     out = Path(out)
-    scales = None if options.scales is None else read_bundle(options.scales).spiking  # refused before any work
+    scales = None if options.scales is None else read_bundle(options.scales).fixed  # refused before any work
     with bundle_folder(out, overwrite=options.overwrite) as folder, _bundle_of(source, progress) as bundle:
         report = _calibrate(bundle, folder, options, limits, scales, progress)
     return Calibrated(read_bundle(out), report)
@@ -94,17 +92,18 @@ def _calibrate(
     folder: Path,
     options: CalibrateOptions,
     limits: Limits,
-    scales: SpikingHalf | None,
+    scales: FixedGraph | None,
     progress: Progress,
 ) -> CalibrationReport:
     """Write all files of the calibrated bundle into an empty folder."""
-    _check_asked(bundle, options, scales)
+    _check_asked(bundle, options)
     model = bundle.manifest.model
     clips = read_clips(
         None if options.clips is None else Path(options.clips),
         model.inputs,
         model.preprocess,
         bundle.manifest.labels,
+        truth=options.labels,
         spiking=Feed(bundle).read,
         most=options.most_clips,
         views=options.views,
@@ -113,8 +112,8 @@ def _calibrate(
     clips = dataclasses.replace(clips, warnings=(*clips.warnings, *_not_kept(bundle, options)))
     seen = observe_clips(bundle, clips.searched, options.cache, progress)
     searching = search_views(bundle, clips.searched)
-    searched, spiking = _searched(bundle, seen, searching, scales, progress)
-    fixed, maximum = searched.program, _by_the_maximum(bundle.float_form, seen)
+    searched, maximum = _searched(bundle, seen, searching, scales, progress), quantise_graph(bundle.program, seen)
+    fixed, spiking = searched.program, SpikingHalf(bundle.program, searched.program)
     whole = fixed_encodings(bundle.bridge, fixed)
     bench = Bench(bundle, clips, progress)
     encodings = search_bits(bench, fixed, whole) if options.search_bridge else whole
@@ -137,43 +136,23 @@ def _searched(
     bundle: Bundle,
     seen: Observation,
     views: list[SearchView],
-    scales: SpikingHalf | None,
+    scales: FixedGraph | None,
     progress: Progress,
-) -> tuple[Searched[AnyFixed], SpikingHalf]:
-    """The integers, searched or in the scales of another bundle; and the spiking half that has them."""
-    program = bundle.float_form
-    if isinstance(program, GraphProgram):
-        graph = search_graph(program, seen, views, bundle.bridge, progress=progress)
-        return graph, Graphs(program, graph.program)
-    if isinstance(scales, Chains):
-        integers = requantise_program(program, scales.fixed)
-        chains = Searched(integers, {layer.name: () for layer in integers.layers()})
-    else:
-        chains = search_program(program, seen, views, run_layer, progress=progress)
-    return chains, Chains(program, chains.program)
+) -> Searched:
+    """The integers, searched or in the scales of another bundle."""
+    if scales is None:
+        return search_graph(bundle.program, seen, views, bundle.bridge, progress=progress)
+    integers = requantise(bundle.program, scales)
+    return Searched(integers, {p.name: () for p in integers.populations})
 
 
-def _by_the_maximum(program: AnyFloat, seen: Observation) -> AnyFixed:
-    if isinstance(program, GraphProgram):
-        return quantise_graph(program, extremes(seen))
-    return quantise_program(program, seen)
-
-
-def _check_asked(bundle: Bundle, options: CalibrateOptions, scales: SpikingHalf | None) -> None:
-    """Refuse, before any work, what a bundle's spiking half does not have.
+def _check_asked(bundle: Bundle, options: CalibrateOptions) -> None:
+    """Refuse, before any work, what a bundle does not have.
 
     Raises:
-        ModelError: If scales are to be kept, and one of both halves is a graph.
         ConfigError: If a limit is asked for that nothing would be held to.
         BackendError: If the ANN half cannot be quantised.
     """
-    if scales is not None and not (isinstance(scales, Chains) and isinstance(bundle.spiking, Chains)):
-        raise ModelError(
-            "its spiking half is more than chains of layers, and fine-tuning, whose scales --scales keeps, takes chains"
-            " alone",
-            where=options.scales if isinstance(bundle.spiking, Chains) else bundle.path,
-            remedy="Calibrate without --scales",
-        )
     if options.min_sqnr_db is not None and not any(t.kind in ANALOG for t in bundle.bridge):
         raise ConfigError("min-sqnr", options.min_sqnr_db, "none where spikes alone cross the bridge, as here")
     if options.ann == "int8":
@@ -184,7 +163,7 @@ def _not_kept(bundle: Bundle, options: CalibrateOptions) -> Iterator[str]:
     """What a bundle that was calibrated before has and is not asked for again."""
     if ANN_INT8 in bundle.manifest.files and options.ann != "int8":
         yield "the bundle's int8 ANN half belongs to its old integers and is not kept; --ann int8 makes another"
-    if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed_form) and not options.search_bridge:
+    if bundle.encodings != fixed_encodings(bundle.bridge, bundle.fixed) and not options.search_bridge:
         yield "the bits of the bundle's bridge are not kept; --search-bridge finds them again"
 
 

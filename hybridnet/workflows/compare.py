@@ -14,8 +14,8 @@ import numpy as np
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, ModelError
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
-from hybridnet.program.graph import GraphProgram, Population
-from hybridnet.program.spiking import AnyProgram, is_fixed, layer_shapes
+from hybridnet.program.graph import Population
+from hybridnet.program.spiking import AnyGraph, layer_shapes
 from hybridnet.simulators.divergence.causes import Cause, classify
 from hybridnet.simulators.divergence.find import (
     FLOAT_TOLERANCE,
@@ -57,7 +57,7 @@ class Contender:
     """
 
     name: str
-    program: AnyProgram
+    program: AnyGraph
     run: Callable[[Inputs, int], SpikingResult]
 
 
@@ -124,7 +124,7 @@ def compare(
     streams, causes = compare_sides(sides[0], sides[1], inputs, tolerance, progress)
     firsts = [stream.first for stream in streams if stream.first is not None]
     first = min(firsts, key=lambda d: (d.place.window, d.place.step, d.place.depth), default=None)
-    both_fixed = all(is_fixed(side.program) for side in sides)
+    both_fixed = all(isinstance(side.program, FixedGraph) for side in sides)
     return Comparison(
         schema=SCHEMA,
         command=options.command,
@@ -173,7 +173,7 @@ def contender(which: str, bundle: Bundle, name: str) -> Contender:
     backend = spiking_backend(which, bundle)
     if isinstance(backend, RecordsCurrents):
         backend = backend.with_currents()
-    program = bundle.fixed_form if backend.fixed_point else bundle.float_form
+    program = bundle.fixed if backend.fixed_point else bundle.program
     return Contender(name, program, lambda inputs, _: backend.run(inputs, record_potentials=True))
 
 
@@ -189,9 +189,9 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
         ModelError: If an array is missing, or does not hold what it should.
     """
     arrays = read_arrays(path)
-    layers = [*layer_shapes(bundle.float_form)]
+    layers = [*layer_shapes(bundle.program)]
     potentials = {layer: _recorded(arrays, f"{layer}.u", path) for layer in layers}
-    never = _integrators(bundle.float_form)
+    never = _integrators(bundle.program)
     spikes = {
         layer: np.zeros(potentials[layer].shape, bool)
         if layer in never and f"{layer}.o" not in arrays
@@ -205,7 +205,7 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
     for layer, values in spikes.items():
         if not np.isin(values, (0, 1)).all():
             raise ModelError(f"{layer}.o holds other values than 0 and 1", where=path)
-    program = bundle.fixed_form if kinds == {"i"} else bundle.float_form
+    program = bundle.fixed if kinds == {"i"} else bundle.program
 
     def run(inputs: Inputs, start: int) -> SpikingResult:
         count = len(next(iter(inputs.values())))
@@ -230,7 +230,7 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
 
 def criterion(a: Contender, b: Contender, tolerance: float | None) -> str:
     """What counts as equal, in words."""
-    fixed = (is_fixed(a.program), is_fixed(b.program))
+    fixed = (isinstance(a.program, FixedGraph), isinstance(b.program, FixedGraph))
     kept = any(layer.current_kept is not None for lane in lanes_of(a.program) for layer in lane.layers)
     delta, states = ("|Δu| and |Δc|", "spikes, potentials and currents") if kept else ("|Δu|", "spikes and potentials")
     if tolerance is not None:
@@ -253,22 +253,15 @@ def first_of(comparison: Comparison) -> Divergence | None:
     return next((stream.first for stream in comparison.streams if stream.stream == comparison.first), None)
 
 
-def _fed(inputs: Inputs, program: AnyProgram) -> dict[str, Array]:
+def _fed(inputs: Inputs, program: AnyGraph) -> dict[str, Array]:
     """What a recorded side should have been fed: messages in fixed point, else the inputs."""
-    if isinstance(program, GraphProgram):
-        return {node.name: inputs[node.name] for node in program.inputs}
     if isinstance(program, FixedGraph):
         return {node.name: quantise_input(inputs[node.name], node)[0] for node in program.inputs}
-    if not is_fixed(program):
-        return {stream.name: inputs[stream.input_name] for stream in program.streams}
-    first: dict[str, Any] = {stream.name: stream.layers[0] for stream in program.streams}
-    return {s.name: quantise_input(inputs[s.input_name], first[s.name])[0] for s in program.streams}
+    return {node.name: inputs[node.name] for node in program.inputs}
 
 
-def _integrators(program: AnyProgram) -> set[str]:
+def _integrators(program: AnyGraph) -> set[str]:
     """Populations that never fire."""
-    if not isinstance(program, GraphProgram | FixedGraph):
-        return set()
     populations: tuple[Population | FixedPopulation, ...] = program.populations
     return {p.name for p in populations if p.threshold is None}
 
@@ -279,10 +272,9 @@ def _recorded(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
     return arrays[name]
 
 
-def _window_bytes(program: AnyProgram) -> int:
-    """Bytes of one window of two sides: potentials, and currents of a graph, in 4 to 8 bytes, spikes in 1."""
-    states = 2 if isinstance(program, GraphProgram | FixedGraph) else 1
-    return 2 * (8 * states + 1) * program.steps * sum(math.prod(shape) for shape in layer_shapes(program).values())
+def _window_bytes(program: AnyGraph) -> int:
+    """Bytes of one window of two sides: potentials and currents in 4 to 8 bytes, spikes in 1."""
+    return 2 * (8 * 2 + 1) * program.steps * sum(math.prod(shape) for shape in layer_shapes(program).values())
 
 
 def _finite(value: Any) -> Any:

@@ -11,8 +11,7 @@ from typing import Any, overload
 
 from torch import Tensor, nn
 
-from hybridnet.calibration.fixed_point import quantise_program
-from hybridnet.calibration.graph_fixed_point import extremes, quantise_graph
+from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
@@ -28,8 +27,8 @@ from hybridnet.partition.neurons import rest
 from hybridnet.partition.split import Split
 from hybridnet.partition.split import split as split_model
 from hybridnet.program.bridge import fixed_encodings
-from hybridnet.program.graph import GraphProgram
-from hybridnet.program.spiking import Chains, Graphs, SpikingHalf
+from hybridnet.program.chains import netx_chains
+from hybridnet.program.spiking import SpikingHalf
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.progress import Progress, silent
@@ -225,10 +224,10 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             schema=SCHEMA,
             model=ModelEntry(source.name, shapes_of(examples), outputs, source.preprocess, source.config),
             labels=source.labels,
-            versions={name: importlib.metadata.version(name) for name in ("hybridnet", "torch", "onnx")},
+            versions={name: _release(name) for name in ("hybridnet", "torch", "onnx")},
             opset=options.opset,
             placement=split.placement,
-            streams=tuple(s.name for s in spiking.program.streams) if isinstance(spiking, Chains) else (),
+            streams=tuple(netx_chains(spiking.program, spiking.fixed)),
             feeds=dict(split.feeds),
             ann_inputs=split.ann_inputs,
             bridge=tuple(
@@ -265,7 +264,9 @@ def _read_back(folder: Path, name: str) -> Bundle:
 
 def _quantised(split: Split, views: Views) -> SpikingHalf:
     """The spiking half in both forms, its integers by maximum-based scales."""
-    program, seen = split.program, observe(split, views.tensors())
-    if isinstance(program, GraphProgram):
-        return Graphs(program, quantise_graph(program, extremes(seen)))
-    return Chains(program, quantise_program(program, seen))
+    return SpikingHalf(split.program, quantise_graph(split.program, observe(split, views.tensors())))
+
+
+def _release(name: str) -> str:
+    """The version of a package without its build (`+cpu`), on which no byte of a bundle depends."""
+    return importlib.metadata.version(name).partition("+")[0]

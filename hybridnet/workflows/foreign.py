@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from hybridnet.model.wrappings import find_weights
 from hybridnet.support.arrays import read_arrays
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.inputs import Shapes
+from hybridnet.support.modules import REMEDY, current_folder_first, split_factory
 from hybridnet.support.sealed import read_file
 from hybridnet.support.text import said
 
@@ -90,11 +89,8 @@ def build_model(factory: str) -> nn.Module:
     Raises:
         ModelError: If it cannot be imported, fails, or returns no module.
     """
-    module_name, _, attribute = factory.partition(":")
-    if not module_name or not attribute:
-        raise ModelError("names no model", where=repr(factory), remedy="Write it as package.module:factory")
-    remedy = "Run in the folder that holds the module, or set PYTHONPATH; --debug shows the traceback"
-    with _current_folder_first(), foreign_code(ModelError, "cannot be built", where=factory, remedy=remedy):
+    module_name, attribute = split_factory(factory)
+    with current_folder_first(), foreign_code(ModelError, "cannot be built", where=factory, remedy=REMEDY):
         build: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             build = getattr(build, part)
@@ -183,15 +179,3 @@ def video_preprocess(shapes: Shapes) -> PreprocessConfig | None:
     usual = PreprocessConfig()
     width, height = (-(-size * side // usual.crop) for size in (usual.frame_width, usual.frame_height))
     return PreprocessConfig(frame_width=width + width % 2, frame_height=height + height % 2, crop=side, steps=steps)
-
-
-@contextlib.contextmanager
-def _current_folder_first() -> Iterator[None]:
-    """Python finds modules of the current folder before others while the user's model is built, and only then."""
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(folder)

@@ -17,7 +17,6 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FLOAT
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.float_graph import write_float_graph
-from hybridnet.deploy.onnx.program import write_onnx_program
 from hybridnet.deploy.onnx.whole import Joined, write_whole
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
@@ -26,7 +25,6 @@ from hybridnet.partition.split import Split
 from hybridnet.partition.split import split as split_model
 from hybridnet.program.bridge import FLOAT_BITS, POTENTIAL_BITS, BridgeTensor, event_bits
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
@@ -111,10 +109,7 @@ class OpenedModule:
         with temporary_folder() as folder:
             program, ann, front = folder / "program.onnx", folder / "ann.onnx", folder / "front.onnx"
             examples = split.given(self._inputs)
-            if isinstance(split.program, GraphProgram):
-                write_float_graph(program, split.program)
-            else:
-                write_onnx_program(program, split.program)
+            write_float_graph(program, split.program)
             if split.front is not None:
                 export_front(split, examples, front)
             export_ann(split, ann_examples(split, examples), ann, outputs=output_names(split, examples))
@@ -134,7 +129,7 @@ class OpenedBundle:
         """How it is split; the ANN half as nodes of its graph."""
         bundle = self._bundle
         manifest = bundle.manifest
-        steps, rows = bundle.float_form.steps, tuple(_bundle_rows(bundle))
+        steps, rows = bundle.program.steps, tuple(_bundle_rows(bundle))
         return SplitReport(manifest.model.name, steps, manifest.placement, rows)
 
     def tag(self, path: Path) -> None:
@@ -198,8 +193,8 @@ def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
         yield SplitRow(name, "input", "input", "an input of the model", shape)
     if bundle.front_path is not None:
         yield from _onnx_rows(read_model(bundle.front_path).graph, "front", "before the spiking half")
-    program = bundle.float_form
-    for row in _population_rows(program) if isinstance(program, GraphProgram) else _layer_rows(program):
+    program = bundle.program
+    for row in _population_rows(program):
         yield row
         for tensor in bundle.bridge:
             if tensor.layer == row.name:
@@ -207,16 +202,6 @@ def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
                 why = "read by the ANN half"
                 yield SplitRow(tensor.name, tensor.kind, "bridge", why, tensor.shape, 0, True, *sizes)
     yield from _onnx_rows(read_model(bundle.ann_path).graph, "ann", "not of the spiking half")
-
-
-def _layer_rows(program: FloatProgram) -> Iterator[SplitRow]:
-    for stream in program.streams:
-        for layer in stream.layers:
-            reads = f"reads {'the input ' + stream.input_name if layer.input_kind == 'analog' else 'spikes'}"
-            size = layer.weight.size + layer.bias.size
-            yield SplitRow(
-                layer.name, "ConvLIF", "snn", f"spiking layer that {reads}", layer.geometry.output_shape, size
-            )
 
 
 def _population_rows(graph: GraphProgram) -> Iterator[SplitRow]:

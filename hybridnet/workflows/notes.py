@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.spiking import AnyFixed
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.numbers import share
-from hybridnet.report.record.data import Note, NoteKind, VideoRow
+from hybridnet.report.record.data import Note, NoteKind
 from hybridnet.simulators.hybrid import HybridRun
+from hybridnet.workflows.sources import Read
 
 
-def source_notes(video: VideoRow | None) -> Iterator[Note]:
+def source_notes(read: Read) -> Iterator[Note]:
     """What was read, if it is a video, and what of it is not counted."""
-    if video is None:
-        text = "frontend: not run, the inputs came as arrays; a prediction is the mean over all their views"
-        yield Note(NoteKind.SOURCE, text)
+    if (video := read.video) is None:
+        rows = "each row is a sample" if read.are_samples else "a prediction is the mean over all their views"
+        yield Note(NoteKind.SOURCE, f"frontend: not run, the inputs came as arrays; {rows}")
         return
     yield Note(
         NoteKind.SOURCE,
@@ -41,7 +41,7 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
     if bundle.manifest.labels is None:
         text = "prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns"
         yield Note(NoteKind.PREDICTION, text)
-    yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed_form, run))
+    yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed, run))
     if not compared:
         yield Note(NoteKind.PARITY, "parity: not compared (--no-parity, or this is the float model)")
     for name, number in run.crossing.clipped.items():
@@ -49,7 +49,7 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
             yield Note(NoteKind.RANGES, f"bridge {name}: {number} potentials did not fit their bits and were clipped")
 
 
-def _beyond(program: AnyFixed, run: HybridRun) -> Iterator[str]:
+def _beyond(program: FixedGraph, run: HybridRun) -> Iterator[str]:
     """What did not fit the registers of the spiking half."""
     for name, number in run.spiking.overflows.items():
         if number:
@@ -57,10 +57,7 @@ def _beyond(program: AnyFixed, run: HybridRun) -> Iterator[str]:
     for name, number in run.spiking.current_overflows.items():
         if number:
             yield f"{name}: {number} currents saturated at 24 bits"
-    if isinstance(program, FixedGraph):
-        largest = {node.name: node.message_max for node in program.inputs}
-    else:
-        largest = {stream.name: stream.layers[0].message_max for stream in program.streams}
+    largest = {node.name: node.message_max for node in program.inputs}
     for name, number in run.spiking.clipped_inputs.items():
         if number:
             message = f"the {largest[name].bit_length() + 1}-bit message (±{largest[name]})"

@@ -64,6 +64,7 @@ class CalibrateOptions:
 
     Attributes:
         clips: A video or a folder of videos, or a `.npz` file of the model's inputs; the motion set if None.
+        labels: A `.npy` file of the class of each row of the latter, unless it has an array `labels` itself.
         most_clips: Clips read at most, spread over the folder; every third is held out.
         views: Views read of each clip at most.
         ann: `int8` also writes the ANN half in int8.
@@ -79,6 +80,7 @@ class CalibrateOptions:
     """
 
     clips: str | Path | None = None
+    labels: Path | None = None
     most_clips: int = 32
     views: int = 4
     ann: Literal["fp32", "int8"] = "fp32"
@@ -129,6 +131,49 @@ class SimulateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchOptions:
+    """How a live source is watched.
+
+    Attributes:
+        snn: Back-end of the spiking half in fixed point, which runs when a GOP is complete. None computes each step as
+            its frame comes, in ONNX Runtime, so that the ANN half alone is left at the GOP's end.
+        ann: Back-end of the ANN half.
+        settings: Options of the back-ends by name.
+        profile: Energy profile.
+        smooth: GOPs over which scores are averaged, the last one included.
+        policy: What is done while the machine is too slow: `drop` leaves out waiting GOPs but the newest and counts
+            them, `queue` runs all of them, later and later.
+        transcode: When frames are encoded anew as they come; see `hybridnet.video.open_live`.
+        input_format: FFmpeg's name of the source's format: of a camera `v4l2`, `avfoundation` or `dshow`.
+        idle_s: Seconds without growth after which a file has ended.
+        limit_s: Seconds without a frame after which a source is taken for lost.
+        reconnect: Open an address or a camera again when it is lost, later and later up to RECONNECT_S seconds.
+        on_class: A class whose coming runs `exec_command`.
+        exec_command: A command and its arguments, run each time that the class becomes `on_class`.
+    """
+
+    snn: str | None = None
+    ann: str = DEFAULT_ANN
+    settings: Settings = field(default_factory=dict)
+    profile: str = DEFAULT_PROFILE
+    smooth: int = 1
+    policy: Literal["drop", "queue"] = "drop"
+    transcode: TranscodePolicy = "auto"
+    input_format: str | None = None
+    idle_s: float = 10.0
+    limit_s: float = 30.0
+    reconnect: bool = True
+    on_class: str | None = None
+    exec_command: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.smooth < 1:
+            raise ConfigError("smooth", self.smooth, "1 or more")
+        if (self.on_class is None) != (self.exec_command is None):
+            raise ConfigError("on-class, exec", "one of them", "both or neither")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompareOptions:
     """Which two sides of the spiking half are compared, and what counts as equal.
 
@@ -155,6 +200,7 @@ class EvaluateOptions:
     """Which clips a model is evaluated on, and where it runs.
 
     Attributes:
+        labels: A `.npy` file of the class of each row, of data that are a `.npz` file without an array `labels`.
         split_name: `train`, `validation`, `test`, or `all`: every clip, of a folder without folds.
         split: Numbers of the splits, of data that are no cache; the first if None. Several give their mean.
         views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; a cache has its own number.
@@ -169,6 +215,7 @@ class EvaluateOptions:
         command: Kept in the record.
     """
 
+    labels: Path | None = None
     split_name: str = "test"
     split: tuple[int, ...] | None = None
     views: int | None = None

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.calibration.fidelity import FidelityMeter
-from hybridnet.calibration.running import trace_spiking
 from hybridnet.calibration.views import Calibration
 from hybridnet.deploy.bundle_parts import Parts
 from hybridnet.errors import ModelError, PartitionError
@@ -33,7 +32,7 @@ from hybridnet.report.record.parity import Check, ParityReport, not_run, reporte
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.registry import ANN_ENTRIES, ANN_TOLERANCE, DEFAULT_ANN, ann_backend
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.torch.graph_step import TorchGraph, trace_graph
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.progress import Progress, silent
@@ -103,7 +102,7 @@ def measure_parity(
     views = evenly(len(calibration.views), MAX_VIEWS)
     in_torch = [views[place] for place in evenly(len(views), TORCH_VIEWS)]
     anns = {name: entry.open(parts) for name, entry in ANN_ENTRIES.items() if entry.tolerance is not None}
-    meter, outputs, spikes = FidelityMeter(parts.fixed_form), _Outputs(), Counter[int]()
+    meter, outputs, spikes = FidelityMeter(parts.fixed), _Outputs(), Counter[int]()
     bridge, feed, front_errors = Bridge(parts.bridge, parts.encodings), Feed(parts), [0.0]
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
@@ -169,12 +168,12 @@ def remeasure_parity(
     """
     views = evenly(len(calibration.views), MAX_VIEWS)
     ann, bridge = ann_backend(DEFAULT_ANN, parts), Bridge(parts.bridge, parts.encodings)
-    meter, outputs, spikes, feed = FidelityMeter(parts.fixed_form), _Outputs(), Counter[int](), Feed(parts)
+    meter, outputs, spikes, feed = FidelityMeter(parts.fixed), _Outputs(), Counter[int](), Feed(parts)
     for done, n in enumerate(views):
         progress("measuring parity", done, len(views))
         inputs = calibration.views[n].arrays
         fed = feed(inputs).inputs
-        states = trace_spiking(parts.float_form, {name: torch.from_numpy(x) for name, x in fed.items()})
+        states = trace_graph(parts.program, {name: torch.from_numpy(x) for name, x in fed.items()})
         spikes[n] = sum(int(state.o.count_nonzero()) for state in states.values())
         crossing = {t.name: read(states[t.layer], t.kind).numpy() for t in bridge.tensors}
         run = meter.add(states, fed, record_potentials=bridge.needs_all_potentials)
@@ -227,13 +226,13 @@ def _program(split: Split, view: Views) -> Iterator[Check]:
         yield not_run("program_potentials", f"{what}: u", why, unit="max abs")
         yield not_run("program_spikes", f"{what}: spikes", why, unit="differing")
         return
-    program = TorchBackend(split.program, torch.float64).run(view.arrays, record_potentials=True)
+    program = TorchGraph(split.program, torch.float64).run(view.arrays, record_potentials=True)
     error, differing = 0.0, 0
-    for stream in split.program.streams:
-        states = _in_float64(split.stacks[stream.name]).trace(view.tensors()[stream.input_name].double())
-        for layer, state in zip(stream.layers, states, strict=True):
-            error = max(error, float(np.abs(program.potentials[layer.name] - state.u.numpy()).max()))
-            differing += int(np.count_nonzero(program.spikes[layer.name] != (state.o.numpy() > 0)))
+    for stack in split.stacks:
+        states = _in_float64(stack.module).trace(view.tensors()[stack.input_name].double())
+        for name, state in zip(stack.populations, states, strict=True):
+            error = max(error, float(np.abs(program.potentials[name] - state.u.numpy()).max()))
+            differing += int(np.count_nonzero(program.spikes[name] != (state.o.numpy() > 0)))
     yield within("program_potentials", f"{what}: u", error, FLOAT64_TOLERANCE, 1)
     yield within("program_spikes", f"{what}: spikes", differing, 0, 1, unit="differing")
 

@@ -3,55 +3,30 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.deploy.chip.fit import fit, layer_demands
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import CHECKPOINT
-from hybridnet.program.bridge import ANALOG
-from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
-from hybridnet.program.graph import GraphProgram, Population, Synapse
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, FloatProgram, InputKind
 from hybridnet.program.outputs import LOGITS
-from hybridnet.program.pipeline import pipeline
-from hybridnet.program.spiking import AnyProgram
-from hybridnet.report.counting.graph import AnyGraph, count_graph, reach
+from hybridnet.program.spiking import AnyGraph
 from hybridnet.report.counting.onnx import GraphCount
-from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS, count_layer, events, word_sizes
-from hybridnet.report.counting.program import synapses as synapses_of
 from hybridnet.report.pricing.alternatives import compare_spiking
-from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, pricing_notes
-from hybridnet.report.quantities import Ops, Precision, Span, total_ops
-from hybridnet.report.record.data import (
-    SCHEMA,
-    ClassScore,
-    FitRow,
-    LayerRow,
-    ModelRow,
-    Parity,
-    PartitionRow,
-    Prediction,
-    RunRecord,
-)
-from hybridnet.report.record.latency import ChipTime, chip_time, summarise, timing
+from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, price_samples, pricing_notes
+from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow, RunRecord
+from hybridnet.report.record.latency import summarise, timing
 from hybridnet.simulators.hybrid import HybridRun
-from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import packages
+from hybridnet.support.installed import our_version, version_of
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.workflows.notes import run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
+from hybridnet.workflows.predictions import predict, samples_of
+from hybridnet.workflows.rows import bridge_rows, chip_estimates, input_rows, onnx_rows, snn_rows, static_row
 from hybridnet.workflows.sources import Read
-
-STATIC = "static power"
-"""Name of the row that stands for the time of the chips."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +45,7 @@ class Setup:
 
     bundle: Bundle
     options: SimulateOptions
-    program: AnyProgram
+    program: AnyGraph
     front: GraphCount | None
     graph: GraphCount
     settings: dict[str, str]
@@ -96,6 +71,7 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         *onnx_rows("ann", setup.graph, views),
     )
     layers = price_layers(counted, prices)
+    samples = tuple(samples_of(setup.program, run, manifest.labels)) if read.are_samples else ()
     rows = tuple(partition_rows(setup, read, run))
     partitions, totals = price_partitions(rows, layers, prices)
     return RunRecord(
@@ -107,20 +83,23 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         video=read.video,
         arrays=read.arrays,
         model=ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(setup.bundle.path)),
-        prediction=None if manifest.labels is None else predict(run.logits, manifest.labels, options.top_k),
+        prediction=None
+        if manifest.labels is None or len(samples) > 1
+        else predict(run.logits, manifest.labels, options.top_k),
+        samples=price_samples(samples, layers, prices),
         partitions=partitions,
         layers=layers,
         totals=totals,
         comparison=compare_spiking(layers, views, prices.profile),
         timing=timing({row.name: row.latency_ms for row in partitions}, on_chip),
         fit=fitted,
-        parity=None if reference is None else compare(run, reference),
+        parity=None if reference is None else compare(run, reference, of_samples=read.are_samples),
         overflows=dict(run.spiking.overflows),
         clipped_inputs=dict(run.spiking.clipped_inputs),
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=(
-            *source_notes(read.video),
+            *source_notes(read),
             *run_notes(setup.bundle, setup.graph, run, compared=reference is not None),
             *pricing_notes(prices, layers),
         ),
@@ -139,115 +118,11 @@ def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[Partiti
     yield PartitionRow("ann", setup.options.ann, "counted", None, summarise(run.ann_ms), None, None)
 
 
-def snn_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per spiking layer, counted from the run's events."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return _population_rows(program, result)
-    return _chain_rows(program, result)
-
-
-def _population_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
-    """One row per population with all groups that add up at it; `analog` if any of them brings messages."""
-    counted, inputs = count_graph(graph, result.inputs, result.spikes), {node.name for node in graph.inputs}
-    width: Precision = "int8" if isinstance(graph, FixedGraph) else "fp32"
-    synapses: tuple[Synapse | FixedSynapse, ...] = graph.synapses
-    populations: tuple[Population | FixedPopulation, ...] = graph.populations
-    for p in populations:
-        groups = [(g, ops) for g, ops in zip(synapses, counted.groups, strict=True) if g.target == p.name]
-        ops = total_ops((counted.populations[p.name], *(ops for _, ops in groups)))
-        carried: InputKind = "analog" if any(g.source in inputs for g, _ in groups) else "spike"
-        joined = sum(int(reach(g.geometry).sum()) * g.geometry.input_shape[0] for g, _ in groups)
-        kind = "integrator" if p.threshold is None else "neurons"
-        yield LayerRow("snn", p.name, kind, carried, p.shape, width, ops, ops.spikes / ops.neuron_updates, joined, None)
-
-
-def _chain_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
-    for stream in program.streams:
-        inputs = result.inputs[stream.name]
-        for layer in stream.layers:
-            spikes = result.spikes[layer.name]
-            ops = count_layer(layer, inputs, spikes)
-            rate = ops.spikes / ops.neuron_updates
-            shape = layer.geometry.output_shape
-            width: Precision = "int8" if isinstance(layer, FixedConvLIF) else "fp32"
-            joined = synapses_of(layer.geometry)
-            yield LayerRow("snn", layer.name, "ConvLIF", layer.input_kind, shape, width, ops, rate, joined, None)
-            inputs = spikes
-
-
-def chip_estimates(bundle: Bundle, chip: Chip) -> tuple[ChipTime, FitRow]:
-    """How long a view takes on the chip, and how many of them, by its profile."""
-    program, step = bundle.fixed_form, chip.step_us
-    if isinstance(program, FixedGraph):
-        machine = pipeline(program)
-        steps, deepest = program.steps * machine.period, machine.depth
-    else:
-        steps, deepest = program.steps, max(len(stream.layers) for stream in program.streams)
-    us = Span(step.low, step.reference, step.high)
-    return chip_time(steps, deepest, us, step.source), fit(layer_demands(program), chip).row
-
-
-def static_row(on_chip: ChipTime, fitted: FitRow, views: int) -> LayerRow:
-    """The chips over the modelled time, which a profile with static power prices."""
-    time_us = round(views * fitted.chips * on_chip.view_ms.reference * 1e3)
-    return LayerRow("snn", STATIC, fitted.chip, "time", (fitted.chips,), None, Ops(chip_us=time_us), None, None, None)
-
-
-def input_rows(program: AnyProgram, result: SpikingResult) -> Iterable[LayerRow]:
-    """One row per stream, or input of a graph: a message into the spiking half for every value that is not 0."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return _message_rows(program, result)
-    return _stream_rows(program, result)
-
-
-def _message_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
-    """A still input is sent at each step."""
-    message = (CHIP_WORDS if isinstance(graph, FixedGraph) else FLOAT_WORDS).message
-    for node in graph.inputs:
-        sent = np.count_nonzero(result.inputs[node.name]) * (graph.steps if node.still else 1)
-        ops = Ops(bytes=int(sent) * message)
-        yield LayerRow("bridge", f"{node.name} → chip", "message", "analog", node.shape, None, ops, None, None, None)
-
-
-def _stream_rows(program: FloatProgram | FixedProgram, result: SpikingResult) -> Iterator[LayerRow]:
-    for stream in program.streams:
-        message = word_sizes(stream.layers[0]).message
-        ops = Ops(bytes=int(events(result.inputs[stream.name]).sum()) * message)
-        name = f"{stream.input_name} → {stream.name}"
-        yield LayerRow("bridge", name, "message", "analog", stream.input_shape, None, ops, None, None, None)
-
-
-def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
-    """One row per tensor that crossed."""
-    for tensor in bundle.bridge:
-        ops = Ops(bytes=run.crossing.bytes[tensor.name])
-        carried: InputKind = "analog" if tensor.kind in ANALOG else "spike"
-        yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
-
-
-def onnx_rows(partition: str, graph: GraphCount, views: int) -> Iterator[LayerRow]:
-    """One row per counted node of an ONNX graph: the front's, or the ANN half's."""
-    for node in graph.nodes:
-        width, ops = node.precision, node.ops(views)
-        yield LayerRow(partition, node.name, node.kind, "analog", node.shape, width, ops, None, None, None)
-
-
-def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:
-    """Average logits over views (the paper's protocol) and rank the classes."""
-    mean = logits.astype(np.float64).mean(axis=0)
-    score = np.exp(mean - mean.max())
-    score /= score.sum()
-    best = np.argsort(-mean, kind="stable")[:top_k]
-    return Prediction(
-        tuple(ClassScore(int(i), labels[i], float(score[i])) for i in best), tuple(float(value) for value in mean)
-    )
-
-
-def compare(run: HybridRun, reference: HybridRun) -> Parity:
+def compare(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> Parity:
     """The run against the float one."""
     return Parity(
-        reference="torch float32, same views",
-        top1_agrees=_same_best_class(run, reference) if LOGITS in run.outputs else None,
+        reference="the float32 program, same views",
+        top1_agrees=_same_best_class(run, reference, of_samples=of_samples) if LOGITS in run.outputs else None,
         output_sqnr_db={name: sqnr_db(values, reference.outputs[name]) for name, values in run.outputs.items()},
         sqnr_db={name: sqnr_db(u, reference.crossing.values[name]) for name, u in run.crossing.values.items()},
         spike_agreement={
@@ -256,24 +131,20 @@ def compare(run: HybridRun, reference: HybridRun) -> Parity:
     )
 
 
-def _same_best_class(run: HybridRun, reference: HybridRun) -> bool:
-    return bool(run.logits.mean(axis=0).argmax() == reference.logits.mean(axis=0).argmax())
+def _same_best_class(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> bool:
+    """Of the mean over views, or of each sample."""
+    one, other = (r.logits if of_samples else r.logits.mean(axis=0) for r in (run, reference))
+    return bool((one.argmax(axis=-1) == other.argmax(axis=-1)).all())
 
 
 def environment() -> dict[str, str]:
     """Versions and machine, as far as they bear on results and times."""
     needed, optional = packages()
-    installed = {name: _version(name) for name in ("hybridnet", *needed, "numpy", "av", *optional)}
+    installed = {name: version_of(name) for name in (*needed, "numpy", "av", *optional)}
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": str(os.cpu_count()),
+        "hybridnet": our_version(),
         **installed,
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

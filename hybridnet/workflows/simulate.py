@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
@@ -12,16 +12,17 @@ from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.profile import load_chip
+from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.pricing.price import load_prices
 from hybridnet.report.record.data import RunRecord, VideoRow
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.feed import Feed
-from hybridnet.simulators.hybrid import HybridRun, run_hybrid
+from hybridnet.simulators.hybrid import HybridRun, finish_view, run_hybrid
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.registry import (
-    REFERENCE,
+    FLOAT,
     ann_entry,
     check_settings,
     settings_in_words,
@@ -33,12 +34,12 @@ from hybridnet.support.progress import Progress, silent
 from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.record import Setup, build_record
-from hybridnet.workflows.sources import Source, read_source
+from hybridnet.workflows.sources import Read, Source, read_source
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
 
-SHIPPED_CHECKPOINT, SHIPPED_BUNDLE = "tiny-motion.pt", "tiny-motion.bundle"
+SHIPPED_BUNDLE = "tiny-motion.bundle"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +78,12 @@ def load(path: str | Path | None = None) -> Bundle:
 
 def shipped_bundle_path() -> Path:
     """The small trained model that ships, exported."""
-    return _asset(SHIPPED_BUNDLE)
+    return Path(str(resources.files("hybridnet"))) / "assets" / SHIPPED_BUNDLE
 
 
 def shipped_checkpoint() -> Path:
-    """The small trained model that ships."""
-    return _asset(SHIPPED_CHECKPOINT)
-
-
-def _asset(name: str) -> Path:
-    return Path(str(resources.files("hybridnet.assets") / name))
+    """The small trained model that ships, which its bundle holds."""
+    return shipped_bundle_path() / CHECKPOINT
 
 
 class Simulator:
@@ -97,7 +94,7 @@ class Simulator:
         options: How it runs, and how its runs are counted and priced.
 
     Attributes:
-        is_reference: Whether the spiking half is the float one itself, with which all others are compared.
+        is_reference: Whether the spiking half is in float itself, with which all others are compared.
 
     Raises:
         HybridNetError: If the bundle, a back-end, a profile or a chip cannot be had, or no back-end has an option.
@@ -108,14 +105,15 @@ class Simulator:
         check_settings(options.settings, spiking, analog)
         prices, chip = load_prices(options.profile, options.ann_profile), load_chip(options.chip)
         self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-        self.is_reference = options.snn == REFERENCE
+        self.is_reference = not spiking.fixed_point
         self._options = options
-        self._reference = spiking_entry(REFERENCE).open(self.bundle, options.settings)
         self._snn = spiking.open(self.bundle, options.settings)
         self._ann = analog.open(self.bundle, options.settings)
         self._bridge = Bridge(self.bundle.bridge, self.bundle.encodings)
+        compared = options.parity and not self.is_reference
+        self._reference = spiking_entry(FLOAT).open(self.bundle, options.settings) if compared else None
         self._feed = Feed(self.bundle, threads=options.settings.get("threads"))
-        program = self.bundle.fixed_form if self._snn.fixed_point else self.bundle.float_form
+        program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         graph = count_graph(self.bundle.file(analog.counted))
         words = settings_in_words(options.settings, spiking, analog)
@@ -125,7 +123,8 @@ class Simulator:
         """Run a clip, or arrays, through both halves and count, time and price every partition.
 
         Args:
-            source: Any MPEG-4 or H.264 file; or the model's inputs by name, (N, …) each, as arrays or as a `.npz` file.
+            source: Any MPEG-4 or H.264 file; or N samples of the model's inputs by name, (N, …) each, as arrays or as a
+                `.npz` file.
             progress: Told how far the work is.
 
         Raises:
@@ -135,8 +134,7 @@ class Simulator:
         read = read_source(source, self.bundle, options.views, options.transcode, progress)
         inputs, fed = read.views.arrays, self._feed(read.views.arrays, progress)
         run = run_hybrid(fed, self._snn, self._bridge, self._ann, inputs, progress=progress)
-        compared = options.parity and not self.is_reference
-        reference = run_hybrid(fed, self._reference, self._bridge, self._ann, inputs) if compared else None
+        reference = run_hybrid(fed, self._reference, self._bridge, self._ann, inputs) if self._reference else None
         return Simulation(build_record(self._setup, read, run, reference), run)
 
     def classify(self, videos: Iterable[str | Path]) -> Iterator[Classified]:
@@ -157,6 +155,20 @@ class Simulator:
                     parts = (result.readouts, result.spikes, result.potentials)
                     crossing = self._bridge.cross(*parts, fixed_point=self._snn.fixed_point)
                     yield Classified(clip.video, self._ann.run(clip.views.arrays | crossing.values))
+
+    @property
+    def records_all(self) -> bool:
+        """Whether potentials of all steps cross the bridge."""
+        return self._bridge.needs_all_potentials
+
+    def spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
+        """The spiking half on views whose inputs are at hand, (N, …) by name."""
+        return self._spiking(inputs)
+
+    def finished(self, read: Read, spiking: SpikingResult) -> tuple[HybridRun, Callable[[], RunRecord]]:
+        """The rest of one view whose spiking half, in fixed point, is done; and what makes its record when asked to."""
+        run = finish_view(spiking, self._bridge, self._ann, read.views.arrays)
+        return run, lambda: build_record(self._setup, read, run, None)
 
     def _spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
         return self._snn.run(self._feed(inputs).inputs, record_potentials=self._bridge.needs_all_potentials)

@@ -13,15 +13,15 @@ from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
 from hybridnet.report.record.data import ArraysRow, VideoRow
-from hybridnet.support.arrays import Array, read_arrays
+from hybridnet.support.arrays import Array, read_samples
 from hybridnet.support.inputs import checked
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
 from hybridnet.video import TranscodePolicy
 from hybridnet.video.frontend import read_clip
 
-Source = str | Path | Mapping[str, Array]
-"""A video, or the model's inputs by name: in a `.npz` file, or as arrays."""
+Source = str | Path | Mapping[str, Array] | Views
+"""A video; samples, which are rows of the model's inputs by name, in a `.npz` file or as arrays; or views of a clip."""
 
 ARRAYS_SUFFIX = ".npz"
 """A source with this suffix holds the model's inputs; any other is a video."""
@@ -35,6 +35,7 @@ class Read:
         views: The model's inputs.
         view_ms: Host time of reading each view, (N,); None of arrays.
         open_ms: Host time of opening the clip, transcoding included.
+        are_samples: Whether each view is a sample of its own, and not one of several of a clip.
     """
 
     views: Views
@@ -42,6 +43,7 @@ class Read:
     arrays: ArraysRow | None
     view_ms: npt.NDArray[np.float64] | None
     open_ms: float
+    are_samples: bool
 
 
 def read_source(
@@ -54,7 +56,7 @@ def read_source(
     """Read the views of a clip, or check arrays, of which all views are taken.
 
     Args:
-        source: A video, a `.npz` file, or arrays by the name of the model's input, (N, …) each.
+        source: A video; a `.npz` file, or arrays by the name of the model's input, (N, …) each; or views.
         bundle: Says what the model takes.
         views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all of them if it has fewer.
         transcode: See `hybridnet.video.open_clip`.
@@ -65,12 +67,14 @@ def read_source(
         ModelError: If the arrays do not fit, or the model takes no video.
         VideoError: If the clip cannot be read.
     """
+    if isinstance(source, Views):
+        return Read(source, None, ArraysRow("views", len(source)), None, 0.0, are_samples=False)
     if not isinstance(source, Mapping) and Path(source).suffix != ARRAYS_SUFFIX:
         count = DEFAULT_VIEWS if views is None else views
         clip = read_clip(source, bundle.preprocess, count, transcode=transcode, progress=progress)
-        return Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms)
+        return Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms, are_samples=False)
     if views is not None:
-        raise ConfigError("views", views, "none with arrays, of which all views are run")
-    given, name = (source, "arrays") if isinstance(source, Mapping) else (read_arrays(Path(source)), str(source))
+        raise ConfigError("views", views, "none with arrays, of which all rows are run")
+    given, name = (source, "arrays") if isinstance(source, Mapping) else (read_samples(Path(source))[0], str(source))
     found = checked(given, bundle.manifest.model.inputs, name)
-    return Read(found, None, ArraysRow(name, len(found)), None, 0.0)
+    return Read(found, None, ArraysRow(name, len(found)), None, 0.0, are_samples=True)

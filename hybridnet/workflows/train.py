@@ -12,7 +12,7 @@ from hybridnet.configs import load_experiment, load_recipe
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.errors import CheckpointError
 from hybridnet.model.checkpoint import load_checkpoint
-from hybridnet.program.layers import FixedProgram
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.sealed import AnyFile
 from hybridnet.training.group import process_group
@@ -95,7 +95,7 @@ def _experiment(options: TrainOptions) -> Experiment:
     return dataclasses.replace(experiment, training=dataclasses.replace(recipe, **chosen))
 
 
-def starting_point(options: TrainOptions) -> tuple[AnyFile | None, FixedProgram | None]:
+def starting_point(options: TrainOptions) -> tuple[AnyFile | None, FixedGraph | None]:
     """The checkpoint that training starts from, and the scales that it computes in; with `qat`, those of a bundle."""
     if options.bundle is None:
         if options.init is not None:

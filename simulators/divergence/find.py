@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridnet.errors import BackendError
-from hybridnet.program.spiking import AnyProgram, is_fixed
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.spiking import AnyGraph
 from hybridnet.simulators.divergence.lanes import Lane, LaneInput, Neurons, lanes_of
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
@@ -33,13 +34,13 @@ class Side:
     """One of the two runs: who ran which program, and what it recorded of all steps."""
 
     name: str
-    program: AnyProgram
+    program: AnyGraph
     result: SpikingResult
 
     @property
     def fixed_point(self) -> bool:
         """Whether it computes in the chip's integers."""
-        return is_fixed(self.program)
+        return isinstance(self.program, FixedGraph)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What could make a population of a graph depart from its program, beyond the rules that hold for chains too.
+"""What could make a population of a graph depart from its program, beyond the rules that hold for all.
 
 Other delays, a group that is missing, spikes that stayed on their way, and, fitted to what the program leaves over,
 

@@ -14,9 +14,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from hybridnet.program.layers import POTENTIAL_MAX, FixedConvLIF
+from hybridnet.program.layers import POTENTIAL_MAX
 from hybridnet.simulators.divergence.lanes import Neurons
-from hybridnet.simulators.divergence.observe import ObservedLayer, convolve, current_of
+from hybridnet.simulators.divergence.observe import ObservedLayer
 from hybridnet.simulators.divergence.step_check import PROGRAM, Observed, Prediction, ResetRule, Rule, predict
 from hybridnet.support.arrays import Array
 
@@ -112,7 +112,7 @@ def input_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
     """The right numbers at a wrong time or in a wrong type."""
     late = np.concatenate([np.zeros_like(observed.x[:1]), observed.x[:-1]])
     yield _fed(observed, late, CauseClass.TIMING, "takes its input one step late")
-    if observed.layer.input_kind == "analog":
+    if observed.layer.analog:
         binary = (observed.x != 0).astype(observed.x.dtype)
         yield _fed(observed, binary, CauseClass.INPUT, "takes its input as booleans (num_message_bits = 0 in Lava)")
 
@@ -122,8 +122,7 @@ def layout_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
     layer, w = observed.layer, observed.layer.weight
     for how, kernel in _kernels(w):
         # The bias enters unchanged; a layer with such a kernel need not be valid.
-        bias = layer.current_bias if isinstance(layer, FixedConvLIF) else layer.bias
-        current = convolve(observed.x, kernel, bias, layer)
+        current = layer.convolved(observed.x, kernel, layer.current_bias)
         yield _driven(observed, current, f"convolves with the kernel {how}")
     for how, x in [*orders(observed.x), *channel_orders(observed.x)]:
         yield _fed(observed, x, CauseClass.LAYOUT, f"takes its input {how}")
@@ -133,12 +132,12 @@ def layout_changes(observed: ObservedLayer) -> Iterator[Hypothesis]:
 
 
 def _fed(observed: ObservedLayer, x: Array, kind: CauseClass, statement: str) -> Hypothesis:
-    return Hypothesis(kind, statement, current=current_of(x, observed.layer))
+    return Hypothesis(kind, statement, current=observed.layer.current(x))
 
 
 def _driven(observed: ObservedLayer, current: Array, statement: str) -> Hypothesis:
     layer = observed.layer
-    scaled = current.astype(np.int64) << layer.input_shift if isinstance(layer, FixedConvLIF) else current
+    scaled = current.astype(np.int64) << layer.shift if layer.fixed else current
     return Hypothesis(CauseClass.LAYOUT, statement, current=scaled)
 
 

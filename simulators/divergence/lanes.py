@@ -1,6 +1,6 @@
-"""What is compared, in one form for chains and graphs: lanes, their inputs, and how their neurons compute.
+"""What is compared, in one form for float and fixed point: lanes, their inputs, and how their neurons compute.
 
-A lane is a stream of a chain program, or a part of a graph program to which nothing comes from its other parts. Lanes
+A lane is a part of a program to which nothing comes from its other parts. Lanes
 do not depend on each other. Within a window of a lane (step, place in `layers`) is a causal order, inputs first: what a
 population needs within a step lies before it, and what reaches it late or in a circle was sent at an earlier step.
 """
@@ -13,15 +13,13 @@ import numpy as np
 
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation
 from hybridnet.program.graph import GraphProgram, Input, Population, Shape
-from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF, Reset, Stream
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_SHIFT, Reset
 from hybridnet.program.parts import parts
-from hybridnet.program.spiking import AnyProgram
+from hybridnet.program.spiking import AnyGraph
 from hybridnet.simulators.quantise import Messages
 from hybridnet.support.arrays import Array
 
-AnyLayer = ConvLIFLayer | FixedConvLIF
 AnyPopulation = Population | FixedPopulation
-AnyStream = Stream[ConvLIFLayer] | Stream[FixedConvLIF]
 
 NONE = np.array(0)
 
@@ -47,7 +45,7 @@ class LaneInput:
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """How the neurons of a layer or population compute; each number () or as it lies beside maps (C, H, W).
+    """How the neurons of a population compute; each number () or as it lies beside maps (C, H, W).
 
     Attributes:
         fixed_point: Whether in the chip's integers; the unit of u is v then.
@@ -55,7 +53,7 @@ class Neurons:
         current_kept: λc, or 4096 − dc; None where no current outlives its step.
         threshold: vth in the unit of u; infinity of an integrator.
         amount: r of the soft reset in the unit of u; vth where the reset is hard, 0 of an integrator.
-        bias: In the unit of u; 0 for a layer of a chain, whose current holds its bias.
+        bias: In the unit of u.
         scale: u divided by it is in model units.
     """
 
@@ -81,44 +79,9 @@ class Lane:
     steps: int
 
 
-def lanes_of(program: AnyProgram) -> tuple[Lane, ...]:
-    """The lanes of a program: its streams, or the parts of a graph, called by their inputs."""
-    if isinstance(program, GraphProgram | FixedGraph):
-        return tuple(map(_part, parts(program)))
-    streams: tuple[AnyStream, ...] = program.streams
-    return tuple(_stream(stream, program.steps) for stream in streams)
-
-
-def neurons_of(layer: AnyLayer | AnyPopulation) -> Neurons:
-    """How a layer of a chain or a population of a graph computes."""
-    if isinstance(layer, Population | FixedPopulation):
-        return _population(layer)
-    threshold = np.array(threshold_of(layer))
-    fixed = isinstance(layer, FixedConvLIF)
-    return Neurons(
-        name=layer.name,
-        shape=layer.geometry.output_shape,
-        fixed_point=fixed,
-        kept=np.array(DECAY_ONE - layer.decay) if isinstance(layer, FixedConvLIF) else np.array(layer.leak),
-        current_kept=None,
-        threshold=threshold,
-        reset=layer.reset,
-        amount=threshold,
-        bias=NONE,
-        scale=layer.potential_scale if isinstance(layer, FixedConvLIF) else 1.0,
-    )
-
-
-def threshold_of(layer: AnyLayer) -> float:
-    """The layer's vth as potentials are compared with it: in units of v in fixed point, else in model units."""
-    return layer.threshold << POTENTIAL_SHIFT if isinstance(layer, FixedConvLIF) else layer.threshold
-
-
-def _stream(stream: AnyStream, steps: int) -> Lane:
-    first = stream.layers[0]
-    encoding = first if isinstance(first, FixedConvLIF) else None
-    node = LaneInput(stream.name, f"{stream.name} input", stream.input_shape, still=False, encoding=encoding)
-    return Lane(stream.name, (node,), tuple(map(neurons_of, stream.layers)), steps)
+def lanes_of(program: AnyGraph) -> tuple[Lane, ...]:
+    """The lanes of a program: the parts between which nothing passes, called by their inputs."""
+    return tuple(map(_part, parts(program)))
 
 
 def _part(graph: GraphProgram | FixedGraph) -> Lane:
@@ -131,7 +94,8 @@ def _part(graph: GraphProgram | FixedGraph) -> Lane:
     return Lane(name, inputs, tuple(map(neurons_of, populations)), graph.steps)
 
 
-def _population(p: AnyPopulation) -> Neurons:
+def neurons_of(p: AnyPopulation) -> Neurons:
+    """How a population computes."""
     fixed = isinstance(p, FixedPopulation)
     shift = POTENTIAL_SHIFT if fixed else 0
     if isinstance(p, FixedPopulation):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hybridnet.model.neuron import conv_current
 from hybridnet.partition.arithmetic.synapses import run_synapse
-from hybridnet.program.fixed_graph import FixedGraph, FixedSynapse
-from hybridnet.program.graph import GraphProgram, Synapse, label
-from hybridnet.program.layers import FixedConvLIF
+from hybridnet.program.fixed_graph import FixedSynapse
+from hybridnet.program.graph import Synapse, label
+from hybridnet.program.spiking import AnyGraph
 from hybridnet.simulators.divergence.find import Place, Side
-from hybridnet.simulators.divergence.lanes import AnyLayer, AnyPopulation, neurons_of, threshold_of
+from hybridnet.simulators.divergence.lanes import AnyPopulation, neurons_of
+from hybridnet.simulators.divergence.plain import Layer, layer_of
 from hybridnet.simulators.divergence.step_check import Before, Observed
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
@@ -22,14 +22,14 @@ from hybridnet.support.arrays import Array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ObservedLayer(Observed):
-    """A layer of a chain.
+    """A population behind one convolution.
 
     Attributes:
         layer: What it should have computed.
         x: What came in, (T, C, H, W): messages, floats or spikes.
     """
 
-    layer: AnyLayer
+    layer: Layer
     x: Array
 
 
@@ -58,7 +58,7 @@ class Arriving:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ObservedPopulation(Observed):
-    """A population of a graph.
+    """A population that is more.
 
     Attributes:
         population: What it should have computed.
@@ -79,55 +79,38 @@ def observe(side: Side, place: Place, window: int) -> ObservedLayer | ObservedPo
         place: Of a difference in a layer.
         window: Its index in what the side recorded.
     """
-    if isinstance(side.program, GraphProgram | FixedGraph):
-        return _population(side.program, side.result, place.layer, window)
-    stream = next(s for s in side.program.streams if s.name == place.stream)
-    layer: AnyLayer = stream.layers[place.depth]
-    result = side.result
-    fed = result.spikes[stream.layers[place.depth - 1].name] if place.depth else result.inputs[place.stream]
-    x, u, before = fed[window], result.potentials[layer.name][window], _before(result, layer.name, window, kept=False)
+    program, result = side.program, side.result
+    layer = layer_of(program, place.layer)
+    if layer is None:
+        return _population(program, result, place.layer, window)
+    name = place.layer
+    x, u = _sent(program, result, layer.group.source)[window], result.potentials[name][window]
     return ObservedLayer(
-        neurons=neurons_of(layer),
-        current=current_of(x, layer),
+        neurons=layer.neurons,
+        current=layer.current(x),
         allowed=_allowed_of_layer(layer, x, u),
         u=u,
-        o=result.spikes[layer.name][window],
-        before=before,
+        o=result.spikes[name][window],
+        before=_before(result, name, window, kept=False),
         layer=layer,
         x=x,
     )
 
 
-def current_of(x: Array, layer: AnyLayer) -> Array:
-    """conv(w, x) + b in the unit of u, (T, C, H, W); exact in integers, whose sums stay far below 2^53."""
-    if isinstance(layer, FixedConvLIF):
-        return convolve(x, layer.weight, layer.current_bias, layer).astype(np.int64) << layer.input_shift
-    return convolve(x, layer.weight, layer.bias, layer)
-
-
-def convolve(x: Array, weight: Array, bias: Array, layer: AnyLayer) -> Array:
-    """conv(w, x) + b with the layer's geometry, (T, C_out, H_out, W_out), in float64."""
-    frames, w, b = (torch.from_numpy(np.array(v, np.float64, order="C")) for v in (x, weight, bias))
-    with torch.no_grad():
-        return conv_current(frames, w, b, layer.geometry).numpy()
-
-
-def _allowed_of_layer(layer: AnyLayer, x: Array, u: Array) -> float:
+def _allowed_of_layer(layer: Layer, x: Array, u: Array) -> float:
     """See `Observed.allowed`.
 
     The sum of n products is off by at most about n·ε·Σ|products|, in whatever order it is added (Higham, Accuracy and
     Stability of Numerical Algorithms, section 3.1); ε is the recorded type's.
     """
-    if isinstance(layer, FixedConvLIF):
+    if layer.fixed:
         return 0.0
-    sizes = convolve(np.abs(x), np.abs(layer.weight), np.abs(layer.bias), layer)
+    sizes = layer.convolved(np.abs(x), np.abs(layer.weight), np.abs(layer.bias))
     terms = layer.weight[0].size + 8
-    return terms * float(np.finfo(u.dtype).eps) * (_largest(sizes) + _largest(u) + threshold_of(layer))
+    return terms * float(np.finfo(u.dtype).eps) * (_largest(sizes) + _largest(u) + layer.threshold)
 
 
-def _population(
-    program: GraphProgram | FixedGraph, result: SpikingResult, name: str, window: int
-) -> ObservedPopulation:
+def _population(program: AnyGraph, result: SpikingResult, name: str, window: int) -> ObservedPopulation:
     population: AnyPopulation = next(p for p in program.populations if p.name == name)
     neurons, synapses = neurons_of(population), program.onto(name)
     fed = {node.name for node in program.inputs}
@@ -153,7 +136,7 @@ def _population(
     return ObservedPopulation(**{**vars(observed), "allowed": allowed})
 
 
-def _sent(program: GraphProgram | FixedGraph, result: SpikingResult, source: str) -> Array:
+def _sent(program: AnyGraph, result: SpikingResult, source: str) -> Array:
     """What a source sent in all windows, (N, T, C, H, W)."""
     if source not in result.inputs:
         return result.spikes[source]

@@ -7,8 +7,9 @@ import numpy as np
 from hybridnet.program.fixed_graph import FixedSynapse
 from hybridnet.program.graph import Synapse, label
 from hybridnet.simulators.divergence.hypotheses import CauseClass
-from hybridnet.simulators.divergence.lanes import AnyLayer, Neurons
+from hybridnet.simulators.divergence.lanes import Neurons
 from hybridnet.simulators.divergence.observe import ObservedLayer, ObservedPopulation
+from hybridnet.simulators.divergence.plain import Layer
 
 AnySynapse = Synapse | FixedSynapse
 Difference = tuple[CauseClass, str]
@@ -31,20 +32,18 @@ def other_parameters(a: ObservedLayer | ObservedPopulation, b: ObservedLayer | O
     return None
 
 
-def _of_layers(a: AnyLayer, b: AnyLayer) -> Difference | None:
+def _of_layers(a: Layer, b: Layer) -> Difference | None:
     for kind, name in ((CauseClass.WEIGHT, "weight"), (CauseClass.BIAS, "bias")):
         left, right = getattr(a, name), getattr(b, name)
         places = np.argwhere(left != right)
         if len(places):
             p = tuple(int(i) for i in places[0])
             return kind, f"{name}{list(p)} is {left[p]:.6g} and {right[p]:.6g}; {len(places)} such numbers differ"
-    kinds = {"decay": CauseClass.LEAK, "leak": CauseClass.LEAK, "threshold": CauseClass.THRESHOLD}
-    kinds |= {"input_shift": CauseClass.WEIGHT, "message_max": CauseClass.INPUT}
+    kinds = {"leak": CauseClass.LEAK, "threshold": CauseClass.THRESHOLD, "shift": CauseClass.WEIGHT}
+    kinds |= {"largest_input": CauseClass.INPUT, "reset": CauseClass.RESET}
     for name, kind in kinds.items():
-        if getattr(a, name, None) != getattr(b, name, None):
-            return kind, f"{name} is {getattr(a, name)} and {getattr(b, name)}"
-    if a.reset != b.reset:
-        return CauseClass.RESET, f"reset is {a.reset} and {b.reset}"
+        if getattr(a, name) != getattr(b, name):
+            return kind, f"{name.replace('_', ' ')} is {getattr(a, name)} and {getattr(b, name)}"
     return None
 
 

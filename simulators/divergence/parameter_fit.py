@@ -13,17 +13,15 @@ In integers a fit must be integers. Steps that saturated tell nothing and are le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridnet.errors import ConfigError
-from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry, FixedConvLIF
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry
 from hybridnet.simulators.divergence.hypotheses import CauseClass, Hypothesis
-from hybridnet.simulators.divergence.lanes import neurons_of, threshold_of
-from hybridnet.simulators.divergence.observe import ObservedLayer, current_of
+from hybridnet.simulators.divergence.observe import ObservedLayer
 from hybridnet.simulators.divergence.step_check import Mask, predict
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import evenly
@@ -63,11 +61,11 @@ def _leak(observed: ObservedLayer, left: Array, departs: Mask) -> Iterator[Hypot
         return
     at = np.unravel_index(int(np.abs(kept).argmax()), kept.shape)
     change = float(left[1:][at] / kept[at])
-    if isinstance(layer, FixedConvLIF):
-        nearest = layer.decay - round(change * DECAY_ONE)
+    if layer.fixed:
+        nearest = round(layer.leak - change * DECAY_ONE)
         for decay in (nearest, nearest - 1, nearest + 1):
             yield from _changed(
-                observed, CauseClass.LEAK, f"decays with dv = {decay}, not {layer.decay}", 1, decay=decay
+                observed, CauseClass.LEAK, f"decays with dv = {decay}, not {layer.leak}", 1, decay=decay
             )
     else:
         leak = layer.leak + change
@@ -76,7 +74,8 @@ def _leak(observed: ObservedLayer, left: Array, departs: Mask) -> Iterator[Hypot
 
 def _threshold(observed: ObservedLayer, left: Array, departs: Mask) -> Iterator[Hypothesis]:
     """From what is subtracted after a spike, else from which potentials spike."""
-    layer, unit, vth = observed.layer, 2**POTENTIAL_SHIFT if observed.fixed_point else 1, threshold_of(observed.layer)
+    layer, unit = observed.layer, 2**POTENTIAL_SHIFT if observed.fixed_point else 1
+    vth = layer.threshold * unit
     after_spike = departs[1:] & observed.o[:-1]
     if layer.reset == "soft" and after_spike.any():
         found = vth - float(np.median(left[1:][after_spike]))
@@ -109,9 +108,7 @@ def _bias(observed: ObservedLayer, left: Array, departs: Mask, usable: Mask) -> 
 def _weights(observed: ObservedLayer, left: Array, departs: Mask, usable: Mask) -> Iterator[Hypothesis]:
     layer = observed.layer
     weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
-    unit, bias_unit = 1, 1
-    if isinstance(layer, FixedConvLIF):
-        unit, bias_unit = 2**layer.input_shift, 2 ** (POTENTIAL_SHIFT - layer.input_shift)
+    unit, bias_unit = 2**layer.shift, 2 ** (POTENTIAL_SHIFT - layer.shift) if layer.fixed else 1
     sure = True
     for c in np.flatnonzero(departs.any(axis=(0, 2, 3))):
         rows = _rows(departs[:, c], usable[:, c], max(FIT_ROWS, 4 * weight[c].size))
@@ -194,11 +191,11 @@ def _changed(
 ) -> Iterator[Hypothesis]:
     """The layer with other parameters, if there can be such a layer."""
     try:
-        layer = replace(observed.layer, **fields)
+        layer = observed.layer.changed(**fields)
     except ConfigError:
         return
-    current = current_of(observed.x, layer) if {"weight", "bias"} & fields.keys() else None
-    yield Hypothesis(kind, statement, neurons=neurons_of(layer), current=current, parameters=parameters)
+    current = layer.current(observed.x) if {"weight", "bias"} & fields.keys() else None
+    yield Hypothesis(kind, statement, neurons=layer.neurons, current=current, parameters=parameters)
 
 
 def _like(values: npt.NDArray[np.float64], original: Array) -> Array:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from hybridnet.deploy.netx.file import read_net
-from hybridnet.errors import BackendError
-from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.program.fixed_graph import FixedInput
+from hybridnet.program.spiking import AnyGraph, layer_shapes
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.compat import lava_is_installed, missing_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig, choose_conv
 from hybridnet.simulators.lava.supervise import run_worker
 from hybridnet.simulators.quantise import quantise_input
+from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.sealed import AnyFile, content_of
 
 TIMEOUT_S = 3600.0
-
-AnyLayer = ConvLIFLayer | FixedConvLIF
 
 
 class LavaBackend:
@@ -31,7 +30,7 @@ class LavaBackend:
     In fixed point all potentials equal the emulator's bits; in float they equal the model's step to 1e-10.
 
     Args:
-        net_files: Per stream, its file of `hybridnet.deploy.netx.file.write_net`.
+        net_files: Per chain, its file of `hybridnet.deploy.netx.file.write_net`.
         fixed_point: Run the integers, else the float originals in float64.
         conv: Who adds up in Lava's `Conv` processes: our compiled loop or Lava's own SciPy. In fixed point both give
             the same bits. None is `fast`, and on the chip neither.
@@ -59,17 +58,14 @@ class LavaBackend:
             raise missing_lava("lava-nc or lava-dl is missing")
         self.fixed_point = fixed_point
         self._timeout_s = timeout_s
-        programs = [read_net(file) for file in net_files.values()]
+        nets = [read_net(file) for file in net_files.values()]
         self._nets = [*net_files.values()]
-        self._streams: list[Stream[ConvLIFLayer] | Stream[FixedConvLIF]] = [
-            fixed if fixed_point else in_float for in_float, fixed, _ in programs
-        ]
-        self._steps = [steps for _, _, steps in programs]
-        conv = choose_conv(conv, run_config, self._streams)
+        self._chains: list[AnyGraph] = [net.fixed if fixed_point else net.program for net in nets]
+        conv = choose_conv(conv, run_config, self._chains)
         self._network = {"fixed_point": fixed_point, "conv": conv, "run_config": run_config}
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
-        """Run all streams over N windows.
+        """Run all chains over N windows.
 
         Args:
             inputs: Per input name of the program, (N, T, C, H, W), float32, in model units.
@@ -94,43 +90,36 @@ class LavaBackend:
                 "nets": [*nets],
             }
             (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-            for index, stream in enumerate(self._streams):
-                np.save(folder / f"{index}.input.npy", fed[stream.name], allow_pickle=False)
+            for index, chain in enumerate(self._chains):
+                np.save(folder / f"{index}.input.npy", fed[chain.inputs[0].name], allow_pickle=False)
             run_worker(folder, self._timeout_s)
             return self._collect(folder, fed, clipped)
 
     def _messages(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, int]]:
-        """What is fed to each stream, and how many values of it were clipped."""
+        """What is fed to each input, and how many values of it were clipped."""
         fed: dict[str, Array] = {}
         clipped: dict[str, int] = {}
-        for stream, steps in zip(self._streams, self._steps, strict=True):
-            if stream.input_name not in inputs:
-                raise BackendError("the input is missing", where=stream.input_name)
-            values = inputs[stream.input_name]
-            if values.shape[1:] != (steps, *stream.input_shape) or len(values) < 1:
-                raise BackendError(
-                    f"the shape is {values.shape} and should be (N, {steps}, *{stream.input_shape})",
-                    where=stream.input_name,
-                )
-            first = stream.layers[0]
-            if isinstance(first, FixedConvLIF):
-                fed[stream.name], clipped[stream.name] = quantise_input(values, first)
+        for chain in self._chains:
+            count_views(chain, inputs)
+            (node,) = chain.inputs
+            values = inputs[node.name]
+            if isinstance(node, FixedInput):
+                fed[node.name], clipped[node.name] = quantise_input(values, node)
             else:
-                fed[stream.name], clipped[stream.name] = values.astype(np.float64), 0
+                fed[node.name], clipped[node.name] = values.astype(np.float64), 0
         return fed, clipped
 
     def _collect(self, folder: Path, fed: dict[str, Array], clipped: dict[str, int]) -> SpikingResult:
         reports = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         arrays: dict[str, dict[str, Array]] = {"spikes": {}, "readout": {}, "potentials": {}}
         overflows: dict[str, int] = {}
-        for index, (stream, report) in enumerate(zip(self._streams, reports, strict=True)):
-            layers: Sequence[AnyLayer] = stream.layers
-            for place, layer in enumerate(layers):
-                overflows[layer.name] = report["overflows"][place]
+        for index, (chain, report) in enumerate(zip(self._chains, reports, strict=True)):
+            for place, name in enumerate(layer_shapes(chain)):
+                overflows[name] = report["overflows"][place]
                 for kind, by_layer in arrays.items():
                     path = folder / f"{index}.{place}.{kind}.npy"
                     if path.exists():
-                        by_layer[layer.name] = np.load(path, allow_pickle=False)
+                        by_layer[name] = np.load(path, allow_pickle=False)
         return SpikingResult(
             inputs=fed,
             spikes=arrays["spikes"],

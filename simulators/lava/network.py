@@ -13,10 +13,13 @@ import numpy as np
 
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import RangeError
-from hybridnet.program.layers import DECAY_ONE, INPUT_MAX, POTENTIAL_SHIFT, FixedConvLIF
+from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
+from hybridnet.program.graph import Synapse as Group
+from hybridnet.program.layers import DECAY_ONE, INPUT_MAX, POTENTIAL_SHIFT, ConvGeometry
+from hybridnet.program.spiking import AnyGraph
 from hybridnet.simulators.lava.compat import import_lava
 from hybridnet.simulators.lava.options import ConvModel, RunConfig
-from hybridnet.simulators.lava.probe import AnyLayer, Wire
+from hybridnet.simulators.lava.probe import AnyPopulation, Wire
 from hybridnet.simulators.lava.shared_memory import check_space
 from hybridnet.support.arrays import Array
 
@@ -50,10 +53,10 @@ FIRST_STEP = 2
 
 
 class Network(hdf5.Network):  # type: ignore[misc]
-    """One stream, all of whose neurons start a new window every T steps, back to back.
+    """One chain, all of whose neurons start a new window every T steps, back to back.
 
     Attributes:
-        stream: What was read from the file, in the arithmetic that runs.
+        program: The chain that was read from the file, in the arithmetic that runs.
         steps: T, steps per window.
         layers: netx blocks, each with a `synapse` and a `neuron`, shapes (W, H, C).
 
@@ -71,8 +74,9 @@ class Network(hdf5.Network):  # type: ignore[misc]
     def __init__(
         self, path: Path, *, fixed_point: bool = True, conv: ConvModel = "fast", run_config: RunConfig = "sim"
     ) -> None:
-        in_float, in_integers, self.steps = read_net(path)
-        self.stream = in_integers if fixed_point else in_float
+        net = read_net(path)
+        self.name, self.steps = net.name, net.program.steps
+        self.program: AnyGraph = net.fixed if fixed_point else net.program
         self._run_config = _run_config(run_config, conv, fixed_point=fixed_point)
         self._wires: list[VarWire] = []
         super().__init__(
@@ -93,19 +97,19 @@ class Network(hdf5.Network):  # type: ignore[misc]
         Returns:
             The block, and no entry for netx's printed table.
         """
-        layer = self.stream.layers[int(PurePosixPath(layer_config.f.name).name) - 1]
-        _check_registers(layer)
-        geometry = layer.geometry
+        p = self.program.populations[int(PurePosixPath(layer_config.f.name).name) - 1]
+        (group,) = self.program.onto(p.name)
+        geometry = _checked(self.program, group)
         block = Conv(
             shape=geometry.output_shape[::-1],
             input_shape=geometry.input_shape[::-1],
-            weight=_lava_weight(layer.weight),
+            weight=_lava_weight(group.weight),
             stride=geometry.stride[::-1],
             padding=geometry.padding[::-1],
             dilation=geometry.dilation[::-1],
             groups=geometry.groups,
             input_message_bits=netx_arguments["input_message_bits"],
-            neuron_params=_neuron_parameters(layer) | {"reset_interval": self.steps, "reset_offset": reset_offset},
+            neuron_params=_neuron_parameters(p, group) | {"reset_interval": self.steps, "reset_offset": reset_offset},
         )
         return block, ""
 
@@ -170,40 +174,42 @@ def _lava_weight(weight: Array) -> Array:
     return weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).copy()
 
 
-def _neuron_parameters(layer: AnyLayer) -> dict[str, Any]:
-    shared: dict[str, Any] = {"vth": layer.threshold}
-    if isinstance(layer, FixedConvLIF):
-        shared["dv"], no_current_filter = layer.decay, DECAY_ONE - 1  # Lava adds 1 to it
+def _neuron_parameters(p: AnyPopulation, group: Group | FixedSynapse) -> dict[str, Any]:
+    shared: dict[str, Any] = {"vth": p.threshold.item() if p.threshold is not None else None}
+    if isinstance(p, FixedPopulation):
+        shared["dv"], no_current_filter = int(p.decay), DECAY_ONE - 1  # Lava adds 1 to it
     else:
-        shared["dv"], no_current_filter = 1 - layer.leak, 1
-    if layer.reset == "soft":
-        shift = layer.input_shift if isinstance(layer, FixedConvLIF) else 0
-        return {"neuron_proc": SoftResetLIF, **shared, "bias": layer.bias, "input_shift": shift}
+        shared["dv"], no_current_filter = 1 - float(p.leak), 1
+    if p.reset == "soft":
+        shift = group.shift if isinstance(group, FixedSynapse) else 0
+        return {"neuron_proc": SoftResetLIF, **shared, "bias": p.bias, "input_shift": shift}
     # The bias goes this way since netx would cut it to integers.
-    bias = np.broadcast_to(layer.bias, layer.geometry.output_shape[::-1]).copy()
+    bias = np.broadcast_to(p.bias, p.shape[::-1]).copy()
     return {"neuron_proc": LIFReset, **shared, "du": no_current_filter, "bias_mant": bias, "bias_exp": POTENTIAL_SHIFT}
 
 
-def _check_registers(layer: AnyLayer) -> None:
-    """Refuse what Lava would compute wrongly without a word.
+def _checked(program: AnyGraph, group: Group | FixedSynapse) -> ConvGeometry:
+    """The geometry of a group, if Lava does not compute it wrongly without a word.
 
     Raises:
         RangeError: If the geometry does not fit int8, or a sum of synaptic input could leave 24 bits and wrap.
     """
-    geometry = layer.geometry
+    geometry = group.geometry
+    if not isinstance(geometry, ConvGeometry):
+        raise TypeError(f"{group.target} is no link of a chain")
     int8 = (*geometry.kernel, *geometry.stride, *geometry.padding, *geometry.dilation, geometry.groups)
     if max(int8) > np.iinfo(np.int8).max:
         raise RangeError(
             f"Lava keeps kernel, stride, padding, dilation and groups in int8, and {max(int8)} does not fit",
-            where=layer.name,
+            where=group.target,
             remedy="Use the emulator back-end",
         )
-    if isinstance(layer, FixedConvLIF):
-        largest_message = layer.message_max if layer.input_kind == "analog" else 1
-        bound = int(np.abs(layer.weight).sum(axis=(1, 2, 3), dtype=np.int64).max()) * largest_message
+    if isinstance(program, FixedGraph) and isinstance(group, FixedSynapse):
+        bound = group.largest_sum(program.largest_input(group))
         if bound > INPUT_MAX:
             raise RangeError(
                 f"a sum of synaptic input may reach {bound}, which Lava would wrap at 24 bits",
-                where=layer.name,
+                where=group.target,
                 remedy="Use the emulator back-end, or smaller kernels",
             )
+    return geometry

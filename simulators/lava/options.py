@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 from hybridnet.errors import BackendError, ConfigError, MissingBackendError
 
 if TYPE_CHECKING:
-    from hybridnet.program.layers import ConvLIFLayer, FixedConvLIF, Stream
+    from collections.abc import Sequence
+
+    from hybridnet.program.spiking import AnyGraph
 
 ConvModel = Literal["fast", "stock"]
 """Who adds up in Lava's `Conv` processes on the CPU: our compiled loop, with the same bits, or Lava's own SciPy."""
@@ -39,7 +41,7 @@ class LavaOptions:
 def choose_conv(
     conv: ConvModel | None,
     run_config: RunConfig,
-    streams: list[Stream[ConvLIFLayer] | Stream[FixedConvLIF]],
+    programs: Sequence[AnyGraph],
 ) -> ConvModel:
     """Check what was chosen, and choose the model of `Conv` if nothing was.
 
@@ -53,13 +55,13 @@ def choose_conv(
     if run_config not in RUN_CONFIGS:
         raise ConfigError("run_config", run_config, ", ".join(RUN_CONFIGS))
     if run_config == "loihi2-hw":
-        _check_chip(conv, streams)
+        _check_chip(conv, programs)
         return "stock"
     return conv or "fast"
 
 
-def _check_chip(conv: ConvModel | None, streams: list[Stream[ConvLIFLayer] | Stream[FixedConvLIF]]) -> None:
-    from hybridnet.program.layers import FixedConvLIF
+def _check_chip(conv: ConvModel | None, programs: Sequence[AnyGraph]) -> None:
+    from hybridnet.program.fixed_graph import FixedGraph
 
     if conv is not None:
         raise ConfigError("conv", conv, "none with loihi2-hw: the chip adds up by itself")
@@ -68,12 +70,13 @@ def _check_chip(conv: ConvModel | None, streams: list[Stream[ConvLIFLayer] | Str
             "Loihi2HwCfg needs Intel's extension of Lava for the chip, which is not installed",
             remedy="It is not public: Intel gave it to members of its research community (INRC). Without it, use sim",
         )
-    for layer in (layer for stream in streams for layer in stream.layers):
-        if not isinstance(layer, FixedConvLIF):
+    for program in programs:
+        if not isinstance(program, FixedGraph):
             raise ConfigError("fixed_point", False, "True with loihi2-hw: the chip has no floating point")
-        if layer.reset == "soft":
-            raise BackendError(
-                "SoftResetLIF has no microcode for the chip",
-                where=layer.name,
-                remedy="Use sim, or a model with hard reset, which stock LIF computes",
-            )
+        for p in program.populations:
+            if p.reset == "soft":
+                raise BackendError(
+                    "SoftResetLIF has no microcode for the chip",
+                    where=p.name,
+                    remedy="Use sim, or a model with hard reset, which stock LIF computes",
+                )

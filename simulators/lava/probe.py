@@ -7,10 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from hybridnet.errors import RangeError
-from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvLIFLayer, FixedConvLIF
+from hybridnet.program.fixed_graph import FixedPopulation
+from hybridnet.program.graph import Population
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT
 from hybridnet.support.arrays import Array
 
-AnyLayer = ConvLIFLayer | FixedConvLIF
+AnyPopulation = Population | FixedPopulation
 
 LIF_INPUT_LIMIT = 2**17
 """Stock LIF wraps synaptic input of this size or more, shifted by POTENTIAL_SHIFT, instead of saturating."""
@@ -36,8 +38,8 @@ class Probe(Protocol):
 class SoftResetProbe:
     """Our neuron holds what we want."""
 
-    def __init__(self, network: Any, block: Any, layer: AnyLayer) -> None:
-        self._layer, self._exact = layer, network.wire(block.neuron.exact)
+    def __init__(self, network: Any, block: Any, p: AnyPopulation) -> None:
+        self._p, self._exact = p, network.wire(block.neuron.exact)
 
     def receive(self) -> None:
         """Take what the layer holds after the next time step; blocks until it is there."""
@@ -45,14 +47,14 @@ class SoftResetProbe:
 
     def potential(self, *, window_starts: bool) -> tuple[Array, int]:
         """Potential, u or v, of the step received last, (W, H, C), and how many of its values saturated."""
-        return _saturate(self._last) if isinstance(self._layer, FixedConvLIF) else (self._last, 0)
+        return _saturate(self._last) if isinstance(self._p, FixedPopulation) else (self._last, 0)
 
 
 class HardResetProbe:
     """Stock LIF holds v from after its reset; v from before it follows from the synaptic input and v a step ago."""
 
-    def __init__(self, network: Any, block: Any, layer: AnyLayer) -> None:
-        self._layer = layer
+    def __init__(self, network: Any, block: Any, p: AnyPopulation) -> None:
+        self._p = p
         self._v, self._a_next = network.wire(block.neuron.v), network.wire(block.synapse.a_buf)
         self._after_reset = self._input_next = np.zeros(block.shape)
 
@@ -68,24 +70,24 @@ class HardResetProbe:
         Raises:
             RangeError: If the synaptic input was so large that stock LIF wrapped it instead of saturating.
         """
-        layer, before = self._layer, np.zeros_like(self._before) if window_starts else self._before
-        if isinstance(layer, ConvLIFLayer):
-            return layer.leak * before + self._input + layer.bias, 0
+        p, before = self._p, np.zeros_like(self._before) if window_starts else self._before
+        if isinstance(p, Population):
+            return p.leak * before + self._input + p.bias, 0
         largest = np.abs(self._input).max()
         if largest >= LIF_INPUT_LIMIT:
             raise RangeError(
                 f"synaptic input of {largest:.0f} wraps in Lava's LIF, whose limit is {LIF_INPUT_LIMIT}",
-                where=layer.name,
+                where=p.name,
                 remedy="Use the emulator back-end, soft reset, or a smaller input scale",
             )
         # Exact: the product stays below 2^36, far from where float64 skips integers.
-        retained = np.trunc((DECAY_ONE - layer.decay) * before / DECAY_ONE)
-        return _saturate(retained + (self._input + layer.bias) * 2**POTENTIAL_SHIFT)
+        retained = np.trunc((DECAY_ONE - p.decay) * before / DECAY_ONE)
+        return _saturate(retained + (self._input + p.bias) * 2**POTENTIAL_SHIFT)
 
 
-def probe(network: Any, block: Any, layer: AnyLayer) -> Probe:
+def probe(network: Any, block: Any, p: AnyPopulation) -> Probe:
     """Connect a probe to one layer of a `Network` that does not run yet."""
-    return (SoftResetProbe if layer.reset == "soft" else HardResetProbe)(network, block, layer)
+    return (SoftResetProbe if p.reset == "soft" else HardResetProbe)(network, block, p)
 
 
 def _saturate(exact: Array) -> tuple[Array, int]:

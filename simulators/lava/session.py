@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridnet.program.layers import POTENTIAL_SHIFT, FixedConvLIF
+from hybridnet.program.fixed_graph import FixedPopulation
+from hybridnet.program.layers import POTENTIAL_SHIFT
 from hybridnet.simulators.lava.network import FIRST_STEP, Network
-from hybridnet.simulators.lava.probe import AnyLayer, Probe, probe
+from hybridnet.simulators.lava.probe import AnyPopulation, Probe, probe
 from hybridnet.simulators.lava.shared_memory import starting
 from hybridnet.simulators.lava.watch import GiveUp, watched
 from hybridnet.support.arrays import Array
 
 
 def run_request(folder: Path, give_up: GiveUp) -> None:
-    """Run all streams of a request, one after the other, and write what they did.
+    """Run all chains of a request, one after the other, and write what they did.
 
     One network keeps two cores busy by itself: running two at once was measured to gain a tenth of the run, which is
     itself a small part of starting Lava.
@@ -30,21 +31,21 @@ def run_request(folder: Path, give_up: GiveUp) -> None:
     """
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     reports = []
-    for stream, net in enumerate(request["nets"]):
-        frames = np.load(folder / f"{stream}.input.npy", allow_pickle=False)
+    for chain, net in enumerate(request["nets"]):
+        frames = np.load(folder / f"{chain}.input.npy", allow_pickle=False)
         network = Network(folder / net, **request["network"])
         with watched(network, give_up):
-            recorders, latency_ms = run_stream(network, frames, record_potentials=request["record_potentials"])
+            recorders, latency_ms = run_chain(network, frames, record_potentials=request["record_potentials"])
         network.stop()  # unwatched: it takes the same last messages off Lava's processes as the watcher would
         for place, recorder in enumerate(recorders):
             for kind, values in recorder.arrays().items():
-                np.save(folder / f"{stream}.{place}.{kind}.npy", values, allow_pickle=False)
+                np.save(folder / f"{chain}.{place}.{kind}.npy", values, allow_pickle=False)
         reports.append({"latency_ms": latency_ms, "overflows": [recorder.overflows for recorder in recorders]})
     (folder / "report.json").write_text(json.dumps(reports), encoding="utf-8")
 
 
-def run_stream(network: Network, frames: Array, *, record_potentials: bool) -> tuple[list[Recorder], list[float]]:
-    """Run one stream over all windows, back to back through the pipeline of one network, which is left to be stopped.
+def run_chain(network: Network, frames: Array, *, record_potentials: bool) -> tuple[list[Recorder], list[float]]:
+    """Run one chain over all windows, back to back through the pipeline of one network, which is left to be stopped.
 
     Args:
         network: A network that has not run.
@@ -58,11 +59,11 @@ def run_stream(network: Network, frames: Array, *, record_potentials: bool) -> t
     Raises:
         BackendError: If the system refuses processes or shared memory.
     """
-    layers: Sequence[AnyLayer] = network.stream.layers
+    populations: Sequence[AnyPopulation] = network.program.populations
     with starting():
         recorders = [
-            Recorder(layer, probe(network, block, layer), frames.shape[:2], record_potentials=record_potentials)
-            for layer, block in zip(layers, network.layers, strict=True)
+            Recorder(p, probe(network, block, p), frames.shape[:2], record_potentials=record_potentials)
+            for p, block in zip(populations, network.layers, strict=True)
         ]
         steps = network.feed(frames)
         network.build()
@@ -84,7 +85,7 @@ def _record(network: Network, recorders: list[Recorder], steps: int) -> list[flo
             finished = time.perf_counter()
             latency_ms.append((finished - started) * 1e3)
             started = finished
-            sys.stderr.write(f"lava: {network.stream.name} window {windows}/{steps // network.steps}\n")
+            sys.stderr.write(f"lava: {network.name} window {windows}/{steps // network.steps}\n")
     return latency_ms
 
 
@@ -95,16 +96,15 @@ class Recorder:
         overflows: How many potentials saturated so far.
     """
 
-    def __init__(self, layer: AnyLayer, source: Probe, frames: tuple[int, ...], *, record_potentials: bool) -> None:
+    def __init__(self, p: AnyPopulation, source: Probe, frames: tuple[int, ...], *, record_potentials: bool) -> None:
         self.overflows = 0
         self._source, (self._windows, self._steps) = source, frames
-        fixed = isinstance(layer, FixedConvLIF)
+        fixed = isinstance(p, FixedPopulation)
         dtype = np.int32 if fixed else np.float64
-        shape = layer.geometry.output_shape
-        self._threshold = layer.threshold * 2**POTENTIAL_SHIFT if fixed else layer.threshold
-        self._spikes = np.zeros((*frames, *shape), dtype=bool)
-        self._readout = np.zeros((self._windows, *shape), dtype) if layer.read_out else None
-        self._potentials = np.zeros((*frames, *shape), dtype) if record_potentials else None
+        self._threshold = p.threshold * 2**POTENTIAL_SHIFT if fixed else p.threshold
+        self._spikes = np.zeros((*frames, *p.shape), dtype=bool)
+        self._readout = np.zeros((self._windows, *p.shape), dtype)
+        self._potentials = np.zeros((*frames, *p.shape), dtype) if record_potentials else None
 
     def record(self, frame: int) -> None:
         """Take the next time step out of the layer; `frame`, counted over all windows, may lie outside of them."""
@@ -117,7 +117,7 @@ class Recorder:
         self.overflows += saturated
         # Exact: the neuron decides by the same comparison, of the same numbers.
         self._spikes[window, step] = potential > self._threshold
-        if self._readout is not None and step == self._steps - 1:
+        if step == self._steps - 1:
             self._readout[window] = potential
         if self._potentials is not None:
             self._potentials[window, step] = potential

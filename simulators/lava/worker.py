@@ -4,13 +4,13 @@ A graph program's folder is described in `hybridnet.simulators.lava.graph_sessio
 `LavaBackend` and removed by it:
 
     request.json                {"network": options of `Network`, "record_potentials": bool,
-                                 "nets": [name of stream 0's .net here, …]}
-    <s>.net                     what stream s runs
-    <s>.input.npy               (N, T, C, H, W) of stream s: int32 messages in fixed point, else float
+                                 "nets": [name of chain 0's .net here, …]}
+    <s>.net                     what chain s runs
+    <s>.input.npy               (N, T, C, H, W) of chain s: int32 messages in fixed point, else float
     <s>.<l>.spikes.npy          written here: bool (N, T, C, H, W) of layer l
-    <s>.<l>.readout.npy         of read-out layers: u[T], (N, C, H, W)
+    <s>.<l>.readout.npy         u[T], (N, C, H, W)
     <s>.<l>.potentials.npy      if asked for: u of every step, (N, T, C, H, W)
-    report.json                 written last: [{"latency_ms": [per view], "overflows": [per layer]} per stream]
+    report.json                 written last: [{"latency_ms": [per view], "overflows": [per layer]} per chain]
     failure.json                written instead if something failed: a `Failure`
 
 A process apart, because Lava forks once per Lava process, sets the start method to `fork` for its whole interpreter,

@@ -47,7 +47,7 @@ class OnnxGraph:
         """Run N windows; see `SpikingBackend.run`. Every population's last potential is a read-out.
 
         Raises:
-            BackendError: If an input is missing, or has a wrong shape.
+            BackendError: If an input is missing, or has a wrong shape or type.
             RangeError: If an input is not finite.
         """
         views = count_views(self.program, inputs)
@@ -125,6 +125,8 @@ class OnnxGraphStep:
 
 
 def _checked(values: Array, name: str) -> Array:
+    if values.dtype != np.float32:
+        raise BackendError(f"is {values.dtype}, not float32", where=name)
     if not np.isfinite(values).all():
         raise RangeError("holds values that are not finite", where=name, remedy="Look for NaN")
-    return values.astype(np.float32)
+    return values

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hybridnet.partition.arithmetic.equations import State, run_program
+from hybridnet.partition.arithmetic.equations import State, joined, run_program
 from hybridnet.program.graph import GraphProgram
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
@@ -28,11 +28,7 @@ def trace_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> dict[str
         n.name: [inputs[n.name] if n.still else inputs[n.name][:, t] for t in range(program.steps)]
         for n in program.inputs
     }
-    return {name: _joined(torch.stack, steps, 1) for name, steps in run_program(program, sent).items()}
-
-
-def _joined(join: Callable[[list[Tensor], int], Tensor], states: Sequence[State], axis: int) -> State:
-    return State(*(join([getattr(state, name) for state in states], axis) for name in ("c", "u", "o")))
+    return {name: joined(torch.stack, steps, 1) for name, steps in run_program(program, sent).items()}
 
 
 class TorchGraph:
@@ -58,7 +54,7 @@ class TorchGraph:
             started = time.perf_counter()
             runs.append(trace_graph(self.program, {name: values[view : view + 1] for name, values in fed.items()}))
             latency_ms.append((time.perf_counter() - started) * 1e3)
-        states = {name: _joined(torch.cat, [run[name] for run in runs], 0) for name in runs[0]}
+        states = {name: joined(torch.cat, [run[name] for run in runs], 0) for name in runs[0]}
         nothing = dict.fromkeys(states, 0)
         return SpikingResult(
             inputs={name: values.numpy() for name, values in fed.items()},

@@ -10,8 +10,8 @@ from helpers.random_graphs import graphs, random_inputs, shapes, transposed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnet.calibration.graph_sources import population_alone
 from hybridnet.calibration.patches import Block, blocks_of, patches, rows_of, weight_of
+from hybridnet.calibration.sources import population_alone
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram, Population
 from hybridnet.program.transposed import TransposedGeometry

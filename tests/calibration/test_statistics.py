@@ -6,6 +6,7 @@ import torch
 
 from hybridnet.calibration.statistics import BINS, edges, statistics_of
 from hybridnet.errors import RangeError
+from hybridnet.support.statistics import spike_agreement, sqnr_db
 
 
 def test_range_moments_and_percentiles_are_those_of_the_values() -> None:
@@ -46,3 +47,10 @@ def test_zeros_alone_have_no_percentiles_but_zero() -> None:
 def test_what_is_no_number_is_refused(value: float) -> None:
     with pytest.raises(RangeError, match="mv input: holds values that are not finite"):
         statistics_of(torch.tensor([0.0, value]), "mv input")
+
+
+def test_sqnr_and_agreement() -> None:
+    reference = np.array([3.0, -4.0])
+    assert sqnr_db(reference, reference) is None
+    assert sqnr_db(reference + 0.5, reference) == pytest.approx(10 * np.log10(25 / 0.5))
+    assert spike_agreement(np.array([True, False]), np.array([True, True])) == 0.5

@@ -162,7 +162,9 @@ def test_simulate_then_report(bundle: Bundle, clip: Path, tmp_path: Path, capsys
 
 def test_json_on_stdout_is_nothing_but_json(bundle: Bundle, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", str(clip), str(clip), "--bundle", str(bundle.path), "--json", "-"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 2
+    *lines, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [line["file"] for line in lines] == [str(clip)] * 2
+    assert last["summary"]["clips"] == 2
 
 
 def test_export_prints_what_it_wrote(

@@ -16,6 +16,8 @@ from helpers.needs import needs_lava
 from hybridnet.cli import main
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.netx.file import write_net
+from hybridnet.program.chains import netx_chains
+from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.support.arrays import write_arrays
 from hybridnet.video.frontend import read_clip
@@ -30,7 +32,7 @@ Inputs = dict[str, Array]
 @pytest.fixture(scope="module")
 def inputs(bundle: Bundle, clip: Path) -> Inputs:
     read = read_clip(clip, bundle.preprocess).views.arrays
-    return {s.input_name: read[s.input_name] for s in bundle.program.streams}
+    return {node.name: read[node.name] for node in bundle.program.inputs}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_equal_sides_exit_0(bundle: Bundle, clip: Path, capsys: pytest.CaptureFi
     code = main(["compare", str(clip), "--bundle", str(bundle.path), "--a", "emulator", "--b", "emulator"])
     printed = capsys.readouterr().out
     assert code == 0
-    assert printed.count("equal to the bit") == len(bundle.fixed.streams)
+    assert printed.count("equal to the bit") == len(bundle.manifest.streams) == 2
 
 
 def test_fixed_point_beside_float_exits_3_and_says_quantisation(
@@ -181,7 +183,7 @@ def test_batches_find_what_one_run_finds(bundle: Bundle, inputs: Inputs, monkeyp
     def spoiled(fed: Mapping[str, Array], start: int) -> Any:
         result = left.run(fed, start)
         sizes.append(len(next(iter(fed.values()))))
-        name = bundle.fixed.streams[0].layers[0].name
+        name = bundle.fixed.populations[0].name
         potentials = np.array(result.potentials[name])
         if start + len(potentials) > 2:
             potentials[2 - start, 1, 0, 3, 5] += 1
@@ -201,22 +203,26 @@ def test_batches_find_what_one_run_finds(bundle: Bundle, inputs: Inputs, monkeyp
 @needs_lava
 def test_lava_with_other_parameters_is_found_out(bundle: Bundle, inputs: Inputs, tmp_path: Path) -> None:
     """Real Lava, run from files that differ from the program in one weight and in one leak."""
-    fixed, (mv, r) = bundle.fixed, bundle.fixed.streams
-    weight = mv.layers[0].weight.copy()
+    fixed, chains = bundle.fixed, netx_chains(bundle.program, bundle.fixed)
+    weight, decay = fixed.onto("mv.0")[0].weight.copy(), next(p.decay for p in fixed.populations if p.name == "r.0")
     weight[1, 0, 1, 2] += 20
-    wrong = (
-        replace(mv, layers=(replace(mv.layers[0], weight=weight), *mv.layers[1:])),
-        replace(r, layers=(replace(r.layers[0], decay=r.layers[0].decay + 9), *r.layers[1:])),
+    wrong = FixedGraph(
+        fixed.inputs,
+        tuple(replace(p, decay=decay + 9) if p.name == "r.0" else p for p in fixed.populations),
+        tuple(replace(g, weight=weight) if g.target == "mv.0" else g for g in fixed.synapses),
+        fixed.steps,
     )
-    files = {}
-    for in_float, stream in zip(bundle.program.streams, wrong, strict=True):
-        files[stream.name] = tmp_path / f"{stream.name}.net"
-        write_net(files[stream.name], in_float, stream, fixed.steps)
+    files = {name: tmp_path / f"{name}.net" for name in chains}
+    for name, chain in chains.items():
+        write_net(files[name], name, bundle.program.part(chain), wrong.part(chain))
     lava = LavaBackend(files)
     right = Contender("lava", fixed, lambda fed, _: lava.run(fed, record_potentials=True))
     streams, causes = compare_sides(contender("emulator", bundle, "emulator"), right, inputs)
     assert [s.first and s.first.place.layer for s in streams] == ["mv.0", "r.0"]
-    assert [(c.kind, c.side) for c in causes["mv"]] == [("weight difference", "lava")]
-    assert f"weight[1, 0, 1, 2] = {weight[1, 0, 1, 2]}, not {weight[1, 0, 1, 2] - 20}" in causes["mv"][0].statement
-    assert [(c.kind, c.side) for c in causes["r"]] == [("leak difference", "lava")]
-    assert f"dv = {r.layers[0].decay + 9}, not {r.layers[0].decay}" in causes["r"][0].statement
+    assert [(c.kind, c.side) for c in causes["motion_vectors"]] == [("weight difference", "lava")]
+    assert (
+        f"weight[1, 0, 1, 2] = {weight[1, 0, 1, 2]}, not {weight[1, 0, 1, 2] - 20}"
+        in causes["motion_vectors"][0].statement
+    )
+    assert [(c.kind, c.side) for c in causes["residuals"]] == [("leak difference", "lava")]
+    assert f"dv = {decay + 9}, not {decay}" in causes["residuals"][0].statement

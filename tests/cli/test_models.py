@@ -54,7 +54,7 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
     assert "wave" in printed
     (record,) = read_records(tmp_path / "r" / "record.json")
     assert record.video is None
-    assert f"{inputs}; 4 views" in (tmp_path / "r" / "report.txt").read_text()
+    assert f"{inputs}; 4 samples" in (tmp_path / "r" / "report.txt").read_text()
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs["logits"].shape == (4, 3)
     assert main(["inspect", str(weights), *model, "--inputs", str(inputs), "--tag", str(tmp_path / "w.onnx")]) == 0
@@ -97,7 +97,7 @@ def assert_error(code: int, capsys: Captured, *mentions: str) -> None:
 @pytest.mark.parametrize(
     ("factory", "mentions"),
     [
-        ("nowhere_at_all:model", "ModuleNotFoundError"),
+        ("nowhere_at_all:model", "there is no module nowhere_at_all"),
         ("helpers.foreign_model:nothing", "AttributeError"),
         ("helpers.foreign_model:failing", "no weights today"),
         ("helpers.foreign_model:no_module", "returns a str"),
@@ -273,7 +273,7 @@ def test_another_class_than_in_float_exits_3(
 ) -> None:
     run = ["simulate", str(clip), "--bundle", str(bundle.path), "--fail-on", "parity"]
     assert main(run) == 0
-    monkeypatch.setattr("hybridnet.workflows.record._same_best_class", lambda *_: False)
+    monkeypatch.setattr("hybridnet.workflows.record._same_best_class", lambda *_, **__: False)
     assert main(run) == 3
     assert str(clip) in capsys.readouterr().err
 

@@ -23,20 +23,23 @@ from hybridnet.workflows.options import (
     ExportOptions,
     SimulateOptions,
     TrainOptions,
+    WatchOptions,
 )
 from hybridnet.workflows.simulate import Simulator, simulate
 from hybridnet.workflows.train import train
+from hybridnet.workflows.watch import Watcher
 
 WORKFLOWS: dict[str, tuple[type, tuple[Callable[..., object], ...]]] = {
     "export x.pt": (ExportOptions, (export_checkpoint, export_module)),
     "calibrate x.pt": (CalibrateOptions, (calibrate,)),
     "simulate x.avi": (SimulateOptions, (simulate, Simulator, Simulator.run, Simulator.classify)),
+    "watch x.avi": (WatchOptions, (Watcher, Watcher.watch)),
     "compare x.avi": (CompareOptions, (compare,)),
     "evaluate x.pt --data y": (EvaluateOptions, (evaluate, run_evaluation)),
     "train": (TrainOptions, (train,)),
 }
 
-ELSEWHERE = {ExportOptions: {"preprocess", "name"}, SimulateOptions: {"settings"}}
+ELSEWHERE = {ExportOptions: {"preprocess", "name"}, SimulateOptions: {"settings"}, WatchOptions: {"settings"}}
 """Fields that Python alone sets, or that the command line makes from several arguments."""
 
 

@@ -1,17 +1,13 @@
 # mypy: disable-error-code="no-untyped-call"
 """Bundles whose spiking half is a graph, changed and signed again: one line says what is wrong."""
 
-import io
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from helpers.fuzz_models import Still
-from helpers.hostile import Change, fields, npy, npz_entries, spoilt, write_npz
+from helpers.hostile import Change, described, fields, spoilt
 
 import hybridnet
 from hybridnet.deploy.bundle import read_bundle
@@ -24,20 +20,6 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = Still()
     return hybridnet.export(model, model.inputs(), tmp_path_factory.mktemp("still") / "bundle").path
-
-
-def described(edit: Callable[[dict[str, Any]], object], *forms: str) -> Change:
-    """Edit the description of these forms."""
-
-    def change(folder: Path) -> None:
-        for form in forms:
-            entries = npz_entries(folder / form)
-            tree = json.loads(np.load(io.BytesIO(entries["description.npy"])).tobytes())
-            edit(tree)
-            entries["description.npy"] = npy(np.frombuffer(json.dumps(tree).encode(), np.uint8))
-            write_npz(folder / form, entries)
-
-    return change
 
 
 def renamed(tree: dict[str, Any]) -> None:

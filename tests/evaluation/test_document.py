@@ -20,7 +20,7 @@ def evaluation(classes: int, splits: int = 1) -> EvaluationRecord:
         for label, n, taken in clips
     ]
     summary = summarise(results, [f"class {i}" for i in range(classes)], {"bad.avi": "is no video"}, 2.0)
-    one = Evaluated("m.pt", "0" * 64, "motion", "test", 1, ("torch",), None, summary, ())
+    one = Evaluated("m.pt", "0" * 64, "motion", "test", 1, ("torch",), None, None, summary, ())
     mean = spread_of([summary] * splits) if splits > 1 else None
     return EvaluationRecord(SCHEMA, "c", "t", {}, "local", 1, (one,) * splits, mean)
 

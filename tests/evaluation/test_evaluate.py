@@ -16,6 +16,7 @@ import torch
 from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.cli import main
+from hybridnet.config import PreprocessConfig
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.evaluation.clips import Clip, find_clips
@@ -25,6 +26,7 @@ from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run
 from hybridnet.evaluation.spread import ClipRunner, evaluate_on
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.report.numbers import share
+from hybridnet.support.inputs import Shapes
 from hybridnet.support.processes import LocalWorker
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.cache_build import build_cache
@@ -131,7 +133,11 @@ def test_a_model_without_finite_logits_has_no_accuracy(
 def test_logits_that_are_not_finite_are_the_clips_failure(folder: Path) -> None:
     class Broken:
         labels: tuple[str, ...] = ("a", "b", "c")
-        preprocess = SMALL.preprocess
+        preprocess: PreprocessConfig | None = SMALL.preprocess
+        learned: frozenset[str] | None = None
+
+        def __init__(self) -> None:
+            self.inputs: Shapes = {}
 
         def classify(self, clip: Clip, views: int) -> tuple[list[float], int, float | None]:
             return [0.0, float("nan"), 1.0], 1, None

@@ -11,9 +11,9 @@ import pytest
 from hybridnet.errors import BackendError
 from hybridnet.evaluation.clips import Clip
 from hybridnet.evaluation.results import ClipResult
-from hybridnet.evaluation.spread import MAX_DEATHS, evaluate_on
+from hybridnet.evaluation.spread import evaluate_on
 from hybridnet.evaluation.summary import spread_of, summarise
-from hybridnet.support.processes import DeadWorkerError
+from hybridnet.support.processes import MAX_DEATHS, DeadWorkerError
 from hybridnet.video.dataset import Sample
 
 

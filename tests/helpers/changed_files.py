@@ -16,7 +16,7 @@ import torch
 import yaml
 from helpers.hostile import npy, npz_entries, sign, write_npz
 
-from hybridnet.deploy.layout import ANN, MANIFEST, ONNX_FIXED, ONNX_FLOAT, PARITY, PROGRAM
+from hybridnet.deploy.layout import ANN, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST, ONNX_FIXED, ONNX_FLOAT, PARITY
 
 ODD: tuple[object, ...] = (
     None, True, -1, 0, 1, 7, 2**31, 2**63, -(2**63), 10**18, 10**30, 0.5, -0.0, 1e-300, 1e300, float("nan"),
@@ -151,14 +151,14 @@ def make_bundle(seed: Path, place: Path, draw: random.Random) -> Path:
     """A bundle with one file changed, signed again more often than not."""
     folder = Path(shutil.copytree(seed / "bundle", place / "b"))
     name = draw.choice(
-        (MANIFEST, MANIFEST, PARITY, PROGRAM, PROGRAM, ANN, ANN, ANN, ONNX_FIXED, ONNX_FLOAT, "snn/mv.net")
+        (MANIFEST, MANIFEST, PARITY, GRAPH_FLOAT, GRAPH_FIXED, ANN, ANN, ANN, ONNX_FIXED, ONNX_FLOAT, "snn/mv.net")
     )
     path = folder / name
     if name != MANIFEST and draw.random() < 0.2:
         path.write_bytes(damaged(path.read_bytes(), draw))
     elif name == PARITY:
         path.write_text(json.dumps(changed(json.loads(path.read_text()), draw)))
-    elif name == PROGRAM:
+    elif name in (GRAPH_FLOAT, GRAPH_FIXED):
         _program(path, draw)
     elif name.endswith(".onnx"):
         change_onnx(path, draw)

@@ -24,7 +24,7 @@ from hybridnet.errors import HybridNetError
 from hybridnet.program.bridge import BridgeTensor, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
-from hybridnet.program.spiking import Graphs
+from hybridnet.program.spiking import SpikingHalf
 from hybridnet.simulators.files import write_onnx, write_onnx_float
 
 Tree = dict[str, Any]
@@ -234,8 +234,8 @@ def _fit(folder: Path) -> None:
     if many or program.steps > SMALL_STEPS or any(not 0 < np.prod(s, dtype=float) < SMALL_MAP for s in shapes):
         return
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # what cannot be written is read as it was
-        write_onnx(folder, Graphs(program, fixed))
-        write_onnx_float(folder, Graphs(program, fixed))
+        write_onnx(folder, SpikingHalf(program, fixed))
+        write_onnx_float(folder, SpikingHalf(program, fixed))
     manifest = yaml.safe_load((folder / MANIFEST).read_text())
     maps = {p.name: p.shape for p in program.populations}
     for entry in manifest["bridge"]:

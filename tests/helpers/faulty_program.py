@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 from helpers import naive_program
-
-from hybridnet.program.layers import (
-    POTENTIAL_MAX,
-    ConvGeometry,
+from helpers.chains import (
+    ConvLIFLayer,
     FixedConvLIF,
     FixedProgram,
     FloatProgram,
     Program,
+    Stream,
 )
+
+from hybridnet.program.layers import POTENTIAL_MAX, ConvGeometry
 from hybridnet.simulators.interface import SpikingResult
 
 Array = Any
@@ -52,7 +53,7 @@ def run(program: FixedProgram | FloatProgram, inputs: dict[str, Array], fault: F
     spikes, potentials = {}, {}
     streams: Any = program.streams
     for stream in streams:
-        x = inputs[stream.name]
+        x = inputs[stream.input_name]
         for layer in stream.layers:
             mine = fault if layer.name == fault.layer else NONE
             windows: list[tuple[Array, Array]] = []
@@ -102,19 +103,32 @@ def _drive(frame: Array, layer: Any, unit: int) -> Array:
 
 
 def programs(reset: str = "soft", seed: int = 3) -> tuple[FloatProgram, FixedProgram]:
-    """Two streams, three layers and one, with odd sizes."""
+    """Two streams, three layers and one, with odd sizes; each called as its input."""
     rng = np.random.default_rng(seed)
-    pairs = [naive_program.random_streams(rng, name, g, reset=reset) for name, g in (("mv", DEEP), ("r", WIDE))]
+    pairs = [random_pair(rng, name, g, reset=reset) for name, g in (("mv", DEEP), ("r", WIDE))]
     return Program(tuple(f for f, _ in pairs), T), Program(tuple(i for _, i in pairs), T)
+
+
+def random_pair(
+    rng: np.random.Generator, name: str, geometries: list[ConvGeometry], **fields: Any
+) -> tuple[Stream[ConvLIFLayer], Stream[FixedConvLIF]]:
+    """A stream called as its input, in float and in integers."""
+    in_float, fixed = naive_program.random_streams(rng, name, geometries, **fields)
+    return replace(in_float, input_name=name), replace(fixed, input_name=name)
 
 
 def messages(program: FixedProgram, seed: int = 4) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     return {
-        s.name: rng.integers(-127, 128, (N, T, *s.input_shape), dtype=np.int32)
+        s.input_name: rng.integers(-127, 128, (N, T, *s.input_shape), dtype=np.int32)
         * (rng.random((N, T, *s.input_shape)) < 0.7)
         for s in program.streams
     }
+
+
+def float_inputs(program: FloatProgram) -> dict[str, Array]:
+    rng = np.random.default_rng(9)
+    return {s.name: rng.normal(size=(N, T, *s.input_shape)) for s in program.streams}
 
 
 def weight_changed(layer: Any) -> Any:

@@ -22,7 +22,8 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from hybridnet.config import ModelConfig
-from hybridnet.deploy.layout import ANN, MANIFEST, PARITY, PROGRAM
+from hybridnet.deploy.bundle import SCHEMA
+from hybridnet.deploy.layout import ANN, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST, PARITY
 from hybridnet.model.network import HybridNet
 from hybridnet.support.plain import from_dict
 
@@ -58,15 +59,16 @@ def fields(**changed: object) -> Change:
     return manifest(lambda text: yaml.safe_dump(yaml.safe_load(text) | changed, sort_keys=False))
 
 
-def description(edit: Callable[[dict[str, Any]], object]) -> Change:
-    """Edit the JSON in program.npz."""
+def described(edit: Callable[[dict[str, Any]], object], *forms: str) -> Change:
+    """Edit the JSON in these forms of the spiking program."""
 
     def change(folder: Path) -> None:
-        entries = npz_entries(folder / PROGRAM)
-        tree = json.loads(np.load(io.BytesIO(entries["description.npy"])).tobytes())
-        edit(tree)
-        entries["description.npy"] = npy(np.frombuffer(json.dumps(tree).encode(), np.uint8))
-        write_npz(folder / PROGRAM, entries)
+        for form in forms:
+            entries = npz_entries(folder / form)
+            tree = json.loads(np.load(io.BytesIO(entries["description.npy"])).tobytes())
+            edit(tree)
+            entries["description.npy"] = npy(np.frombuffer(json.dumps(tree).encode(), np.uint8))
+            write_npz(folder / form, entries)
 
     return change
 
@@ -156,12 +158,6 @@ def seven_views(model: onnx.ModelProto) -> None:
         value.type.tensor_type.shape.dim[0].dim_value = 7
 
 
-def split_into_fewer(model: onnx.ModelProto) -> None:
-    """ONNX Runtime ends the process when a Split has more outputs than it declares."""
-    node = next(node for node in model.graph.node if node.op_type == "Split")
-    next(a for a in node.attribute if a.name == "num_outputs").i -= 1
-
-
 def branch(model: onnx.ModelProto) -> None:
     """An `If` whose branch is a graph."""
     inner = helper.make_graph(
@@ -210,7 +206,7 @@ def pipe(folder: Path) -> None:
 
 _ALIASES = ",".join(f"&b{i} [{','.join([f'*b{i - 1}'] * 10)}]" for i in range(1, 9))
 _MERGES = "".join(f"m{i}: &m{i} {{<<: [{','.join(['*' + (f'm{i - 1}' if i else 'a')] * 12)}]}}\n" for i in range(7))
-_HEAD = "schema: hybridnet.bundle/4"
+_HEAD = f"schema: {SCHEMA}"
 
 
 def put(before: str, after: str) -> Callable[[str], str]:
@@ -250,18 +246,25 @@ UNSIGNED: dict[str, tuple[Change, str]] = {
 """What is met before, or instead of, a checksum: a change, and what the error says."""
 
 
-def _first(tree: dict[str, Any]) -> dict[str, Any]:
-    layer: dict[str, Any] = tree["fixed"][0]["layers"][0]
-    return layer
+BOTH = (GRAPH_FLOAT, GRAPH_FIXED)
+
+
+def _first(part: str, **changes: object) -> Change:
+    """Replace fields of the first of this part in the chip's integers."""
+    return described(lambda tree: tree[part][0].update(changes), GRAPH_FIXED)
+
+
+def _geometry(**changes: object) -> Change:
+    return described(lambda tree: tree["synapses"][0]["geometry"].update(changes), GRAPH_FIXED)
 
 
 def _bomb(folder: Path) -> None:
     zeros = npy(np.zeros(2**27, np.uint8))
-    write_npz(folder / PROGRAM, npz_entries(folder / PROGRAM) | {"z.npy": zeros}, packed=True)
+    write_npz(folder / GRAPH_FLOAT, npz_entries(folder / GRAPH_FLOAT) | {"z.npy": zeros}, packed=True)
 
 
 def _entry(content: bytes, name: str = "z.npy") -> Change:
-    return lambda folder: write_npz(folder / PROGRAM, npz_entries(folder / PROGRAM) | {name: content})
+    return lambda folder: write_npz(folder / GRAPH_FLOAT, npz_entries(folder / GRAPH_FLOAT) | {name: content})
 
 
 def _sized(text: str) -> bytes:
@@ -277,27 +280,22 @@ SIGNED: dict[str, tuple[Change, str]] = {
     "deep parity": (lambda folder: (folder / PARITY).write_text("[" * 100_000), "parity.json: is damaged"),
     "parity of NaN": (lambda folder: (folder / PARITY).write_text('{"views": NaN}'), "NaN is not finite"),
     "long numbers": (lambda folder: (folder / PARITY).write_text("9" * 5000), "64 bits"),
-    "geometry is a list": (description(lambda d: _first(d).update(geometry=[])), "no spiking program"),
-    "stride 0": (
-        description(lambda d: _first(d)["geometry"].update(stride=[0, 0])),
-        r"stride = \(0, 0\) is not allowed",
-    ),
-    "negative padding": (
-        description(lambda d: _first(d)["geometry"].update(padding=[-1, 0])),
-        r"padding = \(-1, 0\) is not allowed",
-    ),
-    "a layer less": (description(lambda d: d["fixed"][0]["layers"].pop(0)), "its streams differ"),
-    "text for a number": (description(lambda d: _first(d).update(threshold="9")), "threshold = '9'"),
-    "other steps": (description(lambda d: d.update(steps=4)), "reads another motion_vectors"),
+    "geometry is a list": (_first("synapses", geometry=[]), "no graph program"),
+    "stride 0": (_geometry(stride=[0, 0]), r"stride = \(0, 0\) is not allowed"),
+    "negative padding": (_geometry(padding=[-1, 0]), r"padding = \(-1, 0\) is not allowed"),
+    "a layer less": (described(lambda tree: tree["populations"].pop(0), GRAPH_FIXED), "arrays that none of its parts"),
+    "a group onto nothing": (_first("synapses", target="other"), "target = 'other' is not allowed"),
+    "text for a number": (_first("populations", scale="9"), "scale = '9'"),
+    "other steps": (described(lambda tree: tree.update(steps=4), *BOTH), "reads another motion_vectors"),
     "a packed bomb": (_bomb, "too many"),
     "an array of objects": (_entry(npy(np.array([{}], object))), "holds object"),
     "an array that is not there": (_entry(_sized("(1000000000000,)")), "does not hold"),
     "a negative size": (_entry(_sized("(-1, -1)")), "does not hold"),
     "a header of brackets": (_entry(_sized("(" * 9000)), "no .npz file"),
-    "an array too many": (_entry(npy(np.zeros(1))), "holds more than them"),
-    "an array twice": (lambda folder: _twice(folder / PROGRAM), "there twice"),
-    "other weights in a net": (net(negated), "another stream than the spiking program"),
-    "a net of other steps": (net(lambda file: file["hybridnet/steps"].write_direct(np.array(4))), "another stream"),
+    "an array too many": (_entry(npy(np.zeros(1))), "arrays that none of its parts"),
+    "an array twice": (lambda folder: _twice(folder / GRAPH_FLOAT), "there twice"),
+    "other weights in a net": (net(negated), "another chain than the spiking program"),
+    "a net of other steps": (net(lambda file: file["hybridnet/steps"].write_direct(np.array(4))), "another chain"),
     "a net that links": (
         net(lambda file: file.update(more=h5py.ExternalLink("/etc/passwd", "/"))),
         "members that differ",
@@ -383,7 +381,10 @@ SIGNED: dict[str, tuple[Change, str]] = {
         graph(lambda m: m.graph.input[0].type.tensor_type.shape.dim[1].__setattr__("dim_value", 4), "snn/program.onnx"),
         "no usable ONNX file|inputs are not those|whose shape is known",
     ),
-    "a split into fewer": (graph(split_into_fewer, "snn/program.float.onnx"), r"declares \d outputs and has \d"),
+    "a split into fewer": (  # ONNX Runtime ends the process when a Split has more outputs than it declares
+        graph(behind(lambda o: [helper.make_node("Split", ["pre"], [o, "b", "c"], axis=1, num_outputs=2)], {})),
+        "declares 2 outputs and has 3",
+    ),
     "a spiking half without spikes": (
         graph(lambda m: m.graph.output.pop(), "snn/program.float.onnx"),
         "its outputs are not those",

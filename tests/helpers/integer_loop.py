@@ -1,7 +1,7 @@
 """The chip's equations a second time, in NumPy's int64 and nothing else: slow, and independent of the emulator.
 
 The emulator computes integers in floating point where that is provably exact; here they are integers from end to end,
-a kernel tap at a time and a step at a time (equations: see `hybridnet.program.layers`).
+a kernel tap at a time and a step at a time (equations: see `hybridnet.program.fixed_graph`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+from helpers.chains import FixedConvLIF, Stream
 
-from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT, FixedConvLIF, Stream
+from hybridnet.program.layers import DECAY_ONE, POTENTIAL_MAX, POTENTIAL_SHIFT
 
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]

@@ -17,4 +17,4 @@ def made_views(config: ModelConfig, count: int, seed: int = 0) -> ViewSet:
     vectors = torch.randint(-40, 41, (count, steps, 2, side, side), generator=g) + 60 * (label - 1).view(-1, 1, 1, 1, 1)
     residuals = torch.randint(-127, 128, (count, steps, 3, side, side), generator=g)
     i_frame = torch.randn(count, 3, side, side, generator=g).half()
-    return ViewSet(i_frame, vectors.to(torch.int8), residuals.to(torch.int8), label, clip)
+    return ViewSet(i_frame, vectors.to(torch.int8), residuals.to(torch.int8), label, clip, frozenset())

@@ -1,4 +1,4 @@
-"""The equations of `hybridnet.program.layers`, neuron by neuron in plain Python: slow and independent."""
+"""The equations of `hybridnet.program.graph`, neuron by neuron in plain Python: slow and independent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from helpers.chains import ConvLIFLayer, FixedConvLIF, Stream
 
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.program.layers import ConvGeometry
 
 Array = npt.NDArray[Any]
 

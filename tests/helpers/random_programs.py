@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from helpers.chains import ConvLIFLayer, FixedConvLIF, Stream
 from hypothesis import strategies as st
 
-from hybridnet.program.layers import BIAS_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Reset, Stream
+from hybridnet.program.layers import BIAS_MAX, ConvGeometry, Reset
 
 LIF_INPUT_LIMIT = 2**17
 """From here on stock LIF, which is hard reset on Lava, wraps its input."""
@@ -92,7 +93,7 @@ def fixed_layers(
         weight_scale=100.0,
         input_scale=20.0 if largest_message > 1 else 1.0,
         input_shift=shift,
-        message_max=draw(st.sampled_from([127, max(127, min(largest, 2047))])),
+        message_max=draw(st.sampled_from([127, max(127, min(largest, 2047))])) if reset == "soft" else 127,
     )
 
 

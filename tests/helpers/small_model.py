@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from helpers.chains import ConvLIFLayer, FixedConvLIF, Stream
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridnet.calibration.fixed_point import quantise_layer
+from hybridnet.calibration.limits import HEADROOM
 from hybridnet.config import ModelConfig, PreprocessConfig, STMConfig
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.model.checkpoint import Checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.splitter import partition
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Reset, Stream
+from hybridnet.program.layers import BIAS_MAX, POTENTIAL_MAX, THRESHOLD_MAX, WEIGHT_MAX, ConvGeometry, Reset
 from hybridnet.report.counting.onnx import GraphCount, count_graph
 
 SMALL = ModelConfig(
@@ -67,8 +69,27 @@ def random_layer(
 
 
 def fixed_stream(stream: Stream[ConvLIFLayer], potential_max: float = 4.0) -> Stream[FixedConvLIF]:
-    """The stream in integers, for inputs in [−1, 1]."""
+    """The stream in integers, in scales as large as the registers allow, for inputs in [−1, 1]."""
     layers = tuple(
-        quantise_layer(layer, 127.0 if layer.input_kind == "analog" else 1.0, potential_max) for layer in stream.layers
+        _rounded(layer, 127.0 if layer.input_kind == "analog" else 1.0, potential_max) for layer in stream.layers
     )
     return Stream(stream.name, stream.input_name, layers)
+
+
+def _rounded(layer: ConvLIFLayer, sent: float, potential_max: float) -> FixedConvLIF:
+    unit = min(
+        WEIGHT_MAX * sent / np.abs(layer.weight).max(),
+        POTENTIAL_MAX / (HEADROOM * potential_max * 64),
+        THRESHOLD_MAX / layer.threshold,
+        BIAS_MAX / np.abs(layer.bias).max(),
+    )
+    shared: dict[str, Any] = {f: getattr(layer, f) for f in ("name", "geometry", "reset", "input_kind", "read_out")}
+    return FixedConvLIF(
+        **shared,
+        weight=(2 * np.rint(layer.weight * unit / sent / 2)).astype(np.int32),
+        bias=np.rint(layer.bias * unit).astype(np.int32),
+        decay=round((1 - layer.leak) * 4096),
+        threshold=round(layer.threshold * unit),
+        weight_scale=float(unit / sent),
+        input_scale=sent,
+    )

@@ -32,7 +32,7 @@ def test_sizes_keep_their_budgets() -> None:
 def test_a_size_is_that_of_the_built_and_exported_model(bundle: Bundle) -> None:
     size = measure(SMALL)
     assert size.parameters == sum(p.numel() for p in HybridNet(SMALL).parameters())
-    assert size.neurons == sum(math.prod(layer.geometry.output_shape) for layer in bundle.program.layers())
+    assert size.neurons == sum(math.prod(p.shape) for p in bundle.program.populations)
     graph = count_graph(bundle.ann_path)
     assert size.ann_macs == sum(node.macs for node in graph.nodes)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive_model, naive_program
+from helpers.chains import ConvLIFLayer, Stream
 from helpers.naive_model import Array, array
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from torch import nn
 from hybridnet.config import STMConfig
 from hybridnet.model.neuron import ArctanSpike, ConvLIF, LIFState, conv_current, lif_step
 from hybridnet.model.stm import SpikingStack, build_stm
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, Reset, Stream
+from hybridnet.program.layers import ConvGeometry, Reset
 
 
 def naive(current: torch.Tensor, leak: float, threshold: float, reset: Reset) -> tuple[list[float], list[int]]:

@@ -13,7 +13,7 @@ from helpers.small_model import SMALL
 from helpers.variants import DEPLOYABLE, REFUSED, VARIANTS, variant
 from torch import Tensor
 
-from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.config import ModelConfig
 from hybridnet.deploy.onnx.export import export_ann
@@ -25,12 +25,12 @@ from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.feed import Fed
 from hybridnet.simulators.hybrid import run_hybrid
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.ann import TorchAnnBackend
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.arrays import Array
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video import open_clip, prepare_view, stack_views
@@ -100,13 +100,12 @@ def test_a_deployable_variant_is_cut_and_simulated(name: str) -> None:
         logits = model(**inputs)
     assert split.exact
     assert torch.equal(split.run(inputs), logits)
-    assert {s.input_name for s in split.program.streams} == {USED[m] for m in config.modalities if m != "i"}
-    shapes = [layer.geometry.output_shape for layer in split.program.layers()]
-    assert measure(config).neurons == sum(map(math.prod, shapes))
-    fixed = quantise_program(split.program, observe(split, inputs))
+    assert {node.name for node in split.program.inputs} == {USED[m] for m in config.modalities if m != "i"}
+    assert measure(config).neurons == sum(math.prod(p.shape) for p in split.program.populations)
+    fixed = quantise_graph(split.program, observe(split, inputs))
     bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     ann = TorchAnnBackend(split.ann, split.ann_inputs)
-    run = run_hybrid(Fed(arrays(inputs), None), Emulator(fixed), bridge, ann, arrays(inputs))
+    run = run_hybrid(Fed(arrays(inputs), None), GraphEmulator(fixed), bridge, ann, arrays(inputs))
     assert np.abs(run.logits - logits.numpy()).max() < 0.5 * np.abs(logits.numpy()).max()
 
 
@@ -124,10 +123,10 @@ def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> N
     split = partition(model, inputs)
     crossing = {tensor.name: torch.zeros(2, *tensor.shape) for tensor in split.bridge}
     export_ann(split, inputs | crossing, tmp_path / "ann.onnx")
-    fixed = quantise_program(split.program, observe(split, inputs))
+    fixed = quantise_graph(split.program, observe(split, inputs))
     bridge = Bridge(split.bridge, fixed_encodings(split.bridge, fixed))
     ann = OnnxRuntimeBackend(tmp_path / "ann.onnx")
-    run = run_hybrid(Fed(arrays(inputs), None), TorchBackend(split.program), bridge, ann, arrays(inputs))
+    run = run_hybrid(Fed(arrays(inputs), None), TorchGraph(split.program), bridge, ann, arrays(inputs))
     with torch.no_grad():
         np.testing.assert_allclose(run.logits, model(**inputs).numpy(), atol=1e-4)
     graph = count_graph(tmp_path / "ann.onnx")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hybridnet.errors import PartitionError
 from hybridnet.partition.neurons import rest
 from hybridnet.partition.splitter import Partition, partition
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.torch.graph_step import TorchGraph
 
 snn = pytest.importorskip("snntorch")
 import snntorch.utils  # noqa: E402  # snntorch itself may be missing
@@ -54,11 +54,10 @@ def compare(model: nn.Module, x: Tensor) -> Partition:
     split = partition(model, {"x": x[:1]})
     for whole, cut in zip(expected, as_tuple(split.run({"x": x})), strict=True):
         torch.testing.assert_close(cut, whole, rtol=0, atol=1e-6)
-    result = TorchBackend(split.program).run({"x": x.numpy()}, record_potentials=True)
-    for stream in split.program.streams:
-        for layer, state in zip(stream.layers, split.stacks[stream.name].trace(x), strict=True):
-            assert np.array_equal(result.spikes[layer.name], state.o.bool().numpy())
-            np.testing.assert_allclose(result.potentials[layer.name], state.u.numpy(), atol=1e-5)
+    result = TorchGraph(split.program).run({"x": x.numpy()}, record_potentials=True)
+    for name, state in split.trace({"x": x}).items():
+        assert np.array_equal(result.spikes[name], state.o.bool().numpy())
+        np.testing.assert_allclose(result.potentials[name], state.u.numpy(), atol=1e-5)
     rates = [float(spikes.mean()) for spikes in result.spikes.values()]
     assert all(0.02 < rate < 0.98 for rate in rates), f"a layer that is silent proves nothing: {rates}"
     return split
@@ -173,7 +172,7 @@ class LeakyDense(nn.Module):
 def test_fully_connected_spiking_layers() -> None:
     torch.manual_seed(8)
     split = compare(LeakyDense(), events(8, 2, 7, 6))
-    assert [layer.geometry.kernel for layer in split.program.layers()] == [(3, 3), (3, 2), (1, 1)]
+    assert [g.geometry.kernel for g in split.program.synapses] == [(3, 3), (3, 2), (1, 1)]
     assert [t.shape for t in split.bridge] == [(10, 1, 1), (STEPS, 3, 1, 1), (3, 1, 1)]
 
 
@@ -270,7 +269,7 @@ def test_a_potential_exactly_at_the_threshold_fires_as_in_its_own_library() -> N
     with torch.no_grad():
         expected = model(x)
     split = partition(model, {"x": x})
-    u = split.stacks["net"].trace(x)[0].u
+    u = split.trace({"x": x})["net.0"].u
     assert (u == 0.75).any(), "no tie, nothing shown"
     assert all(torch.equal(a, b) for a, b in zip(split.run({"x": x}), expected, strict=True))
 

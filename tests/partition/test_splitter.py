@@ -16,7 +16,7 @@ from hybridnet.model.stm import ReadOut, SpikingStack
 from hybridnet.partition.describe import Node
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.layers import ConvGeometry, Reset
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.torch.graph_step import TorchGraph
 
 INPUT = torch.randn(2, 4, 2, 6, 5) * 2
 
@@ -50,7 +50,12 @@ def test_cut_model_equals_the_whole_one_to_the_last_bit() -> None:
     model = HybridNet(SMALL).eval()
     split = exact(model, {name: torch.randn_like(x) for name, x in example_inputs(SMALL, batch=2).items()})
     assert split.ann_inputs == ("i_frame", "mv_0_u", "mv_1_u", "r_0_u", "r_1_u")
-    assert [layer.input_kind for layer in split.program.layers()] == ["analog", "spike"] * 2
+    assert [(g.source, g.target) for g in split.program.synapses] == [
+        ("motion_vectors", "mv.0"),
+        ("mv.0", "mv.1"),
+        ("residuals", "r.0"),
+        ("r.0", "r.1"),
+    ]
     assert split.program.steps == 3
 
 
@@ -103,12 +108,13 @@ class Nested(nn.Module):
 
 def test_nested_stacks_get_names_of_their_own() -> None:
     split = exact(Nested(), {"x": INPUT, "y": INPUT.flip(0)})
-    assert [(s.name, s.input_name) for s in split.program.streams] == [
-        ("enc_a_stm", "x"),
-        ("enc_b_stm", "x"),
-        ("more_0", "y"),
-        ("more_1", "x"),
+    assert [(s.populations, s.input_name) for s in split.stacks] == [
+        (("enc_a_stm.0", "enc_a_stm.1"), "x"),
+        (("enc_b_stm.0", "enc_b_stm.1"), "x"),
+        (("more_0.0", "more_0.1"), "y"),
+        (("more_1.0", "more_1.1"), "x"),
     ]
+    assert [node.name for node in split.program.inputs] == ["x", "y"], "an input that several read is there once"
     assert "x" not in split.ann_inputs
 
 
@@ -127,16 +133,16 @@ class Bare(nn.Module):
 
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
-def test_bare_layers_form_one_stream_and_outputs_keep_their_names(reset: Reset) -> None:
+def test_bare_layers_form_one_chain_and_outputs_keep_their_names(reset: Reset) -> None:
     split = exact(Bare(reset), {"x": INPUT})
-    assert [layer.name for layer in split.program.layers()] == ["first.0", "first.1", "first.2"]
+    assert [p.name for p in split.program.populations] == ["first.0", "first.1", "first.2"]
     assert split.run({"x": INPUT})["o"].shape == (2, 4, 2, 5, 6)
 
 
 def test_the_program_is_the_models_spiking_half() -> None:
     model = Reads()
     split = partition(model, {"x": INPUT})
-    result = TorchBackend(split.program).run({"x": INPUT.numpy()})
+    result = TorchGraph(split.program).run({"x": INPUT.numpy()})
     for name, state in zip(("front.0", "front.1"), model.front.trace(INPUT), strict=True):
         assert np.array_equal(result.spikes[name], state.o.bool().numpy())
         np.testing.assert_allclose(result.readouts[name], state.u[:, -1].detach().numpy(), atol=1e-6)

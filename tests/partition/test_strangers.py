@@ -157,9 +157,8 @@ def test_a_pattern_that_matches_nothing_is_told(pattern: str, tmp_path: Path) ->
         hybridnet.export(made(), x(), tmp_path / "b", ExportOptions(keep_on_host=[pattern]))
 
 
-def test_a_front_over_all_steps_is_refused_with_what_to_do() -> None:
-    with pytest.raises(PartitionError, match=r"R208 .*compute each step by itself"):
-        split(made(before=lambda s, x: x / x.amax((1, 2, 3, 4), keepdim=True)), x())
+def test_a_norm_over_the_clip_is_the_fronts() -> None:
+    assert_placed(made(before=lambda s, x: x / x.amax((1, 2, 3, 4), keepdim=True)))
 
 
 class Rectified(Net):

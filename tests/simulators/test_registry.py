@@ -17,9 +17,9 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN, CHECKPOINT
 from hybridnet.errors import BundleError, ConfigError, MissingBackendError
 from hybridnet.evaluation.runners import RunnerSpec, load_runner
-from hybridnet.program.layers import FixedProgram
-from hybridnet.program.spiking import Chains, SpikingHalf
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.spiking import SpikingHalf
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.entry import AnnEntry, SpikingEntry
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
@@ -53,8 +53,8 @@ class Borrowed:
     name = "borrowed"
     fixed_point = True
 
-    def __init__(self, program: FixedProgram, gain: int) -> None:
-        self._emulator, self._gain = Emulator(program), gain
+    def __init__(self, program: FixedGraph, gain: int) -> None:
+        self._emulator, self._gain = GraphEmulator(program), gain
 
     def run(self, inputs: Mapping[str, Any], *, record_potentials: bool = False) -> SpikingResult:
         result = self._emulator.run(inputs, record_potentials=record_potentials)
@@ -62,8 +62,7 @@ class Borrowed:
 
 
 def write_note(folder: Path, spiking: SpikingHalf) -> None:
-    assert isinstance(spiking, Chains)
-    (folder / NOTE).write_text(f"{len(spiking.fixed.streams)} streams\n")
+    (folder / NOTE).write_text(f"{len(spiking.fixed.inputs)} inputs\n")
 
 
 ENTRY = SpikingEntry(
@@ -101,7 +100,7 @@ def shown(capsys: pytest.CaptureFixture[str], *typed: str) -> str:
 def test_a_back_end_is_one_class_and_one_entry(
     exported: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exported.file(NOTE).read_bytes().decode() == "2 streams\n"
+    assert exported.file(NOTE).read_bytes().decode() == "2 inputs\n"
     check = exported.parity.check("emulator_borrowed")
     assert (check.value, check.ok, check.what) == (0, True, "emulator → a borrowed emulator: v[T], spikes")
 
@@ -210,7 +209,7 @@ def test_options_of_one_name_are_one_option() -> None:
 
 
 def test_only_some_are_compared_on_request(tmp_path: Path) -> None:
-    assert requestable() == ["lava"]
+    assert requestable() == ["lava", "c"]
     check_requested(None)
     with pytest.raises(ConfigError, match=r"parity = 'torch' is not allowed\. Allowed: lava"):
         export(tmp_path / "none.pt", tmp_path / "out", options=ExportOptions(parity="torch"))

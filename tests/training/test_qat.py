@@ -9,7 +9,7 @@ import torch
 from helpers.made_views import made_views
 from helpers.small_model import SMALL, small_checkpoint
 
-from hybridnet.calibration.fixed_point import quantise_program
+from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle_parts import Bundle
@@ -18,10 +18,11 @@ from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.splitter import partition
 from hybridnet.program.bridge import fixed_encodings
-from hybridnet.program.layers import FixedConvLIF, FixedProgram, Program, Stream
-from hybridnet.program.requantise import requantise_program
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.layers import INPUT_MAX
+from hybridnet.program.requantise import requantise
 from hybridnet.simulators.bridge import Bridge
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.support.arrays import write_arrays
 from hybridnet.support.sealed import sha256_file
 from hybridnet.training.qat import compute_in_integers, scales_sha256
@@ -38,19 +39,22 @@ def inputs(seed: int, views: int = 3) -> dict[str, torch.Tensor]:
     return {name: torch.randn_like(x) for name, x in example_inputs(SMALL, batch=views).items()}
 
 
-def aligned(program: FixedProgram, shift: int, finer: int) -> FixedProgram:
-    """Messages so many times finer, input shifted by less."""
-
-    def change(stream: Stream[FixedConvLIF]) -> Stream[FixedConvLIF]:
-        first = dataclasses.replace(
-            stream.layers[0],
-            input_shift=shift,
-            message_max=127 * finer,
-            input_scale=stream.layers[0].input_scale * finer,
-        )
-        return dataclasses.replace(stream, layers=(first, *stream.layers[1:]))
-
-    return Program(tuple(map(change, program.streams)), program.steps)
+def aligned(program: FixedGraph, shift: int, finer: int) -> FixedGraph:
+    """Messages so many times finer, their sums shifted by less, and weights in the scale that they had."""
+    read = {node.name for node in program.inputs}
+    before = {g.target: g.shift for g in program.synapses if g.source in read}
+    return FixedGraph(
+        tuple(
+            dataclasses.replace(node, message_max=127 * finer, input_scale=node.input_scale * finer)
+            for node in program.inputs
+        ),
+        tuple(
+            dataclasses.replace(p, scale=p.scale * finer * 2.0 ** (shift - before[p.name])) if p.name in before else p
+            for p in program.populations
+        ),
+        tuple(dataclasses.replace(g, shift=shift) if g.source in read else g for g in program.synapses),
+        program.steps,
+    )
 
 
 @pytest.mark.parametrize(("shift", "finer"), [(6, 1), (3, 4)])
@@ -58,22 +62,22 @@ def test_the_forward_is_the_emulators_bit_for_bit(shift: int, finer: int) -> Non
     model = small_checkpoint().model
     x = inputs(0)
     split = partition(model, x)
-    scales = aligned(quantise_program(split.program, observe(split, x)), shift, finer)
+    scales = aligned(quantise_graph(split.program, observe(split, x)), shift, finer)
     with torch.no_grad():  # as if training had moved them: other weights, some beyond the range of the scales
-        for stack in split.stacks.values():
-            for layer in stack.layers:
+        for stack in split.stacks:
+            for layer in stack.module.layers:
                 layer.conv.weight.mul_(1.1).add_(torch.randn_like(layer.conv.weight) * 0.01)
                 layer.log_threshold.add_(0.05)
                 layer.leak_logit.sub_(0.1)
-    moved = requantise_program(partition(model, x).program, scales)
-    run = Emulator(moved).run({name: v.numpy() for name, v in x.items()}, record_potentials=True)
+    moved = requantise(partition(model, x).program, scales)
+    run = GraphEmulator(moved).run({name: v.numpy() for name, v in x.items()}, record_potentials=True)
     compute_in_integers(model, scales)
-    for stream in moved.streams:
-        states = split.stacks[stream.name].trace(x[stream.input_name])
-        for fixed, state in zip(stream.layers, states, strict=True):
-            v = run.potentials[fixed.name]
-            assert np.array_equal(state.o.detach().numpy() > 0, run.spikes[fixed.name])
-            assert np.array_equal(state.u.detach().numpy(), (v / fixed.potential_scale).astype(np.float32))
+    states = split.trace(x)
+    assert [*states] == [p.name for p in moved.populations]
+    for p in moved.populations:
+        state, v = states[p.name], run.potentials[p.name]
+        assert np.array_equal(state.o.numpy() > 0, run.spikes[p.name])
+        assert np.array_equal(state.u.numpy(), (v / p.scale).astype(np.float32))
     bridge = Bridge(split.bridge, fixed_encodings(split.bridge, moved))
     crossed = bridge.cross(run.readouts, run.spikes, fixed_point=True).values
     fed = {name: torch.from_numpy(values) for name, values in crossed.items()} | x
@@ -85,11 +89,11 @@ def test_gradients_reach_every_parameter() -> None:
     model = small_checkpoint().model
     x = inputs(1)
     split = partition(model, x)
-    compute_in_integers(model, quantise_program(split.program, observe(split, x)))
+    compute_in_integers(model, quantise_graph(split.program, observe(split, x)))
     model.train()
     model(**x).square().sum().backward()
-    for stack in split.stacks.values():
-        for layer in stack.layers:
+    for stack in split.stacks:
+        for layer in stack.module.layers:
             for parameter in (layer.conv.weight, layer.leak_logit, layer.log_threshold):
                 assert parameter.grad is not None
                 assert parameter.grad.isfinite().all()
@@ -100,36 +104,36 @@ def test_scales_of_another_model_are_refused() -> None:
     model = small_checkpoint().model
     x = inputs(1)
     split = partition(model, x)
-    fixed = quantise_program(split.program, observe(split, x))
+    fixed = quantise_graph(split.program, observe(split, x))
     with pytest.raises(ConfigError, match="scales"):
-        compute_in_integers(model, Program(fixed.streams[:1], fixed.steps))
+        compute_in_integers(model, fixed.part(("motion_vectors", "mv.0", "mv.1")))
     with pytest.raises(ConfigError, match="scales"):
-        requantise_program(split.program, Program(fixed.streams[:1], fixed.steps))
+        requantise(split.program, fixed.part(("motion_vectors", "mv.0", "mv.1")))
 
 
 def test_scales_of_another_reset_are_refused() -> None:
     split = partition(small_checkpoint().model, inputs(1))
-    fixed = quantise_program(split.program, observe(split, inputs(1)))
+    fixed = quantise_graph(split.program, observe(split, inputs(1)))
     hard = HybridNet(dataclasses.replace(SMALL, stm=dataclasses.replace(SMALL.stm, reset="hard")))
     with pytest.raises(ConfigError, match=r"soft reset.*hard reset, the model's"):
         compute_in_integers(hard, fixed)
 
 
-def test_weights_that_grow_beyond_24_bits_stop_the_training(tmp_path: Path) -> None:
-    checkpoint = small_checkpoint()
-    write_arrays(tmp_path / "x.npz", {name: np.concatenate([x.numpy()] * 6) for name, x in inputs(0).items()})
-    bundle = calibrate(
-        export_checkpoint_of(checkpoint, tmp_path), tmp_path / "b", CalibrateOptions(clips=tmp_path / "x.npz")
-    ).bundle
-    first = bundle.fixed.streams[0].layers[0]
-    assert first.message_max > 127
-    compute_in_integers(checkpoint.model, bundle.fixed)
-    layer = checkpoint.model.stacks()["mv"].layers[0]
-    checkpoint.model(**inputs(1))
+def test_weights_that_grow_beyond_24_bits_stop_the_training() -> None:
+    model = small_checkpoint().model
+    split = partition(model, inputs(0))
+    fixed = quantise_graph(split.program, observe(split, inputs(0)))
+    widest = max(fixed.synapses, key=lambda g: g.largest_sum(fixed.largest_input(g)))
+    finer = INPUT_MAX // widest.largest_sum(127)
+    assert finer > 8
+    compute_in_integers(model, aligned(fixed, 1, finer))
+    model(**inputs(1))
+    name, index = widest.target.split(".")
     with torch.no_grad():
-        layer.conv.weight.mul_(1.05 * (2**23 - 1) / first.largest_current(first.message_max))
-    with pytest.raises(TrainingError, match=r"mv\.0: a sum of synaptic input may reach .* 24 bits"):
-        checkpoint.model(**inputs(1))
+        layer = model.stacks()[name].layers[int(index)]
+        layer.conv.weight.mul_(1.05 * INPUT_MAX / widest.largest_sum(127 * finer))
+    with pytest.raises(TrainingError, match=rf"{widest.target}: a sum of synaptic input may reach .* 24 bits"):
+        model(**inputs(1))
 
 
 @pytest.mark.slow
@@ -148,11 +152,10 @@ def test_what_was_fine_tuned_is_what_a_bundle_in_the_same_scales_runs(tmp_path: 
     write_arrays(tmp_path / "x.npz", arrays)
     done = calibrate(tuned, tmp_path / "b", CalibrateOptions(clips=tmp_path / "x.npz", scales=bundle.path)).bundle
     x = inputs(9)
-    run = Emulator(done.fixed).run({name: v.numpy() for name, v in x.items()})
+    run = GraphEmulator(done.fixed).run({name: v.numpy() for name, v in x.items()})
     split = partition(checkpoint.model, x)
-    for stream in done.fixed.streams:
-        for fixed, state in zip(stream.layers, split.stacks[stream.name].trace(x[stream.input_name]), strict=True):
-            assert np.array_equal(state.o.detach().numpy() > 0, run.spikes[fixed.name])
+    for name, state in split.trace(x).items():
+        assert np.array_equal(state.o.numpy() > 0, run.spikes[name])
     with pytest.raises(ConfigError, match="qat, bundle"):
         TrainOptions(qat="fixed-point")
     with pytest.raises(ConfigError, match="init"):

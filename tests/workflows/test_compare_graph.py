@@ -79,7 +79,7 @@ def test_a_recording_is_taken_and_its_fault_is_found(
     assert main([*command, "--b", str(tmp_path / "chip.npz")]) == 0
     assert "equal to the bit" in capsys.readouterr().out
     name = "n1"
-    population = next(p for p in bundle.fixed_form.populations if p.name == name)
+    population = next(p for p in bundle.fixed.populations if p.name == name)
     taken = (population.reset_amount.astype(np.int64) << 6) * held[f"{name}.o"]
     write_arrays(tmp_path / "chip.npz", {**held, f"{name}.u": (held[f"{name}.u"] - taken).astype(np.int32)})
     assert main([*command, "--b", str(tmp_path / "chip.npz"), "--json", str(tmp_path / "found.json")]) == 3
@@ -97,7 +97,7 @@ def test_a_recording_is_taken_and_its_fault_is_found(
 def test_a_recording_needs_neither_currents_nor_spikes_of_integrators(export: Any, tmp_path: Path) -> None:
     model, bundle = export(manners.Cuba)
     inputs = arrays(model)
-    silent = {p.name for p in bundle.fixed_form.populations if p.threshold is None}
+    silent = {p.name for p in bundle.fixed.populations if p.threshold is None}
     held = {
         name: values
         for name, values in recorded(bundle, inputs).items()

@@ -19,9 +19,8 @@ from hybridnet.calibration.document import calibration_document
 from hybridnet.cli import main
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.layout import ANN_INT8, FRONT
-from hybridnet.errors import BackendError, ConfigError, ModelError
-from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.spiking import Graphs
+from hybridnet.errors import BackendError, ConfigError
+from hybridnet.program.requantise import requantise
 from hybridnet.report.render.html import render_html
 from hybridnet.support.arrays import write_arrays
 from hybridnet.workflows.calibrate import Calibrated, calibrate
@@ -69,7 +68,6 @@ def calibrated(export: Any, given: Any, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("kind", GRAPHS)
 def test_its_populations_keep_more_than_by_the_maximum(kind: type[Manner], calibrated: Any) -> None:
     done = calibrated(kind)
-    assert isinstance(done.bundle.fixed_form, FixedGraph)
     report = done.report
     read = {entry.layer for entry in done.bundle.manifest.bridge}
     for row in report.layers:
@@ -154,6 +152,20 @@ def test_lava_gives_the_same_bits_on_request(kind: type[Manner], export: Any, gi
     assert checks["emulator_lava"].value == 0
 
 
+@pytest.mark.parametrize("kind", [manners.Cuba, manners.Residual])
+def test_in_its_own_scales_an_exported_graph_rounds_to_itself(kind: type[Manner], export: Any) -> None:
+    """As `--scales` rounds."""
+    bundle = export(kind)[1]
+    again = requantise(bundle.program, bundle.fixed)
+    assert again.inputs == bundle.fixed.inputs
+    for part in ("populations", "synapses"):
+        for one, other in zip(getattr(again, part), getattr(bundle.fixed, part), strict=True):
+            for name, value in vars(one).items():
+                assert np.array_equal(value, getattr(other, name)), name
+    with pytest.raises(ConfigError, match="of another spiking half"):
+        requantise(bundle.program, export(manners.PoolBeforeNeuron)[1].fixed)
+
+
 def test_what_a_graph_does_not_have_is_refused_before_the_work(export: Any, given: Any, tmp_path: Path) -> None:
     residual, clips = export(manners.Residual)[1], given(manners.Residual)
     told: list[str] = []
@@ -161,8 +173,6 @@ def test_what_a_graph_does_not_have_is_refused_before_the_work(export: Any, give
     def refused(bundle: Any, **options: Any) -> None:
         calibrate(bundle, tmp_path / "c", CalibrateOptions(clips=clips, **options), progress=lambda *a: told.append(""))
 
-    with pytest.raises(ModelError, match=r"--scales keeps, takes chains alone. Calibrate without --scales"):
-        refused(residual, scales=residual.path)
     with pytest.raises(ConfigError, match=r"min-sqnr.*none where spikes alone cross the bridge"):
         refused(residual, min_sqnr_db=20)
     with pytest.raises(BackendError, match=r"no operator in it has weights.*Leave int8 out"):
@@ -174,7 +184,6 @@ def test_what_a_graph_does_not_have_is_refused_before_the_work(export: Any, give
 def test_a_graph_is_calibrated_on_video_and_what_was_observed_is_kept(tmp_path: Path) -> None:
     model = Skips().eval()
     bundle = hybridnet.export(model, model.example_inputs(), tmp_path / "b")
-    assert isinstance(bundle.spiking, Graphs)
     options = CalibrateOptions(views=1, most_clips=6, cache=tmp_path / "cache")
     one = calibrate(bundle, tmp_path / "c", CalibrateOptions(clips=motion(tmp_path / "clips"), **kept(options)))
     assert len([*(tmp_path / "cache").iterdir()]) == one.report.clips.searched == 4

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 import hybridnet
 from hybridnet.cli import main
 from hybridnet.deploy.layout import FRONT
-from hybridnet.deploy.nir.file import read_nir_graph, write_nir
-from hybridnet.errors import BackendError, ModelError, PartitionError
-from hybridnet.program.spiking import Chains, Graphs
+from hybridnet.deploy.nir.file import read_nir, write_nir
+from hybridnet.errors import BackendError, PartitionError
 from hybridnet.report.counting.graph import count_graph
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.simulators.feed import Feed
@@ -34,8 +33,9 @@ OTHERS = (
     manners.PerChannel, manners.HostChipHost, manners.NormFirst,
 )  # fmt: skip
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]
-FORM = {manners.Residual: Graphs, manners.Cuba: Graphs, manners.StillImage: Graphs, manners.SpikingUNet: Graphs,
-        manners.PerChannel: Graphs, manners.SharedWeights: Graphs}  # fmt: skip
+MORE_THAN_CHAINS = (
+    manners.Residual, manners.Cuba, manners.StillImage, manners.SpikingUNet, manners.PerChannel, manners.SharedWeights,
+)  # fmt: skip
 FRONTS = (manners.PoolBeforeNeuron, manners.HostChipHost)
 
 
@@ -51,7 +51,7 @@ def returned(model: nn.Module, inputs: dict[str, Tensor]) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_check_of_an_export_holds(kind: type[Manner], export: Any) -> None:
     _, bundle = export(kind)
-    assert isinstance(bundle.spiking, FORM.get(kind, Chains))
+    assert bool(bundle.manifest.streams) == (kind not in MORE_THAN_CHAINS)
     assert (FRONT in bundle.manifest.files) == (kind in FRONTS)
     checks = {check.name: check for check in bundle.parity.checks}
     assert not bundle.parity.failed
@@ -98,11 +98,12 @@ def test_lava_gives_the_emulators_bits(kind: type[Manner], export: Any) -> None:
 def test_the_record_counts_every_group_and_is_read_back(export: Any, tmp_path: Path) -> None:
     model, bundle = export(manners.Residual)
     done = simulate(arrays(model.inputs(2)), bundle)
-    counted = count_graph(bundle.fixed_form, done.run.spiking.inputs, done.run.spiking.spikes)
+    counted = count_graph(bundle.fixed, done.run.spiking.inputs, done.run.spiking.spikes)
     rows = [row for row in done.record.layers if row.partition == "snn" and row.input != "time"]
     assert sum(row.ops.acs for row in rows) == counted.total.acs > 0
     assert sum(row.ops.macs for row in rows) == counted.total.macs > 0
     assert sum(row.ops.neuron_updates for row in rows) == counted.total.neuron_updates
+    assert all(row.ops.dense_macs == 2 * bundle.program.steps * row.synapses for row in rows), "no group is late"
     (tmp_path / "run.json").write_text(to_json([done.record]))
     assert read_records(tmp_path / "run.json") == [done.record]
 
@@ -121,7 +122,7 @@ def test_a_front_is_a_partition_with_its_own_time_macs_and_energy(export: Any, t
 
 def test_shared_weights_are_stored_once(export: Any) -> None:
     _, bundle = export(manners.SharedWeights)
-    left, right = bundle.float_form.synapses
+    left, right = bundle.program.synapses
     assert left.weight is right.weight
 
 
@@ -158,7 +159,7 @@ def test_whatever_the_order_of_axes_a_bundle_takes_views_first(order: str, tmp_p
     model = Ordered(order).eval()
     bundle = hybridnet.export(model, model.inputs(2)[0], tmp_path / "b")
     assert bundle.manifest.feeds == {"events": 0 if order == "time first" else 3}
-    assert any(g.delay == 1 and g.source == g.target for g in bundle.float_form.synapses)
+    assert any(g.delay == 1 and g.source == g.target for g in bundle.program.synapses)
     taken, given = model.inputs(3)
     run = simulate(given, bundle, SimulateOptions(snn="torch")).run
     np.testing.assert_allclose(run.outputs["output"], returned(model, taken), rtol=1e-4, atol=1e-4)
@@ -194,7 +195,6 @@ def test_a_graph_runs_on_video_and_classifies_many_clips(clip: Path, tmp_path: P
     bundle = hybridnet.export(
         model, model.example_inputs(), tmp_path / "b", ExportOptions(labels=labels, calibrate=clip)
     )
-    assert isinstance(bundle.spiking, Graphs)
     simulator = Simulator(bundle, SimulateOptions(views=2))
     record = simulator.run(clip).record
     assert record.prediction is not None
@@ -206,11 +206,11 @@ def test_a_graph_runs_on_video_and_classifies_many_clips(clip: Path, tmp_path: P
 def test_a_graph_is_written_as_nir_and_read_back(kind: type[Manner], export: Any, tmp_path: Path) -> None:
     pytest.importorskip("nir")
     model, bundle = export(kind)
-    program = bundle.float_form
+    program = bundle.program
     (file,) = write_nir(tmp_path / "p.nir", program, {tensor.layer for tensor in bundle.bridge})
     inputs = Feed(bundle)(arrays(model.inputs(2))).inputs
     one, other = (
-        TorchGraph(each, torch.float64).run(inputs, record_potentials=True) for each in (program, read_nir_graph(file))
+        TorchGraph(each, torch.float64).run(inputs, record_potentials=True) for each in (program, read_nir(file))
     )
     for name in one.potentials.keys() & other.potentials.keys():
         np.testing.assert_allclose(one.potentials[name], other.potentials[name], atol=1e-9)
@@ -231,12 +231,6 @@ def test_what_nir_cannot_say_is_one_line_behind_the_export(
     assert code == 1
     assert "is a transposed convolution, which NIR has not" in capsys.readouterr().err
     assert not (tmp_path / "p.nir").exists()
-
-
-def test_what_takes_chains_alone_says_so_in_one_line(export: Any) -> None:
-    _, bundle = export(manners.Residual)
-    with pytest.raises(ModelError, match="more than chains of layers"):
-        _ = bundle.program
 
 
 @pytest.mark.slow

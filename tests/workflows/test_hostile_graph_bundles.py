@@ -14,7 +14,7 @@ from helpers.manners import Manner
 
 from hybridnet.deploy.bundle import checksums, read_bundle
 from hybridnet.deploy.graph_file import read_graph, write_graph
-from hybridnet.deploy.layout import FRONT, GRAPH_FIXED, MANIFEST
+from hybridnet.deploy.layout import FRONT, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST
 from hybridnet.errors import BundleError
 from hybridnet.program.graph import GraphProgram
 
@@ -57,11 +57,11 @@ def fed_by_nothing(folder: Path, manifest: Any) -> None:
 
 
 def float_twice(folder: Path, manifest: Any) -> None:
-    shutil.copy(folder / "snn/graph.npz", folder / GRAPH_FIXED)
+    shutil.copy(folder / GRAPH_FLOAT, folder / GRAPH_FIXED)
 
 
 def of_another_model(folder: Path, manifest: Any) -> None:
-    path = folder / "snn/graph.npz"
+    path = folder / GRAPH_FLOAT
     graph = read_graph(path)
     assert isinstance(graph, GraphProgram)
     others = tuple(dataclasses.replace(g, weight=-g.weight) for g in graph.synapses)

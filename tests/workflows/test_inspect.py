@@ -76,3 +76,51 @@ def test_a_foreign_bundle_is_told_by_its_files(tmp_path: Path) -> None:
     assert report.parameters["ann"] == sum(p.numel() for m in (gestures().map, gestures().head) for p in m.parameters())
     opened.tag(tmp_path / "whole.onnx")
     assert_same(tmp_path / "whole.onnx", example(), {"logits": gestures()(**example())})
+
+
+class Stepped(nn.Module):
+    """Read by what it computes: a neuron by hand, a pooling and a dense layer behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(2, 3, 3), nn.Linear(3, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, 2, H, W) to (B, 5)."""
+        v = total = torch.zeros(())
+        for step in x.unbind(1):
+            v = 0.8 * v + self.conv(step)
+            spikes = (v > 0.1).float()
+            v = v - 0.1 * spikes
+            total = total + spikes
+        return self.fc(nn.functional.adaptive_max_pool2d(total, 2).amax((2, 3)))
+
+
+def test_operations_of_the_host_have_shapes_and_all_parameters_are_counted() -> None:
+    report = OpenedModule(Stepped().eval(), {"x": torch.randn(2, 4, 2, 6, 7)}, "s").report()
+    assert report.parameters == {"snn": 2 * 3 * 9 + 3, "ann": 3 * 5 + 5}
+    shapes = {row.kind: row.shape for row in report.rows if row.half == "ann"}
+    assert (shapes["adaptive_max_pool2d"], shapes["amax"], shapes["addmm"]) == (None, (3,), (5,))
+    assert all(row.shape for row in report.rows if row.kind not in ("adaptive_max_pool2d", "sym_size.int"))
+
+
+def test_layers_are_called_as_the_user_calls_them() -> None:
+    neuron = pytest.importorskip("spikingjelly.activation_based.neuron", exc_type=ImportError)
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.c1, self.c2, self.n1, self.n2 = (
+                nn.Conv2d(2, 3, 3),
+                nn.Conv2d(3, 3, 3),
+                neuron.IFNode(),
+                neuron.IFNode(),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            """(B, 4, 2, H, W) to (B, 3, …)."""
+            return sum(self.n2(self.c2(self.n1(self.c1(x[:, t])))) for t in range(4))
+
+    report = OpenedModule(Own().eval(), {"x": torch.randn(2, 4, 2, 6, 7)}, "o").report()
+    assert report.placement.placed == ("n1", "n2")
+    assert [(r.name, r.parameters) for r in report.rows if r.half == "snn"] == [("n1", 57), ("n2", 84)]

@@ -11,7 +11,6 @@ import onnx
 import pytest
 import torch
 from helpers.foreign_model import example, gestures
-from helpers.integer_loop import messages, run_stream
 from helpers.needs import needs_lava
 from onnx import numpy_helper
 from torch import nn
@@ -22,13 +21,13 @@ from hybridnet.calibration.views import Calibration
 from hybridnet.deploy.bundle import checksums, read_bundle, write_manifest
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_FIXED
-from hybridnet.deploy.onnx.program import write_onnx_program
+from hybridnet.deploy.onnx.graph_program import write_onnx_graph
 from hybridnet.errors import BundleError, ModelError, PartitionError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.layers import Program, Stream
-from hybridnet.simulators.emulator.graph_loop import State, run_graph
+from hybridnet.program.spiking import scales_of
+from hybridnet.simulators.emulator.graph_loop import State, graph_messages, run_graph
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.support.views import Views
 from hybridnet.workflows.options import ExportOptions
@@ -92,18 +91,17 @@ def test_a_changed_graph_is_noticed(exported: Bundle, tmp_path: Path) -> None:
 
 
 def altered(split: Partition, **fields: object) -> Partition:
-    """The split with its first layer changed in the program alone."""
-    (stream,) = split.program.streams
-    layers = (dataclasses.replace(stream.layers[0], **fields), *stream.layers[1:])
-    program = Program((dataclasses.replace(stream, layers=layers),), split.program.steps)
+    """The split with its first population changed in the program alone."""
+    first, *others = split.program.populations
+    program = dataclasses.replace(split.program, populations=(dataclasses.replace(first, **fields), *others))
     return dataclasses.replace(split, program=program)
 
 
 def test_a_changed_program_is_noticed(exported: Bundle) -> None:
     split = partition(gestures(), example())
-    leak = split.program.streams[0].layers[0].leak
+    leak = split.program.populations[0].leak
     assert measure(exported, split=altered(split, leak=leak + 1e-6)).failed[0] == "program_potentials"
-    assert set(measure(exported, split=altered(split, threshold=0.1)).failed) == {
+    assert set(measure(exported, split=altered(split, threshold=np.array(0.1))).failed) == {
         "program_potentials",
         "program_spikes",
     }
@@ -119,11 +117,10 @@ def test_a_wrong_emulator_is_noticed(exported: Bundle, monkeypatch: pytest.Monke
 
 
 def test_a_changed_spiking_graph_is_noticed(exported: Bundle, tmp_path: Path) -> None:
-    (stream,) = exported.fixed.streams
-    first, *others = stream.layers
-    changed = dataclasses.replace(stream, layers=(dataclasses.replace(first, decay=first.decay + 1), *others))
+    first, *others = exported.fixed.populations
+    changed = dataclasses.replace(first, decay=first.decay + 1)
     copy = copied(exported, tmp_path / "b")
-    write_onnx_program(copy.file(ONNX_FIXED), Program((changed,), exported.fixed.steps))
+    write_onnx_graph(copy.path / ONNX_FIXED, dataclasses.replace(exported.fixed, populations=(changed, *others)))
     assert measure(resealed(copy)).failed == ("emulator_onnxruntime",)
 
 
@@ -148,16 +145,17 @@ def test_layers_are_compared_alone_and_in_their_chain(exported: Bundle) -> None:
     view = CALIBRATION.views[1].tensors()
     states = split.trace(view)
     meter.add(states, {name: tensor.numpy() for name, tensor in view.items()})
-    (stream,) = exported.fixed.streams
-    first, second = stream.layers
-    x = messages(view["events"][0].numpy(), first)
-    chain = run_stream(stream, x)
-    alone = run_stream(Stream("s", "x", (second,)), states["eyes.0"].o[0].long().numpy())
+    graph, (node,) = exported.fixed, exported.fixed.inputs
+    chain = run_graph(graph, {"events": graph_messages(view["events"][0].numpy(), node)})
+    spikes = dataclasses.replace(node, shape=graph.populations[0].shape, input_scale=1.0)
+    (group,) = (dataclasses.replace(g, source="events") for g in graph.onto("eyes.1"))
+    second = FixedGraph((spikes,), graph.populations[1:], (group,), graph.steps)
+    alone = run_graph(second, {"events": states["eyes.0"].o[0].long().numpy()})
     for row, runs in zip(meter.rows(), ((chain, chain), (alone, chain)), strict=True):
         state = states[row.layer]
-        scale = next(layer.potential_scale for layer in stream.layers if layer.name == row.layer)
+        scale = scales_of(graph)[row.layer]
         for fidelity, run in zip((row.teacher_forced, row.end_to_end), runs, strict=True):
-            v, o = run[row.layer]
+            v, o = run[row.layer].v, run[row.layer].o
             reference = state.o[0].bool().numpy()
             assert fidelity.sqnr_db == pytest.approx(sqnr_db(v[-1] / scale, state.u[0, -1].numpy()))
             assert fidelity.spike_agreement == pytest.approx(spike_agreement(o, reference))

@@ -8,6 +8,7 @@ The steps, each a module, in the order in which they run:
     chains        forms that follow from each other are the steps of one neuron
     neurons       steps that are the same become one equation
     synapses      linear maps between frames become groups of one kernel each
+    spiking       layers that compare something and are no such neurons, and why
     gathering     neurons, relays and integrators get names of the user's own
     placing       the largest set of populations that the chip can take
     replay        nothing of this is believed: the program runs beside the model

@@ -54,7 +54,7 @@ class UnplacedError(Exception):
 
 
 NO_COMPARISON = Bound("R201", "nothing in it compares a potential with a threshold")
-NO_NEURON = Bound("R202", "what it compares with a threshold is no neuron of the program{behind}")
+NO_NEURON = Bound("R202", "what it compares with a threshold is no neuron of the program")
 OTHERS_GATE = Bound("R203", "its potential is gated by something else than its own last spikes")
 GATED_ARRIVAL = Bound(
     "R204",
@@ -102,8 +102,40 @@ HOST_MAXIMUM = Bound(
 )
 HOST_READ = Bound("R230", "it reads {what} ({where}), which only the host computes")
 APART = Bound("R231", "it lies {side} a part that only the host computes")
-COMPARISON = Bound("R234", "the host computes its potential, so that only a comparison would be left to the chip")
+COMPARISON = Bound(
+    "R234", "the host computes its potential, by {what} ({where}), so that only a comparison would be left to the chip"
+)
 UNREAD = Bound("R233", "nothing reads its spikes but what the host computes before the chip")
+MOVING_THRESHOLD = Bound(
+    "R235", "its threshold moves with its own spikes", "Give it a threshold that stays; it may differ between channels"
+)
+BOTH_SIGNS = Bound(
+    "R236",
+    "it fires spikes of both signs (−1, 0 and 1)",
+    "Use two neurons that fire 0 and 1, one of them with weights of the opposite sign",
+)
+SIGN = Bound(
+    "R237",
+    "its spikes are made by sign(), which gives −1 below the threshold and 0 at it",
+    "Write (potential > threshold).float()",
+)
+GRADED = Bound("R238", "it fires graded spikes: {what} gives more values than 0 and 1", "Let it fire 0 and 1")
+COMPETES = Bound(
+    "R239",
+    "which of its neurons fire is decided among them, by {what} ({where})",
+    "Let them inhibit each other by recurrent synapses",
+)
+SUM_MAXIMUM = Bound(
+    "R240",
+    "it reads the maximum of sums of spikes ({where}), which only the host computes",
+    "Pool the spikes before they are added, or join them by OR",
+)
+HOST_MIXES = Bound(
+    "R241",
+    "it reads {what} ({where}), which the host computes over all steps at once",
+    "Let it compute each step by itself, as a convolution over x.flatten(0, 1) does",
+)
+LOOP = Bound("R242", "its potential passes {what} ({where}) from step to step, which only the host computes")
 KEPT = Bound("R232", "it is kept there, as {pattern!r} asks")
 
 BOUNDS: tuple[Bound, ...] = tuple(value for value in vars().values() if isinstance(value, Bound))

@@ -119,6 +119,11 @@ class Chain:
         return self.steps[0].potential.frame.shape
 
     @property
+    def potentials(self) -> list[Potential]:
+        """One per step."""
+        return [step.potential for step in self.steps]
+
+    @property
     def path(self) -> str:
         """The module that computes its potentials; of its first steps, which may be simpler, if there are no others."""
         return self.steps[-1].potential.frame.path

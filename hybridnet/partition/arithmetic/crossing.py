@@ -8,7 +8,7 @@ the model adds up currents:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -40,11 +40,12 @@ class Mapped:
 
 @dataclass(eq=False)
 class Crossing:
-    """Tells which frames are made of what crosses."""
+    """Tells which frames are made of what crosses; `held` are those that the model has a tensor of."""
 
     found: Expansion
     owners: Mapping[Frame, tuple[FoundPopulation, int]]
     steps: int
+    held: Container[Frame]
     _made: dict[Frame, bool] = field(default_factory=dict)
 
     @classmethod
@@ -52,7 +53,8 @@ class Crossing:
         """That of the populations placed."""
         placed = [reading.population(name) for name in reading.placed]
         owners = {frame: (p, t) for p in placed for t, frame in p.frames.items()}
-        return cls(reading.expansion, owners, reading.program.steps if reading.program else 1)
+        steps = reading.program.steps if reading.program else 1
+        return cls(reading.expansion, owners, steps, reading.lifted.where)
 
     def owner(self, variable: Variable) -> tuple[FoundPopulation, int] | None:
         """The placed population and the step of a potential, spike or relay."""
@@ -68,8 +70,9 @@ class Crossing:
         if self.potential(frame):
             return True
         form = self.found.forms[frame]
-        currents = sum(v.kind == "current" for product in form.terms for v in product)
-        saves = not currents or len(self.mapped(form)) < currents
+        mapped = [self.found.currents[v] for product in form.terms for v in product if v.kind == "current"]
+        held = all(by.operands[index] in self.held for by, index in mapped)
+        saves = not held or not mapped or len(self.mapped(form)) < len(mapped)
         return bool(form.variables) and saves and self._is_made(frame)
 
     def _is_made(self, frame: Frame) -> bool:

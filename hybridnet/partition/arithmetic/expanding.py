@@ -53,6 +53,7 @@ class Expansion:
         currents: Per variable of that kind the frame, and the operand if a frame puts several together.
         relays: Per variable of that kind its frame.
         unread: Frames that have no form of what they are made from.
+        slices: Steps of an input that has them as channels, (B, T·C, H, W); the host takes them out.
     """
 
     forms: dict[Frame, Form] = field(default_factory=dict)
@@ -62,11 +63,12 @@ class Expansion:
     currents: dict[Variable, tuple[Frame, int]] = field(default_factory=dict)
     relays: dict[Variable, Frame] = field(default_factory=dict)
     unread: list[Frame] = field(default_factory=list)
+    slices: frozenset[Frame] = frozenset()
 
 
 def expand(frames: list[Frame], held: Container[Frame]) -> Expansion:
     """The forms of frames, which come in the order of their making; `held` are those that the model has a tensor of."""
-    found = Expansion()
+    found = Expansion(slices=_slices(frames))
     readers = Counter(operand for frame in frames for operand in dict.fromkeys(frame.operands))
     compared = {_compared(frame, readers, held) for frame in frames}
     for frame in frames:
@@ -75,6 +77,20 @@ def expand(frames: list[Frame], held: Container[Frame]) -> Expansion:
             form = _name_potential(frame, form, found)
         found.forms[frame] = form
     return found
+
+
+def _slices(frames: list[Frame]) -> frozenset[Frame]:
+    """The parts of inputs without time that have nothing in common, where there are several of one shape."""
+    parts: dict[tuple[Frame, tuple[int, ...]], list[Frame]] = {}
+    for frame in frames:
+        if frame.kind == "move" and [getattr(operand.op, "number", "none") for operand in frame.operands] == [None]:
+            parts.setdefault((frame.operands[0], frame.shape), []).append(frame)
+    found: set[Frame] = set()
+    for alike in parts.values():
+        taken = torch.cat([frame.op.element.flatten() for frame in alike])
+        if len(alike) > 1 and len(taken.unique()) == len(taken):
+            found.update(alike)
+    return frozenset(found)
 
 
 def _compared(frame: Frame, readers: Counter[Frame], held: Container[Frame]) -> Frame | None:
@@ -115,7 +131,7 @@ def _form(frame: Frame, found: Expansion) -> Form:
 
 
 def _source(frame: Frame, found: Expansion) -> Form:
-    if frame.kind not in ("input", "host"):
+    if frame.kind not in ("input", "host", "move"):
         found.unread.append(frame)
     form = forms.variable("source", frame.number)
     found.sources[next(iter(form.variables))] = frame
@@ -131,6 +147,8 @@ def _linear(frame: Frame, found: Expansion) -> Form:
 
 
 def _move(frame: Frame, found: Expansion) -> Form:
+    if _is_the_hosts(frame, found):
+        return _source(frame, found)
     total, binary = Form({}), True
     for index, operand in enumerate(frame.operands):
         part = found.forms[operand]
@@ -143,6 +161,14 @@ def _move(frame: Frame, found: Expansion) -> Form:
             part = forms.number(torch.where(here, values[frame.op.element.clamp(min=0) * here], 0.0))
         total = forms.add(total, part)
     return Form(total.terms, binary)
+
+
+def _is_the_hosts(frame: Frame, found: Expansion) -> bool:
+    """Whether a move takes a step of an input's channels, or of a window that the host computes."""
+    if frame in found.slices:
+        return True
+    moved = {v for operand in frame.operands for v in found.forms[operand].variables}
+    return bool(moved) and all(v.kind == "source" and found.sources[v].kind != "input" for v in moved)
 
 
 def _current(frame: Frame, index: int, found: Expansion) -> Form:

@@ -120,6 +120,13 @@ class FrameTable:
         return (self.batch, *frame.shape) if frame.batched else frame.shape
 
 
+def made_by(frame: Frame) -> Frame:
+    """The last frame that is computed, of those whose elements a frame holds."""
+    while frame.kind == "move":
+        frame = max(frame.operands, key=lambda operand: operand.number)
+    return frame
+
+
 def coefficient(values: Tensor) -> Coefficient:
     """Constants (…) as a coefficient: axes along which they are all the same are cut to size 1."""
     values = values.detach().double()

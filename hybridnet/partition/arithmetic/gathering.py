@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from hybridnet.partition.arithmetic.neurons import ZERO, Neuron, neuron
 from hybridnet.partition.arithmetic.places import Origin, Places, layer_before
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
 from hybridnet.partition.arithmetic.routes import NoRouteError, Router
+from hybridnet.partition.arithmetic.spiking import Spiking
 from hybridnet.partition.arithmetic.synapses import as_map
 
 
@@ -58,8 +59,8 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, Reason]) ->
         differing: Numbers of chains that the replay refused, with the reason.
     """
     made, no_neurons = chains(found)
-    router = Router(found)
-    refused, steps = _refused(made, no_neurons, differing)
+    router, spiking = Router(found), Spiking(lifted.frames, found)
+    refused, steps = _refused(made, no_neurons, differing, spiking)
     while True:
         places = Places(found, router, made, frozenset(refused))
         neurons, failed = _neurons(made, router, places)
@@ -73,20 +74,44 @@ def gather(lifted: Lifted, found: Expansion, differing: Mapping[int, Reason]) ->
     populations += [_integrator(end, names) for end in ends]
     used = [*neurons.values(), *(end.neuron for end in ends)]
     populations += [_relay(origin, places, names) for origin in _relays_of(used, places)]
-    obstacles = {called[n]: why for n, why in refused.items()}
-    for potential, why in no_neurons:
-        obstacles.setdefault(potential.frame.path or layer_before(potential.frame) or "the model", why)
+    obstacles = _obstacles(made, no_neurons, refused, differing, spiking)
     return Gathered(
-        tuple(populations),
-        tuple(Obstacle(name, why) for name, why in obstacles.items()),
-        places,
-        steps,
-        names,
+        populations=tuple(populations),
+        obstacles=tuple(Obstacle(names.unique(name), reason) for name, reason in obstacles.items()),
+        places=places,
+        steps=steps,
+        names=names,
     )
 
 
+def _obstacles(
+    made: list[Chain],
+    no_neurons: list[tuple[Potential, Reason]],
+    refused: Mapping[int, Reason],
+    final: Container[int],
+    spiking: Spiking,
+) -> dict[str, Reason]:
+    """Why chains, and potentials of none, are no populations, by place; the reasons of `final` chains stand."""
+    reasons: dict[str, Reason] = {}
+    for number, reason in refused.items():
+        if reason.rule == bounds.FEWER_STEPS.id and len(made[number].steps) == 1:
+            continue  # one comparison, such as a mask of the host's, is no layer that spikes
+        place = place_name(made[number])
+        reasons.setdefault(place, reason if number in final else spiking.truer(made[number].potentials, reason))
+    for potential, reason in no_neurons:
+        place = potential.frame.path or layer_before(potential.frame) or "the model"
+        reasons.setdefault(place, spiking.truer([potential], reason))
+    for layer in spiking.unread:
+        if layer.recurs:
+            reasons.setdefault(layer.name, spiking.why(layer))
+    return reasons
+
+
 def _refused(
-    made: list[Chain], no_neurons: list[tuple[Potential, Reason]], differing: Mapping[int, Reason]
+    made: list[Chain],
+    no_neurons: list[tuple[Potential, Reason]],
+    differing: Mapping[int, Reason],
+    spiking: Spiking,
 ) -> tuple[dict[int, Reason], int]:
     """The chains that are no neurons at all their steps, with the reason, and the steps of the others."""
     broken = {v: why for potential, why in no_neurons for v in potential.form.variables}
@@ -95,6 +120,8 @@ def _refused(
         for step in chain.steps:
             if step.potential.variable in broken:
                 refused[number] = broken[step.potential.variable]
+        if (reason := spiking.against(chain.potentials)) is not None:
+            refused.setdefault(number, reason)
     steps = max((len(chain.steps) for n, chain in enumerate(made) if n not in refused), default=1)
     for number, chain in enumerate(made):
         if len(chain.steps) != steps:

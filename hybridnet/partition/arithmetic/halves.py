@@ -15,9 +15,10 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from hybridnet.errors import ModelError, PartitionError
+from hybridnet.model.stm import read
 from hybridnet.partition.arithmetic.batches import MORE, beside, free
 from hybridnet.partition.arithmetic.crossing import Crossing
-from hybridnet.partition.arithmetic.equations import State, run_program
+from hybridnet.partition.arithmetic.equations import State, joined, run_program
 from hybridnet.partition.arithmetic.host import Host
 from hybridnet.partition.arithmetic.populations import Populations, offers
 from hybridnet.partition.arithmetic.reading import Reading
@@ -25,7 +26,7 @@ from hybridnet.partition.arithmetic.tape import Const, Ref, Tape
 from hybridnet.partition.arithmetic.tracing import at_rest, trace
 from hybridnet.partition.arithmetic.witness import input_steps
 from hybridnet.partition.arithmetic.writing import Writer, aten
-from hybridnet.program.bridge import BridgeKind, BridgeTensor
+from hybridnet.program.bridge import BridgeTensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class Halves:
             ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
         """
         states = self.states(inputs)
-        return {t.name: carried(states[t.layer], t.kind).float() for t in self.bridge}
+        return {t.name: read(joined(torch.stack, states[t.layer], 1), t.kind).float() for t in self.bridge}
 
     @torch.no_grad()
     def states(self, inputs: Mapping[str, Tensor]) -> dict[str, list[State]]:
@@ -121,16 +122,6 @@ class Halves:
             given = list(inputs[name].shape) if name in inputs else []
             if len(given) != len(wanted) or any(w not in (-1, g) for w, g in zip(wanted, given, strict=True)):
                 raise ModelError(f"has shape {given}, and {wanted} was read, with −1 for the batch", where=name)
-
-
-def carried(states: list[State], kind: BridgeKind) -> Tensor:
-    """What `kind` means, of the states of all steps: (B, T, C, H, W) or (B, C, H, W)."""
-    if kind == "potential":
-        return states[-1].u
-    if kind == "last_spikes":
-        return states[-1].o
-    stacked = torch.stack([s.u if kind == "potentials" else s.o for s in states], 1)
-    return stacked.sum(1) if kind == "spike_count" else stacked
 
 
 def cut(

@@ -108,10 +108,7 @@ class Host:
 
     def frame(self, frame: Frame) -> fx.Node:
         """A frame that was written, (B, …) flat or not."""
-        ref = self.lifted.where[frame]
-        value = self.lifted.values[ref]
-        assert isinstance(value, Arranged)  # noqa: S101
-        node = self.writer.nodes[ref]
+        node, value = self.writer.nodes[self.lifted.where[frame]], self.lifted.holder(frame)
         if value.whole() is not None:
             return node
         found = layout(value, self.lifted.table.batch)

@@ -6,24 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from hybridnet.partition.arithmetic.arrangement import Arranged, MisalignedError, from_rows, moved, rows
 from hybridnet.partition.arithmetic.elementwise import ADD, MASKED_FILL, MULTIPLY
-from hybridnet.partition.arithmetic.frames import Frame
+from hybridnet.partition.arithmetic.frames import Frame, made_by
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.linear import (
     AdaptivePool,
     AveragePool,
     Convolution,
     Dense,
-    Linear,
     MaximumPool,
     Nearest,
-    Reduction,
     pair,
 )
 from hybridnet.partition.arithmetic.pointwise import pointwise
+from hybridnet.partition.arithmetic.reduction_rules import reduced
+from hybridnet.partition.arithmetic.rowwise import linear_map, per_row, reshaped
 from hybridnet.partition.arithmetic.tape import Const, Operation, leaves
 
 Rule = Callable[[Operation, Lifted], list[Any]]
@@ -31,28 +30,76 @@ Rule = Callable[[Operation, Lifted], list[Any]]
 
 def _convolution(operation: Operation, lifted: Lifted) -> list[Any]:
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = lifted.arguments(operation)
+    if weight.value.ndim == 3:  # a convolution along (N, C, L) is one of (N, C, 1, L) with a kernel of height 1
+        flat = reshaped(x, (*x.shape[:-1], 1, x.shape[-1]), lifted)
+        lifted.note_same(x, flat)
+        lengths = (1, *stride), (0, *padding), (1, *dilation), transposed, (0, *output_padding), groups
+        row = Const(weight.value.unsqueeze(2), f"{weight.key} as a row")
+        return [
+            reshaped(linear_map(Convolution(row, *lengths), flat, operation, lifted, bias), operation.shapes[0], lifted)
+        ]
     if weight.value.ndim != 4:
         raise MisalignedError
     sizes = (pair(stride), pair(padding), pair(dilation), transposed, pair(output_padding), groups)
-    return [_linear(Convolution(weight, *sizes), x, operation, lifted, bias)]
+    return [linear_map(Convolution(weight, *sizes), x, operation, lifted, bias)]
 
 
 def _addmm(operation: Operation, lifted: Lifted) -> list[Any]:
     bias, x, weight = lifted.arguments(operation)
     if operation.kwargs:
         raise MisalignedError
-    return [_linear(Dense(_constant(weight)), x, operation, lifted, _constant(bias))]
+    return [_dense(_constant(weight), x, operation, lifted, _constant(bias))]
 
 
 def _mm(operation: Operation, lifted: Lifted) -> list[Any]:
     x, weight = lifted.arguments(operation)
-    return [_linear(Dense(_constant(weight)), x, operation, lifted)]
+    return [_dense(_constant(weight), x, operation, lifted)]
+
+
+def _dense(weight: Const, x: Arranged, operation: Operation, lifted: Lifted, bias: Const | None = None) -> Arranged:
+    """A dense layer of each row; if each row is a position of a map, a convolution of 1×1 of the whole map."""
+    maps = _positions(x, operation, lifted)
+    if maps is None:
+        return linear_map(Dense(weight), x, operation, lifted, bias)
+    kernel = Const(weight.value.t()[:, :, None, None].contiguous(), f"{weight.key} at each position")
+    y = linear_map(Convolution(kernel, (1, 1), (0, 0), (1, 1), False, (0, 0), 1), maps, operation, lifted, bias)
+    return _as_rows(y, operation.shapes[0], lifted)
+
+
+def _positions(x: Arranged, operation: Operation, lifted: Lifted) -> Arranged | None:
+    """The maps (N, C, H, W) whose positions, (N·H·W, C), are the rows of a tensor; None if these are not such.
+
+    Frames are such maps already; only what the host computes position by position, (P, C), is turned to (C, 1, P).
+    """
+    shapes = {frame.shape for frame in x.frames}
+    shape = shapes.pop() if len(shapes) == 1 else ()
+    by_host = len(shape) == 2 and all(made_by(frame).kind == "host" for frame in x.frames)
+    channels, *size = (shape[1], 1, shape[0]) if by_host else shape or (0,)
+    count = torch.Size(size).numel()
+    if channels != x.shape[-1] or len(size) != 2 or count < 2 or x.shape[0] % count:
+        return None
+    split = moved([x], lambda t: t[0].reshape(-1, count, channels).transpose(1, 2), lifted.table)[0]
+    maps = reshaped(split, (-1, channels, *size), lifted)
+    try:
+        taken = rows(maps, lifted.table, operation.path)
+    except MisalignedError:
+        return None
+    if not by_host and not set(taken.frames) <= set(x.frames):
+        return None
+    whole = from_rows(taken.frames, taken.label, lifted.table)
+    lifted.note_parts(x, _as_rows(whole, x.shape, lifted))
+    return whole
+
+
+def _as_rows(maps: Arranged, shape: tuple[int, ...], lifted: Lifted) -> Arranged:
+    """Positions (N·H·W, C) of maps (N, C, H, W)."""
+    return moved([maps], lambda t: t[0].flatten(2).transpose(1, 2).reshape(shape), lifted.table)[0]
 
 
 def _average(operation: Operation, lifted: Lifted) -> list[Any]:
     x, kernel, stride, padding, ceil_mode, include, divisor = _filled(operation, lifted, ([], 0, False, True, None))
     pool = AveragePool(pair(kernel), pair(stride, kernel), pair(padding), ceil_mode, include, divisor)
-    return [_linear(pool, x, operation, lifted)]
+    return [linear_map(pool, x, operation, lifted)]
 
 
 def _adaptive(operation: Operation, lifted: Lifted) -> list[Any]:
@@ -60,15 +107,15 @@ def _adaptive(operation: Operation, lifted: Lifted) -> list[Any]:
     size = pair(size)
     if x.shape[-2] % size[0] == 0 and x.shape[-1] % size[1] == 0:
         kernel = x.shape[-2] // size[0], x.shape[-1] // size[1]
-        return [_linear(AveragePool(kernel, kernel), x, operation, lifted)]
-    return [_linear(AdaptivePool(size), x, operation, lifted)]
+        return [linear_map(AveragePool(kernel, kernel), x, operation, lifted)]
+    return [linear_map(AdaptivePool(size), x, operation, lifted)]
 
 
 def _nearest(operation: Operation, lifted: Lifted) -> list[Any]:
     x, size = lifted.arguments(operation)[:2]
     if size[0] % x.shape[-2] or size[1] % x.shape[-1]:
         raise MisalignedError
-    return [_linear(Nearest((size[0] // x.shape[-2], size[1] // x.shape[-1])), x, operation, lifted)]
+    return [linear_map(Nearest((size[0] // x.shape[-2], size[1] // x.shape[-1])), x, operation, lifted)]
 
 
 def _maximum(operation: Operation, lifted: Lifted) -> list[Any]:
@@ -78,7 +125,7 @@ def _maximum(operation: Operation, lifted: Lifted) -> list[Any]:
     def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
         return lifted.table.make("maximum", pool, (frame,), shape, operation.path, what="max_pool2d")
 
-    return [_per_row(make, x, operation, lifted), None]
+    return [per_row(make, x, operation, lifted), None]
 
 
 def _norm(operation: Operation, lifted: Lifted) -> list[Any]:
@@ -103,57 +150,6 @@ def _masked(operation: Operation, lifted: Lifted) -> list[Any]:
     return [pointwise(MASKED_FILL, [x, mask, value.value.item()], operation.path, lifted)]
 
 
-def _sum(operation: Operation, lifted: Lifted) -> list[Any]:
-    return [_reduced(operation, lifted, mean=False)]
-
-
-def _mean(operation: Operation, lifted: Lifted) -> list[Any]:
-    return [_reduced(operation, lifted, mean=True)]
-
-
-def _reduced(operation: Operation, lifted: Lifted, *, mean: bool) -> Arranged:
-    """A sum or mean; over axes that hold different frames it adds them up, within frames it is a linear map."""
-    x, axes, keep = (
-        (*lifted.arguments(operation), None, False, None)[:3]
-        if len(operation.args) < 3
-        else lifted.arguments(operation)[:3]
-    )
-    axes = range(len(x.shape)) if not axes else ([axes] if isinstance(axes, int) else axes)
-    left = sorted({axis % len(x.shape) for axis in axes}, reverse=True)
-    count = 1
-    for axis in list(left):
-        summed = _over_frames(x, axis, operation.path, lifted)
-        if summed is not None:
-            count, x = count * x.shape[axis], summed
-            left.remove(axis)
-    if left:
-        whole = x.whole()
-        if whole is None or not whole.batched or min(left) == 0:
-            raise MisalignedError
-        x = _linear(Reduction(tuple(sorted(left)), True, mean), x, operation, lifted)
-    if mean and count > 1:
-        x = pointwise(MULTIPLY, [x, 1.0 / count], operation.path, lifted)
-    if keep:
-        return x
-    shape = [size for axis, size in enumerate(x.shape) if axis not in {a % len(x.shape) for a in axes}]
-    return moved([x], lambda tables: tables[0].reshape(shape), lifted.table)[0]
-
-
-def _over_frames(x: Arranged, axis: int, path: str, lifted: Lifted) -> Arranged | None:
-    """The sum over an axis along which different frames lie, kept with size 1; None if it is none."""
-    if x.labels is None or x.shape[axis] == 1:
-        return None
-    size = x.shape[axis]
-    parts = moved([x], lambda tables: list(tables[0].split(1, axis)), lifted.table)
-    try:
-        total = parts[0]
-        for part in parts[1:]:
-            total = pointwise(ADD, [total, part], path, lifted)
-    except MisalignedError:
-        return None
-    return total if size > 1 else None
-
-
 def _by_row_on_host(operation: Operation, lifted: Lifted) -> list[Any]:
     """Anything else that treats each example by itself: per step, it is the host's."""
     x, *others = lifted.arguments(operation)
@@ -165,7 +161,7 @@ def _by_row_on_host(operation: Operation, lifted: Lifted) -> list[Any]:
     def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
         return lifted.table.make("host", name, (frame,), shape, operation.path, what=name, key=f"{name} {settings}")
 
-    return [_per_row(make, x, operation, lifted), *[None] * (len(operation.results) - 1)]
+    return [per_row(make, x, operation, lifted), *[None] * (len(operation.results) - 1)]
 
 
 def _filled(operation: Operation, lifted: Lifted, defaults: tuple[Any, ...]) -> list[Any]:
@@ -180,35 +176,6 @@ def _constant(value: Any) -> Const:
     return value
 
 
-def _linear(linear: Linear, x: Arranged, operation: Operation, lifted: Lifted, bias: Const | None = None) -> Arranged:
-    """A linear map of each row, and a bias per channel added."""
-    if not isinstance(x, Arranged):
-        raise MisalignedError
-
-    def make(frame: Frame, shape: tuple[int, ...]) -> Frame:
-        return lifted.table.make("linear", linear, (frame,), shape, operation.path, what=type(linear).__name__)
-
-    y = _per_row(make, x, operation, lifted, linear.apply)
-    if bias is None:
-        return y
-    return pointwise(
-        ADD, [y, Const(bias.value.reshape(-1, *[1] * (len(y.shape) - 2)), bias.key)], operation.path, lifted
-    )
-
-
-def _per_row(
-    make: Callable[[Frame, tuple[int, ...]], Frame],
-    x: Arranged,
-    operation: Operation,
-    lifted: Lifted,
-    apply: Callable[[Tensor], Tensor] | None = None,
-) -> Arranged:
-    """What becomes of a tensor (N, …) if each of its rows does by itself."""
-    taken = rows(x, lifted.table, operation.path)
-    shape = operation.shapes[0][1:] if apply is None else tuple(apply(torch.zeros(1, *x.shape[1:]).double()).shape[1:])
-    return from_rows([make(frame, shape) for frame in taken.frames], taken.label, lifted.table)
-
-
 RULES: dict[str, Rule] = {
     "convolution": _convolution,
     "addmm": _addmm,
@@ -219,8 +186,8 @@ RULES: dict[str, Rule] = {
     "max_pool2d_with_indices": _maximum,
     "native_batch_norm": _norm,
     "index_put": _masked,
-    "sum": _sum,
-    "mean": _mean,
+    "sum": lambda operation, lifted: [reduced(operation, lifted, mean=False)],
+    "mean": lambda operation, lifted: [reduced(operation, lifted, mean=True)],
 }
 RULES |= dict.fromkeys(
     (

@@ -83,7 +83,9 @@ def layout(value: Arranged, batch: int) -> Layout | None:
 
 
 def _places(shape: tuple[int, ...], batch: int) -> Iterator[tuple[int, int, int]]:
-    """Where the batch may lie: an axis, or the slow or the fast part of one."""
+    """Where the batch may lie: an axis, or the slow, the fast or a middle part of one."""
     for axis, size in enumerate(shape):
+        rest = size // batch
         if size % batch == 0:
-            yield from dict.fromkeys(((axis, size // batch, 1), (axis, 1, size // batch)))
+            middle = (outer for outer in range(2, rest) if rest % outer == 0)
+            yield from dict.fromkeys((axis, outer, rest // outer) for outer in (rest, 1, *middle))

@@ -6,6 +6,7 @@ so that loops inside and outside of layers, and any order of axes, read the same
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from hybridnet.partition.arithmetic.arrangement import (
     Arranged,
     MisalignedError,
     arranged,
+    from_rows,
     moved,
     picks_one_example,
+    rows,
 )
 from hybridnet.partition.arithmetic.elementwise import Elementwise
-from hybridnet.partition.arithmetic.frames import FrameTable, Step
+from hybridnet.partition.arithmetic.frames import Frame, FrameTable, Step
 from hybridnet.partition.arithmetic.layer_rules import RULES
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.moves import base_name, carried_out, is_cast, is_move, is_pointwise, time_axes
@@ -32,8 +35,9 @@ def lift(tape: Tape, batch_axis: int = 0) -> Lifted:
     """The frames of a tape whose inputs have their examples along `batch_axis`."""
     batch = next(iter(tape.shapes.values()))[batch_axis]
     lifted = Lifted(tape, FrameTable(batch), axes=time_axes(tape, batch_axis), batch_axis=batch_axis)
+    lengthwise = {channels for operation in tape.operations if (channels := _lengthwise_channels(operation))}
     for name, ref in tape.inputs.items():
-        lifted.note(ref, _input(name, tape.shapes[name], lifted.axes[name], batch_axis, lifted.table))
+        lifted.note(ref, _input(name, tape.shapes[name], lifted.axes[name], batch_axis, lifted.table, lengthwise))
     for operation in tape.operations:
         for result, value in zip(operation.results, _results(operation, lifted), strict=True):
             if result is not None:
@@ -41,10 +45,13 @@ def lift(tape: Tape, batch_axis: int = 0) -> Lifted:
     return lifted
 
 
-def _input(name: str, shape: tuple[int, ...], time: int | None, batch: int, table: FrameTable) -> Arranged:
+def _input(
+    name: str, shape: tuple[int, ...], time: int | None, batch: int, table: FrameTable, lengthwise: Container[int]
+) -> Arranged:
     rest = tuple(size for axis, size in enumerate(shape) if axis not in (time, batch))
+    step = _step_shape(rest, lengthwise)
     numbers = [None] if time is None else list(range(shape[time]))
-    frames = [table.make("input", Step(name, number), (), rest, "", what=f"the input {name}") for number in numbers]
+    frames = [table.make("input", Step(name, number), (), step, "", what=f"the input {name}") for number in numbers]
     inside = torch.arange(torch.Size((table.batch, *rest)).numel()).reshape(table.batch, *rest)
     labels = torch.stack([(index << FRAME) | inside for index in range(len(frames))])
     others = iter(range(2, 2 + len(rest)))
@@ -52,6 +59,23 @@ def _input(name: str, shape: tuple[int, ...], time: int | None, batch: int, tabl
     return arranged(
         frames, labels.permute(order) if time is not None else labels[0].permute([o - 1 for o in order]), table
     )
+
+
+def _step_shape(rest: tuple[int, ...], lengthwise: Container[int]) -> tuple[int, ...]:
+    """(C, H, W) of a step (H, W), or of (C, L) or (L,) if the model convolves these along L; else as it is."""
+    if len(rest) in (1, 2) and (1, *rest)[-2] in lengthwise:
+        return (1, *rest)[-2], 1, rest[-1]
+    return (1, *rest) if len(rest) == 2 else rest
+
+
+def _lengthwise_channels(operation: Operation) -> int | None:
+    """C of a convolution along (N, C, L); None of anything else."""
+    if base_name(operation) != "convolution" or not isinstance(weight := operation.args[1], Const):
+        return None
+    if weight.value.ndim != 3:
+        return None
+    transposed, groups = operation.args[6], operation.args[8]
+    return int(weight.value.shape[0] if transposed else weight.value.shape[1] * groups)
 
 
 def _results(operation: Operation, lifted: Lifted) -> list[Any]:
@@ -106,11 +130,14 @@ def _moved(operation: Operation, lifted: Lifted) -> list[Any]:
 def _host(operation: Operation, lifted: Lifted) -> list[Any]:
     """Anything that is not followed further: its results are frames of their own."""
     values = [v for v in leaves(lifted.arguments(operation)) if isinstance(v, Arranged)]
-    frames = tuple(dict.fromkeys(frame for value in values for frame in value.frames))
-    plain = all(value.labels is None for value in values)
+    examples = [_examples(value, operation.path, lifted) for value in values]
+    plain = None not in examples
+    taken = [e for e in examples if e is not None] if plain else [frame for value in values for frame in value.frames]
+    frames = tuple(dict.fromkeys(taken))
     if any(picks_one_example(value, lifted.table) for value in values):
         lifted.mixing.append(operation.path)
-    key = f"{operation.name} {_settings(operation)}" if plain else f"{operation.name} {operation.results}"
+    alike = f"{_settings(operation)} {[frame.number for frame in taken]}"  # an operand may come twice
+    key = f"{operation.name} {alike if plain else operation.results}"
     made: list[Any] = []
     for index, shape in enumerate(operation.shapes):
         batched = bool(shape) and shape[0] == lifted.table.batch and plain
@@ -120,6 +147,20 @@ def _host(operation: Operation, lifted: Lifted) -> list[Any]:
         )  # fmt: skip
         made.append(Arranged((frame,), tuple(shape)))
     return made
+
+
+def _examples(value: Arranged, path: str, lifted: Lifted) -> Frame | None:
+    """The one frame (B, …) of a tensor that holds all steps of each example, one behind the other; None without."""
+    if value.whole() is not None:
+        return value.whole()
+    try:
+        taken = rows(value, lifted.table, path)
+    except MisalignedError:
+        return None
+    if len(taken.frames) > 1 or not torch.equal(taken.label, torch.arange(lifted.table.batch)):
+        return None
+    lifted.note_parts(value, from_rows(taken.frames, taken.label, lifted.table))
+    return taken.frames[0]
 
 
 def _settings(operation: Operation) -> str:

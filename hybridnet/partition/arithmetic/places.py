@@ -13,7 +13,7 @@ from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.chains import Chain
 from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.forms import Product, Variable
-from hybridnet.partition.arithmetic.frames import Frame, Step
+from hybridnet.partition.arithmetic.frames import Frame, Step, made_by
 from hybridnet.partition.arithmetic.linear import AveragePool, Linear, MaximumPool
 from hybridnet.partition.arithmetic.routes import NoRouteError, Router
 
@@ -134,9 +134,9 @@ class Places:
 
     def _host(self, frame: Frame, at: int) -> tuple[Origin, int]:
         if frame not in self._hosts:
-            layer = layer_before(frame)
-            taken = sum(o.key[:3] == (frame.path, frame.what, layer) and t == at for o, t in self._hosts.values())
-            origin = Origin("host", HostKey(frame.path, frame.what, layer, taken), frame.shape)
+            layer, maker = layer_before(frame), made_by(frame)
+            taken = sum(o.key[:3] == (maker.path, maker.what, layer) and t == at for o, t in self._hosts.values())
+            origin = Origin("host", HostKey(maker.path, maker.what, layer, taken), frame.shape)
             self._hosts[frame] = origin, at
             self.members.setdefault(origin, {})[at] = frame
         return self._hosts[frame]

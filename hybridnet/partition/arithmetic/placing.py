@@ -16,9 +16,12 @@ from torch import Tensor
 
 from hybridnet.errors import ConfigError
 from hybridnet.partition.arithmetic import bounds
-from hybridnet.partition.arithmetic.frames import Frame
+from hybridnet.partition.arithmetic.blame import first_unread, mixes, named
+from hybridnet.partition.arithmetic.bounds import Reason
+from hybridnet.partition.arithmetic.expanding import Expansion
+from hybridnet.partition.arithmetic.frames import Frame, made_by
 from hybridnet.partition.arithmetic.gathering import Gathered
-from hybridnet.partition.arithmetic.places import HostKey, Origin
+from hybridnet.partition.arithmetic.places import Origin
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Obstacle
 from hybridnet.partition.arithmetic.routes import NoRouteError
 from hybridnet.partition.arithmetic.series import close
@@ -62,7 +65,7 @@ class Sources:
             return name
         if origin not in self._fronts:
             frames = self._frames(origin)
-            where = next(iter(frames.values())).path
+            where = made_by(next(iter(frames.values()))).path
             name = self.gathered.names.unique(f"front.{where}" if where else "front")
             self._fronts[origin] = name
             still = len(set(frames.values())) == 1
@@ -239,7 +242,15 @@ def _apart(population: FoundPopulation, behind: bool, gathered: Gathered) -> Obs
     if not hosts:
         side = "behind" if behind else "before"
         return Obstacle(population.name, bounds.APART.because(side=side))
-    key: HostKey = hosts[0].key
-    where = key.path or f"{key.layer} → {key.what}"
-    bound = bounds.HOST_MAXIMUM if key.what.startswith("max_pool") else bounds.HOST_READ
-    return Obstacle(population.name, bound.because(what=key.what, where=where))
+    read = next(iter(gathered.places.members[hosts[0]].values()))
+    return Obstacle(population.name, _of_the_host(read, gathered.places.found))
+
+
+def _of_the_host(read: Frame, found: Expansion) -> Reason:
+    """Why what a population reads is no synapse."""
+    first = first_unread(read, found)
+    if first.kind == "maximum":
+        added = found.forms[first.operands[0]].variables
+        bound = bounds.SUM_MAXIMUM if all(v.binary for v in added) else bounds.HOST_MAXIMUM
+        return bound.because(**named(first))
+    return (bounds.HOST_MIXES if mixes(first) else bounds.HOST_READ).because(**named(first))

@@ -69,7 +69,9 @@ def _by_rows(value: Arranged, shape: tuple[int, ...], lifted: Lifted, path: str)
         except MisalignedError:
             continue
         whole = from_rows(taken.frames, taken.label, lifted.table)
-        return moved([whole], lambda t: t[0].reshape(shape), lifted.table)[0]
+        made = moved([whole], lambda t: t[0].reshape(shape), lifted.table)[0]
+        lifted.note_parts(value, made)
+        return made
     raise MisalignedError
 
 

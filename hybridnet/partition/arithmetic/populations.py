@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from hybridnet.partition.arithmetic.crossing import Crossing, Mapped
 from hybridnet.partition.arithmetic.forms import ONE, Form, Product, Variable
 from hybridnet.partition.arithmetic.frames import Coefficient, Frame, coefficient
-from hybridnet.partition.arithmetic.linear import Convolution, Dense, Linear
+from hybridnet.partition.arithmetic.linear import Convolution, Dense, Linear, Reduction
 from hybridnet.partition.arithmetic.reading import FoundPopulation, Reading
 from hybridnet.partition.arithmetic.writing import Writer, aten
 from hybridnet.program.bridge import SUFFIX, BridgeKind, BridgeTensor, bridge_name
@@ -160,6 +160,9 @@ class Populations:
             return self.writer.call(aten.convolution.default, x, weight, None, *windows, *settings)
         if isinstance(op, Dense):
             return self.writer.call(aten.mm.default, x, self.writer.value(op.weight))
+        if isinstance(op, Reduction):
+            sums = aten.mean.dim if op.mean else aten.sum.dim_IntList
+            return self.writer.call(sums, x, list(op.axes), op.keep)
         return self.writer.map(LinearMap(op), x)
 
     def _scaled(self, x: fx.Node, factor: Tensor) -> fx.Node:

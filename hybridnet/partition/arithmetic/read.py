@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hybridnet.errors import ConfigError, PartitionError
 from hybridnet.partition.arithmetic import bounds
+from hybridnet.partition.arithmetic.blame import first_unread, named
 from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.examples import batch_axis, depend_on_each_other, two_examples
 from hybridnet.partition.arithmetic.expanding import Expansion, expand
@@ -17,11 +18,11 @@ from hybridnet.partition.arithmetic.gathering import Gathered, gather
 from hybridnet.partition.arithmetic.integrators import read_by_host
 from hybridnet.partition.arithmetic.lifted import Lifted
 from hybridnet.partition.arithmetic.lifting import lift
-from hybridnet.partition.arithmetic.nearest import nearest_obstacles
-from hybridnet.partition.arithmetic.placing import place
-from hybridnet.partition.arithmetic.reading import Reading
+from hybridnet.partition.arithmetic.placing import Placed, place
+from hybridnet.partition.arithmetic.reading import Obstacle, Reading
 from hybridnet.partition.arithmetic.replay import replayed
 from hybridnet.partition.arithmetic.roles import roles
+from hybridnet.partition.arithmetic.spiking import Spiking
 from hybridnet.partition.arithmetic.tracing import at_rest, trace
 
 
@@ -53,7 +54,7 @@ def read(
         refused: dict[int, Reason] = {}
         while True:
             gathered = gather(lifted, found, refused)
-            kept = _kept(gathered, keep_on_host, refused) | _bare(gathered)
+            kept = _kept(gathered, keep_on_host, refused) | _bare(gathered, found)
             if kept.keys() - refused.keys():
                 refused |= kept
                 continue
@@ -86,10 +87,10 @@ def _kept(gathered: Gathered, patterns: Sequence[str], refused: Mapping[int, Rea
     return found
 
 
-def _bare(gathered: Gathered) -> dict[int, Reason]:
+def _bare(gathered: Gathered, found: Expansion) -> dict[int, Reason]:
     """Chains of which nothing is left but the comparison: the host computes their potentials."""
     return {
-        p.origin.key: bounds.COMPARISON.because()
+        p.origin.key: bounds.COMPARISON.because(**named(first_unread(p.frames[0], found)))
         for p in gathered.populations
         if p.origin.kind == "population"
         and not bool(p.neuron.leak.any() or p.neuron.current_leak.any())
@@ -106,6 +107,15 @@ def _placed(lifted: Lifted, found: Expansion, gathered: Gathered) -> Reading:
         placed=placement.placed,
         program=placement.program,
         hosts=placement.hosts,
-        obstacles=placement.obstacles or nearest_obstacles(placement, found, lifted.frames),
+        obstacles=placement.obstacles or _nearest(placement, found, lifted),
         leaving=roles(read_by_host(lifted, found), found, gathered.populations),
     )
+
+
+def _nearest(placement: Placed, found: Expansion, lifted: Lifted) -> tuple[Obstacle, ...]:
+    """What stands against a model of which nothing is placed, where no neuron was found."""
+    if placement.program is not None:
+        return ()
+    spiking = Spiking(lifted.frames, found)
+    layers = [Obstacle(layer.name, spiking.why(layer)) for layer in spiking.unread]
+    return tuple(layers) or (Obstacle("the model", bounds.NO_COMPARISON.because()),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,17 +17,11 @@ from hybridnet.partition.arithmetic.read import read
 from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.stated import stated
 from hybridnet.partition.arithmetic.telling import placement
-from hybridnet.partition.describe import Node
+from hybridnet.partition.describe import Node, Shape, shapes_of
 from hybridnet.partition.neurons import rest
 from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
-from hybridnet.program.chains import chains_of
 from hybridnet.program.graph import GraphProgram, Population
-from hybridnet.program.layers import FloatProgram
 from hybridnet.program.placement import Placement
-from hybridnet.program.spiking import AnyFloat
-
-FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-"""What a stream and its layers may be called in a `.net` file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +29,11 @@ class ReadSplit:
     """See `hybridnet.partition.split.Split`.
 
     Attributes:
-        program: Chains where the graph is no more than that.
-        graph: The program as it was read.
+        program: As it was read.
         halves: The model's halves in torch.
     """
 
-    program: AnyFloat
-    graph: GraphProgram
+    program: GraphProgram
     halves: Halves
 
     exact = False
@@ -71,7 +62,7 @@ class ReadSplit:
     def feeds(self) -> dict[str, int | None]:
         """Per input of the program that is one of the model's, the axis of time in one view; None of a still one."""
         lifted = self.reading.lifted
-        times = {n.name: lifted.axes[n.name] for n in self.graph.inputs if n.name not in self.messages}
+        times = {n.name: lifted.axes[n.name] for n in self.program.inputs if n.name not in self.messages}
         return {n: None if t is None else t - (lifted.batch_axis < t) for n, t in times.items()}
 
     @property
@@ -102,7 +93,7 @@ class ReadSplit:
     @property
     def placement(self) -> Placement:
         """Which spiking layers are on the chip, and why not the others."""
-        return placement(self.reading, {p.name for p in self.graph.populations})
+        return placement(self.reading, {p.name for p in self.program.populations})
 
     def taken(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Inputs with their views first as the model itself takes them."""
@@ -122,6 +113,15 @@ class ReadSplit:
             name: LIFState(*(torch.stack([getattr(s, part) for s in steps], 1).float() for part in ("u", "o")))
             for name, steps in self.halves.states(inputs).items()
         }
+
+    def shapes(self, half: fx.GraphModule) -> dict[str, Shape]:
+        """What each operation of a half gives in one view; nothing where it cannot be told without numbers."""
+        tape, axis = self.reading.lifted.tape, self.reading.lifted.batch_axis
+        given = {name: torch.empty(shape).movedim(axis, 0) for name, shape in tape.shapes.items()}
+        try:
+            return shapes_of(half, self.bridge, given, outputs_first=False)
+        except ValueError:
+            return {}
 
     def run(self, inputs: Mapping[str, Tensor]) -> Any:
         """What the model returns, by way of the cut, in torch."""
@@ -150,9 +150,7 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
             where=type(model).__name__,
             remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
         )
-    read_out = [tensor.layer for tensor in halves.bridge if tensor.kind == "potential"]
-    graph = _read_by_someone(reading.program, {tensor.layer for tensor in halves.bridge})
-    return ReadSplit(_chains(graph, read_out) or graph, graph, halves)
+    return ReadSplit(_read_by_someone(reading.program, {tensor.layer for tensor in halves.bridge}), halves)
 
 
 def _read_by_someone(graph: GraphProgram, crossing: set[str]) -> GraphProgram:
@@ -165,23 +163,14 @@ def _read_by_someone(graph: GraphProgram, crossing: set[str]) -> GraphProgram:
     return graph.part(needed | {node.name for node in graph.inputs})
 
 
-def _chains(graph: GraphProgram, read_out: Sequence[str]) -> FloatProgram | None:
-    """The graph as chains, if it is no more, and each can have a file of its name."""
-    chains = chains_of(graph, read_out)
-    if chains is None:
-        return None
-    streams = [stream.name for stream in chains.streams]
-    names = (*streams, *(layer.name for layer in chains.layers()))
-    return chains if len(set(streams)) == len(streams) and all(map(FILE_NAME.fullmatch, names)) else None
-
-
 def _nodes(split: ReadSplit) -> Iterator[Node]:
-    halves, graph, lifted = split.halves, split.graph, split.reading.lifted
+    halves, graph, lifted = split.halves, split.program, split.reading.lifted
     for name, shape in lifted.tape.shapes.items():
         view = tuple(size for axis, size in enumerate(shape) if axis != lifted.batch_axis)
         yield Node(name, "input", "input", "an input of the model", view)
     if halves.front is not None:
-        yield from _operations(halves.front, "front", lambda _: f"computes {', '.join(halves.messages)} for the chip")
+        computes = f"computes {', '.join(halves.messages)} for the chip"
+        yield from _operations(halves.front, "front", lambda _: computes, split.shapes(halves.front))
     counted: set[int] = set()  # weights that groups share
     for p in graph.populations:
         held = sum(g.weight.size for g in graph.onto(p.name) if id(g.weight) not in counted) + p.bias.size
@@ -189,7 +178,7 @@ def _nodes(split: ReadSplit) -> Iterator[Node]:
         yield Node(p.name, _kind(p), "snn", _reads(graph, p), p.shape, parameters=held)
         yield from (_crossing(t, graph.steps, halves.ann) for t in halves.bridge if t.layer == p.name)
     bridged = {tensor.name for tensor in halves.bridge}
-    yield from _operations(halves.ann, "ann", lambda node: _behind(node, bridged))
+    yield from _operations(halves.ann, "ann", lambda node: _behind(node, bridged), split.shapes(halves.ann))
 
 
 def _kind(p: Population) -> str:
@@ -221,11 +210,14 @@ def _crossing(tensor: BridgeTensor, steps: int, ann: fx.GraphModule) -> Node:
     return Node(tensor.name, tensor.kind, "bridge", f"read by {readers}", tensor.shape, tensor.bytes(bits))
 
 
-def _operations(module: fx.GraphModule, half: Any, why: Any) -> Iterator[Node]:
+def _operations(module: fx.GraphModule, half: Any, why: Any, shapes: Mapping[str, Shape]) -> Iterator[Node]:
+    moved = {name: p.numel() for name, p in module.named_parameters()}  # those as the model has them are its own
     for node in module.graph.nodes:
         if node.op not in ("placeholder", "output"):
             kind = "parameter" if node.op == "get_attr" else str(getattr(node.target, "__name__", node.target))
-            yield Node(_name(node), kind.removesuffix(".default"), half, why(node), None)
+            held = moved.get(_name(node))
+            shape = shapes.get(node.name)
+            yield Node(_name(node), kind.removesuffix(".default"), half, why(node), shape, parameters=held)
 
 
 def _behind(node: fx.Node, bridged: set[str]) -> str:

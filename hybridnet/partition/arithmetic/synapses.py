@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hybridnet.errors import ConfigError
+from hybridnet.model.neuron import conv_current
 from hybridnet.partition.arithmetic import bounds
 from hybridnet.partition.arithmetic.frames import coefficient
 from hybridnet.partition.arithmetic.linear import Channels, Linear, Pick
@@ -180,7 +181,7 @@ def run_synapse(geometry: Geometry, weight: Tensor, x: Tensor) -> Tensor:
     g = geometry
     if isinstance(g, TransposedGeometry):
         return F.conv_transpose2d(x, weight, None, g.stride, g.padding, g.output_padding, g.groups, g.dilation)
-    return F.conv2d(x, weight, None, g.stride, g.padding, g.dilation, g.groups)
+    return conv_current(x.contiguous(memory_format=torch.channels_last), weight, None, g)
 
 
 def _grouped(geometry: Geometry, weight: Tensor) -> tuple[Geometry, Tensor]:

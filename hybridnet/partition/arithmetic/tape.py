@@ -24,7 +24,8 @@ class Const:
 
     Attributes:
         key: The same for tensors of the same content.
-        name: The parameter's or buffer's path in the model; empty for what was computed.
+        name: The parameter's or buffer's path in the model, or made of that of a parameter whose elements it holds in
+            another order; empty for what was computed.
     """
 
     value: Tensor = field(compare=False, repr=False)

@@ -71,14 +71,13 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
     except PartitionError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code runs here: it may raise anything
-        where = recorder.path or type(model).__name__
         if _runs(model, inputs, rest):
             raise PartitionError(
                 f"what it does cannot be traced ({told(error)})",
-                where=where,
+                where=recorder.where,
                 remedy="If it is a neuron, state what it computes with hybridnet.neuron(…)",
             ) from error
-        raise ModelError(told(error), where=where) from error
+        raise ModelError(told(error), where=recorder.where) from error
     returned = tree_map(recorder.noted, output)
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
     return Tape(refs, shapes, tuple(recorder.operations), returned)
@@ -116,7 +115,9 @@ class _Recorder(TorchDispatchMode):
         self.operations: list[Operation] = []
         self._modules = {id(module): path for path, module in model.named_modules()}
         self._names = {id(tensor): name for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+        self._views = {(p.data_ptr(), p.numel()): name for name, p in model.named_parameters()}
         self._path: list[str] = []
+        self._model = type(model).__name__
         self._refs: Any = WeakTensorKeyDictionary()
         self._memory = Memory()
         self._constants: dict[tuple[Any, ...], tuple[Const, Tensor]] = {}
@@ -126,6 +127,11 @@ class _Recorder(TorchDispatchMode):
     def path(self) -> str:
         """The module that runs now, or ran last when an error came."""
         return self._path[-1] if self._path else ""
+
+    @property
+    def where(self) -> str:
+        """The same for refusals, which call the model's own `forward` by the model's class."""
+        return self.path or self._model
 
     def start(self, x: Tensor) -> Ref:
         """Take `x` as an input of the model."""
@@ -163,7 +169,7 @@ class _Recorder(TorchDispatchMode):
         if base.rstrip("_") in RANDOM:
             raise PartitionError(
                 f"{base} draws anew at each run",
-                where=self.path,
+                where=self.where,
                 remedy="Draw outside of the model, or while it is training alone (dropout with training=self.training)",
             )
         if base in FILLED or not any(isinstance(v, Ref) for v in leaves((noted_args, noted_kwargs))):
@@ -173,9 +179,10 @@ class _Recorder(TorchDispatchMode):
             for noted, given in zip(leaves(noted_args[1]), leaves(args[1]), strict=True)
         )
         if base in SHAPED_BY_DATA or by_mask or not any(isinstance(r, Tensor) for r in leaves(output)):
+            what = {"_local_scalar_dense": "item"}.get(base, base)
             raise PartitionError(
-                f"a number or a branch depends on the data of the inputs ({base})",
-                where=self.path, remedy="Let it depend on shapes and settings alone; use torch.where for a choice",
+                f"a number or a branch depends on the data of the inputs ({what})",
+                where=self.where, remedy="Let it depend on shapes and settings alone; use torch.where for a choice",
             )  # fmt: skip
         if func._schema.is_mutable:
             self._change(func, args[0], noted_args, noted_kwargs)
@@ -204,7 +211,7 @@ class _Recorder(TorchDispatchMode):
         if plain is None or not name.endswith("_") or plain._schema.is_mutable:
             raise PartitionError(
                 f"{name} writes into a tensor in a way that cannot be followed",
-                where=self.path, remedy="Use what the plain operation returns",
+                where=self.where, remedy="Use what the plain operation returns",
             )  # fmt: skip
         overlaps = [] if name in RESHAPING else list(self._memory.overlaps(changed))
         before = [self.noted(overlap.tensor) for overlap in overlaps]
@@ -251,6 +258,8 @@ class _Recorder(TorchDispatchMode):
         if where not in self._constants:
             name = self._names.get(id(value), "")
             held = value.detach() if name else value.detach().clone()
+            if not name and (of := self._views.get((value.data_ptr(), value.numel()))):
+                name, held = f"{of}_moved", nn.Parameter(held, requires_grad=False)
             digest = hashlib.blake2b(held.contiguous().numpy().tobytes(), digest_size=12).hexdigest()
             constant = Const(held, f"{digest} {value.dtype} {tuple(value.shape)}", name)
             self._constants[where] = constant, value  # which stays alive, so that nothing else comes to lie there

@@ -18,6 +18,8 @@ from hybridnet.partition.arithmetic.moves import base_name
 from hybridnet.partition.arithmetic.tape import Const, Operation, Ref
 
 aten = torch.ops.aten
+PATH = "path"
+"""Key of a node's `meta`: the module that asks for the operation; empty for the model's own `forward`."""
 RESHAPES = ("view", "_unsafe_view", "_reshape_alias")
 """They share memory in the model; in the graph they need not."""
 NOTHING = ("alias", "detach", "lift_fresh", "contiguous")
@@ -62,7 +64,7 @@ class Writer:
     def constant(self, value: Tensor, key: str, name: str = "") -> fx.Node:
         """A parameter by its name in the model, or another constant; each held once."""
         if key not in self._read:
-            name = name or f"constant_{len(self._held)}"
+            name = f"{name}_{len(self._held)}" if name in self._held else name or f"constant_{len(self._held)}"
             self._held[name] = value
             self._read[key] = self.graph.get_attr(name)
         return self._read[key]
@@ -99,6 +101,7 @@ class Writer:
             made = self.call(aten.reshape.default, *args[:2])
         else:
             made = self.call(operation.function, *args, **kwargs)
+            made.meta.setdefault(PATH, operation.path)
         returns = operation.function._schema.returns  # type: ignore[attr-defined]
         if len(returns) == 1 and str(returns[0].type) == "Tensor":
             self._name(operation.results[0], made)

@@ -1,4 +1,4 @@
-"""Counting the spiking half's operations from the events of a run. Counts are exact."""
+"""What counting the spiking half takes: synapses of a convolution, events of a run, and the bytes of numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hybridnet.program.layers import DECAY_ONE, ConvGeometry, ConvLIFLayer, FixedConvLIF
-from hybridnet.report.quantities import Ops
+from hybridnet.program.layers import ConvGeometry
 from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
 
@@ -30,41 +29,6 @@ def fan_out(geometry: ConvGeometry) -> npt.NDArray[np.int64]:
     return np.outer(vertical, horizontal) * (g.out_channels // g.groups)
 
 
-def count_layer(layer: ConvLIFLayer | FixedConvLIF, inputs: Array, spikes: Array) -> Ops:
-    """Operations of one layer over all views and steps.
-
-    Args:
-        inputs: What the layer received, (N, T, C, H, W): messages, or spikes.
-        spikes: What it emitted, bool (N, T, C_out, H_out, W_out).
-    """
-    fan, word = fan_out(layer.geometry), word_sizes(layer)
-    arrived = events(inputs)
-    operations = int((arrived * fan).sum())
-    analog = layer.input_kind == "analog"
-    return Ops(
-        macs=operations if analog else 0,
-        acs=0 if analog else operations,
-        dense_macs=int(fan.sum()) * int(np.prod(inputs.shape[:3])),
-        neuron_updates=spikes.size,
-        leak_multiplies=spikes.size if leaks(layer) else 0,
-        spikes=int(events(spikes).sum()),
-        weight_bytes=operations * word.weight,
-        state_bytes=2 * spikes.size * word.potential,
-        activation_bytes=int(arrived.sum()) * word.message if analog else -(-inputs.size // 8),
-    )
-
-
-def synapses(geometry: ConvGeometry) -> int:
-    """The synapses of one layer: (input, output) pairs that a weight joins, borders exact."""
-    return int(fan_out(geometry).sum()) * geometry.input_shape[0]
-
-
-def leaks(layer: ConvLIFLayer | FixedConvLIF) -> bool:
-    """Whether an update multiplies: not if the potential is kept as it is (IF neurons), nor if nothing of it is."""
-    kept = 1 - layer.decay / DECAY_ONE if isinstance(layer, FixedConvLIF) else layer.leak
-    return 0 < kept < 1
-
-
 class WordSizes(NamedTuple):
     """Bytes of one number in memory; a spike is one bit."""
 
@@ -75,11 +39,6 @@ class WordSizes(NamedTuple):
 
 CHIP_WORDS, FLOAT_WORDS = WordSizes(1, 2, 3), WordSizes(4, 4, 4)
 """The chip's: 8-bit weights, 16-bit graded messages, 24-bit potentials; and float32's."""
-
-
-def word_sizes(layer: ConvLIFLayer | FixedConvLIF) -> WordSizes:
-    """Those of the layer's arithmetic."""
-    return CHIP_WORDS if isinstance(layer, FixedConvLIF) else FLOAT_WORDS
 
 
 def events(values: Array) -> npt.NDArray[np.int64]:

@@ -7,8 +7,17 @@ from collections.abc import Collection, Iterator
 
 from hybridnet.report.pricing.alternatives import compare_spiking
 from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, left_out, load_profile, price, unpriced
-from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
-from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, Note, NoteKind, PartitionRow, RunRecord, Totals
+from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, Span, total_ops
+from hybridnet.report.record.data import (
+    ANN_PARTITIONS,
+    LayerRow,
+    Note,
+    NoteKind,
+    PartitionRow,
+    RunRecord,
+    Sample,
+    Totals,
+)
 from hybridnet.report.record.prices import NoPrice, NotPriced
 
 PRICED = ("front", "snn", "bridge", "ann")
@@ -78,6 +87,31 @@ def price_partitions(
     return shared, Totals(sum(row.latency_ms.total for row in rows if row.latency_ms), total)
 
 
+def price_samples(samples: tuple[Sample, ...], layers: tuple[LayerRow, ...], prices: Prices) -> tuple[Sample, ...]:
+    """Each sample with the energy of its own events, and an equal share of what does not depend on them.
+
+    Args:
+        samples: Rows of arrays.
+        layers: Of the run, priced.
+    """
+    alike = [row.energy_pj for row in layers if not _of_samples(row) and row.energy_pj is not None]
+    shared = sum(alike, NO_ENERGY)
+    part = Span(*(value / max(len(samples), 1) for value in (shared.low, shared.reference, shared.high)))
+
+    def priced(sample: Sample) -> Sample:
+        counted = ((sample.snn, prices.of("snn")), (sample.messages, prices.of("bridge")))
+        own = [e for ops, profile in counted if (e := price(ops, profile)) is not None]
+        total = sum((Span(e.low, e.reference, e.high) for e in own), part) if own or alike else None
+        return dataclasses.replace(sample, energy_pj=total)
+
+    return tuple(map(priced, samples))
+
+
+def _of_samples(row: LayerRow) -> bool:
+    """Whether its counts depend on what the sample holds: events, and messages into the spiking half."""
+    return (row.partition == "snn" and row.input != "time") or (row.partition == "bridge" and row.kind == "message")
+
+
 def reprice(record: RunRecord, prices: Prices, command: str | None = None) -> RunRecord:
     """The record priced by other profiles, from its recorded counts alone.
 
@@ -93,6 +127,7 @@ def reprice(record: RunRecord, prices: Prices, command: str | None = None) -> Ru
         layers=layers,
         partitions=partitions,
         totals=totals,
+        samples=price_samples(record.samples, layers, prices),
         comparison=compare_spiking(layers, record.views, prices.profile),
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,

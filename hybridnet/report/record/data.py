@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/5`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/6`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -14,7 +14,7 @@ from hybridnet.report.quantities import Energy, Ops, Precision, Span
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.prices import ProfileRow
 
-SCHEMA = "hybridnet.run/5"
+SCHEMA = "hybridnet.run/6"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -45,15 +45,19 @@ class Note:
     text: str
 
 
+Carried = Literal["analog", "spike", "time"]
+"""What arrives at a layer; `time` of a row that stands for time on the chip."""
+
+
 @dataclass(frozen=True)
 class LayerRow:
     """One layer of a half.
 
     Attributes:
-        kind: `ConvLIF`, or `neurons` or `integrator` of a graph; the ANN node's operator; the chip whose time it is; or
+        kind: `neurons` or `integrator`; the ANN node's operator; the chip whose time it is; or
             what crosses the bridge: `message` into the spiking half; `potential`, `potentials`, `spikes`, `last_spikes`
             or `spike_count` out of it.
-        input: What arrives; `time` of a row that stands for time on the chip.
+        input: What arrives.
         shape: (C, H, W) of its neurons, or the ANN node's output without the batch.
         precision: What it computes in; None of a tensor that crosses.
         synapses: Existing ones, borders exact; None outside the spiking half.
@@ -63,7 +67,7 @@ class LayerRow:
     partition: str
     name: str
     kind: str
-    input: Literal["analog", "spike", "time"]
+    input: Carried
     shape: tuple[int, ...]
     precision: Precision | None
     ops: Ops
@@ -146,11 +150,30 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One row of arrays.
+
+    Attributes:
+        best: The class it is taken for; None if the model is no classifier with labels.
+        latency_ms: Host time through all partitions.
+        snn: What the spiking half counted of it.
+        messages: What was sent into the spiking half.
+        energy_pj: Of these, and of what every sample costs alike; None without a price.
+    """
+
+    best: ClassScore | None
+    latency_ms: float
+    snn: Ops
+    messages: Ops
+    energy_pj: Span | None
+
+
+@dataclass(frozen=True)
 class Parity:
     """The run against the same views through the float spiking half in torch.
 
     Attributes:
-        top1_agrees: None if the model is no classifier with labels.
+        top1_agrees: Of the clip, or of every sample; None if the model is no classifier with labels.
         output_sqnr_db: Per output of the model, as `sqnr_db`.
         sqnr_db: Per bridge tensor, 10·log10(Σu² / Σ(u − u_ref)²); None where both are equal to the bit.
         spike_agreement: Per layer, share of neuron-steps with the same spike.
@@ -230,7 +253,8 @@ class RunRecord:
     Attributes:
         command: What made the run.
         repriced_by: The command that put other prices on it later; None if none did.
-        prediction: None if the model is no classifier with labels.
+        prediction: None if the model is no classifier with labels, and of several samples, each of which has its own.
+        samples: Rows of arrays in order; empty of a video.
         comparison: None if the spiking half has no layers.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
     """
@@ -244,6 +268,7 @@ class RunRecord:
     arrays: ArraysRow | None
     model: ModelRow
     prediction: Prediction | None
+    samples: tuple[Sample, ...]
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals

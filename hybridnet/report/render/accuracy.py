@@ -13,7 +13,7 @@ from hybridnet.report.numbers import markup
 from hybridnet.report.record.file import read_json
 
 FAMILY = "hybridnet.evaluation/"
-SCHEMA = f"{FAMILY}3"
+SCHEMA = f"{FAMILY}4"
 """The schema of evaluation.json, which `hybridnet evaluate` writes: `hybridnet.evaluation.run.EvaluationRecord`."""
 
 REMEDY = "Write one with `hybridnet evaluate BUNDLE --data DATA`"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import NONE, count, energy_cell, range_text, shape_text, share
+from hybridnet.report.numbers import NONE, count, energy_cell, plural, range_text, shape_text, share
 from hybridnet.report.pricing.advice import advice
 from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
@@ -11,6 +11,7 @@ from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
 from hybridnet.report.render.sections_energy import energy_terms, prices, profiles_text, spiking, without
 from hybridnet.report.render.sections_run import bridge, fit, kind_text, latency, parity
+from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
 
 
 def run_document(record: RunRecord) -> Document:
@@ -44,21 +45,22 @@ def headline(record: RunRecord) -> Section:
     """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice."""
     total, times = record.totals.energy_pj, record.totals.latency_ms
     shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
-    best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
-        f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels",
-        f"Energy {energy_cell(total)} ({range_text(total)}){without(record)}, modelled with {profiles_text(record)}"
-        f"{f': {shares}' if shares else ''}",
-        f"Time {times:.1f} ms for {record.views} views, measured on this host; {_fit_line(record)}",
+        _predicted(record),
+        f"Energy {per_sample(record)}{energy_cell(total)} ({range_text(total)}){without(record)}, modelled with"
+        f" {profiles_text(record)}{f': {shares}' if shares else ''}",
+        f"Time {times:.1f} ms for {_amount(record)}, measured on this host; {_fit_line(record)}",
     )
     tip = advice(record)
     return Section("", lines=lines + ((f"Advice: {tip}",) if tip else ()))
 
 
 def prediction(record: RunRecord) -> Section:
-    """The best classes."""
+    """The best classes; of several samples, each with its own."""
+    if len(record.samples) > 1:
+        return samples_section(record)
     if record.prediction is None:
         return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
     rows = tuple((share(c.score), c.label) for c in record.prediction.top_k)
@@ -143,13 +145,24 @@ def glossary(record: RunRecord) -> Section:
     return Section("Glossary", table=Table(("term", "means"), (*GLOSSARY.items(), *used), left=2, long=True))
 
 
+def _predicted(record: RunRecord) -> str:
+    if predicted := predicted_text(record):
+        return f"Predicts {predicted}"
+    best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
+    return f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels"
+
+
+def _amount(record: RunRecord) -> str:
+    return plural(record.views, "sample" if record.samples else "view")
+
+
 def _title(record: RunRecord) -> str:
     return f"hybridnet: {record.model.name} on {record.source}"
 
 
 def _source(record: RunRecord) -> str:
     if record.arrays is not None:
-        return f"Arrays {record.arrays.path}; {record.arrays.views} views"
+        return f"Arrays {record.arrays.path}; {_amount(record)}"
     v = record.video
     if v is None:
         return "Input not recorded"

@@ -137,7 +137,7 @@ def test_what_fits_needs_no_advice(bundle: Bundle) -> None:
     demands = layer_demands(bundle.fixed)
     assert fit(demands, CHIP).broken == ()
     assert advise(demands, CHIP) == ()
-    assert {demand.stream for demand in demands} == {stream.name for stream in bundle.fixed.streams}
+    assert {demand.stream for demand in demands} == {"mv.0", "r.0"}
 
 
 def test_edge_fits_one_chip_by_this_estimate() -> None:

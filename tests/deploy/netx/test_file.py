@@ -12,56 +12,75 @@ import h5py
 import numpy as np
 import pytest
 from helpers import naive_program, random_programs
+from helpers.chains import Program, fixed_graph_of, graph_of
 from helpers.needs import needs_lava
 from helpers.places import HELPERS
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.netx.file import read_net, write_net
 from hybridnet.errors import BundleError, ConfigError
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.program.chains import netx_chains
+from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
+from hybridnet.program.layers import ConvGeometry
+from hybridnet.simulators.emulator.graph import GraphEmulator
 
 T = 5
 FIRST = ConvGeometry((2, 7, 9), 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 1), groups=2)
 SECOND = ConvGeometry(FIRST.output_shape, 3, (2, 3), stride=(1, 2), padding=(0, 1))
 
-Streams = tuple[Stream[ConvLIFLayer], Stream[FixedConvLIF]]
+Pair = tuple[GraphProgram, FixedGraph]
 
 
-def streams(reset: str = "soft", **fixed: Any) -> Streams:
-    return naive_program.random_streams(np.random.default_rng(3), "mv", [FIRST, SECOND], reset=reset, **fixed)
+def pair_of(streams: random_programs.Streams, steps: int) -> Pair:
+    """A chain in both forms."""
+    return graph_of(Program(streams[:1], steps)), fixed_graph_of(Program(streams[1:], steps))
+
+
+def chain(reset: str = "soft") -> Pair:
+    random = np.random.default_rng(3)
+    return pair_of(naive_program.random_streams(random, "mv", [FIRST, SECOND], reset=reset), T)
 
 
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
     path = tmp_path / "mv.net"
-    write_net(path, *streams(), T)
+    write_net(path, "mv", *chain())
     return path
 
 
 @pytest.mark.parametrize("reset", ["soft", "hard"])
 def test_what_is_written_is_read_back(tmp_path: Path, reset: str) -> None:
-    written = streams(reset)
-    write_net(tmp_path / "mv.net", *written, T)
-    in_float, in_integers, steps = read_net(tmp_path / "mv.net")
-    assert steps == T
-    assert_identical(written[0], in_float)
-    assert_identical(written[1], in_integers)
+    written = chain(reset)
+    write_net(tmp_path / "mv.net", "mv", *written)
+    net = read_net(tmp_path / "mv.net")
+    assert net.name == "mv"
+    assert_identical(written, (net.program, net.fixed))
 
 
 def assert_identical(before: Any, after: Any) -> None:
-    """Every field of every layer, types of arrays included."""
-    assert (after.name, after.input_name) == (before.name, before.input_name)
-    for wrote, read in zip(before.layers, after.layers, strict=True):
-        assert vars(wrote).keys() == vars(read).keys()
-        for field, value in vars(wrote).items():
-            np.testing.assert_array_equal(getattr(read, field), value, strict=isinstance(value, np.ndarray))
+    """Every field of every node and group in both forms, types of arrays included."""
+    for wrote, read in zip(before, after, strict=True):
+        assert type(read) is type(wrote)
+        assert read.steps == wrote.steps
+        for part in ("inputs", "populations", "synapses"):
+            for ours, theirs in zip(getattr(wrote, part), getattr(read, part), strict=True):
+                for field, value in vars(ours).items():
+                    found = getattr(theirs, field)
+                    np.testing.assert_array_equal(found, value, strict=isinstance(value, np.ndarray))
 
 
-def test_streams_that_differ_in_more_than_arithmetic_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"mv\.0\.reset"):
-        write_net(tmp_path / "mv.net", streams("soft")[0], streams("hard")[1], T)
+def test_forms_that_differ_in_more_than_arithmetic_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mv\.0 = .*hard.* is not allowed.*soft.*as in float"):
+        write_net(tmp_path / "mv.net", "mv", chain("soft")[0], chain("hard")[1])
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x/y", "é"])
+def test_a_name_that_could_not_be_read_back_is_not_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="name"):
+        write_net(tmp_path / "mv.net", name, *chain())
 
 
 def replace(path: str, value: Any, **options: Any) -> Callable[[h5py.File], None]:
@@ -100,13 +119,13 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], Any], str]] = {
     "no layers": (lambda file: [file.pop(f"layer/{index}") for index in (1, 2)], "0 layers"),
     "a wrong schema": (replace("hybridnet/schema", np.array([b"other/9"])), "schema"),
     "too many steps": (replace("hybridnet/steps", np.int64(10**9)), "1000000000"),
-    "a name that is a path": (replace("hybridnet/stream", np.array([b"../../x"])), "stream"),
-    "a name that is not ASCII": (replace("hybridnet/stream", np.array([b"\xff"])), "ascii"),
+    "a name that is a path": (replace("hybridnet/chain", np.array([b"../../x"])), "chain"),
+    "a name that is not ASCII": (replace("hybridnet/chain", np.array([b"\xff"])), "ascii"),
     "a weight of a wrong shape": (replace("layer/1/weight", np.zeros((4, 1, 3, 3), "<i4")), "weight"),
     "a weight of a wrong type": (replace("layer/1/weight", np.zeros((4, 1, 3, 2))), "weight"),
     "a weight out of range": (replace("layer/1/weight", np.full((4, 1, 3, 2), 999, "<i4")), "999"),
     "a weight that is not a number": (replace("layer/1/float/weight", np.full((4, 1, 3, 2), np.nan)), "finite"),
-    "a scale of zero": (replace("layer/1/hybridnet/weight_scale", 0.0), "scale"),
+    "a scale of zero": (replace("layer/1/hybridnet/scale", 0.0), "scale"),
     "a threshold of zero": (replace("layer/1/neuron/vThMant", np.int64(0)), "vThMant"),
     "a current filter": (replace("layer/1/neuron/iDecay", np.int64(100)), "iDecay"),
     "an unknown neuron": (replace("layer/1/neuron/type", np.array([b"SDNN"])), "SDNN"),
@@ -178,12 +197,11 @@ def test_stock_netx_refuses_soft_reset(net: Path) -> None:
 def test_stock_netx_runs_hard_reset_with_the_emulators_spikes_and_potentials(tmp_path: Path) -> None:
     """Stock LIF tells v from after its reset; u, its input, and v of the step before tell v from before it."""
     windows = 3
-    pair = streams("hard")
-    write_net(tmp_path / "hard.net", *pair, T)
+    program, fixed = chain("hard")
+    write_net(tmp_path / "hard.net", "mv", program, fixed)
     rng = np.random.default_rng(4)
     messages = rng.integers(-127, 128, (windows, T, *FIRST.input_shape), dtype=np.int32)
-    layers = pair[1].layers
-    drain = np.zeros((len(layers), *FIRST.input_shape), np.int32)
+    drain = np.zeros((len(fixed.populations), *FIRST.input_shape), np.int32)
     np.save(tmp_path / "frames.npy", np.concatenate([*messages, drain]))
     job = {
         "net": str(tmp_path / "hard.net"),
@@ -194,30 +212,29 @@ def test_stock_netx_runs_hard_reset_with_the_emulators_spikes_and_potentials(tmp
     (tmp_path / "jobs.json").write_text(json.dumps([job]), encoding="utf-8")
     in_worker(HELPERS / "netx_on_lava.py", tmp_path)
 
-    inputs = {"mv_input": (messages / layers[0].input_scale).astype(np.float32)}
-    emulator = Emulator(Program((pair[1],), T)).run(inputs, record_potentials=True)
-    np.testing.assert_array_equal(emulator.inputs["mv"], messages)
+    inputs = {"mv_input": (messages / fixed.inputs[0].input_scale).astype(np.float32)}
+    emulator = GraphEmulator(fixed).run(inputs, record_potentials=True)
+    np.testing.assert_array_equal(emulator.inputs["mv_input"], messages)
     with np.load(tmp_path / "states.npz", allow_pickle=False) as states:
-        for index, layer in enumerate(layers):
+        for index, p in enumerate(fixed.populations):
             u, v, spikes = (
-                states[f"{kind}{index}"][index + 1 :][: windows * T].reshape(windows, T, *layer.geometry.output_shape)
-                for kind in "uvs"
+                states[f"{kind}{index}"][index + 1 :][: windows * T].reshape(windows, T, *p.shape) for kind in "uvs"
             )
-            wanted, fired = emulator.potentials[layer.name], emulator.spikes[layer.name]
+            wanted, fired = emulator.potentials[p.name], emulator.spikes[p.name]
             assert fired.any()
             np.testing.assert_array_equal(spikes, fired)
             np.testing.assert_array_equal(v, np.where(fired, 0, wanted))
             before = np.concatenate([np.zeros_like(v[:, :1]), v[:, :-1]], axis=1)
-            retained = np.sign(before) * ((4096 - layer.decay) * np.abs(before) >> 12)
-            np.testing.assert_array_equal(retained + u + (layer.bias.reshape(-1, 1, 1) << 6), wanted)
+            retained = np.sign(before) * ((4096 - p.decay) * np.abs(before) >> 12)
+            np.testing.assert_array_equal(retained + u + (p.bias.reshape(-1, 1, 1) << 6), wanted)
 
 
 @settings(deadline=None, max_examples=20)
-@given(pair=random_programs.streams("s"), steps=st.integers(1, 64))
-def test_any_program_is_read_back_as_it_was_written(pair: Streams, steps: int) -> None:
+@given(streams=random_programs.streams("s"), steps=st.integers(1, 64))
+def test_any_chain_is_read_back_as_it_was_written(streams: random_programs.Streams, steps: int) -> None:
+    written = pair_of(streams, steps)
+    assume(netx_chains(*written))
     with tempfile.TemporaryDirectory() as folder:
-        write_net(Path(folder) / "s.net", *pair, steps)
-        *read, read_steps = read_net(Path(folder) / "s.net")
-    assert read_steps == steps
-    for before, after in zip(pair, read, strict=True):
-        assert_identical(before, after)
+        write_net(Path(folder) / "s.net", "s", *written)
+        net = read_net(Path(folder) / "s.net")
+    assert_identical(written, (net.program, net.fixed))

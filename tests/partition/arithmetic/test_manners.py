@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import manners
 from helpers.manners import Manner
+from helpers.places import ROOT
 
 from hybridnet.errors import PartitionError
 from hybridnet.partition.arithmetic.read import read
@@ -62,6 +63,13 @@ def test_each_manner_is_placed(kind: type[Manner]) -> None:
     assert reading.placed == PLACED[kind]
     assert program.steps == 4
     assert not reading.ties
+
+
+def test_the_readme_says_how_many_manners_go_through() -> None:
+    held = {k for k in vars(manners).values() if isinstance(k, type) and issubclass(k, Manner)}
+    right = held - {Manner, manners.BatchAsTime}  # which no chip can take: its neurons step through the batch
+    told = f"{len(right & PLACED.keys())} of the {len(right)} manners that the tests hold go through"
+    assert told in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 @pytest.mark.parametrize(

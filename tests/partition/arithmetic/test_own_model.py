@@ -28,6 +28,6 @@ def test_its_stacks_are_what_the_partition_says() -> None:
         assert float(p.threshold or 0) == layer.threshold.item()
         assert p.reset == layer.reset
     by_weight = sorted(float(np.abs(s.weight).sum()) for s in reading.program.synapses)
-    known = sorted(float(np.abs(layer.weight).sum()) for layer in partition(model, inputs).program.layers())
+    known = sorted(float(np.abs(s.weight).sum()) for s in partition(model, inputs).program.synapses)
     assert by_weight == pytest.approx(known)
     assert {role.kind for role in reading.leaving} == {"potential"}

@@ -109,7 +109,7 @@ def test_a_stated_neuron_is_placed_and_the_cut_is_the_model(tmp_path: Path) -> N
     bundle = hybridnet.export(model, inputs(), tmp_path / "b")
     assert bundle.manifest.placement.placed == ("lif.0", "lif.1")
     assert not bundle.parity.failed
-    np.testing.assert_array_equal(bundle.float_form.populations[0].leak, model.lif[0].decay.detach().double().numpy())
+    np.testing.assert_array_equal(bundle.program.populations[0].leak, model.lif[0].decay.detach().double().numpy())
     given = inputs(3)
     run = simulate({"events": given["events"].numpy()}, bundle, SimulateOptions(snn="torch")).run
     with torch.no_grad():

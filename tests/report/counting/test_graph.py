@@ -1,4 +1,4 @@
-"""Counts of graph programs: those of a chain for a chain, and tap by tap in plain Python for any graph."""
+"""Counts of graph programs, tap by tap in plain Python for any graph."""
 
 from itertools import product
 
@@ -6,33 +6,14 @@ import numpy as np
 from helpers.float_graphs import in_float
 from helpers.graph_equality import patient
 from helpers.random_graphs import graphs, random_inputs
-from helpers.random_programs import Streams, streams
 from hypothesis import given, settings
 
-from hybridnet.program.chains import fixed_graph_of
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import Geometry
-from hybridnet.program.layers import ConvGeometry, Program
+from hybridnet.program.layers import ConvGeometry
 from hybridnet.report.counting.graph import count_graph, reach
-from hybridnet.report.counting.program import count_layer
-from hybridnet.report.quantities import total_ops
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.support.arrays import Array
-
-
-@settings(patient, max_examples=20)
-@given(pair=streams("mv"))
-def test_a_chain_counts_as_its_layers(pair: Streams) -> None:
-    stream = pair[1]
-    graph = fixed_graph_of(Program((stream,), 3))
-    shape = (2, 3, *stream.input_shape)
-    result = GraphEmulator(graph).run({"mv_input": np.random.default_rng(0).uniform(-2, 2, shape).astype(np.float32)})
-    sources = [result.inputs["mv_input"], *result.spikes.values()]
-    expected = [count_layer(x, y, result.spikes[x.name]) for x, y in zip(stream.layers, sources, strict=False)]
-    found = count_graph(graph, result.inputs, result.spikes)
-    assert found.total == total_ops(expected)
-    pairs = zip(found.groups, found.populations.values(), strict=True)
-    assert [group + population for group, population in pairs] == expected
 
 
 @settings(patient, max_examples=20)

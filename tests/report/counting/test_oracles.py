@@ -8,19 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from helpers.chains import FixedConvLIF, Program, Stream, fixed_graph_of
+from helpers.float_graphs import in_float
 from helpers.needs import needs_lava
 from helpers.random_programs import geometries
-from helpers.small_model import random_layer
+from helpers.small_graphs import population
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.program.layers import ConvGeometry, ConvLIFLayer, FixedConvLIF, Program, Stream
-from hybridnet.report.counting.program import count_layer, leaks, synapses
+from hybridnet.program.graph import Synapse
+from hybridnet.program.layers import ConvGeometry
+from hybridnet.report.counting.graph import count_graph, count_group, count_population
+from hybridnet.report.counting.program import FLOAT_WORDS
 from hybridnet.report.quantities import Ops
-from hybridnet.simulators.emulator.backend import Emulator
-from hybridnet.simulators.torch.float_step import TorchBackend
+from hybridnet.simulators.emulator.graph import GraphEmulator
+from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
@@ -45,9 +49,8 @@ def torch_conv(g: ConvGeometry, seed: int = 0) -> nn.Conv2d:
 
 def counted(g: ConvGeometry, x: Tensor, *, analog: bool) -> Ops:
     """Ours; x (T, C, H, W)."""
-    layer = random_layer("s.0", g, np.random.default_rng(0), analog=analog)
-    inputs = x.numpy()[None] if analog else x.bool().numpy()[None]
-    return count_layer(layer, inputs, np.zeros((1, len(x), *g.output_shape), bool))
+    sent = x.numpy()[None] if analog else x.bool().numpy()[None]
+    return count_group(Synapse("x", "s", g, np.zeros(g.weight_shape)), sent, FLOAT_WORDS, analog=analog)
 
 
 def naive(g: ConvGeometry, x: npt.NDArray[Any]) -> int:
@@ -68,9 +71,8 @@ def naive(g: ConvGeometry, x: npt.NDArray[Any]) -> int:
 def test_operations_equal_a_loop_over_synapses(geometry: ConvGeometry, seed: int, rate: float) -> None:
     x = np.random.default_rng(seed).random((2, *geometry.input_shape)) < rate
     ops = counted(geometry, torch.from_numpy(x), analog=False)
-    everything = naive(geometry, np.ones_like(x))
     assert ops.acs == naive(geometry, x)
-    assert ops.dense_macs == everything == 2 * synapses(geometry)
+    assert ops.dense_macs == naive(geometry, np.ones_like(x))
     assert ops.activation_bytes == -(-x.size // 8)
     assert counted(geometry, torch.from_numpy(x * 0.5), analog=True).macs == ops.acs
 
@@ -148,44 +150,36 @@ def test_a_stack_counts_as_in_neurobench_and_spikingjelly() -> None:
     assert ours.acs == jelly(stack, [x])
 
 
-def test_leaks_are_multiplied_only_where_they_leak() -> None:
-    geometry = CASES[0]
-    for leak, leaky in ((0.0, False), (0.5, True), (1.0, False)):
-        layer = ConvLIFLayer(
-            "s.0", geometry, np.zeros(geometry.weight_shape), np.zeros(16), leak, 1.0, "soft", "spike", False
-        )
-        assert leaks(layer) is leaky
-        ops = count_layer(layer, np.zeros((1, 2, 3, 16, 16), bool), np.zeros((1, 2, 16, 16, 16), bool))
-        assert ops.leak_multiplies == (ops.neuron_updates if leaky else 0)
-        assert ops.state_bytes == 2 * 4 * ops.neuron_updates
+@pytest.mark.parametrize(("leak", "leaky"), [(0.0, False), (0.5, True), (1.0, False)])
+def test_leaks_are_multiplied_only_where_they_leak(leak: float, leaky: bool) -> None:
+    ops = count_population(population("s", leak=np.array(leak)), np.zeros((1, 2, 2, 5, 4), bool), FLOAT_WORDS)
+    assert ops.leak_multiplies == (ops.neuron_updates if leaky else 0)
+    assert ops.state_bytes == 2 * 4 * ops.neuron_updates
 
 
-def integers(name: str, geometry: ConvGeometry, seed: int, *, analog: bool) -> tuple[ConvLIFLayer, FixedConvLIF]:
-    """The same layer in float and on the chip: no leak, integers throughout, so that both compute the same."""
-    weight = 2 * np.random.default_rng(seed).integers(-9, 10, geometry.weight_shape)
-    bias, kind = np.zeros(geometry.out_channels), "analog" if analog else "spike"
-    shared = (name, geometry)
-    floats = ConvLIFLayer(*shared, weight.astype(float), bias, 1.0, 40.0, "soft", kind, True)  # type: ignore[arg-type]
-    chip = FixedConvLIF(
-        *shared, weight.astype(np.int32), bias.astype(np.int32), 0, 40, "soft", kind, True, 1.0, 1.0  # type: ignore[arg-type]
-    )  # fmt: skip
-    return floats, chip
+def in_integers(name: str, geometry: ConvGeometry, seed: int, *, analog: bool) -> FixedConvLIF:
+    """A layer without leak."""
+    weight = 2 * np.random.default_rng(seed).integers(-9, 10, geometry.weight_shape, dtype=np.int32)
+    bias = np.zeros(geometry.out_channels, np.int32)
+    return FixedConvLIF(name, geometry, weight, bias, 0, 40, "soft", "analog" if analog else "spike", True, 1.0, 1.0)
 
 
 def test_float_and_integers_count_the_same_where_they_compute_the_same() -> None:
+    """Integers throughout, and no leak: thresholds of 40 in either, whose shift by 6 the input has too."""
     first = ConvGeometry((2, 9, 8), 4, (3, 3), (2, 1), (1, 1))
     second = ConvGeometry(first.output_shape, 6, (3, 3), (1, 1), (1, 1))
-    pairs = [integers("s.0", first, 0, analog=True), integers("s.1", second, 1, analog=False)]
-    floats = Program((Stream("s", "x", tuple(p[0] for p in pairs)),), 5)
-    chip = Program((Stream("s", "x", tuple(p[1] for p in pairs)),), 5)
+    layers = in_integers("s.0", first, 0, analog=True), in_integers("s.1", second, 1, analog=False)
+    chip = fixed_graph_of(Program((Stream("s", "x", layers),), 5))
+    floats = in_float(chip)
     x = {"x": np.random.default_rng(2).integers(-4, 5, (2, 5, 2, 9, 8)).astype(np.float32)}
-    one, other = TorchBackend(floats).run(x), Emulator(chip).run(x)
-    operations = ("macs", "acs", "dense_macs", "neuron_updates", "spikes")
-    for (a, b), name in zip(pairs, ("s.0", "s.1"), strict=True):
-        inputs = [r.inputs["s"] if name == "s.0" else r.spikes["s.0"] for r in (one, other)]
-        left, right = count_layer(a, inputs[0], one.spikes[name]), count_layer(b, inputs[1], other.spikes[name])
-        assert [getattr(left, o) for o in operations] == [getattr(right, o) for o in operations]
-        assert left.spikes > 0
+    one, other = TorchGraph(floats).run(x), GraphEmulator(chip).run(x)
+    left, right = count_graph(floats, one.inputs, one.spikes), count_graph(chip, other.inputs, other.spikes)
+    for a, b in zip(left.groups, right.groups, strict=True):
+        assert (a.macs, a.acs, a.dense_macs) == (b.macs, b.acs, b.dense_macs)
+    for name, a in left.populations.items():
+        b = right.populations[name]
+        assert (a.neuron_updates, a.spikes) == (b.neuron_updates, b.spikes)
+        assert a.spikes > 0
 
 
 @needs_lava

@@ -8,12 +8,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from helpers.small_model import SMALL, counted_ann, random_layer, small_checkpoint
+from helpers.small_graphs import population
+from helpers.small_model import SMALL, counted_ann, small_checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybridnet.program.graph import Synapse
 from hybridnet.program.layers import ConvGeometry
-from hybridnet.report.counting.program import count_layer, fan_out
+from hybridnet.report.counting.graph import count_group, count_population
+from hybridnet.report.counting.program import CHIP_WORDS, fan_out
 
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -48,17 +51,22 @@ def test_fan_out_is_border_exact(
 def test_counts_equal_a_loop_over_events(analog: bool) -> None:
     random = np.random.default_rng(3)
     geometry = ConvGeometry((2, 7, 5), 4, (3, 2), (2, 1), (1, 1), groups=2)
-    layer = random_layer("s.0", geometry, random, analog=analog)
+    group, neurons = (
+        Synapse("x", "s", geometry, np.zeros(geometry.weight_shape)),
+        population("s", geometry.output_shape),
+    )
     x = random.integers(-1, 2, (2, 3, *geometry.input_shape)) if analog else random.random((2, 3, 2, 7, 5)) < 0.2
     spikes = random.random((2, 3, *geometry.output_shape)) < 0.1
     fan = naive_fan_out(geometry)
     events = sum(int(fan[y, x_]) for *_, y, x_ in np.argwhere(x))
-    ops = count_layer(layer, x, spikes)
+    ops = count_group(group, x, CHIP_WORDS, analog=analog)
     assert (ops.macs, ops.acs) == ((events, 0) if analog else (0, events))
     assert ops.dense_macs == int(fan.sum()) * 2 * 3 * 2
-    assert ops.neuron_updates == spikes.size
-    assert ops.spikes == spikes.sum()
-    assert count_layer(layer, *(np.asfortranarray(values) for values in (x, spikes))) == ops  # whatever the layout
+    updates = count_population(neurons, spikes, CHIP_WORDS)
+    assert updates.neuron_updates == spikes.size
+    assert updates.spikes == spikes.sum()
+    assert count_group(group, np.asfortranarray(x), CHIP_WORDS, analog=analog) == ops  # whatever the layout
+    assert count_population(neurons, np.asfortranarray(spikes), CHIP_WORDS) == updates
 
 
 def test_synops_equal_a_convolution_of_ones() -> None:
@@ -70,8 +78,8 @@ def test_synops_equal_a_convolution_of_ones() -> None:
     expected = torch.nn.functional.conv2d(
         x, torch.ones(geometry.weight_shape, dtype=torch.float64), None, (2, 2), (1, 1), (2, 1)
     ).sum()
-    layer = random_layer("s.0", geometry, random, analog=False)
-    assert count_layer(layer, spikes, np.zeros((1, 2, *geometry.output_shape), bool)).acs == int(expected)
+    group = Synapse("x", "s", geometry, np.zeros(geometry.weight_shape))
+    assert count_group(group, spikes, CHIP_WORDS, analog=False).acs == int(expected)
 
 
 def test_ann_macs_equal_torchs_counter(tmp_path: Path) -> None:

@@ -275,7 +275,9 @@ def evaluation(path: Path, energy: Distribution | None, top1: float = 0.5, profi
     """As `hybridnet evaluate` writes it."""
     prices = None if profile is None else load_profile(profile).row
     summary = Summary(4, top1, 1.0, ((2, 0), (2, 0)), (), energy, None, {})
-    one = Evaluated(f"runs/{path.stem}", "00", "motion 1", "test", 8, ("emulator", "onnxruntime"), prices, summary, ())
+    one = Evaluated(
+        f"runs/{path.stem}", "00", "motion 1", "test", 8, ("emulator", "onnxruntime"), prices, None, summary, ()
+    )
     record = EvaluationRecord(SCHEMA, "hybridnet evaluate", "now", {}, "local", 1, (one,), None)
     path.write_text(json.dumps(dataclasses.asdict(record)))
     return path

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive_program
+from helpers.chains import ConvLIFLayer, FixedConvLIF, Stream, write_chain
 from helpers.needs import needs_lava
 
-from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import RangeError
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import SpikingStack
-from hybridnet.program.layers import MESSAGE_MAX, ConvGeometry, ConvLIFLayer, FixedConvLIF, Stream
+from hybridnet.program.layers import MESSAGE_MAX, ConvGeometry
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.options import ConvModel
@@ -67,7 +67,7 @@ def run(folder: Path, *, fixed_point: bool, conv: ConvModel = "fast") -> Spiking
     files = {}
     for name, (in_float, in_integers) in STREAMS.items():
         files[name] = folder / f"{name}.net"
-        write_net(files[name], in_float, in_integers, T)
+        write_chain(files[name], in_float, in_integers, T)
     lava: SpikingBackend = LavaBackend(files, fixed_point=fixed_point, conv=conv, timeout_s=120)
     return lava.run(inputs(), record_potentials=True)
 
@@ -95,7 +95,7 @@ def naive_float(in_float: SpikingResult) -> naive_program.NaiveResult:
 def naive(result: SpikingResult, arithmetic: int) -> naive_program.NaiveResult:
     together = naive_program.NaiveResult()
     for name, pair in STREAMS.items():
-        one = naive_program.run_stream(pair[arithmetic], result.inputs[name])
+        one = naive_program.run_stream(pair[arithmetic], result.inputs[f"{name}_input"])
         together.potentials.update(one.potentials)
         together.spikes.update(one.spikes)
         together.overflows.update(one.overflows)
@@ -138,7 +138,7 @@ def test_float_equals_the_equations(
 def test_float_equals_the_models_own_conv_lif(in_float: SpikingResult, stream: str) -> None:
     layers = STREAMS[stream][0].layers
     stack = SpikingStack([conv_lif(layer) for layer in layers], read_out=(0, 1)).double()
-    states = stack.trace(torch.from_numpy(in_float.inputs[stream]))
+    states = stack.trace(torch.from_numpy(in_float.inputs[f"{stream}_input"]))
     for layer, state in zip(layers, states, strict=True):
         np.testing.assert_allclose(in_float.potentials[layer.name], state.u.detach().numpy(), rtol=0, atol=1e-10)
         np.testing.assert_array_equal(in_float.spikes[layer.name], state.o.detach().numpy())
@@ -158,11 +158,12 @@ def conv_lif(layer: ConvLIFLayer) -> ConvLIF:
 @needs_lava
 def test_inputs_are_what_was_fed_and_clipping_is_counted(fixed: SpikingResult) -> None:
     given = inputs()
-    for name, (_, stream) in STREAMS.items():
-        messages, clipped = quantise_input(given[stream.input_name], stream.layers[0])
+    for _, stream in STREAMS.values():
+        name = stream.input_name
+        messages, clipped = quantise_input(given[name], stream.layers[0])
         np.testing.assert_array_equal(fixed.inputs[name], messages)
         assert fixed.clipped_inputs[name] == clipped
-    assert fixed.clipped_inputs["soft"] == 1
+    assert fixed.clipped_inputs["soft_input"] == 1
     assert fixed.latency_ms.shape == (N,)
     assert (fixed.latency_ms > 0).all()
 
@@ -209,7 +210,7 @@ def test_all_views_run_through_one_network(tmp_path: Path, monkeypatch: pytest.M
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     windows, name = 5, "soft"
-    write_net(tmp_path / "soft.net", *STREAMS[name], T)
+    write_chain(tmp_path / "soft.net", *STREAMS[name], T)
     frames = np.random.default_rng(1).normal(size=(windows, T, *FIRST.input_shape)).astype(np.float32)
     result = LavaBackend({name: tmp_path / "soft.net"}).run({"soft_input": frames})
     assert result.spikes["soft.1"].shape[:2] == (windows, T)

@@ -5,18 +5,20 @@ A worker takes seconds to start and each network half of one, hence many random 
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import naive_program
+from helpers.chains import Program, fixed_graph_of, write_chain
 from helpers.needs import needs_lava
 from helpers.random_programs import Streams, streams
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from hybridnet.deploy.netx.file import read_net, write_net
-from hybridnet.program.layers import Program
-from hybridnet.simulators.emulator.backend import Emulator
+from hybridnet.deploy.netx.file import read_net
+from hybridnet.program.chains import chains_of
+from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.lava.backend import LavaBackend
 from hybridnet.simulators.lava.options import ConvModel
@@ -64,11 +66,11 @@ def assert_equal(batch: list[Streams], windows: int, seed: int, conv: ConvModel)
     with tempfile.TemporaryDirectory() as folder:
         files = {s.name: Path(folder) / f"{s.name}.net" for s in fixed}
         for (in_float, in_integers), path in zip(batch, files.values(), strict=True):
-            write_net(path, in_float, in_integers, T)
+            write_chain(path, in_float, in_integers, T)
         lava = LavaBackend(files, conv=conv, timeout_s=300).run(inputs, record_potentials=True)
-    assert_same(lava, Emulator(Program(tuple(fixed), T)).run(inputs, record_potentials=True))
+    assert_same(lava, GraphEmulator(fixed_graph_of(Program(tuple(fixed), T))).run(inputs, record_potentials=True))
     for stream in fixed:
-        naive = naive_program.run_stream(stream, lava.inputs[stream.name])
+        naive = naive_program.run_stream(stream, lava.inputs[stream.input_name])
         for layer in stream.layers:
             np.testing.assert_array_equal(lava.potentials[layer.name], naive.potentials[layer.name], layer.name)
             np.testing.assert_array_equal(lava.spikes[layer.name], naive.spikes[layer.name], layer.name)
@@ -93,7 +95,7 @@ def assert_same_on_clip(clip: Path, conv: ConvModel) -> None:
     read = read_clip(clip, bundle.preprocess, 2)
     inputs = read.views.arrays
     lava = LavaBackend(bundle.net_paths, conv=conv, timeout_s=300).run(inputs, record_potentials=True)
-    assert_same(lava, Emulator(bundle.fixed).run(inputs, record_potentials=True))
+    assert_same(lava, GraphEmulator(bundle.fixed).run(inputs, record_potentials=True))
     assert all(spikes.any() for spikes in lava.spikes.values())
 
 
@@ -110,9 +112,12 @@ def test_the_shipped_model_on_real_clips(name: str, conv: ConvModel, real_clips:
 
 def test_files_of_the_shipped_model_hold_its_program() -> None:
     bundle = load(shipped_bundle_path())
-    for stream, path in zip(bundle.fixed.streams, bundle.net_paths.values(), strict=True):
-        _, read, steps = read_net(path)
-        assert (read.name, steps) == (stream.name, bundle.fixed.steps)
-        for wrote, found in zip(stream.layers, read.layers, strict=True):
+    for (name, chain), path in zip(chains_of(bundle.program).items(), bundle.net_paths.values(), strict=True):
+        net = read_net(path)
+        assert (net.name, net.fixed.steps) == (name, bundle.fixed.steps)
+        part = bundle.fixed.part(chain)
+        assert net.fixed.inputs == part.inputs
+        pairs: list[tuple[Any, Any]] = [*zip(net.fixed.populations, part.populations, strict=True)]
+        for found, wrote in [*pairs, *zip(net.fixed.synapses, part.synapses, strict=True)]:
             for field, value in vars(wrote).items():
                 np.testing.assert_array_equal(getattr(found, field), value, strict=isinstance(value, np.ndarray))

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive_program
+from helpers.chains import write_chain
 from helpers.needs import needs_lava
 
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.deploy.netx.file import write_net
 from hybridnet.errors import BackendError, ConfigError, HybridNetError, MissingBackendError
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.simulators.lava.backend import LavaBackend
@@ -26,7 +26,7 @@ def nets(tmp_path: Path) -> dict[str, dict[str, Path]]:
     for reset in ("soft", "hard"):
         paths[reset] = {reset: tmp_path / f"{reset}.net"}
         rng, geometry = np.random.default_rng(0), ConvGeometry((1, 3, 4), 1, (1, 1))
-        write_net(paths[reset][reset], *naive_program.random_streams(rng, reset, [geometry], reset=reset), 2)
+        write_chain(paths[reset][reset], *naive_program.random_streams(rng, reset, [geometry], reset=reset), 2)
     return paths
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import naive_netx, naive_program
+from helpers.chains import write_chain
 from helpers.foreign_nets import SMALL, cuba, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnet.deploy.netx.file import write_net
 from hybridnet.deploy.netx.foreign import read_foreign_net
 from hybridnet.errors import BackendError, BundleError, ConfigError, RangeError
 from hybridnet.program.layers import ConvGeometry
@@ -103,7 +103,7 @@ def test_our_own_hard_reset_files_run_as_the_program_does(tmp_path: Path) -> Non
     first = ConvGeometry((2, 7, 9), 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(2, 1), groups=2)
     second = ConvGeometry(first.output_shape, 3, (2, 3), stride=(1, 2), padding=(0, 1))
     pair = naive_program.random_streams(np.random.default_rng(3), "mv", [first, second], reset="hard")
-    write_net(tmp_path / "mv.net", *pair, 6)
+    write_chain(tmp_path / "mv.net", *pair, 6)
     frames = np.random.default_rng(4).integers(-127, 128, (3, 6, 2, 7, 9)).astype(np.int32)
     program = naive_program.run_stream(pair[1], frames)
     network = NetxNetwork(

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from helpers.chains import Program, Stream, fixed_graph_of
 from helpers.graph_equality import assert_as_naive, patient
+from helpers.naive_program import run_stream
 from helpers.random_graphs import graphs, random_inputs
+from helpers.small_model import fixed_stream, random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.onnx.graph_program import write_onnx_graph
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
-from hybridnet.program.layers import POTENTIAL_MAX, ConvGeometry
+from hybridnet.program.layers import FLOAT32_EXACT, POTENTIAL_MAX, ConvGeometry, Reset
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.onnxruntime.graph import OnnxGraph, OnnxGraphStep
 
@@ -100,6 +103,72 @@ def test_weights_are_split_where_float32_would_round(tmp_path: Path) -> None:
     assert_as_naive(graph, result, inputs, 1)
     names = {node.name for node in onnx.load(tmp_path / "graph.onnx").graph.initializer}
     assert {"weight.0.0of2", "weight.0.1of2"} <= names
+
+
+@pytest.mark.parametrize("largest", [254, 253], ids=["even", "odd"])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_large_sums_leave_float32_and_stay_exact(tmp_path: Path, reset: Reset, largest: int) -> None:
+    """64 × 5 × 5 messages."""
+    rng = np.random.default_rng(3)
+    geometry = ConvGeometry((64, 9, 7), 4, (5, 5), padding=(2, 1))
+    layer = fixed_stream(Stream("s", "x", (random_layer("s.0", geometry, rng),))).layers[0]
+    weight = rng.integers(-128, 128, geometry.weight_shape, dtype=np.int32) * 2
+    weight[0], weight[1] = largest, -256
+    bias = np.array([0, 1, 4095, -4095], np.int32)
+    layer = replace(layer, weight=weight, bias=bias, reset=reset, threshold=2**17 - 1)
+    graph = fixed_graph_of(Program((Stream("s", "x", (layer,)),), 3))
+    x = rng.uniform(0.9, 1, (2, 3, 64, 9, 7)).astype(np.float32)
+    x[1] = rng.uniform(-1, 1, x[1].shape)
+    write_onnx_graph(tmp_path / "graph.onnx", graph)
+    result = OnnxGraph(tmp_path / "graph.onnx", graph).run({"x": x}, record_potentials=True)
+    assert_as_naive(graph, result, {"x": x}, 2)
+    assert np.abs(result.currents["s.0"]).max() > FLOAT32_EXACT >> 6
+    assert result.overflows["s.0"] > 0
+    assert "weight.0.0of2" in {node.name for node in onnx.load(tmp_path / "graph.onnx").graph.initializer}
+
+
+def test_spikes_into_a_wide_layer_are_exact(tmp_path: Path) -> None:
+    """So many synapses that even sums of spikes leave float32."""
+    rng = np.random.default_rng(5)
+    first = random_layer("s.0", ConvGeometry((1, 1, 2), 140_000, (1, 1)), rng)
+    second = random_layer("s.1", ConvGeometry((140_000, 1, 2), 2, (1, 1)), rng, analog=False)
+    stream = fixed_stream(Stream("s", "x", (first, second)))
+    weight = np.full(second.geometry.weight_shape, 254, np.int32)
+    weight[1, ::2] = -256
+    layers = stream.layers[0], replace(stream.layers[1], weight=weight)
+    graph = fixed_graph_of(Program((replace(stream, layers=layers),), 3))
+    x = rng.uniform(-1.2, 1.2, (1, 3, 1, 1, 2)).astype(np.float32)
+    write_onnx_graph(tmp_path / "graph.onnx", graph)
+    result = OnnxGraph(tmp_path / "graph.onnx", graph).run({"x": x}, record_potentials=True)
+    assert_as_naive(graph, result, {"x": x}, 1)
+    names = {node.name for node in onnx.load(tmp_path / "graph.onnx").graph.initializer}
+    assert {"weight.0.0of1", "weight.1.0of2", "weight.1.1of2"} <= names
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_saturation_is_counted_as_in_plain_python(tmp_path: Path, reset: Reset) -> None:
+    rng = np.random.default_rng(7)
+    first, second = (ConvGeometry((c, 9, 7), n, (3, 3), padding=(1, 1)) for c, n in ((2, 4), (4, 3)))
+    made = (
+        random_layer("s.0", first, rng, reset=reset),
+        random_layer("s.1", second, rng, reset=reset, analog=False),
+    )
+    biases = np.array([4095, -4095, 7, 0], np.int32)
+    layers = tuple(
+        replace(layer, bias=biases[: len(layer.bias)], decay=3, threshold=2**17 - 1)
+        for layer in fixed_stream(Stream("s", "x", made)).layers
+    )
+    stream = Stream("s", "x", layers)
+    graph = fixed_graph_of(Program((stream,), 16))
+    write_onnx_graph(tmp_path / "graph.onnx", graph)
+    x = {"x": np.ones((2, 16, 2, 9, 7), np.float32)}
+    got = OnnxGraph(tmp_path / "graph.onnx", graph).run(x, record_potentials=True)
+    expected = run_stream(stream, got.inputs["x"])
+    for layer in layers:
+        np.testing.assert_array_equal(got.potentials[layer.name], expected.potentials[layer.name])
+        assert got.overflows[layer.name] == expected.overflows[layer.name]
+    assert got.overflows["s.0"] > 0
+    assert got.spikes["s.0"].any()
 
 
 def test_what_two_parts_do_not_hold_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The spiking half as C11."""

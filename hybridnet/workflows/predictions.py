@@ -1,0 +1,57 @@
+"""What a run predicts: of a clip, from the mean over its views; of arrays, row by row, each a sample of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridnet.program.spiking import AnyGraph
+from hybridnet.report.quantities import total_ops
+from hybridnet.report.record.data import ClassScore, Prediction, Sample
+from hybridnet.simulators.hybrid import HybridRun
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.support.arrays import Array
+from hybridnet.workflows.rows import input_rows, snn_rows
+
+
+def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:
+    """Average logits over views (the paper's protocol) and rank the classes."""
+    mean = logits.astype(np.float64).mean(axis=0)
+    score = np.exp(mean - mean.max())
+    score /= score.sum()
+    best = np.argsort(-mean, kind="stable")[:top_k]
+    return Prediction(
+        tuple(ClassScore(int(i), labels[i], float(score[i])) for i in best), tuple(float(value) for value in mean)
+    )
+
+
+def samples_of(program: AnyGraph, run: HybridRun, labels: tuple[str, ...] | None) -> Iterator[Sample]:
+    """Sample after sample, before any price.
+
+    Args:
+        program: What the spiking back-end ran.
+        run: N samples through both halves.
+        labels: Names of the classes; None of a model that is no classifier.
+    """
+    times = [run.spiking.latency_ms, run.bridge_ms, run.ann_ms, *([] if run.front_ms is None else [run.front_ms])]
+    for n, latency_ms in enumerate(np.sum(times, axis=0).tolist()):
+        own = _one(run.spiking, n)
+        yield Sample(
+            best=None if labels is None else predict(run.logits[n : n + 1], labels, 1).top_k[0],
+            latency_ms=latency_ms,
+            snn=total_ops(row.ops for row in snn_rows(program, own)),
+            messages=total_ops(row.ops for row in input_rows(program, own)),
+            energy_pj=None,
+        )
+
+
+def _one(result: SpikingResult, n: int) -> SpikingResult:
+    """What was counted events of in sample n alone."""
+
+    def view(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: values[n : n + 1] for name, values in arrays.items()}
+
+    return dataclasses.replace(result, inputs=view(result.inputs), spikes=view(result.spikes))

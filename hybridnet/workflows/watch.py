@@ -1,0 +1,284 @@
+"""Watch a live source: a line per GOP, as soon as its last frame is there."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.deploy.layout import ONNX_STEP
+from hybridnet.errors import BackendError, ConfigError, ModelError, VideoError
+from hybridnet.report.record.data import ArraysRow
+from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.onnxruntime.stepper import Stepper
+from hybridnet.simulators.registry import DEFAULT_SNN, spiking_entry
+from hybridnet.support.ahead import newest, stopped
+from hybridnet.support.arrays import Array
+from hybridnet.support.views import Views
+from hybridnet.video import LiveClip, View, open_live, prepare_view, stack_views
+from hybridnet.video.container import CAMERAS
+from hybridnet.video.source import Readable, is_address
+from hybridnet.video.views import load_kernels, prepare_steps
+from hybridnet.workflows.options import SimulateOptions, WatchOptions
+from hybridnet.workflows.simulate import Simulator, load
+from hybridnet.workflows.sources import Read
+
+STDIN = "-"
+FIRST_WAIT_S, RECONNECT_S = 0.5, 30.0
+"""Seconds before a lost source is opened again: the first time, and at the most; each time twice as long."""
+
+
+@dataclass(frozen=True)
+class GopRow:
+    """What one GOP gave.
+
+    Attributes:
+        time: When the result was there, local time, ISO 8601.
+        gop: Number of the GOP since the start, from 0; those that were dropped are counted.
+        label: The class with the largest score.
+        score: Its share of the softmax of logits, averaged over the last GOPs.
+        latency_ms: From the arrival of the GOP's last frame to the result.
+        energy_pj: Modelled, reference value; None without prices.
+        corrupt: Whether a frame of it is damaged.
+        dropped: GOPs left out since the row before.
+    """
+
+    time: str
+    gop: int
+    label: str
+    score: float
+    latency_ms: float
+    energy_pj: float | None
+    corrupt: bool
+    dropped: int
+
+
+@dataclass
+class WatchSummary:
+    """What a session saw.
+
+    Attributes:
+        gops: GOPs with a result.
+        dropped: GOPs left out, as the machine was too slow.
+        corrupt: GOPs with a result and a damaged frame.
+        connections: How often the source was opened.
+        unused_frames: Frames in no view.
+        classes: How many GOPs each class got.
+    """
+
+    gops: int = 0
+    dropped: int = 0
+    corrupt: int = 0
+    connections: int = 0
+    unused_frames: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    latencies_ms: list[float] = field(default_factory=list)
+
+    def add(self, row: GopRow) -> None:
+        """Count a row."""
+        self.gops += 1
+        self.dropped += row.dropped
+        self.corrupt += row.corrupt
+        self.classes[row.label] = self.classes.get(row.label, 0) + 1
+        self.latencies_ms.append(row.latency_ms)
+
+    def percentile_ms(self, share: float) -> float | None:
+        """The latency that this per cent of the GOPs did not exceed; None without any."""
+        return float(np.percentile(self.latencies_ms, share)) if self.latencies_ms else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One GOP: the model's inputs, the spikes if they are there already, and when its last frame was."""
+
+    inputs: Mapping[str, Array]
+    spiking: SpikingResult | None
+    at: float
+    corrupt: bool
+
+
+Say = Callable[[str], object]
+
+
+class Watcher:
+    """A bundle, ready for a live source.
+
+    Args:
+        bundle: What to run; see `hybridnet.workflows.simulate.load`.
+        options: How.
+        say: Told in a sentence of what happens to the source.
+
+    Attributes:
+        summary: What was seen so far.
+
+    Raises:
+        HybridNetError: If the bundle or a back-end cannot be had, or it names no classes.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | str | Path | None = None,
+        options: WatchOptions = WatchOptions(),
+        say: Say = lambda _: None,
+    ) -> None:
+        self._bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+        self._options, self._say, self.summary = options, say, WatchSummary()
+        labels = self._bundle.manifest.labels
+        if labels is None:
+            raise ModelError("names no classes to watch for", where=self._bundle.path, remedy="Export it with --labels")
+        if options.on_class is not None and options.on_class not in labels:
+            raise ConfigError("on-class", options.on_class, ", ".join(labels))
+        self._labels, self._preprocess = labels, self._bundle.preprocess
+        snn = options.snn or DEFAULT_SNN
+        if not spiking_entry(snn).fixed_point:
+            raise ConfigError("snn", snn, "a back-end in fixed point")
+        self._stepper = self._step_by_step() if options.snn is None else None
+        chosen = SimulateOptions(
+            snn=snn, ann=options.ann, settings=options.settings, profile=options.profile, parity=False
+        )
+        self._simulator = Simulator(self._bundle, chosen)
+        self._scores: deque[Array] = deque(maxlen=options.smooth)
+        self._last, self._running = "", list[subprocess.Popen[bytes]]()
+        load_kernels(self._preprocess.steps)
+        self._rehearse()
+
+    def watch(self, source: str | Path | Readable) -> Iterator[GopRow]:
+        """Rows as GOPs come, until the source ends.
+
+        Args:
+            source: A file that grows, an address, a camera with `input_format`, or an object with `read`.
+
+        Raises:
+            HybridNetError: If the source cannot be opened, or is lost and cannot be opened again.
+        """
+        coming = self._gops(source)
+        waiting = newest(coming) if self._options.policy == "drop" else ((one, 0) for one in coming)
+        number = -1
+        with closing(waiting):
+            for seen, dropped in waiting:
+                number += 1 + dropped
+                row = self._row(seen, number, dropped)
+                self.summary.add(row)
+                self._react(row)
+                yield row
+
+    def _row(self, seen: _Seen, number: int, dropped: int) -> GopRow:
+        spiking = seen.spiking or self._simulator.spiking(seen.inputs)
+        read = Read(Views(dict(seen.inputs)), None, ArraysRow("live", 1), None, 0.0, are_samples=False)
+        run, record = self._simulator.finished(read, spiking)
+        self._scores.append(_softmax(run.logits[0]))
+        scores = np.mean(self._scores, axis=0)
+        latency_ms = (time.monotonic() - seen.at) * 1e3
+        best = int(scores.argmax())
+        now = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
+        energy = record().totals.energy_pj
+        energy_pj = None if energy is None else energy.reference
+        return GopRow(
+            now, number, self._labels[best], float(scores[best]), latency_ms, energy_pj, seen.corrupt, dropped
+        )
+
+    def _gops(self, source: str | Path | Readable) -> Generator[_Seen, None, None]:
+        """GOPs of the source, opened again when it is lost."""
+        again = isinstance(source, str) and (is_address(source) or self._options.input_format in CAMERAS)
+        wait_s = FIRST_WAIT_S
+        while True:
+            try:
+                with self._opened(source) as clip:
+                    self.summary.connections += 1
+                    if clip.reason:
+                        self._say(f"encoded anew as it comes: {clip.reason}")
+                    for view in clip:
+                        wait_s = FIRST_WAIT_S
+                        yield self._seen(view, clip)
+                    self.summary.unused_frames += clip.counts.unused_frames
+                lost = "it ended"
+            except VideoError as error:
+                if not (again and self._options.reconnect and self.summary.connections):
+                    raise
+                lost = str(error.what)
+            if not (again and self._options.reconnect):
+                return
+            self._say(f"source lost ({lost}); opening it again in {wait_s:g} s")
+            _sleep(wait_s)
+            wait_s = min(2 * wait_s, RECONNECT_S)
+
+    def _opened(self, source: str | Path | Readable) -> LiveClip:
+        options = self._options
+        return open_live(
+            sys.stdin.buffer if source == STDIN else source,
+            self._preprocess,
+            transcode=options.transcode,
+            on_step=None if self._stepper is None else self._step,
+            container_format=options.input_format,
+            idle_s=options.idle_s,
+            limit_s=options.limit_s,
+        )
+
+    def _seen(self, view: View, clip: LiveClip) -> _Seen:
+        inputs = stack_views([prepare_view(view, self._preprocess)]).arrays
+        spiking = None if self._stepper is None else self._stepper.result(record_potentials=self._simulator.records_all)
+        return _Seen(inputs, spiking, clip.completed_at, view.corrupt)
+
+    def _step(self, place: int, step: View) -> None:
+        """One step of the spiking half, as its frame comes."""
+        if self._stepper is None:
+            return
+        if place == 0:
+            self._stepper.start()
+        motion_vectors, residuals, _, _ = prepare_steps(step, self._preprocess)
+        self._stepper.step({"motion_vectors": motion_vectors, "residuals": residuals})
+
+    def _step_by_step(self) -> Stepper | None:
+        """The spiking half a step at a time; None, which is told, if the bundle cannot be run so."""
+        feeds = self._bundle.manifest.feeds
+        by_step = {"motion_vectors": 0, "residuals": 0}
+        if self._bundle.front_path is not None or any(by_step.get(name, -1) != axis for name, axis in feeds.items()):
+            self._say("spikes are computed when a GOP is complete: the spiking half reads more than steps of the clip")
+            return None
+        return Stepper(self._bundle.file(ONNX_STEP), self._bundle.fixed)
+
+    def _rehearse(self) -> None:
+        """Pay for thread pools and memory before the first GOP comes."""
+        shapes = self._bundle.manifest.model.inputs
+        inputs = {name: np.zeros((1, *shape), np.float32) for name, shape in shapes.items()}
+        read = Read(Views(inputs), None, ArraysRow("live", 1), None, 0.0, are_samples=False)
+        self._simulator.finished(read, self._simulator.spiking(inputs))[1]()
+
+    def _react(self, row: GopRow) -> None:
+        """Run the user's command where its class comes, and take leave of those that ended."""
+        self._running = [process for process in self._running if process.poll() is None]
+        command, came = self._options.exec_command, row.label != self._last
+        self._last = row.label
+        if command is None or not came or row.label != self._options.on_class:
+            return
+        told = {"HYBRIDNET_CLASS": row.label, "HYBRIDNET_SCORE": f"{row.score:.4f}", "HYBRIDNET_GOP": str(row.gop)}
+        try:
+            process = subprocess.Popen(  # noqa: S603 # the user's own command, without a shell
+                shlex.split(command), env=os.environ | told, stdin=subprocess.DEVNULL
+            )
+            self._running.append(process)
+        except (OSError, ValueError) as error:
+            raise BackendError(f"cannot be run ({error})", where="--exec", remedy="Check the command") from error
+
+
+def _softmax(logits: Array) -> Array:
+    shifted = np.exp(logits.astype(np.float64) - logits.max())
+    return np.asarray(shifted / shifted.sum())
+
+
+def _sleep(seconds: float) -> None:
+    """Wait, unless nothing is wanted any longer."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stopped():
+        time.sleep(min(0.1, max(0.0, until - time.monotonic())))

@@ -1,0 +1,1 @@
+"""The exported C as a back-end."""

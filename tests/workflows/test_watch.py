@@ -1,0 +1,164 @@
+"""Live sources end to end: a pipe, a growing file, a server that goes away and comes back, and a machine too slow."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybridnet.cli import main
+from hybridnet.errors import ConfigError, ModelError
+from hybridnet.support.ahead import newest
+from hybridnet.video import make_clip
+from hybridnet.workflows import watch
+from hybridnet.workflows.options import SimulateOptions, WatchOptions
+from hybridnet.workflows.simulate import Simulator, shipped_bundle_path
+from hybridnet.workflows.watch import Watcher
+
+ONE_THREAD = {"threads": 1}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("live") / "clip.avi", "pan_left", 3, frames=48)
+
+
+def options(**more: Any) -> WatchOptions:
+    given: dict[str, Any] = {"settings": ONE_THREAD, "policy": "queue", "idle_s": 0.2}
+    return WatchOptions(**given | more)
+
+
+@pytest.fixture(scope="module")
+def expected(clip: Path) -> tuple[list[str], list[float]]:
+    """Class and energy of each GOP, as `simulate` has them."""
+    simulator = Simulator(shipped_bundle_path(), SimulateOptions(settings=ONE_THREAD, views=4, parity=False))
+    run = simulator.run(clip)
+    labels = simulator.bundle.manifest.labels or ()
+    energy = run.record.totals.energy_pj
+    assert energy is not None
+    return [labels[int(row.argmax())] for row in run.run.logits], [energy.reference]
+
+
+@pytest.mark.parametrize("snn", [None, "emulator"])
+def test_a_growing_file_gives_what_simulate_gives(
+    clip: Path, expected: tuple[list[str], list[float]], snn: str | None
+) -> None:
+    watcher = Watcher(shipped_bundle_path(), options(snn=snn))
+    rows = list(watcher.watch(clip))
+    assert [row.label for row in rows] == expected[0]
+    assert [row.gop for row in rows] == [0, 1, 2, 3]
+    assert sum(row.energy_pj or 0 for row in rows) == pytest.approx(expected[1][0], rel=1e-9)
+    assert all(row.latency_ms > 0 for row in rows)
+    assert (watcher.summary.gops, watcher.summary.dropped, watcher.summary.connections) == (4, 0, 1)
+
+
+def test_a_pipe_on_the_command_line(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(clip.read_bytes())
+
+    threading.Thread(target=write).start()
+    told = tmp_path / "told"
+    command = f"{sys.executable} -c \"import os; open({str(told)!r}, 'a').write(os.environ['HYBRIDNET_CLASS'])\""
+    with os.fdopen(reading, "rb") as pipe:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(pipe))
+        typed = ["watch", "-", "--bundle", str(shipped_bundle_path()), "--threads", "1", "--json", "--policy", "queue",
+                 "--smooth", "4", "--on-class", "pan_left", "--exec", command]  # fmt: skip
+        assert main(typed) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["gop"] for line in lines[:-1]] == [0, 1, 2, 3]
+    assert lines[-1]["summary"]["gops"] == 4
+    assert lines[-1]["summary"]["p90_ms"] > 0
+    until = time.monotonic() + 60
+    while not told.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert told.read_text().startswith("pan_left")
+
+
+def test_a_server_that_goes_away_is_opened_again(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "FIRST_WAIT_S", 0.05)
+    asked = []
+
+    class Serve(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(clip.read_bytes())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    said: list[str] = []
+    with HTTPServer(("127.0.0.1", 0), Serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        watcher = Watcher(shipped_bundle_path(), options(), say=said.append)
+        rows = list(itertools.islice(watcher.watch(f"http://127.0.0.1:{server.server_port}/live.avi"), 9))
+        server.shutdown()
+    assert [row.gop for row in rows] == [*range(9)]
+    assert watcher.summary.connections == 3
+    assert any("opening it again" in line for line in said)
+
+
+def test_a_machine_that_is_too_slow_drops_all_but_the_newest() -> None:
+    there = threading.Event()
+
+    def items() -> Any:
+        for n in range(10):
+            if n == 1:
+                there.wait(60)
+            yield n
+        there.clear()
+
+    got = []
+    for item, left_out in newest(items()):
+        got.append((item, left_out))
+        there.set()
+        while item == 0 and there.is_set():  # slow: until all the others came
+            time.sleep(0.01)
+    assert got == [(0, 0), (9, 8)]
+
+
+def test_what_cannot_be_watched_is_refused(clip: Path) -> None:
+    with pytest.raises(ConfigError, match="on-class"):
+        options(on_class="pan_left")
+    with pytest.raises(ConfigError, match="fixed point"):
+        Watcher(shipped_bundle_path(), options(snn="torch"))
+    with pytest.raises(ConfigError, match="pan_left"):
+        Watcher(shipped_bundle_path(), options(on_class="nothing", exec_command="true"))
+    with pytest.raises(ConfigError, match="1 or more"):
+        options(smooth=0)
+
+
+def test_scores_are_averaged_over_the_last_gops(clip: Path) -> None:
+    alone = [row.score for row in Watcher(shipped_bundle_path(), options()).watch(clip)]
+    smooth = [row.score for row in Watcher(shipped_bundle_path(), options(smooth=2)).watch(clip)]
+    assert smooth[0] == pytest.approx(alone[0])
+    labels = {row.label for row in Watcher(shipped_bundle_path(), options()).watch(clip)}
+    if len(labels) == 1:
+        assert smooth[1:] == pytest.approx([float(np.mean(pair)) for pair in itertools.pairwise(alone)])
+
+
+def test_a_model_without_classes_has_nothing_to_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from hybridnet.workflows.simulate import load
+
+    bundle = load(shipped_bundle_path())
+    unnamed = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, labels=None))
+    with pytest.raises(ModelError, match="no classes"):
+        Watcher(unnamed, options())

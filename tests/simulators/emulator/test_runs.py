@@ -73,7 +73,7 @@ def test_a_convolution_that_rounds_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
     program, x = two_streams()
     monkeypatch.setattr(F, "conv2d", rounds)
-    with pytest.raises(BackendError, match=r"x→a\.0: torch's float32 convolution is not exact"):
+    with pytest.raises(BackendError, match=r"a\.0→a\.1: torch's float32 convolution is not exact"):
         GraphEmulator(program).run(x)
 
 

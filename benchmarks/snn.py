@@ -2,10 +2,7 @@
 
 One stream at a time, 224×224, two 3×3 layers of 8 channels, T = 11, same weights for all. All that compute in integers
 must give the same bits before they are timed. Times are the least of several repeats, in ms per view; trust the ratios.
-
-    --floor      the emulator against the bare float convolutions alone, by rates of spikes: a minute
-    --threads 1  of every back-end
-    --load       keeps one core busy meanwhile
+--floor leaves out the peers and the growth: a minute.
 """
 
 from __future__ import annotations

@@ -21,10 +21,11 @@ from hybridnet.workflows.simulate import shipped_bundle_path
 TURNS, CLIPS = 5, 8
 
 PROBE = """
-import json, resource, sys, time
+import json, pathlib, re, sys, time
 
 def spent():
-    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = pathlib.Path("/proc/self/status").read_text()
+    return time.process_time(), int(re.search(r"VmHWM:\\s*(\\d+)", status)[1]) / 1024
 
 import hybridnet
 simulator = hybridnet.Simulator(sys.argv[1])

@@ -56,7 +56,7 @@ class ViewSet:
         residuals: (N, T, 3, S, S), int8.
         label: (N,), int64.
         clip: (N,), int64; views of one clip share a number.
-        sha256: Of the files of all clips.
+        sha256: Of the files of all clips; None if they are of none.
     """
 
     i_frame: Tensor
@@ -64,7 +64,7 @@ class ViewSet:
     residuals: Tensor
     label: Tensor
     clip: Tensor
-    sha256: frozenset[str]
+    sha256: frozenset[str] | None = None
 
     def __len__(self) -> int:
         return len(self.label)

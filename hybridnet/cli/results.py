@@ -9,7 +9,8 @@ from hybridnet.cli.console import EXIT_CHECK_FAILED, say
 from hybridnet.errors import OutputExistsError
 from hybridnet.report.record.data import SCHEMA, RunRecord
 from hybridnet.report.render.formats import FILES, rendered
-from hybridnet.report.render.sections import brief_document
+from hybridnet.report.render.screen import screen_document
+from hybridnet.report.render.sections import run_document
 from hybridnet.report.render.text import render_document
 from hybridnet.support.files import check_writable, head_of, write_text
 
@@ -27,9 +28,9 @@ def checks(args: argparse.Namespace, records: list[RunRecord]) -> int:
     return 0
 
 
-def brief(record: RunRecord) -> str:
-    """The short form of a run's report, as text."""
-    return render_document(brief_document(record)) + "\n"
+def as_text(record: RunRecord, *, full: bool) -> str:
+    """A run on one screen, or all of its report."""
+    return render_document(run_document(record)) + "\n" if full else render_document(screen_document(record))
 
 
 def check_report(folder: Path) -> None:

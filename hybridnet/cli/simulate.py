@@ -67,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=arguments.OUT_ARRAYS, metavar="FILE.npz",
                         help="write what the model returns for each view, of one video or .npz file")  # fmt: skip
+    parser.add_argument("--full", action="store_true", help="all of the report as text, not one screen")
     parser.add_argument("--fail-on", choices=["fit", "parity"],
                         help="exit 3 if the class differs from that of the float program, or if the spiking half is too"
                              " large for one chip by our estimate")  # fmt: skip
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle) -> int:
     """The report of one video, or of one set of samples."""
     from hybridnet.cli.console import progress_on_stderr, say, write_out
-    from hybridnet.cli.results import brief, checks, write_report
+    from hybridnet.cli.results import as_text, checks, write_report
     from hybridnet.report.record.file import to_json
     from hybridnet.report.record.lines import lines_of
     from hybridnet.report.render.formats import rendered
@@ -107,7 +108,7 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     with progress_on_stderr() as progress:
         result = Simulator(bundle, options).run(args.sources[0], progress=progress)
     record, kind = result.record, format_of(args)
-    write_out(brief(record) if kind == "text" else rendered([record], kind), args.shown)
+    write_out(as_text(record, full=args.full) if kind == "text" else rendered([record], kind), args.shown)
     if args.output is not None:
         write_arrays(args.output, result.run.outputs)
         say(f"hybridnet: wrote {args.output}")

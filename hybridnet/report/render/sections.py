@@ -38,13 +38,7 @@ def run_document(record: RunRecord) -> Document:
         glossary(record),
         Section("Made by", lines=(_commands(record), f"{record.created}, {_versions(record)}")),
     )
-    return Document(_title(record), sections)
-
-
-def brief_document(record: RunRecord) -> Document:
-    """What fits a screen: headline, prediction, partitions, spiking, parity and notes."""
-    sections = (headline, prediction, partitions, spiking, parity, notes)
-    return Document(_title(record), tuple(section(record) for section in sections))
+    return Document(title(record), sections)
 
 
 def headline(record: RunRecord) -> Section:
@@ -57,7 +51,7 @@ def headline(record: RunRecord) -> Section:
         _predicted(record),
         f"Energy {per_sample(record)}{energy_cell(total)} ({range_text(total)}){without(record)}, modelled (algorithm"
         f" track) with {profiles_text(record)}{f': {shares}' if shares else ''}",
-        f"Time {times:.1f} ms for {_amount(record)}, measured on this host; {_fit_line(record)}",
+        f"Time {times:.1f} ms for {amount(record)}, measured on this host; {_fit_line(record)}",
     )
     return Section("", lines=lines + tuple(f"Advice: {tip}" for tip in advice(record)))
 
@@ -159,17 +153,19 @@ def _predicted(record: RunRecord) -> str:
     return f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels"
 
 
-def _amount(record: RunRecord) -> str:
+def amount(record: RunRecord) -> str:
+    """How many views or samples were run."""
     return plural(record.views, "sample" if record.samples else "view")
 
 
-def _title(record: RunRecord) -> str:
+def title(record: RunRecord) -> str:
+    """What a report of the run is called."""
     return f"hybridnet: {record.model.name} on {record.source}"
 
 
 def _source(record: RunRecord) -> str:
     if record.arrays is not None:
-        return f"Arrays {record.arrays.path}; {_amount(record)}"
+        return f"Arrays {record.arrays.path}; {amount(record)}"
     v = record.video
     if v is None:
         return "Input not recorded"

@@ -35,7 +35,7 @@ def spiking(record: RunRecord) -> Section:
         for w in v.ways
     )
     lines = [verdict_sentence(v), turning_sentence(v)]
-    if v.profile not in (record.profile.name, record.profile.other and record.profile.other.name):
+    if not _is_of_the_run(record, v):
         lines.append(f"{record.profile.name} has no price of an ANN beside it: all ways are priced by {v.profile}.")
     return Section(
         TITLE,
@@ -62,6 +62,26 @@ def verdict_sentence(v: Verdict) -> str:
         f" {joules(v.bridge_pj.reference)} of bridge{front}) against {joules(best.energy_pj.reference)}"
         f" ({span(best.energy_pj)}) of the same layers {best.name}{also}."
     )
+
+
+def short_verdict(record: RunRecord) -> str:
+    """Whether it pays, in one line; empty without spiking layers."""
+    v = record.verdict
+    if v is None:
+        return ""
+    word = {"yes": "Spiking pays", "no": "Spiking does not pay", "depends": "Spiking may pay or not"}[v.pays]
+    front = " and front" if v.front_pj.high else ""
+    best = v.cheapest
+    priced = "" if _is_of_the_run(record, v) else f", all by {v.profile}"
+    return (
+        f"{word} here: {joules(v.ways[0].energy_pj.reference)} with its bridge{front},"
+        f" {joules(best.energy_pj.reference)} for the same layers {best.name}{priced}."
+    )
+
+
+def _is_of_the_run(record: RunRecord, v: Verdict) -> bool:
+    """Whether the verdict uses the prices that the rest of the report uses."""
+    return v.profile in (record.profile.name, record.profile.other and record.profile.other.name)
 
 
 def turning_sentence(v: Verdict) -> str:

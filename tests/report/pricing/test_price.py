@@ -19,7 +19,7 @@ from hybridnet.report.record.data import SCHEMA, RunRecord
 from hybridnet.report.record.file import read_records, to_json
 from hybridnet.report.record.prices import NoPrice
 from hybridnet.report.render.prices_page import prices_page
-from hybridnet.report.render.sections import brief_document, layers, run_document
+from hybridnet.report.render.sections import layers, run_document
 from hybridnet.report.render.text import render_document
 
 
@@ -109,7 +109,7 @@ def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
-    text = render_document(brief_document(record))
+    text = render_document(run_document(record))
     for word in ("frontend", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
         assert word in text
     listed = render_document(Document("", (layers(record),)))
@@ -246,7 +246,7 @@ def test_a_new_term_is_one_entry_one_count_and_one_line_per_profile_that_prices_
     without = reprice(record, load_prices("horowitz45", None))
     assert without.totals.energy_pj.reference == record.totals.energy_pj.reference
     assert without.totals.energy_pj.missing == (() if beside else ("tally",))
-    text = render_document(brief_document(without))
+    text = render_document(run_document(without))
     assert "energy excludes tally: the profile does not mention it" in text
     assert ("and tallies, modelled" in text) == bool(beside)
 
@@ -283,7 +283,7 @@ def test_a_record_of_an_older_version_is_refused_with_what_to_do(record: RunReco
 def test_nothing_priced_is_no_zero(record: RunRecord) -> None:
     silent = tuple(dataclasses.replace(row, ops=Ops(macs=row.ops.macs, bytes=row.ops.bytes)) for row in record.layers)
     text = render_document(
-        brief_document(reprice(dataclasses.replace(record, layers=silent), load_prices("tianjic", None)))
+        run_document(reprice(dataclasses.replace(record, layers=silent), load_prices("tianjic", None)))
     )
     assert "Energy no price (–)" in text
     assert "0.00 pJ" not in text.split("Does spiking pay?")[0]

@@ -79,9 +79,10 @@ def _costs(record: RunRecord) -> Section:
         )
         for row in record.partitions
     )
-    last = ("total", "", f"{per_sample(record)}{energy_cell(total)}", "", f"{record.totals.latency_ms:.1f}")
+    last = ("total", "", energy_cell(total), "", f"{record.totals.latency_ms:.1f}")
     heading = ("partition", "energy, modelled", "", "share", "ms, this host")
-    note = f"Prices: {profiles_text(record)}. {short_verdict(record)}"
+    each = per_sample(record)
+    note = f"{each and f'{each}. '}Prices: {profiles_text(record)}. {short_verdict(record)}"
     return Section("", table=Table(heading, (*rows, last), left=2), notes=_wrapped(note))
 
 

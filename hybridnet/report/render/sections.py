@@ -43,14 +43,14 @@ def run_document(record: RunRecord) -> Document:
 
 def headline(record: RunRecord) -> Section:
     """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice on it."""
-    total, times = record.totals.energy_pj, record.totals.latency_ms
+    total, times, each = record.totals.energy_pj, record.totals.latency_ms, per_sample(record)
     shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
         _predicted(record),
-        f"Energy {per_sample(record)}{energy_cell(total)} ({range_text(total)}){without(record)}, modelled (algorithm"
-        f" track) with {profiles_text(record)}{f': {shares}' if shares else ''}",
+        f"Energy {each and f'{each}; all together '}{energy_cell(total)} ({range_text(total)}){without(record)},"
+        f" modelled (algorithm track) with {profiles_text(record)}{f': {shares}' if shares else ''}",
         f"Time {times:.1f} ms for {amount(record)}, measured on this host; {_fit_line(record)}",
     )
     return Section("", lines=lines + tuple(f"Advice: {tip}" for tip in advice(record)))

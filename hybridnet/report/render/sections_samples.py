@@ -23,11 +23,11 @@ def predicted_text(record: RunRecord) -> str:
 
 
 def per_sample(record: RunRecord) -> str:
-    """What goes before the energy of a whole run, of several samples."""
+    """Energy of a sample of several; empty for a run of one."""
     priced = [s.energy_pj.reference for s in record.samples if s.energy_pj is not None]
     if len(record.samples) < 2 or not priced:
         return ""
-    return f"{energy_text(*mean_and_deviation(priced))} a sample (mean ± deviation); all together "
+    return f"{energy_text(*mean_and_deviation(priced))} a sample (mean ± deviation)"
 
 
 def samples_section(record: RunRecord) -> Section:

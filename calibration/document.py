@@ -42,7 +42,7 @@ def _headline(report: CalibrationReport) -> Section:
     lines = (
         f"Model {report.model}, integers found on {plural(c.searched, 'clip')} of {c.source}",
         f"Figures from {plural(c.held_out, 'clip')} held out, {c.labelled} of them labelled; {c.views} views in all",
-        f"First loss: {report.first_loss or 'no layer loses much by itself'}",
+        f"First loss: {report.first_loss or 'no single layer stands out'}",
         *(f"Warning: {warning}" for warning in report.warnings),
     )
     return Section("", lines=lines)

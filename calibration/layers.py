@@ -133,7 +133,7 @@ def registers_used(bench: Bench, program: FixedGraph) -> Used:
     """Run every view of every clip, and look at every potential of every step."""
     used, emulator, scales = Used(), GraphEmulator(program, currents=False), scales_of(program)
     for number, clip in enumerate(bench.clips.clips):
-        bench.progress("proving head-room", number, len(bench.clips.clips))
+        bench.progress("checking for overflow", number, len(bench.clips.clips))
         for view in clip.views:
             run = emulator.run(bench.inputs(view), record_potentials=True)
             for name, scale in scales.items():
@@ -146,7 +146,7 @@ def registers_used(bench: Bench, program: FixedGraph) -> Used:
             used.saturated.update(run.overflows)
             used.saturated.update(run.current_overflows)
             _messages(program, run, used)
-    bench.progress("proving head-room", 1, 1)
+    bench.progress("checking for overflow", 1, 1)
     return used
 
 

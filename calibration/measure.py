@@ -175,7 +175,7 @@ def first_loss_of(layers: Sequence[LayerCalibration], doubtful: Sequence[LayerCa
     if not kept:
         return ""
     least = min(kept)
-    return f"{kept[least].layer}: {kept[least].cause}, {least:.1f} dB end to end; no layer loses much by itself"
+    return f"{kept[least].layer}: {kept[least].cause}, {least:.1f} dB end to end; no single layer stands out"
 
 
 def _narrow(before: StageRow, after: StageRow) -> Iterator[str]:

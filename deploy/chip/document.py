@@ -15,7 +15,7 @@ from hybridnet.report.numbers import count, plural, shape_text, share, whole
 
 def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: Chip) -> Document:
     """The estimate; advice is left out of what fits."""
-    verdict = f"Over: {', '.join(report.broken)}" if report.broken else "No rule of this estimate keeps it off the chip"
+    verdict = f"Over: {', '.join(report.broken)}" if report.broken else "All checks of this estimate pass"
     lines = (
         f"{model} on {report.chips_allowed} × {chip.description}: {report.cores} cores of"
         f" {report.chips_allowed * report.cores_per_chip}, {count(report.neurons)} neurons,"

@@ -98,9 +98,11 @@ def _losses(soft: list[str], read_out: list[str], steps: int) -> tuple[str, ...]
     lossy = (
         (f"LOSSY: NIR has no soft reset; {', '.join(soft)} will be run with hard reset by other tools",) if soft else ()
     )
+    names = ", ".join(read_out)
+    read = (f"NIR gives out spikes; that u[T] of {names} is read out stands in its metadata alone",) if names else ()
     return (
         *lossy,
-        f"NIR gives out spikes; that u[T] of {', '.join(read_out)} is read out stands in its metadata alone",
+        *read,
         f"NIR has no windows; {steps} steps from zero state stand in its metadata alone",
         "NIR has no fixed point; the chip's integers are in the bundle alone",
     )

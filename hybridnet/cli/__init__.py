@@ -33,13 +33,13 @@ COMMANDS = {
     "report": "render run records, compare two, or price them again with another profile",
     "fit": "estimate whether the spiking half of a bundle fits a chip, and what would",
     "count": "count the operations of any ANN in ONNX, and price them as a run's",
-    "audit": "derive a published energy column again from its operation counts",
+    "audit": "recompute a paper's energy column from its operation counts",
     "cache": "preprocess a data set once, for training",
     "train": "train a model and write its checkpoint",
     "evaluate": "measure accuracy, throughput and energy of a checkpoint or a bundle over a data set",
     "demo": "make a clip (or take one) and run the whole main job on it",
     "inspect": "tell how a model is split in two, or what a video consists of, and draw either",
-    "transcode": "make copies of many videos that are read directly: MPEG-4, I + T P",
+    "transcode": "re-encode many videos so that their motion vectors can be read",
     "doctor": "tell what is installed, what works, and how to install the rest",
 }
 """Each lives in hybridnet.cli.<command>: `add_arguments(parser)` and `run(args)`; `args.typed` is what was typed."""

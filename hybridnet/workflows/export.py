@@ -175,7 +175,7 @@ def export_module(
             options.calibrate,
             shapes_of(examples),
             preprocess,
-            lambda: Calibration(Views.of_tensors(examples), "the example inputs, for want of others"),
+            lambda: Calibration(Views.of_tensors(examples), "the example inputs (no clips were given)"),
             progress,
         ),
         write_weights=lambda file: save_tensors(file, module.state_dict()),

@@ -192,5 +192,7 @@ def _raise_on_overflow(result: SpikingResult) -> None:
     for name, count in result.clipped_inputs.items():
         if count:
             raise RangeError(
-                f"{count} inputs did not fit their message", where=name, remedy="Calibrate on clips with larger inputs"
+                f"{count} inputs clipped by input quantisation",
+                where=name,
+                remedy="Calibrate on clips with larger inputs",
             )

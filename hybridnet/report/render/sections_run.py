@@ -93,7 +93,7 @@ def parity(record: RunRecord) -> Section:
     lines = (
         *compared,
         f"Potentials that saturated at 24 bits: {_events(record.overflows)}",
-        f"Inputs that did not fit their message: {_events(record.clipped_inputs)}",
+        f"Inputs clipped by input quantisation: {_events(record.clipped_inputs)}",
     )
     return Section("Parity and calibration", "measured on the views of this run", lines)
 

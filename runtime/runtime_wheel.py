@@ -15,9 +15,9 @@ ROOT = HERE.parent
 HELD = (
     "__init__.py", "py.typed", "errors.py", "config.py", "program/*", "support/*", "video/*", "report/**/*",
     "deploy/__init__.py", "deploy/bundle.py", "deploy/bundle_agreement.py", "deploy/bundle_files.py",
-    "deploy/bundle_parts.py", "deploy/chip/**/*", "deploy/graph_file.py", "deploy/layout.py", "deploy/program_file.py",
+    "deploy/bundle_parts.py", "deploy/chip/**/*", "deploy/graph_file.py", "deploy/layout.py",
     "simulators/*.py", "simulators/onnxruntime/*", "simulators/lava/__init__.py", "simulators/lava/options.py",
-    "workflows/__init__.py", "workflows/many.py", "workflows/notes.py", "workflows/options.py",
+    "workflows/__init__.py", "workflows/chip.py", "workflows/many.py", "workflows/notes.py", "workflows/options.py",
     "workflows/predictions.py", "workflows/record.py", "workflows/rows.py", "workflows/simulate.py",
     "workflows/sources.py",
     "cli/__init__.py", "cli/arguments.py", "cli/backends.py", "cli/console.py", "cli/endings.py", "cli/formats.py",

@@ -38,6 +38,10 @@ class Sent:
     distances: Counts
     messages: Counts
 
+    def of_view(self, n: int) -> Sent:
+        """Those of one view."""
+        return Sent(self.distances, self.messages[n : n + 1])
+
     @property
     def total(self) -> int:
         """All messages."""

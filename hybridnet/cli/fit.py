@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chips", type=int, default=1, metavar="N", help="how many there are (default: 1)")
     parser.add_argument("--sana-fe", type=arguments.OUT_TEXT, metavar="FILE",
                         help="write chip, network and mapping as SANA-FE (pip install sanafe) reads them")  # fmt: skip
-    parser.add_argument("--profile", type=arguments.PROFILE, default="loihi1", metavar="NAME_OR_YAML",
-                        help="of the energies in that file (default: loihi1)")  # fmt: skip
+    parser.add_argument("--profile", type=arguments.PROFILE, metavar="NAME_OR_YAML",
+                        help="with --sana-fe: of the energies in that file (default: loihi1)")  # fmt: skip
     add_format(parser)
     parser.add_argument("--fail-on", choices=["fit"], help="exit 3 if a rule keeps the spiking half off the chips")
 
@@ -40,12 +40,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.chips < 1:
         raise ConfigError("chips", args.chips, "1 or more")
+    if args.profile is not None and args.sana_fe is None:
+        raise ConfigError("profile", args.profile, "with --sana-fe, whose file has the energies")
+    energies = load_profile(args.profile or "loihi1")
     chip, bundle = load_chip(args.chip), load(args.bundle)
     demands = layer_demands(bundle.fixed)
     report, advice = fit(demands, chip, args.chips), advise(demands, chip, args.chips)
     show(args, fit_document(bundle.manifest.model.name, report, advice, chip), to_json(report, advice))
     if args.sana_fe is not None:
-        placed = place(report.layers)
-        write_text(args.sana_fe, sana_fe(bundle.fixed, placed, chip, load_profile(args.profile)))
+        write_text(args.sana_fe, sana_fe(bundle.fixed, place(report.layers), chip, energies))
         say(f"hybridnet: wrote {args.sana_fe}")
     return EXIT_CHECK_FAILED if args.fail_on == "fit" and report.broken else 0

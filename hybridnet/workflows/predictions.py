@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from hybridnet.deploy.chip.traffic import Sent
 from hybridnet.program.spiking import AnyGraph
-from hybridnet.report.quantities import total_ops
-from hybridnet.report.record.data import ClassScore, Prediction, Sample
+from hybridnet.report.quantities import Ops, total_ops
+from hybridnet.report.record.data import ClassScore, LayerRow, Prediction, Sample
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
-from hybridnet.workflows.rows import input_rows, snn_rows
+from hybridnet.workflows.chip import OnChip
+from hybridnet.workflows.rows import input_rows, snn_rows, with_messages
 
 
 def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:
@@ -28,12 +30,13 @@ def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int
     )
 
 
-def samples_of(program: AnyGraph, run: HybridRun, labels: tuple[str, ...] | None) -> Iterator[Sample]:
+def samples_of(program: AnyGraph, run: HybridRun, placed: OnChip, labels: tuple[str, ...] | None) -> Iterator[Sample]:
     """Sample after sample, before any price.
 
     Args:
         program: What the spiking back-end ran.
         run: N samples through both halves.
+        placed: What they do on the chip.
         labels: Names of the classes; None of a model that is no classifier.
     """
     times = [run.spiking.latency_ms, run.bridge_ms, run.ann_ms, *([] if run.front_ms is None else [run.front_ms])]
@@ -42,10 +45,15 @@ def samples_of(program: AnyGraph, run: HybridRun, labels: tuple[str, ...] | None
         yield Sample(
             best=None if labels is None else predict(run.logits[n : n + 1], labels, 1).top_k[0],
             latency_ms=latency_ms,
-            snn=total_ops(row.ops for row in snn_rows(program, own)),
-            messages=total_ops(row.ops for row in input_rows(program, own)),
+            snn=_total(snn_rows(program, own), placed.from_layers, n),
+            messages=_total(input_rows(program, own), placed.from_inputs, n),
             energy_pj=None,
         )
+
+
+def _total(rows: Iterable[LayerRow], sent: Mapping[str, Sent], n: int) -> Ops:
+    """Of rows of sample n, with the messages that it sends."""
+    return total_ops(row.ops for row in with_messages(rows, {name: one.of_view(n) for name, one in sent.items()}))
 
 
 def _one(result: SpikingResult, n: int) -> SpikingResult:

@@ -80,7 +80,7 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         *onnx_rows("ann", setup.graph, views),
     )
     layers = price_layers(counted, prices)
-    samples = tuple(samples_of(setup.program, run, manifest.labels)) if read.are_samples else ()
+    samples = tuple(samples_of(setup.program, run, placed, manifest.labels)) if read.are_samples else ()
     rows = tuple(partition_rows(setup, read, run))
     partitions, totals = price_partitions(rows, layers, prices)
     return RunRecord(

@@ -27,6 +27,7 @@ BASE = {
     "export": ["CKPT", "-o", "new"],
     "calibrate": ["BUNDLE", "-o", "new"],
     "simulate": ["VIDEO", "--bundle", "BUNDLE"],
+    "watch": ["VIDEO", "--bundle", "BUNDLE"],
     "compare": ["VIDEO", "--bundle", "BUNDLE"],
     "report": ["RECORD"],
     "fit": ["BUNDLE"],
@@ -49,6 +50,7 @@ NEEDS = {
     ("inspect", "--beside"): ["--trajectory", "new.png"],
     ("inspect", "--network"): ["--saliency", "new.png"],
     ("report", "--ann-profile"): ["--profile", "horowitz45"],
+    ("fit", "--profile"): ["--sana-fe", "new.yaml"],
     ("train", "--bundle"): ["--qat", "fixed-point"],
 }
 """Options without which another one is refused for their absence."""

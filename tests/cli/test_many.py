@@ -25,7 +25,7 @@ def folder(tmp_path: Path, clip: Path) -> Path:
 
 
 def simulate(source: Path, bundle: Bundle, *more: str) -> int:
-    return main(["simulate", *more, str(source), "--bundle", str(bundle.path), "--views", "1", *more])
+    return main(["simulate", *more, str(source), "--bundle", str(bundle.path), "--views", "1"])
 
 
 def test_a_folder_is_a_line_per_clip_then_a_summary(folder: Path, bundle: Bundle, capsys: Captured) -> None:
@@ -78,5 +78,5 @@ def test_one_clip_is_its_page_and_may_be_a_row_too(
     clip: Path, bundle: Bundle, tmp_path: Path, capsys: Captured
 ) -> None:
     assert simulate(clip, bundle, "--csv", str(tmp_path / "one.csv"), "--no-parity") == 0
-    assert capsys.readouterr().out.startswith("Video ")
+    assert capsys.readouterr().out.startswith(f"{clip}: 1 view through")
     assert len((tmp_path / "one.csv").read_text().splitlines()) == 2

@@ -46,10 +46,11 @@ def test_what_concerns_all_clips_ends_it(mixed: list[Path], tmp_path: Path) -> N
         list(simulate_many(mixed, tmp_path / "nowhere", QUICK))
 
 
-def test_rows_of_arrays_are_samples(bundle: Bundle, clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["horowitz45", "loihi1"])
+def test_rows_of_arrays_are_samples(bundle: Bundle, clip: Path, tmp_path: Path, profile: str) -> None:
     views = read_clip(clip, bundle.preprocess, 3).views
     write_arrays(tmp_path / "x.npz", views.arrays | {"labels": np.arange(3)})
-    simulator = Simulator(bundle, SimulateOptions(parity=False))
+    simulator = Simulator(bundle, SimulateOptions(parity=False, profile=profile))
     record = simulator.run(tmp_path / "x.npz").record
     alone = [simulator.run(view.arrays).record for view in views]
     assert record.prediction is None
@@ -65,7 +66,7 @@ def test_rows_of_arrays_are_samples(bundle: Bundle, clip: Path, tmp_path: Path) 
     assert read_records(tmp_path / "run.json") == [record]
     other = reprice(record, load_prices("loihi2", None))
     assert other.samples != record.samples
-    assert reprice(other, load_prices("horowitz45", None)).samples == record.samples
+    assert reprice(other, load_prices(profile, None)).samples == record.samples
 
 
 def test_views_of_a_clip_that_were_read_before_are_no_samples(bundle: Bundle, clip: Path) -> None:

@@ -12,7 +12,7 @@ from hybridnet.partition.arithmetic import bounds, forms
 from hybridnet.partition.arithmetic.bounds import Reason
 from hybridnet.partition.arithmetic.expanding import Expansion, Potential
 from hybridnet.partition.arithmetic.forms import Form, Variable
-from hybridnet.partition.arithmetic.frames import Step
+from hybridnet.partition.arithmetic.frames import Frame, Step
 
 
 class NoNeuronError(bounds.UnplacedError):
@@ -99,12 +99,24 @@ def _before(potential: Potential, form: Form, found: Expansion) -> Variable | No
         for v in form.variables:
             if v.kind == "spike" and frozenset({v}) in form.terms:
                 last = found.potentials[found.thresholds[v].potential]
-                if last.frame.path == potential.frame.path and last.frame.shape == potential.frame.shape:
+                if _may_be_before(last.frame, potential.frame):
                     named.add(last.variable)
     if len(named) > 1:
         paths = sorted({found.potentials[v].frame.path or "the model" for v in named})
         raise NoNeuronError(bounds.SEVERAL_POTENTIALS, paths=", ".join(paths))
     return next(iter(named), None)
+
+
+def _may_be_before(frame: Frame, other: Frame) -> bool:
+    """Whether one potential may be another's at an earlier step: a skip within a step joins two populations."""
+    step = _step(frame)
+    return frame.path == other.path and frame.shape == other.shape and (step < 0 or step < _step(other))
+
+
+def _step(frame: Frame) -> int:
+    """The last step of an input that a frame follows from; −1 without."""
+    taken = (f.op.number for f in (frame, *frame.before()) if isinstance(f.op, Step))
+    return max((number for number in taken if number is not None), default=-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,8 +107,11 @@ def price_samples(samples: tuple[Sample, ...], layers: tuple[LayerRow, ...], pri
     shared = sum(alike, NO_ENERGY)
     part = Span(*(value / max(len(samples), 1) for value in (shared.low, shared.reference, shared.high)))
 
+    mixed = _mixed(layers)
+    spiking = next((prices.of_row(row, mixed) for row in layers if row.partition == "snn"), prices.of("snn"))
+
     def priced(sample: Sample) -> Sample:
-        counted = ((sample.snn, prices.of("snn")), (sample.messages, prices.of("bridge")))
+        counted = ((sample.snn, spiking), (sample.messages, prices.of("bridge")))
         own = [e for ops, profile in counted if (e := price(ops, profile)) is not None]
         total = sum((Span(e.low, e.reference, e.high) for e in own), part) if own or alike else None
         return dataclasses.replace(sample, energy_pj=total)

@@ -81,16 +81,19 @@ def _lever(record: RunRecord, place: str, term: str, cost: float, part: float) -
     lever = Lever(f"{place}: {term}", cost, part, "")
     if place == "ann":
         return _int8(record, lever)
+    anew = "trained anew" if record.video is None else f"trained anew: {TRAIN}"  # arrays are of other models
     bundle = shlex.quote(record.model.bundle)
     if place == OUTPUTS:
-        text = f"fewer bits per potential: hybridnet calibrate {bundle} --search-bridge --clips DIR -o BUNDLE2"
         most = sum(_fewer_bits(row, record.views) for row in record.layers if row.partition == "bridge")
-        return dataclasses.replace(lever, text=text, most_pj=most) if most else lever
+        if not most:
+            return dataclasses.replace(lever, text=f"fewer neurons whose spikes or sums the ANN half reads, {anew}")
+        text = f"fewer bits per potential: hybridnet calibrate {bundle} --search-bridge --clips DIR -o BUNDLE2"
+        return dataclasses.replace(lever, text=text, most_pj=most)
     if place == INPUTS:
-        text = f"a smaller crop or fewer steps, trained anew: {TRAIN}"
+        text = f"smaller inputs or fewer steps, {anew}"
     elif place == "snn":
         layer = max((row for row in record.layers if row.partition == "snn"), key=lambda row: _cost(row, term))
-        text = f"most in {layer.name}: a larger stride or fewer channels there, trained anew: {TRAIN}"
+        text = f"most in {layer.name}: a larger stride or fewer channels there, {anew}"
     else:
         text = "a smaller front, trained anew"
     return dataclasses.replace(lever, text=text)

@@ -43,7 +43,7 @@ class Lif(nn.Module):
     def forward(self, x: Tensor, u: Tensor | float) -> tuple[Tensor, Tensor]:
         """Spikes, and the potential after the reset."""
         u = self.leak * u + x
-        spikes: Tensor = Fire.apply(u - 1.0)
+        spikes: Tensor = Fire.apply(u - 1.0)  # type: ignore[no-untyped-call]
         return spikes, u - spikes
 
 

@@ -85,7 +85,7 @@ def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
         tensor.name,
         tensor.kind,
         "bridge",
-        f"read by {readers}",
+        f"used by {readers}",
         tensor.shape,
         tensor.bytes(bits),
     )
@@ -99,7 +99,7 @@ def _ann_rows(cut: Cut, shapes: Mapping[str, Shape]) -> Iterator[Node]:
         behind[node] = frozenset(own).union(*(behind[before] for before in node.all_input_nodes))
         if node.op in ("placeholder", "output"):
             continue
-        why = f"behind {', '.join(sorted(behind[node]))}" if behind[node] else "no spiking layer before it"
+        why = f"depends on {', '.join(sorted(behind[node]))}" if behind[node] else "no spiking layer before it"
         yield Node(_name(node), _kind(node, cut.ann), "ann", why, shapes[node.name])
 
 

@@ -199,7 +199,7 @@ def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
         for tensor in bundle.bridge:
             if tensor.layer == row.name:
                 sizes = _bytes(tensor, program.steps)
-                why = "read by the ANN half"
+                why = "used by the ANN half"
                 yield SplitRow(tensor.name, tensor.kind, "bridge", why, tensor.shape, 0, True, *sizes)
     yield from _onnx_rows(read_model(bundle.ann_path).graph, "ann", "not of the spiking half")
 

@@ -207,7 +207,7 @@ def _crossing(tensor: BridgeTensor, steps: int, ann: fx.GraphModule) -> Node:
     source = next(n for n in ann.graph.nodes if n.op == "placeholder" and n.target == tensor.name)
     readers = ", ".join(sorted({_name(user) for user in source.users}))
     bits = event_bits(tensor.kind, steps) or FLOAT_BITS
-    return Node(tensor.name, tensor.kind, "bridge", f"read by {readers}", tensor.shape, tensor.bytes(bits))
+    return Node(tensor.name, tensor.kind, "bridge", f"used by {readers}", tensor.shape, tensor.bytes(bits))
 
 
 def _operations(module: fx.GraphModule, half: Any, why: Any, shapes: Mapping[str, Shape]) -> Iterator[Node]:
@@ -230,7 +230,7 @@ def _behind(node: fx.Node, bridged: set[str]) -> str:
         if one.op == "placeholder" and str(one.target) in bridged:
             found.add(str(one.target))
         waiting += one.all_input_nodes
-    return f"behind {', '.join(sorted(found))}" if found else "no spiking layer before it"
+    return f"depends on {', '.join(sorted(found))}" if found else "no spiking layer before it"
 
 
 def _name(node: fx.Node) -> str:

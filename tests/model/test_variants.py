@@ -66,7 +66,9 @@ def test_every_parameter_of_every_variant_learns(name: str) -> None:
     assert fixed == {parameter for parameter, learns in switches.items() if not learns}
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", [name if name == "reference" else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+)
 def test_a_few_steps_of_training_lower_the_loss_of_every_variant(name: str) -> None:
     torch.manual_seed(0)
     config = VARIANTS[name]

@@ -226,6 +226,7 @@ def test_hostile_content_ends_in_one_line(content: object, reason: str) -> None:
     assert reason in refused(content)
 
 
+@pytest.mark.slow
 def test_the_largest_that_is_read_takes_seconds() -> None:
     """Every tensor fits, or every part of every name is one of the model's."""
     own = {"w": torch.zeros(1)}

@@ -171,7 +171,9 @@ def test_every_node_is_told_with_its_half_and_the_reason() -> None:
     assert nodes["front_1_count"].bytes == -(-2 * 6 * 5 * 3 // 8), "a count to 4 takes 3 bits"
     heads = [node for node in rows if node.name == "head"]
     assert {(node.kind, node.half, node.shape) for node in heads} == {("Conv2d", "ann", (3, 6, 5))}
-    assert {"depends on front_1_u", "depends on front_1_count", "no spiking layer before it"} == {node.why for node in heads}
+    assert {"depends on front_1_u", "depends on front_1_count", "no spiking layer before it"} == {
+        node.why for node in heads
+    }
     assert nodes["sum_1"].why == "no spiking layer before it"
 
 

@@ -21,6 +21,8 @@ COLUMNS, LINES = 100, 24
 CLASSES, SAMPLES = 3, 5
 """Classes of a clip, and samples of arrays, that it shows."""
 
+NO_PREDICTION = "There is no prediction: the bundle has no labels."
+
 BAR = 20
 """Blocks of a whole bar."""
 
@@ -37,9 +39,9 @@ def _what(record: RunRecord) -> Section:
     if len(record.samples) > 1:
         whole = samples_section(record)
         table = None if whole.table is None else Table(whole.table.heading, whole.table.rows, left=1, shown=SAMPLES)
-        return Section("", lines=(*lines, predicted_text(record)), table=table)
+        return Section("", lines=(*lines, predicted_text(record) or NO_PREDICTION), table=table)
     if record.prediction is None:
-        return Section("", lines=(*lines, "There is no prediction: the bundle has no labels."))
+        return Section("", lines=(*lines, NO_PREDICTION))
     rows = tuple((c.label, bar(c.score), share(c.score)) for c in record.prediction.top_k[:CLASSES])
     return Section("", lines=lines, table=Table((), rows, left=2))
 

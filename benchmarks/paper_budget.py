@@ -1,6 +1,7 @@
 """The counts of `base` on one clip beside those that arXiv 2503.13724 prints: python benchmarks/paper_budget.py CLIP.
 
-The model is not trained: its MACs are those of the trained one, its spikes are not. Takes some minutes.
+The model is not trained: its MACs are those of the trained one, its spikes are not. It runs in float, which the paper's prices
+are of. Takes some minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main() -> None:
         labels = tuple(f"class {n}" for n in range(config.num_classes))
         save_checkpoint(checkpoint, Checkpoint(HybridNet(config).eval(), labels, {}))
         bundle = export(checkpoint, Path(folder) / "bundle", options=ExportOptions(calibrate=clip))
-        record = simulate(clip, bundle, SimulateOptions(parity=False)).record
+        record = simulate(clip, bundle, SimulateOptions(snn="torch", parity=False)).record
     snn, ann = (record.partition(name) for name in ("snn", "ann"))
     if snn.ops is None or ann.ops is None or snn.energy_pj is None or ann.energy_pj is None:
         raise RuntimeError("nothing was counted")

@@ -11,7 +11,7 @@ import numpy as np
 from hybridnet.deploy.netx.file import read_net
 from hybridnet.errors import BundleError
 from hybridnet.program.chains import Chain
-from hybridnet.program.spiking import SpikingHalf
+from hybridnet.program.spiking import AnyGraph, SpikingHalf
 from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile
 
 
@@ -23,9 +23,16 @@ def check_nets(files: Mapping[str, SealedFile], spiking: SpikingHalf, chains: Ma
     """
     for name, file in files.items():
         net = read_net(file)
-        ours = name, spiking.program.part(chains[name]), spiking.fixed.part(chains[name])
+        chain = chains[name]
+        ours = name, _along(chain, spiking.program.part(chain)), _along(chain, spiking.fixed.part(chain))
         if not _same(ours, (net.name, net.program, net.fixed)):
             raise BundleError("holds another chain than the spiking program", where=file, remedy=EXPORT_AGAIN)
+
+
+def _along(chain: Chain, part: AnyGraph) -> AnyGraph:
+    """A chain as a file holds it: its groups from first to last, which a program may list in any order."""
+    ordered = sorted(part.synapses, key=lambda group: chain.index(group.target))
+    return dataclasses.replace(part, synapses=tuple(ordered))  # type: ignore[arg-type]
 
 
 def _same(ours: Any, theirs: Any) -> bool:

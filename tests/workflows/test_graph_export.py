@@ -27,9 +27,9 @@ from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.workflows.options import ExportOptions, SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
 
-USUAL = (manners.Residual, manners.Cuba, manners.PoolBeforeNeuron, manners.SharedWeights)
+USUAL = (manners.Residual, manners.Cuba, manners.Pools, manners.PoolBeforeNeuron, manners.SharedWeights)
 OTHERS = (
-    manners.FunctionIF, manners.PLIFDetector, manners.Pools, manners.StillImage, manners.SpikingUNet,
+    manners.FunctionIF, manners.PLIFDetector, manners.StillImage, manners.SpikingUNet,
     manners.PerChannel, manners.HostChipHost, manners.NormFirst,
 )  # fmt: skip
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]

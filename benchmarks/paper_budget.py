@@ -1,7 +1,7 @@
 """The counts of `base` on one clip beside those that arXiv 2503.13724 prints: python benchmarks/paper_budget.py CLIP.
 
-The model is not trained: its MACs are those of the trained one, its spikes are not. It runs in float, which the paper's prices
-are of. Takes some minutes.
+The model is not trained: its MACs are those of the trained one, its spikes are not. It runs in float, as the
+paper's prices do. Takes a minute.
 """
 
 from __future__ import annotations

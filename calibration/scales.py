@@ -23,14 +23,7 @@ from hybridnet.calibration.rounding import Moments, Target, round_groups, target
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import WEIGHT_BITS, FixedInput, FixedPopulation, FixedSynapse, largest_weight
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
-from hybridnet.program.layers import (
-    BIAS_MAX,
-    INPUT_MAX,
-    MESSAGE_MAX,
-    PAYLOAD_MAX,
-    POTENTIAL_SHIFT,
-    IntArray,
-)
+from hybridnet.program.layers import BIAS_MAX, INPUT_MAX, MESSAGE_MAX, PAYLOAD_MAX, POTENTIAL_SHIFT, IntArray
 
 SHIFTS = range(POTENTIAL_SHIFT + 1)
 

@@ -56,7 +56,7 @@ def bench_messages(graph: FixedGraph) -> list[dict[str, IntArray]]:
 
 
 def checksum(values: AnyArray) -> int:
-    """Of one number of all neurons and steps, (T, C, H, W)."""
+    """The checksum of one number of all neurons and steps, (T, C, H, W)."""
     odd = 2 * np.arange(values.size, dtype=np.uint32) + np.uint32(1)
     found = (odd * values.ravel().astype(np.int32).view(np.uint32)).sum(dtype=np.uint64)
     return int(found) % 2**32

@@ -169,7 +169,7 @@ def _group(
 
 
 def _neuron(p: FixedPopulation) -> str:
-    """Of the first channel, in units of a weight; an integrator never fires."""
+    """The threshold of the first channel, in units of a weight; an integrator never fires."""
     decay, threshold = (np.ravel(part)[0] for part in (p.decay, 2**40 if p.threshold is None else p.threshold))
     reset = "soft" if p.reset == "soft" else "hard"
     leak = (DECAY_ONE - int(decay)) / DECAY_ONE

@@ -49,7 +49,7 @@ class Steps:
 
     @property
     def ns(self) -> Floats:
-        """Of each step, (N, M)."""
+        """The value of each step, (N, M)."""
         return self.busy.max(-1) + self.travel + self.barrier
 
 

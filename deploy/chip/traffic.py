@@ -153,7 +153,7 @@ class _Route:
 
     @property
     def distances(self) -> Counts:
-        """Of all its paths, (P, 2)."""
+        """The distances of all its paths, (P, 2)."""
         return np.concatenate([np.zeros((0, 2), np.int64), *(path.distances for path in self.paths)])
 
     def count(self, fired: npt.NDArray[np.float32], view: int, found: Traffic, sent: Sent) -> None:

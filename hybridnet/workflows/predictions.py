@@ -52,7 +52,7 @@ def samples_of(program: AnyGraph, run: HybridRun, placed: OnChip, labels: tuple[
 
 
 def _total(rows: Iterable[LayerRow], sent: Mapping[str, Sent], n: int) -> Ops:
-    """Of rows of sample n, with the messages that it sends."""
+    """The counts of all rows of sample n, with the messages that it sends."""
     return total_ops(row.ops for row in with_messages(rows, {name: one.of_view(n) for name, one in sent.items()}))
 
 

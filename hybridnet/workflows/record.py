@@ -149,7 +149,7 @@ def compare(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> Parity
 
 
 def _same_best_class(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> bool:
-    """Of the mean over views, or of each sample."""
+    """Whether both predict the same, by the mean over views or for each sample."""
     one, other = (r.logits if of_samples else r.logits.mean(axis=0) for r in (run, reference))
     return bool((one.argmax(axis=-1) == other.argmax(axis=-1)).all())
 

@@ -65,7 +65,7 @@ class Counted:
 
     @staticmethod
     def of(layers: Iterable[LayerRow], steps: int) -> Counted:
-        """Of the rows of a run of T steps a view."""
+        """The layers of the rows of a run of T steps a view."""
         rows = tuple(layers)
         spiking = [row for row in rows if is_spiking(row)]
         bridge = [row for row in rows if row.partition == "bridge"]
@@ -80,7 +80,7 @@ class Counted:
 
     @cached_property
     def spiking(self) -> Ops:
-        """Of all spiking layers."""
+        """The sum over all spiking layers."""
         return self.analog + self.fed
 
 

@@ -64,7 +64,7 @@ class LinesSummary:
 
     @property
     def clips_per_second(self) -> float:
-        """Of those that did not fail."""
+        """The value over clips that did not fail."""
         return (self.clips - self.failed) / self.seconds
 
 

@@ -193,11 +193,7 @@ def spiking_entry(name: str) -> SpikingEntry:
 
 
 def ann_entry(name: str) -> AnnEntry:
-    """The back-end of the ANN half called `name`.
-
-    Raises:
-        ConfigError: If there is none.
-    """
+    """The back-end of the ANN half called `name`; as `spiking_entry`."""
     return _find("ann", name, ANN_ENTRIES)
 
 

@@ -1,6 +1,6 @@
 """Which cores of a layer a position of another one reaches, and over how many synapses.
 
-Both fall apart by axis. Of channel c, row y and column x, the synapses into the tile (k, i, j) are
+Both fall apart by axis. The synapses of channel c, row y and column x into the tile (k, i, j) are
 R[c, k]·V[y, i]·H[x, j], taps in the border left out, zero weights counted.
 """
 

@@ -20,7 +20,7 @@ NAME = re.compile(r"[\w.\-]{1,128}", re.ASCII)
 """What a chain, its input and its populations may be called in a netx file, and the file itself."""
 
 MAX_LAYERS, MAX_STEPS = 64, 4096
-"""Of a netx file: far above any network that a chip holds, and small enough to allocate."""
+"""The most of a netx file: far above any network that a chip holds, and small enough to allocate."""
 
 Chain = tuple[str, ...]
 """The name of an input, and those of the populations behind it, first to last."""

@@ -48,7 +48,7 @@ class Layer:
 
     @property
     def reset(self) -> Reset:
-        """Of its neurons."""
+        """The reset of its neurons."""
         return self.population.reset
 
     @property

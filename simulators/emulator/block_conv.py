@@ -22,7 +22,7 @@ INT16_EXACT = 2**15 - 1
 """Up to here 16 bits hold every sum; what they hold on the way there does not matter."""
 
 LEAST_PRODUCTS, MOST_ADDITIONS = {True: 32, False: 2}, {True: 256, False: 96}
-"""Of spikes, and of messages: products of a dense convolution that a row must stand for, and rows that a pixel may
+"""For spikes, and for messages: products of a dense convolution that a row must stand for, and rows that a pixel may
 take. Measured: beyond that torch's convolution is as fast. 256 tables of 256 rows of 16 bytes are a MiB."""
 
 
@@ -36,7 +36,7 @@ def pays(g: ConvGeometry, *, spikes: bool) -> bool:
 
 
 def _blocks(g: ConvGeometry, *, spikes: bool) -> tuple[int, int]:
-    """Of a group of channels: how many blocks come out, and how many numbers go in at a tap."""
+    """How many blocks of a group of channels come out, and how many numbers go in at a tap."""
     wide, high = g.input_shape[0] // g.groups, g.out_channels // g.groups
     return -(-high // LANES), -(-wide // 8) if spikes else wide
 

@@ -16,7 +16,7 @@ from hybridnet.report.record.prices import ProfileRow
 
 DEAREST = 3
 FEWEST_BITS = 4
-"""Of a potential, that `hybridnet calibrate --search-bridge` tries."""
+"""The fewest of a potential that `hybridnet calibrate --search-bridge` tries."""
 WORTH = 0.05
 """Less than this share of the time is not worth a line."""
 
@@ -56,7 +56,7 @@ def advice(record: RunRecord) -> tuple[str, ...]:
 
 
 def levers(record: RunRecord) -> tuple[Lever, ...]:
-    """Of the dearest terms, the dearest first."""
+    """A lever for each of the dearest terms, the dearest first."""
     total = record.totals.energy_pj.reference
     found: dict[tuple[str, str], float] = {}
     for row in record.layers:

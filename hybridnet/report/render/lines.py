@@ -14,7 +14,7 @@ from hybridnet.report.render.csv import to_csv
 from hybridnet.support.text import lines_of, visible
 
 COLUMNS = ("file", "sample", "class", "score", "ms", "energy_pj", "energy_missing", "error")
-"""Of a line in CSV and JSON."""
+"""The names of what a line holds in CSV and JSON."""
 
 HEADING = ("file", "class", "score", "ms", "energy*", "error")
 

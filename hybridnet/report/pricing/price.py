@@ -193,7 +193,7 @@ def _left_out(term: str, why: NotPriced, where: str) -> str:
 
 def summed(rows: Iterable[LayerRow], ops: Ops, profile: Profile) -> Energy | None:
     """The energy of rows with these counts in sum; None if rows have counts and none of them a price."""
-    counted = [row.energy_pj for row in rows if any(dataclasses.astuple(row.ops))]
+    counted = [row.energy_pj for row in rows if any(row.ops.counts)]
     priced = [energy for energy in counted if energy is not None]
     if counted and not priced:
         return None

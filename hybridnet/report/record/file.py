@@ -68,7 +68,7 @@ def read_records(path: Path) -> list[RunRecord]:
 
 def _inconsistent(record: RunRecord) -> str:
     """What its rows do not come to; empty if all is well."""
-    if any(number < 0 for row in record.layers for number in dataclasses.astuple(row.ops)):
+    if any(number < 0 for row in record.layers for number in row.ops.counts):
         return "a count is negative"
     energies = [row.energy_pj for row in record.partitions]
     for row in record.partitions:

@@ -29,7 +29,7 @@ def render_csv(records: Sequence[RunRecord]) -> str:
             shape = "x".join(map(str, r.shape))
             head = (record.source, r.partition, r.name, kind_text(r), r.input, shape, r.precision, r.synapses)
             basis = "modelled" if r.ops.chip_us else "counted; energy modelled"
-            rows.append((*head, *dataclasses.astuple(r.ops), r.spike_rate, *energy, basis))
+            rows.append((*head, *r.ops.counts, r.spike_rate, *energy, basis))
     return to_csv(rows)
 
 

@@ -27,7 +27,7 @@ from hybridnet.support.optional import is_there
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
-    from hybridnet.program.spiking import AnyGraph, SpikingHalf
+    from hybridnet.program.spiking import SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
 FLOAT = "onnxruntime-float"
@@ -56,17 +56,15 @@ def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
 
 
 def _onnx(parts: Parts, options: Runtime) -> SpikingBackend:
-    return _onnx_graph(parts, ONNX_FIXED, parts.fixed, options)
+    from hybridnet.simulators.onnxruntime.stepper import OnnxSteps
+
+    return OnnxSteps(parts.file(ONNX_STEP), parts.file(ONNX_FIXED), parts.fixed, options)
 
 
 def _onnx_float(parts: Parts, options: Runtime) -> SpikingBackend:
-    return _onnx_graph(parts, ONNX_FLOAT, parts.program, options)
-
-
-def _onnx_graph(parts: Parts, file: str, program: AnyGraph, options: Runtime) -> SpikingBackend:
     from hybridnet.simulators.onnxruntime.graph import OnnxGraph
 
-    return OnnxGraph(parts.file(file), program, options)
+    return OnnxGraph(parts.file(ONNX_FLOAT), parts.program, options)
 
 
 def _c(parts: Parts, options: NoOptions) -> SpikingBackend:
@@ -136,12 +134,12 @@ _SPIKING = (
         home="c.backend", build=_c, optional=True, fixed_point=True, exact=True, on_request=True,
     ),
     SpikingEntry(
-        name="onnxruntime", title="ONNX Runtime", help="one ONNX graph, with the emulator's bits",
-        home="onnxruntime.graph", build=_onnx, options=Runtime, files=(ONNX_FIXED, ONNX_STEP), write=write_onnx,
+        name="onnxruntime", title="ONNX Runtime", help="ONNX graphs, with the emulator's bits",
+        home="onnxruntime.stepper", build=_onnx, options=Runtime, files=(ONNX_FIXED, ONNX_STEP), write=write_onnx,
         packages=("onnxruntime",), fixed_point=True, exact=True,
     ),
     SpikingEntry(
-        name="onnxruntime-float", title="ONNX Runtime in float", help="the same graph in float32",
+        name="onnxruntime-float", title="ONNX Runtime in float", help="an ONNX graph in float32",
         home="onnxruntime.graph", build=_onnx_float, options=Runtime, files=(ONNX_FLOAT,), write=write_onnx_float,
         packages=("onnxruntime",), fixed_point=False,
     ),

@@ -12,7 +12,7 @@ from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.report.record.parity import Check, not_run, within
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.emulator.graph_loop import graph_messages, run_graph
-from hybridnet.simulators.interface import SpikingResult
+from hybridnet.simulators.interface import RecordsCurrents, SpikingResult
 from hybridnet.simulators.registry import SPIKING
 from hybridnet.support.arrays import Array
 
@@ -27,7 +27,7 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
     """
     emulator = GraphEmulator(parts.fixed).run(inputs, record_potentials=True)
     differing = _differing_from_loop(parts.fixed, inputs, emulator)
-    unit = "differing"
+    unit, record = "differing", any(t.kind == "potentials" for t in parts.bridge)
     yield within("emulator_loop", "emulator → integer loop: messages, v, spikes", differing, 0, 1, unit=unit)
     for entry in sorted((e for e in SPIKING.values() if e.exact), key=lambda e: e.on_request):
         name, what = f"emulator_{entry.name}", f"emulator → {entry.title}: v[T], spikes"
@@ -35,8 +35,10 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
             why = f"asked for by --parity {entry.name}, as it takes seconds to minutes"
             yield not_run(name, what, why, unit=unit)
         else:
-            run = entry.open(parts).run(inputs, record_potentials=any(t.kind == "potentials" for t in parts.bridge))
-            yield within(name, what, _differing(run, emulator, parts.bridge), 0, 1, unit=unit)
+            opened = entry.open(parts)
+            backends = [opened, *([opened.with_currents()] if isinstance(opened, RecordsCurrents) else [])]
+            runs = [backend.run(inputs, record_potentials=record) for backend in backends]
+            yield within(name, what, sum(_differing(run, emulator, parts.bridge) for run in runs), 0, 1, unit=unit)
 
 
 def _differing_from_loop(graph: FixedGraph, inputs: Mapping[str, Array], emulator: SpikingResult) -> int:

@@ -22,6 +22,7 @@ from hybridnet.errors import BackendError, ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import ArraysRow
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.stepper import Stepper
+from hybridnet.simulators.options import Runtime
 from hybridnet.simulators.registry import DEFAULT_SNN, spiking_entry
 from hybridnet.support.ahead import newest, stopped
 from hybridnet.support.arrays import Array
@@ -143,11 +144,11 @@ class Watcher:
         snn = options.snn or DEFAULT_SNN
         if not spiking_entry(snn).fixed_point:
             raise ConfigError("snn", snn, "a back-end in fixed point")
-        self._stepper = self._step_by_step() if options.snn is None else None
         chosen = SimulateOptions(
             snn=snn, ann=options.ann, settings=options.settings, profile=options.profile, parity=False
         )
         self._simulator = Simulator(self._bundle, chosen)
+        self._stepper = self._step_by_step() if options.snn is None else None
         self._scores: deque[Array] = deque(maxlen=options.smooth)
         self._last, self._running = "", list[subprocess.Popen[bytes]]()
         load_kernels(self._preprocess.steps)
@@ -227,7 +228,7 @@ class Watcher:
 
     def _seen(self, view: View, clip: LiveClip) -> _Seen:
         inputs = stack_views([prepare_view(view, self._preprocess)]).arrays
-        spiking = None if self._stepper is None else self._stepper.result(record_potentials=self._simulator.records_all)
+        spiking = None if self._stepper is None else self._stepper.result()
         return _Seen(inputs, spiking, clip.completed_at, view.corrupt)
 
     def _step(self, place: int, step: View) -> None:
@@ -246,7 +247,12 @@ class Watcher:
         if self._bundle.front_path is not None or any(by_step.get(name, -1) != axis for name, axis in feeds.items()):
             self._say("spikes are computed when a GOP is complete: the spiking half reads more than steps of the clip")
             return None
-        return Stepper(self._bundle.file(ONNX_STEP), self._bundle.fixed)
+        return Stepper(
+            self._bundle.file(ONNX_STEP),
+            self._bundle.fixed,
+            Runtime(threads=self._options.settings.get("threads")),
+            record_potentials=self._simulator.records_all,
+        )
 
     def _rehearse(self) -> None:
         """Pay for thread pools and memory before the first GOP comes."""

@@ -51,7 +51,7 @@ class OnnxGraph:
             RangeError: If an input is not finite.
         """
         views = count_views(self.program, inputs)
-        fed = {node.name: _checked(inputs[node.name], node.name) for node in self.program.inputs}
+        fed = {node.name: checked(inputs[node.name], node.name) for node in self.program.inputs}
         names = self._outputs(record=record_potentials)
         runs, latency_ms = [], []
         for view in range(views):
@@ -95,13 +95,16 @@ class OnnxGraphStep:
         path: One step, written by `write_onnx_graph`.
         runtime: Execution provider and threads.
 
+    Attributes:
+        outputs: Their names.
+
     Raises:
         BackendError: If the graph cannot be run.
     """
 
     def __init__(self, path: AnyFile, runtime: Runtime = ANY_CPU) -> None:
         self._path, self._session = path, open_session(path, runtime)
-        self._names = [node.name for node in self._session.get_outputs()]
+        self.outputs = [node.name for node in self._session.get_outputs()]
         self._before = [node for node in self._session.get_inputs() if node.name.endswith(".before")]
         self._state: dict[str, Array] = {}
 
@@ -119,12 +122,13 @@ class OnnxGraphStep:
         Raises:
             BackendError: If ONNX Runtime fails, for instance because a shape is wrong.
         """
-        found = run_session(self._session, self._names, {**inputs, **self._state}, self._path)
+        found = run_session(self._session, self.outputs, {**inputs, **self._state}, self._path)
         self._state = {node.name: found[node.name.removesuffix("before") + "after"] for node in self._before}
         return found
 
 
-def _checked(values: Array, name: str) -> Array:
+def checked(values: Array, name: str) -> Array:
+    """An input of the program, if it is of finite float32."""
     if values.dtype != np.float32:
         raise BackendError(f"is {values.dtype}, not float32", where=name)
     if not np.isfinite(values).all():

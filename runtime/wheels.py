@@ -59,7 +59,7 @@ def check_contents(wheel: Path, sdist: Path, runtime: Path) -> None:
 
 
 def try_runtime(python: Path, wheel: Path, folder: Path) -> None:
-    """The runtime runs the bundle of the other wheel on a sample, without torch."""
+    """The runtime runs the bundle of the other wheel on samples and a growing file, without torch."""
     zipfile.ZipFile(wheel).extractall(folder / "content")  # noqa: S202 - our own wheel
     bundle = folder / "content" / "hybridnet" / "assets" / "tiny-motion.bundle"
     absent = f"import importlib.util as i; assert not any(map(i.find_spec, {HEAVY}))"
@@ -72,6 +72,10 @@ def try_runtime(python: Path, wheel: Path, folder: Path) -> None:
     program = python.with_name("hybridnet-run")
     run(program, str(bundle), str(folder / "x.npz"), "--csv", str(folder / "x.csv"), cwd=folder)
     expect(len((folder / "x.csv").read_text().splitlines()) == 3, "hybridnet-run gave no line for each sample")
+    made = "import sys; from hybridnet.video import make_clip; make_clip(sys.argv[1], 'pan_left', 0)"
+    run(python, "-c", made, str(folder / "x.avi"))
+    rows = run(python.with_name("hybridnet-watch"), str(bundle), str(folder / "x.avi"), "--idle-s", "0", "--json")
+    expect('"summary"' in rows, "hybridnet-watch gave no summary")
 
 
 def try_whole(python: Path, folder: Path) -> None:

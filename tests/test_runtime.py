@@ -35,6 +35,8 @@ CLIPS = (
     "vid_mpeg4_part2.mp4",
 )
 
+WATCHED = ["--policy", "queue", "--idle-s", "0.2", "--threads", "1", "--json"]
+
 
 def modules() -> dict[str, Path]:
     """Modules of the wheel by name."""
@@ -78,6 +80,14 @@ def test_the_program_takes_the_bundle_first(clip: Path, capsys: pytest.CaptureFi
     assert "Give hybridnet-run the folder of a bundle" in capsys.readouterr().err
 
 
+def test_the_other_program_watches(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hybridnet.cli.run import main_watch
+
+    assert main_watch([str(shipped_bundle_path()), str(clip), *WATCHED]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["summary"]["gops"] == len(lines) - 1 > 0
+
+
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a fresh environment that holds the wheel and what it asks for."""
@@ -109,6 +119,25 @@ def test_the_wheel_gives_the_record_of_the_project(python: Path, real_clips: Pat
         ours = json.loads(json.dumps(dataclasses.asdict(here.record)))
         assert lasting(there) == lasting(ours)
         assert "torch" not in there["environment"]
+
+
+@pytest.mark.slow
+def test_the_wheel_watches_as_the_project_does(
+    python: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hybridnet.cli.run import main_watch
+
+    command = [str(shipped_bundle_path()), str(clip), *WATCHED]
+    done = subprocess.run(
+        [str(python.with_name("hybridnet-watch")), *command], check=True, capture_output=True, text=True, cwd=tmp_path, env=APART
+    )
+    assert main_watch(command) == 0
+    there, here = (
+        [(row["gop"], row["label"], row["score"], row["energy_pj"]) for row in map(json.loads, text.splitlines()[:-1])]
+        for text in (done.stdout, capsys.readouterr().out)
+    )
+    assert there == here
+    assert there
 
 
 def lasting(record: object) -> object:

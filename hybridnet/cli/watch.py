@@ -1,4 +1,4 @@
-"""`hybridnet watch`."""
+"""`hybridnet watch`; `hybridnet.cli.run` shares its options and what it shows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,25 @@ from hybridnet.workflows.options import WatchOptions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    option = Adder(parser, WatchOptions)
+    add_source(parser)
+    parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
+                        help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
+    add_options(parser)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Declare what is watched."""
     parser.add_argument(
         "source",
         metavar="SOURCE",
         help="a file that grows, - for stdin, an address (rtsp://…, http://…), or a camera such as /dev/video0"
         " with --input-format v4l2",
     )
-    parser.add_argument("--bundle", type=arguments.BUNDLE, metavar="DIR",
-                        help="what to run (default: ./hybridnet-bundle, else the model that ships)")  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how it is run and shown."""
+    option = Adder(parser, WatchOptions)
     fixed = [entry.name for entry in SPIKING.values() if entry.fixed_point]
     option("--snn", "back-end of the spiking half, run when a GOP is complete; by default each step is computed as its"
            " frame comes", choices=fixed)  # fmt: skip

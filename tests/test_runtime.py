@@ -129,7 +129,12 @@ def test_the_wheel_watches_as_the_project_does(
 
     command = [str(shipped_bundle_path()), str(clip), *WATCHED]
     done = subprocess.run(
-        [str(python.with_name("hybridnet-watch")), *command], check=True, capture_output=True, text=True, cwd=tmp_path, env=APART
+        [str(python.with_name("hybridnet-watch")), *command],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=APART,
     )
     assert main_watch(command) == 0
     there, here = (

@@ -56,7 +56,9 @@ class Takes:
         if self.many and several and kind is not Kind.NOTHING:
             return
         if kind is Kind.NOTHING and (url := URL.fullmatch(str(path))):
-            remedy = f"Give {name} {self.what}; `hybridnet watch URL` or `hybridnet-watch BUNDLE URL` reads live streams"
+            remedy = (
+                f"Give {name} {self.what}; `hybridnet watch URL` or `hybridnet-watch BUNDLE URL` reads live streams"
+            )
             raise ArgumentError("is a URL, not a file", where=f"{url[1]}://{url[2]}", remedy=remedy)
         if kind not in self.kinds and kind is not Kind.UNKNOWN and not (self.named and kind is Kind.NOTHING):
             raise ArgumentError(kind.value, where=path, remedy=f"Give {name} {self.what}")

@@ -50,6 +50,23 @@ class Views:
         return cls({name: np.asarray(tensor.detach().numpy()) for name, tensor in tensors.items()})
 
     @classmethod
+    def stack(cls, views: Iterable[Mapping[str, Array]], at_most: int) -> Views:
+        """Single views (…) by name, one after another, each put in its place as it comes: none is there twice.
+
+        Args:
+            views: One or more, with the same inputs, shapes and types.
+            at_most: How many there may be.
+        """
+        arrays: dict[str, Array] = {}
+        count = 0
+        for count, view in enumerate(views, 1):
+            if count == 1:
+                arrays = {name: np.empty((at_most, *values.shape), values.dtype) for name, values in view.items()}
+            for name, values in view.items():
+                arrays[name][count - 1] = values
+        return cls({name: values[:count] for name, values in arrays.items()})
+
+    @classmethod
     def join(cls, parts: Iterable[Views]) -> Views:
         """Views one after another; the parts have the same inputs."""
         parts = list(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import numpy.typing as npt
 from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.report.record.data import VideoRow
+from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
-from hybridnet.video import TranscodePolicy, VideoInfo, ViewArrays, open_clip, prepare_view, stack_views
+from hybridnet.video import TranscodePolicy, VideoInfo, open_clip, prepare_view
 from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
 from hybridnet.video.views import load_kernels
 
@@ -60,15 +62,21 @@ def read_clip(
     progress("reading", 0, views)
     with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
-        prepared: list[ViewArrays] = []
+        saturated: list[tuple[float, float]] = []
         view_ms: list[float] = []
-        mark = time.perf_counter()
-        for view in clip.sample(views):
-            prepared.append(prepare_view(view, preprocess))
-            view_ms.append((time.perf_counter() - mark) * 1e3)
+
+        def prepared() -> Iterator[Mapping[str, Array]]:
             mark = time.perf_counter()
-            progress("reading", len(prepared), min(views, clip.gop_count))
-        return ClipInputs(_row(clip.info, prepared, clip.tally), stack_views(prepared), np.array(view_ms), open_ms)
+            for view in clip.sample(views):
+                arrays = prepare_view(view, preprocess)
+                saturated.append((arrays.saturated_motion, arrays.saturated_residual))
+                view_ms.append((time.perf_counter() - mark) * 1e3)
+                yield arrays.inputs
+                progress("reading", len(view_ms), min(views, clip.gop_count))
+                mark = time.perf_counter()
+
+        stacked = Views.stack(prepared(), views)
+        return ClipInputs(_row(clip.info, saturated, clip.tally), stacked, np.array(view_ms), open_ms)
 
 
 def find_videos(path: Path) -> list[Path]:
@@ -86,7 +94,7 @@ def find_videos(path: Path) -> list[Path]:
     return found
 
 
-def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
+def _row(info: VideoInfo, saturated: list[tuple[float, float]], tally: Tally) -> VideoRow:
     return VideoRow(
         # File names need not be UTF-8; a record must be.
         path=str(info.path).encode("utf-8", "backslashreplace").decode(),
@@ -97,10 +105,10 @@ def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
         gop=info.gop,
         transcoded=info.transcoded,
         read_reason=info.reason,
-        views=len(views),
+        views=len(saturated),
         corrupt_frames=info.corrupt_frames,
-        saturated_motion=float(np.mean([v.saturated_motion for v in views])),
-        saturated_residual=float(np.mean([v.saturated_residual for v in views])),
+        saturated_motion=float(np.mean([motion for motion, _ in saturated])),
+        saturated_residual=float(np.mean([residual for _, residual in saturated])),
         decoded_frames=tally.packets,
         decoded_bits=8 * tally.bytes,
     )

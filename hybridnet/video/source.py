@@ -190,7 +190,10 @@ def missing(path: Path) -> VideoError:
     url = _URL.match(str(path))
     if url is None:
         return VideoError("does not exist", where=path, remedy="Check the path")
-    remedy = "Watch it with `hybridnet watch URL` or `hybridnet-watch BUNDLE URL`, or record it to a file (ffmpeg -i URL -c copy FILE.mkv)"
+    remedy = (
+        "Watch it with `hybridnet watch URL` or `hybridnet-watch BUNDLE URL`, or record it to a file"
+        " (ffmpeg -i URL -c copy FILE.mkv)"
+    )
     return VideoError("is a URL, not a file", where=f"{url[1]}://{str(path)[url.end() :]}", remedy=remedy)
 
 

@@ -45,6 +45,11 @@ class ViewArrays:
     saturated_motion: float
     saturated_residual: float
 
+    @property
+    def inputs(self) -> dict[str, NDArray[np.float32]]:
+        """By the name of the model's input."""
+        return {"i_frame": self.i_frame, "motion_vectors": self.motion_vectors, "residuals": self.residuals}
+
 
 def load_kernels(steps: int) -> None:
     """Compile the reader's loops, or load what an earlier process compiled, before the first view of T steps is timed.
@@ -103,13 +108,7 @@ def stack_views(views: Sequence[ViewArrays]) -> Views:
     Returns:
         `i_frame` (N, 3, S, S), `motion_vectors` (N, T, 2, S, S) and `residuals` (N, T, 3, S, S).
     """
-    return Views(
-        {
-            "i_frame": np.stack([view.i_frame for view in views]),
-            "motion_vectors": np.stack([view.motion_vectors for view in views]),
-            "residuals": np.stack([view.residuals for view in views]),
-        }
-    )
+    return Views.stack((view.inputs for view in views), len(views))
 
 
 def to_int8(values: NDArray[np.float32], limit: float = 1.0) -> NDArray[np.int8]:

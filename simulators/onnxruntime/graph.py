@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hybridnet.simulators.options import ANY_CPU, Runtime
 from hybridnet.simulators.views import count_views
 from hybridnet.support.arrays import Array
 from hybridnet.support.sealed import AnyFile
+from hybridnet.support.views import Views
 
 SPIKING, COUNTED = ("spikes", "readout"), ("overflows", "current_overflows")
 
@@ -53,13 +54,17 @@ class OnnxGraph:
         views = count_views(self.program, inputs)
         fed = {node.name: checked(inputs[node.name], node.name) for node in self.program.inputs}
         names = self._outputs(record=record_potentials)
-        runs, latency_ms = [], []
-        for view in range(views):
-            started = time.perf_counter()
-            feed = {name: values[view : view + 1] for name, values in fed.items()}
-            runs.append(run_session(self.session, names, feed, self._path))
-            latency_ms.append((time.perf_counter() - started) * 1e3)
-        found = {name: np.concatenate([run[name] for run in runs]) for name in names}
+        latency_ms: list[float] = []
+
+        def runs() -> Iterator[dict[str, Array]]:
+            for view in range(views):
+                started = time.perf_counter()
+                feed = {name: values[view : view + 1] for name, values in fed.items()}
+                found = run_session(self.session, names, feed, self._path)
+                latency_ms.append((time.perf_counter() - started) * 1e3)
+                yield {name: values[0] for name, values in found.items()}
+
+        found = Views.stack(runs(), views).arrays
         populations = [*layer_shapes(self.program)]
         recorded = populations if record_potentials else []
         counts = (

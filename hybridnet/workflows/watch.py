@@ -212,6 +212,8 @@ class Watcher:
                 return
             self._say(f"source lost ({lost}); opening it again in {wait_s:g} s")
             _sleep(wait_s)
+            if stopped():
+                return
             wait_s = min(2 * wait_s, RECONNECT_S)
 
     def _opened(self, source: str | Path | Readable) -> LiveClip:

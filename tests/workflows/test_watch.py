@@ -9,15 +9,17 @@ import os
 import sys
 import threading
 import time
+from _thread import interrupt_main
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.rtsp_server import serving
 
 from hybridnet.cli import main
-from hybridnet.errors import ConfigError, ModelError
+from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.support.ahead import newest
 from hybridnet.video import make_clip
 from hybridnet.workflows import watch
@@ -112,6 +114,40 @@ def test_a_server_that_goes_away_is_opened_again(clip: Path, monkeypatch: pytest
     assert [row.gop for row in rows] == [*range(9)]
     assert watcher.summary.connections == 3
     assert any("opening it again" in line for line in said)
+
+
+def test_a_camera_that_speaks_rtsp(
+    clip: Path, expected: tuple[list[str], list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FIRST_WAIT_S", 0.05)
+    with serving(clip) as server:
+        watcher = Watcher(shipped_bundle_path(), options())
+        rows = list(itertools.islice(watcher.watch(server.url), 8))
+        assert server.connections >= 2  # it ends after each playing, and is opened again
+    assert [row.label for row in rows] == expected[0] * 2
+    assert watcher.summary.connections == 2
+    assert watcher.summary.unused_frames == 0
+
+
+def test_nothing_is_opened_again_once_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was, without a pause, for as long as the thread that reads got to end."""
+    told, lost = list[str](), threading.Event()
+
+    def say(text: str) -> None:
+        told.append(text)
+        lost.set()
+
+    def gone(*_: object, **__: object) -> None:
+        watcher.summary.connections = 1
+        raise VideoError("is gone", where="camera")
+
+    monkeypatch.setattr(watch, "open_live", gone)
+    watcher = Watcher(shipped_bundle_path(), options(policy="drop"), say=say)
+    rows = watcher.watch("rtsp://127.0.0.1:1/clip")
+    threading.Timer(0.0, lambda: (lost.wait(60), interrupt_main())).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(iter(rows))
+    assert len(told) == 1
 
 
 def test_a_machine_that_is_too_slow_drops_all_but_the_newest() -> None:

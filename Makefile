@@ -1,5 +1,6 @@
 # make demo [VIDEO=path]   everything from nothing: set-up, export, simulate on Lava and on the emulator
 # make test                the tests; make test-all adds the slow ones
+# make test-pythons        the tests on each of Python 3.11 to 3.14 that is on the PATH, and the runtime on each
 # make wheels              the wheels and the sdist, into dist, each tried in a fresh environment; downloads torch again
 # make lint typecheck bench ablations docs assets
 #
@@ -15,7 +16,7 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # not import here (torchvision and torchaudio for another torch, tensorboard, …).
 TEST_PEERS := spikingjelly==2.0.0 neurobench==2.3.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
-.PHONY: setup demo test test-all test-lava-stock wheels lint typecheck bench ablations docs fuzz assets clean
+.PHONY: setup demo test test-all test-pythons test-lava-stock wheels lint typecheck bench ablations docs fuzz assets clean
 
 setup: $(READY)
 
@@ -45,6 +46,15 @@ test-all: $(READY)
 # Stock Lava's own tests of what is used here, on this Python; about a minute.
 test-lava-stock: $(READY)
 	$(BIN)/python tests/lava_stock/run.py
+
+# Each in an environment of its own, with what PyPI has for it: of torch that is the build with CUDA, gigabytes, unless
+# pip is set to find another one.
+test-pythons: $(READY)
+	$(BIN)/python runtime/pythons.py
+	@for python in python3.11 python3.12 python3.13 python3.14; do \
+	  if $$python -c '' 2>/dev/null; then $(MAKE) PYTHON=$$python VENV=.venv-$$python test || exit 1; \
+	  else echo "$$python is not here"; fi; \
+	done
 
 wheels: $(READY)
 	$(BIN)/python runtime/wheels.py dist
@@ -81,4 +91,4 @@ assets: $(READY)
 	$(BIN)/hybridnet calibrate runs/tiny-motion/best.pt -o hybridnet/assets/tiny-motion.bundle --ann int8 --parity lava --overwrite
 
 clean:
-	rm -rf $(VENV) demo runs hybridnet-bundle build *.egg-info
+	rm -rf $(VENV) .venv-* demo runs hybridnet-bundle build *.egg-info

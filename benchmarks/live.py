@@ -30,9 +30,6 @@ from measuring import conditions, parser
 from hybridnet.video import make_clip
 
 FPS, GOP, ROUNDS = 25, 12, 2
-WINDOW_S = 20.0
-"""Seconds at the start and at the end whose memory is compared; the start is after as many seconds."""
-
 PATIENCE_S = 120.0
 """Longest that a turn, or reading on after a kill, may take."""
 
@@ -81,8 +78,7 @@ def session(clip: Path, seconds: float, kills: int) -> None:
     print(f"GOPs predicted {predicted} ({damaged} damaged), dropped {dropped}; not accounted for"
           f" {complete - predicted - dropped}")  # fmt: skip
     print(f"latency after a GOP's last frame: p50 {summary['p50_ms']:.1f} ms, p90 {summary['p90_ms']:.1f} ms")
-    early, late = watched.memory(WINDOW_S, 2 * WINDOW_S), watched.memory(seconds - WINDOW_S, seconds)
-    print(f"resident memory: median {early:.1f} MiB in the second {WINDOW_S:g} s, {late:.1f} MiB in the last")
+    print("resident memory, MiB: " + ", ".join(f"{mib:.1f} after GOP {gop}" for gop, mib in watched.memory()))
     if complete != predicted + dropped:
         sys.exit("live.py: GOPs are missing\n" + "".join(watched.said))
 
@@ -133,7 +129,7 @@ class Watched:
 
     Attributes:
         rows: Of the GOPs so far.
-        resident: Seconds since the start and MiB, twice a second.
+        resident: How many rows had come, and MiB, twice a second.
         said: Lines on stderr.
         summary: Once it has ended.
     """
@@ -141,7 +137,7 @@ class Watched:
     url: str
     options: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
-    resident: list[tuple[float, float]] = field(default_factory=list)
+    resident: list[tuple[int, float]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
 
@@ -166,15 +162,15 @@ class Watched:
             self.said.append(line)
 
     def _look(self) -> None:
-        started = time.monotonic()
         while self._process.poll() is None:
             pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-            self.resident.append((time.monotonic() - started, pages * os.sysconf("SC_PAGE_SIZE") / 2**20))
+            self.resident.append((len(self.rows), pages * os.sysconf("SC_PAGE_SIZE") / 2**20))
             time.sleep(0.5)
 
-    def memory(self, begin_s: float, end_s: float) -> float:
-        """Median between two times, in MiB."""
-        return float(np.median([mib for second, mib in self.resident if begin_s <= second < end_s] or [np.nan]))
+    def memory(self) -> list[tuple[int, float]]:
+        """The most until a tenth, a half and all of the GOPs had come."""
+        gops = [len(self.rows) // part for part in (10, 2, 1)]
+        return [(gop, max(mib for count, mib in self.resident if count <= gop)) for gop in gops]
 
     def await_rows(self, count: int) -> None:
         """Wait for so many rows."""

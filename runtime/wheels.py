@@ -27,6 +27,17 @@ NEEDED = (
 
 APART = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
+CLIP = """
+import sys, av, numpy
+from hybridnet.video.transcode import add_gop_stream
+with av.open(sys.argv[1], "w") as out:
+    stream = add_gop_stream(out, 170, 128, 12)
+    for grey in range(24):
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(numpy.full((128, 170, 3), grey, "u1"), format="rgb24")))
+    out.mux(stream.encode(None))
+"""
+"""Two GOPs, made where there is no torch."""
+
 HEAVY = ("torch", "h5py", "safetensors")
 
 
@@ -72,8 +83,7 @@ def try_runtime(python: Path, wheel: Path, folder: Path) -> None:
     program = python.with_name("hybridnet-run")
     run(program, str(bundle), str(folder / "x.npz"), "--csv", str(folder / "x.csv"), cwd=folder)
     expect(len((folder / "x.csv").read_text().splitlines()) == 3, "hybridnet-run gave no line for each sample")
-    made = "import sys; from hybridnet.video import make_clip; make_clip(sys.argv[1], 'pan_left', 0)"
-    run(python, "-c", made, str(folder / "x.avi"))
+    run(python, "-c", CLIP, str(folder / "x.avi"))
     rows = run(python.with_name("hybridnet-watch"), str(bundle), str(folder / "x.avi"), "--idle-s", "0", "--json")
     expect('"summary"' in rows, "hybridnet-watch gave no summary")
 
@@ -86,9 +96,9 @@ def try_whole(python: Path, folder: Path) -> None:
         expect("pip install --no-deps --ignore-requires-python lava-nc" in said, f"{words[0]} does not tell of Lava")
 
 
-def environment(folder: Path, *packages: str) -> Path:
+def environment(folder: Path, *packages: str, python: Path = Path(sys.executable)) -> Path:
     """The Python of a fresh environment with some packages."""
-    run(Path(sys.executable), "-m", "venv", str(folder))
+    run(python, "-m", "venv", str(folder))
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
     return python

@@ -252,7 +252,7 @@ class Watcher:
         return Stepper(
             self._bundle.file(ONNX_STEP),
             self._bundle.fixed,
-            Runtime(threads=self._options.settings.get("threads")),
+            Runtime(threads=self._options.settings.get("threads", 1)),  # more wait for each other longer than they work
             record_potentials=self._simulator.records_all,
         )
 

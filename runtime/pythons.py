@@ -12,7 +12,6 @@ import dataclasses
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator

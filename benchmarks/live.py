@@ -77,10 +77,10 @@ def session(clip: Path, seconds: float, kills: int) -> None:
     print(f"GOPs sent {complete}, and {begun - complete} cut off by a kill")
     print(f"GOPs predicted {predicted} ({damaged} damaged), dropped {dropped}; not accounted for"
           f" {complete - predicted - dropped}")  # fmt: skip
+    if complete != predicted + dropped or not predicted:
+        sys.exit("live.py: GOPs are missing\n" + "".join(watched.said))
     print(f"latency after a GOP's last frame: p50 {summary['p50_ms']:.1f} ms, p90 {summary['p90_ms']:.1f} ms")
     print("resident memory, MiB: " + ", ".join(f"{mib:.1f} after GOP {gop}" for gop, mib in watched.memory()))
-    if complete != predicted + dropped:
-        sys.exit("live.py: GOPs are missing\n" + "".join(watched.said))
 
 
 class Source:
@@ -95,6 +95,8 @@ class Source:
         self.port, self.sent = free_port() if port is None else port, b""
         command = [sys.executable, __file__, "--feed", str(clip), str(self.port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603
+        assert self._process.stdout is not None  # noqa: S101
+        os.read(self._process.stdout.fileno(), 1)  # it listens
 
     def __enter__(self) -> Source:
         return self
@@ -207,6 +209,7 @@ def free_port() -> int:
 def feed(clip: Path, port: int) -> None:
     """Send the clip again and again to one client after the other, in real time; a letter per frame on stdout."""
     with socket.create_server(("127.0.0.1", port)) as server:
+        os.write(1, b".")
         while True:
             client, _ = server.accept()
             try:

@@ -23,7 +23,7 @@ RTCP = range(192, 224)
 class _Interleaved(io.RawIOBase):
     """What the RTP muxer writes: each packet is framed with its channel and length."""
 
-    def __init__(self, out: io.RawIOBase) -> None:
+    def __init__(self, out: io.BufferedIOBase) -> None:
         self._out = out
 
     def writable(self) -> bool:
@@ -94,7 +94,7 @@ class RtspServer(socketserver.ThreadingTCPServer):
     def url(self) -> str:
         return f"rtsp://127.0.0.1:{self.server_address[1]}/clip"
 
-    def play(self, out: io.RawIOBase) -> None:
+    def play(self, out: io.BufferedIOBase) -> None:
         options = {"packetsize": str(PACKET_BYTES), "rtpflags": "skip_rtcp"}
         with av.open(str(self._clip)) as clip, av.open(_Interleaved(out), "w", "rtp", options=options) as rtp:
             stream = rtp.add_stream_from_template(clip.streams.video[0])

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,7 @@ def send(clip: Path, stream: Any) -> None:
                     if packet.dts is None:
                         continue
                     time.sleep(max(0.0, began + sent / FPS - time.monotonic()))
-                    packet.stream, packet.time_base = video, container.streams.video[0].time_base
+                    packet.stream, packet.time_base = video, Fraction(1, FPS)
                     packet.pts = packet.dts = sent
                     out.mux(packet)
                     os.write(1, b"I" if packet.is_keyframe else b"P")

@@ -144,7 +144,12 @@ def test_nothing_is_opened_again_once_nobody_watches(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(watch, "open_live", gone)
     watcher = Watcher(shipped_bundle_path(), options(policy="drop"), say=say)
     rows = watcher.watch("rtsp://127.0.0.1:1/clip")
-    threading.Timer(0.0, lambda: (lost.wait(60), interrupt_main())).start()
+
+    def interrupt() -> None:
+        lost.wait(60)
+        interrupt_main()
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         next(iter(rows))
     assert len(told) == 1

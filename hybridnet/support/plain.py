@@ -178,6 +178,7 @@ def _convert(hint: Any, value: object, where: str) -> object:
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type[object], hint), value, where)
     origin = get_origin(hint)
+    origin = get_origin(getattr(origin, "__value__", None)) or origin  # `type NDArray[…] = …` of NumPy 2.5
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_convert(get_args(hint)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin is dict and isinstance(value, dict):

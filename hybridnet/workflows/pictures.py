@@ -98,7 +98,7 @@ def _crossing(bundle: Bundle, run: HybridRun, view: int) -> Iterator[Sheet]:
     for layer in [layers[n] for n in evenly(len(layers), LAYERS)]:
         o = run.spiking.spikes[layer][view]
         if layer in firing:
-            yield _sheet(SheetKind.SPIKES, layer, "spikes per neuron and step", as_maps(o))
+            yield _sheet(SheetKind.SPIKES, layer, "spikes", as_maps(o))
         if (tensor := tensors.get(layer)) is not None:
             last = tensor.kind == "potential"
             u, what = run.crossing.values[tensor.name][view], f"potential, {'last step' if last else 'all steps'}"
@@ -130,19 +130,21 @@ def as_maps(x: Array, busiest: Array | None = None) -> Maps:
     is_map = height > 1 and width > 1
     chosen = np.sort(np.argsort(-weights, kind="stable")[: CELLS if is_map else ROWS])
     part = x[:, chosen].astype(np.float64)
+    counted = plural(channels, "neuron" if height * width == 1 else "channel")
+    some = counted if len(chosen) == channels else f"{len(chosen)} of {counted}"
+    mean = "" if steps == 1 else ", mean over steps"
     if is_map:
-        labels = tuple(f"channel {channel} of {channels}" for channel in chosen)
-        return Maps(shrink(part.mean(axis=0), SIDE), labels, "" if steps == 1 else "mean over steps")
-    noun = "neuron" if height * width == 1 else "channel"
-    some = plural(channels, noun) if len(chosen) == channels else f"{len(chosen)} of {plural(channels, noun)}"
-    if noun == "channel":
-        return Maps(shrink(part.mean(axis=0).reshape(1, len(chosen), -1), MAX_SIDE), (some,), "channels down, place across")
-    lines, axes = (part[:, :, 0, 0].T, "neurons down, steps across") if steps > 1 else (part[0, :, :, 0].T, "neurons across")
-    return Maps(shrink(lines[None], MAX_SIDE), (some,), axes)
+        return Maps(shrink(part.mean(axis=0), SIDE), tuple(f"channel {channel}" for channel in chosen), some + mean)
+    if height * width > 1:
+        lines = part.mean(axis=0).reshape(1, len(chosen), -1)
+        return Maps(shrink(lines, MAX_SIDE), (some,), f"channels down, place across{mean}")
+    lines = part[:, :, 0, 0].T[None] if steps > 1 else part[:, :, 0, 0][None]
+    return Maps(shrink(lines, MAX_SIDE), (some,), "neurons down, steps across" if steps > 1 else "neurons across")
 
 
 def _sheet(kind: SheetKind, name: str, what: str, maps: Maps) -> Sheet:
-    return sheet_of(kind, name, ", ".join(filter(None, (what, maps.axes))), maps.labels, maps.cells[..., None])
+    unit = "a step" if kind is SheetKind.SPIKES else ""
+    return sheet_of(kind, name, f"{what}, {maps.axes}", maps.labels, maps.cells[..., None], unit=unit)
 
 
 def _rates(o: npt.NDArray[np.bool_]) -> tuple[float, ...]:

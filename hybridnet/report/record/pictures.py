@@ -1,6 +1,6 @@
 """What a run looked like, small enough for its record: one view's inputs, spikes and potentials, 8 bits a value.
 
-Values are stored, not pictures: who draws a page chooses the colours, and a record from a stranger brings no image file.
+Values are stored, not pictures: who draws a page chooses the colours, and a stranger's record brings no image file.
 """
 
 from __future__ import annotations
@@ -155,7 +155,13 @@ class Pictures:
 
 
 def sheet_of(
-    kind: SheetKind, name: str, what: str, labels: Sequence[str], cells: Array, full: float | None = None, unit: str = ""
+    kind: SheetKind,
+    name: str,
+    what: str,
+    labels: Sequence[str],
+    cells: Array,
+    full: float | None = None,
+    unit: str = "",
 ) -> Sheet:
     """Values as a sheet, each rounded to 8 bits.
 

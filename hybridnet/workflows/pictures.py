@@ -98,7 +98,7 @@ def _crossing(bundle: Bundle, run: HybridRun, view: int) -> Iterator[Sheet]:
     for layer in [layers[n] for n in evenly(len(layers), LAYERS)]:
         o = run.spiking.spikes[layer][view]
         if layer in firing:
-            yield _sheet(SheetKind.SPIKES, layer, "spikes", as_maps(o))
+            yield _sheet(SheetKind.SPIKES, layer, "spikes" if o.any() else "no spikes", as_maps(o))
         if (tensor := tensors.get(layer)) is not None:
             last = tensor.kind == "potential"
             u, what = run.crossing.values[tensor.name][view], f"potential, {'last step' if last else 'all steps'}"

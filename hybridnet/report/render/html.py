@@ -12,6 +12,9 @@ from hybridnet.report.render.style import STYLE
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded, nothing runs, whatever a record holds; pictures are in the page."""
 
+GENERATOR = "hybridnet"
+"""Who made a page, told near its beginning."""
+
 SCOPE = ' scope="col"'
 """A cell of a heading names its column."""
 
@@ -27,6 +30,7 @@ def page(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta name="generator" content="{GENERATOR}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{markup(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )

@@ -26,9 +26,11 @@ from hybridnet.report.record.data import PartitionRow, RunRecord
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import Pictures, SheetKind
 from hybridnet.report.render.raster import images_of
+from hybridnet.report.render.sections import amount
 from hybridnet.report.render.sections_energy import profiles_text
-from hybridnet.report.render.sections_samples import per_sample, predicted_text
+from hybridnet.report.render.sections_samples import predicted_text
 from hybridnet.report.render.sections_verdict import short_verdict
+from hybridnet.support.statistics import mean_and_deviation
 
 VIEWS, TERMS_SHOWN, LAYERS_SHOWN = 24, 5, 12
 """Views of a time line, terms that have a colour of their own, and layers that have a bar."""
@@ -49,15 +51,22 @@ def answers(record: RunRecord) -> Section:
     p = record.parity
     if p is not None and p.top1_agrees is not None:
         tiles.append(("same class" if p.top1_agrees else "ANOTHER CLASS", "as the float program, same views"))
-    each = per_sample(record)
-    tiles.append(
-        (energy_cell(record.totals.energy_pj), f"energy, modelled with {record.profile.name}{each and f'; {each}'}")
-    )
-    tiles.append((f"{record.totals.latency_ms:.1f} ms", "measured on this host, all views"))
+    tiles.append(_energy(record))
+    tiles.append((f"{record.totals.latency_ms:.1f} ms", f"for {amount(record)}, measured on this host"))
     if record.verdict is not None:
         word = {"yes": "pays", "no": "does not pay", "depends": "may pay or not"}[record.verdict.pays]
         tiles.append((f"spiking {word}", "beside the same layers as an ANN, bridge included"))
     return Section("", pictures=(Tiles("In short", tuple(tiles)),))
+
+
+def _energy(record: RunRecord) -> tuple[str, str]:
+    """Of a clip, or of one sample of several."""
+    whole, profile = energy_cell(record.totals.energy_pj), record.profile.name
+    priced = [sample.energy_pj.reference for sample in record.samples if sample.energy_pj is not None]
+    if len(priced) < 2:
+        return whole, f"for {amount(record)}, modelled with {profile}"
+    mean, deviation = mean_and_deviation(priced)
+    return joules(mean), f"a sample, ± {joules(deviation)}, modelled with {profile}; {whole} for all {len(priced)}"
 
 
 def changes(record: RunRecord) -> Section:
@@ -73,12 +82,15 @@ def seen(record: RunRecord, pictures: Pictures) -> Section:
 
 def spiked(record: RunRecord, pictures: Pictures) -> Section:
     """The spikes of layers, the potentials that cross behind them, and how rates went step by step."""
-    most = max((rate for layer in pictures.rates for rate in layer.rates), default=0.0) or 1.0
+    most = max((rate for layer in pictures.rates for rate in layer.rates), default=0.0)
     rows = tuple(
-        GridRow(layer.name, tuple((r / most, f"step {n + 1}: {share(r, 2)}") for n, r in enumerate(layer.rates)))
+        GridRow(
+            layer.name, tuple((r / (most or 1.0), f"step {n + 1}: {share(r, 2)}") for n, r in enumerate(layer.rates))
+        )
         for layer in pictures.rates
     )
-    rates = Grid(f"spike rate of each layer, step after step, all views; the fullest colour is {share(most)}", rows)
+    scale = f"the fullest colour is {share(most)}" if most else "none spiked"
+    rates = Grid(f"spike rate of each layer, step after step, all views; {scale}", rows)
     maps = tuple(map(images_of, pictures.of_kind(SheetKind.MESSAGE, SheetKind.SPIKES, SheetKind.POTENTIAL)))
     drawn = len({sheet.name for sheet in pictures.of_kind(SheetKind.SPIKES, SheetKind.POTENTIAL)})
     lines = () if drawn == pictures.layers else (f"{drawn} of {pictures.layers} layers are drawn, evenly spread.",)

@@ -24,6 +24,15 @@ p{margin:.25rem 0;max-width:75rem}
 .tiles div{display:flex;flex-direction:column}
 .tiles dd{margin:0;font-size:1.35rem;font-weight:600;line-height:1.2;order:-1}
 .tiles dt{font-size:.82rem;color:var(--soft)}
+.runs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem}
+.run{display:flex;gap:.9rem;border:1px solid var(--line);border-radius:6px;padding:.8rem;background:var(--band)}
+.run>div:last-child{flex:1;min-width:0}
+.run h2{margin:0 0 .5rem;font-size:1rem}
+.run .tiles{grid-template-columns:repeat(auto-fit,minmax(min(100%,6.5rem),1fr))}
+.run .tiles dd{font-size:1.05rem}
+.run small{color:var(--soft)}
+.thumb{flex:none;width:6rem}
+.thumb svg{width:100%;border-radius:3px;border:1px solid var(--line)}
 .notes{color:var(--soft);font-size:.82rem;margin:.4rem 0 0;padding:0;list-style:none}
 .scroll{overflow-x:auto;max-width:100%;margin:.5rem 0}
 table{border-collapse:collapse;width:max-content;font-size:.85rem;font-variant-numeric:tabular-nums}

@@ -12,7 +12,6 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.bridge import ANALOG
 from hybridnet.report.numbers import plural
 from hybridnet.report.record.pictures import (
-    MAX_BYTES,
     MAX_LAYERS,
     MAX_SIDE,
     MAX_STEPS,
@@ -46,18 +45,14 @@ def pictures_of(bundle: Bundle, read: Read, run: HybridRun) -> Pictures:
     spikes = run.spiking.spikes
     view = int(sum(o.reshape(len(o), -1).sum(axis=1) for o in spikes.values()).argmax()) if spikes else 0
     inputs = {name: values[view] for name, values in read.views.arrays.items()}
-    found: list[Sheet] = []
-    shown = (
+    sheets = (
         *(_clip(inputs, bundle) if read.video is not None else _arrays(inputs, bundle)),
         *(_messages(run, view) if bundle.front_path is not None else ()),
         *_crossing(bundle, run, view),
     )
-    for sheet in shown:
-        if sum(one.size for one in found) + sheet.size <= MAX_BYTES:
-            found.append(sheet)
     names = list(spikes)
     rates = tuple(LayerRates(names[n], _rates(spikes[names[n]])) for n in evenly(len(names), MAX_LAYERS))
-    return Pictures(view, bundle.program.steps, len(spikes), tuple(found), rates)
+    return Pictures(view, bundle.program.steps, len(spikes), sheets, rates)
 
 
 def _clip(inputs: dict[str, Array], bundle: Bundle) -> Iterator[Sheet]:

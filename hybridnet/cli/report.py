@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the records, price them again if asked, render them."""
     from hybridnet.cli.console import write_out
+    from hybridnet.cli.results import as_text
     from hybridnet.errors import ConfigError
     from hybridnet.report.render.formats import rendered
 
@@ -45,7 +46,13 @@ def run(args: argparse.Namespace) -> int:
     if args.index is not None:
         _write_index([record for group in groups for record in group], args)
         return 0
-    write_out(rendered(groups[0], args.format) if len(groups) == 1 else _compared(groups, args), args.shown)
+    if len(groups) == 2:
+        text = _compared(groups, args)
+    elif args.format == "text":
+        text = "\n".join(as_text(record, full=args.full) for record in groups[0])
+    else:
+        text = rendered(groups[0], args.format)
+    write_out(text, args.shown)
     return 0
 
 
@@ -63,6 +70,7 @@ def _read(path: Path, args: argparse.Namespace) -> list[RunRecord]:
 def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:
     from hybridnet.errors import RecordError
     from hybridnet.report.render.changes import compare, compare_document, to_json
+    from hybridnet.report.render.fitted import fitted
     from hybridnet.report.render.formats import drawn
 
     for path, group in zip(args.records, groups, strict=True):
@@ -70,7 +78,10 @@ def _compared(groups: list[list[RunRecord]], args: argparse.Namespace) -> str:
             raise RecordError(f"holds {len(group)} runs", where=path, remedy="Compare records of one run each")
     (one,), (other,) = groups
     changes = compare(one, other)
-    return to_json(changes) if args.format == "json" else drawn([compare_document(one, other, changes)], args.format)
+    document = compare_document(one, other, changes)
+    if args.format == "json":
+        return to_json(changes)
+    return drawn([fitted(document) if args.format == "text" and not args.full else document], args.format)
 
 
 def _write_index(records: list[RunRecord], args: argparse.Namespace) -> None:

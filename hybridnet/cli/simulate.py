@@ -67,7 +67,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=arguments.OUT_ARRAYS, metavar="FILE.npz",
                         help="write what the model returns for each view, of one video or .npz file")  # fmt: skip
-    parser.add_argument("--full", action="store_true", help="all of the report as text, not one screen")
     parser.add_argument("--fail-on", choices=["fit", "parity"],
                         help="exit 3 if the class differs from that of the float program, or if the spiking half is too"
                              " large for one chip by our estimate")  # fmt: skip

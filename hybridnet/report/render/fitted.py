@@ -27,12 +27,12 @@ def fitted(document: Document, lines: int = LINES) -> Document:
     """
     opened = [part for part in document.sections if not part.folded]
     parts = [narrow(part) for part in opened]
-    cut = len(opened) < len(document.sections) or any(map(_is_cut, parts, opened))
+    cut = len(opened) < len(document.sections) or any(map(_is_cut, map(_slim, parts), opened))
     if not cut and _over(parts, lines) <= 0:
         return Document(document.title, tuple(parts))
     while (over := _over(parts, lines - 1)) > 0:
         parts = _cut(parts, over)
-    *before, last = parts
+    *before, last = map(_slim, parts)
     return Document(document.title, (*before, dataclasses.replace(last, notes=(*last.notes, REST))))
 
 
@@ -73,9 +73,9 @@ def height(part: Section) -> int:
 
 
 def narrow(part: Section) -> Section:
-    """A section no wider than a screen."""
+    """A section whose text is no wider than a screen; its table too, if that is one of words."""
     lines, notes = (tuple(line for text in texts for line in wrapped(text)) for texts in (part.lines, part.notes))
-    return dataclasses.replace(part, lines=lines, notes=notes, table=part.table and _narrow(part.table))
+    return dataclasses.replace(part, lines=lines, notes=notes, table=part.table and _wrapped_words(part.table))
 
 
 def wrapped(text: str, columns: int = COLUMNS) -> tuple[str, ...]:
@@ -83,17 +83,25 @@ def wrapped(text: str, columns: int = COLUMNS) -> tuple[str, ...]:
     return tuple(textwrap.wrap(visible(text), columns, break_long_words=False, break_on_hyphens=False))
 
 
-def _narrow(table: Table) -> Table:
-    """A table of words goes on below in its last column, which may be a command; of others words are cut, or columns.
+def _wrapped_words(table: Table) -> Table:
+    """A table of words that goes on below in its last column, which may be a command, or what to do."""
+    lines = [line for line in (table.heading, *table.rows) if line]
+    room = COLUMNS - sum(width + 2 for width in _widths(lines)[:-1])
+    if not lines or table.left < len(lines[0]) or room < WRAPPED:
+        return table
+    return dataclasses.replace(table, rows=tuple(line for row in table.rows for line in _below(row, room)))
+
+
+def _slim(part: Section) -> Section:
+    """A section whose rows, as far as they are shown, are no wider than a screen.
 
     The widest column of words is cut until all fits; if that is not enough, the last columns go.
     """
-    lines = [line for line in (table.heading, *table.rows) if line]
-    if not lines:
-        return table
-    room = COLUMNS - sum(width + 2 for width in _widths(lines)[:-1])
-    if table.left >= len(lines[0]) and room >= WRAPPED:
-        return dataclasses.replace(table, rows=tuple(line for row in table.rows for line in _below(row, room)))
+    table = part.table
+    if table is None or not table.rows:
+        return part
+    shown = _rows(table)
+    lines = [line for line in (table.heading, *table.rows[:shown]) if line]
     while (over := sum(widths := _widths(lines)) + 2 * (len(widths) - 1) - COLUMNS) > 0 and len(widths) > 1:
         words = [n for n in range(min(table.left, len(widths))) if widths[n] > NARROWEST]
         if words:
@@ -103,7 +111,8 @@ def _narrow(table: Table) -> Table:
         else:
             lines = [line[:-1] for line in lines]
     heading, rows = (lines[0], lines[1:]) if table.heading else ((), lines)
-    return dataclasses.replace(table, heading=heading, rows=tuple(rows))
+    hidden = (("",) * len(lines[0]),) * (len(table.rows) - shown)
+    return dataclasses.replace(part, table=dataclasses.replace(table, heading=heading, rows=(*rows, *hidden)))
 
 
 def _below(row: Row, room: int) -> Iterator[Row]:

@@ -43,7 +43,7 @@ def show(args: argparse.Namespace, document: Document, as_json: str) -> None:
 
     kind = format_of(args)
     shown = fitted(document) if kind == "text" and not args.full else document
-    write_out(as_json if kind == "json" else drawn([shown], kind), getattr(args, "shown", None))
+    write_out(as_json if kind == "json" else drawn([shown], kind), getattr(args, "shown", None), words=kind == "text")
     write_json(args, as_json)
 
 

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         text = "\n".join(as_text(record, full=args.full) for record in groups[0])
     else:
         text = rendered(groups[0], args.format)
-    write_out(text, args.shown)
+    write_out(text, args.shown, words=args.format == "text")
     return 0
 
 

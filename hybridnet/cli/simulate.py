@@ -107,7 +107,8 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     with progress_on_stderr() as progress:
         result = Simulator(bundle, options).run(args.sources[0], progress=progress)
     record, kind = result.record, format_of(args)
-    write_out(as_text(record, full=args.full) if kind == "text" else rendered([record], kind), args.shown)
+    text = as_text(record, full=args.full) if kind == "text" else rendered([record], kind)
+    write_out(text, args.shown, words=kind == "text")
     if args.output is not None:
         write_arrays(args.output, result.run.outputs)
         say(f"hybridnet: wrote {args.output}")

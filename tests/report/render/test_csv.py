@@ -30,7 +30,7 @@ def test_every_row_is_there_though_a_terminal_shows_some() -> None:
     table = Table(("n",), tuple((count(n),) for n in range(9)), 0, shown=4)
     assert len(rows(Section("S", table=table))) == 10
     assert render_document(Document("d", (Section("S", table=table),))).endswith(
-        "3\n… and 5 more rows, in the other formats\n"
+        "3\n… and 5 more rows\n"
     )
 
 

@@ -86,7 +86,8 @@ def _thumb(record: RunRecord) -> str:
     colours = coloured(sheets[0])[0]
     every = -(-max(colours.shape[:2]) // THUMB)
     pixels = np.rint(255 * colours[::every, ::every]).astype(np.uint8)
-    one = Image(sheets[0].name, *pixels.shape[:2], pixels.tobytes())
+    height, width = pixels.shape[:2]
+    one = Image(sheets[0].name, height, width, pixels.tobytes())
     kind = "one" if sheets[0].kind is SheetKind.FRAME else ""
     return f'<div class="thumb {kind}">{image(one, f"{sheets[0].what} of {Path(record.source).name}")}</div>'
 

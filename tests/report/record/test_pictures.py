@@ -62,7 +62,7 @@ SHEET = sheet_of(SheetKind.SPIKES, "n", "w", ["l"], np.ones((1, 2, 3)))
 )
 def test_a_sheet_that_does_not_hold_what_it_says(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        Sheet(**({f.name: getattr(SHEET, f.name) for f in dataclasses.fields(Sheet)} | change))  # type: ignore[arg-type]
+        Sheet(**({f.name: getattr(SHEET, f.name) for f in dataclasses.fields(Sheet)} | change))
 
 
 def test_a_record_holds_no_more_pictures_than_fit() -> None:

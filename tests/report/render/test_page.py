@@ -89,7 +89,7 @@ def test_pixels_are_those_of_the_record(record: RunRecord) -> None:
     frame = record.pictures.of_kind(SheetKind.FRAME)[0]
     data = re.search(r"data:image/png;base64,([^\"]+)", pictured(images_of(frame)))
     assert data is not None
-    with av.open(io.BytesIO(base64.b64decode(data[1])), format="png_pipe") as container:
+    with av.open(io.BytesIO(base64.b64decode(data[1])), "r", format="png_pipe") as container:
         pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
     assert (pixels == np.rint(frame.array[0] * 255)).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,20 +22,23 @@ HELD_OUT = "measured on held-out clips"
 
 
 def calibration_document(report: CalibrationReport) -> Document:
-    """Warnings, fidelity per layer and stage, bridge, ANN half, limits, integers, ranges."""
+    """Warnings, limits, stages, fidelity and bridge; then spikes, causes, the ANN half, integers and ranges."""
     sections = (
         _headline(report),
+        *([_limits(report)] if report.limits else []),
+        _stages(report),
         _fidelity(report.layers),
+        _bridge(report),
+    )
+    details = (
         _spikes(report.layers),
         _sources(report.layers),
-        _stages(report),
-        _bridge(report),
         *([_ann(report)] if report.ann else []),
-        *([_limits(report)] if report.limits else []),
         _integers(report.layers),
         _tensors(report),
     )
-    return Document(f"hybridnet: calibration of {report.model}", sections)
+    folded = tuple(dataclasses.replace(part, folded=True) for part in details)
+    return Document(f"hybridnet: calibration of {report.model}", (*sections, *folded))
 
 
 def _headline(report: CalibrationReport) -> Section:

@@ -8,12 +8,12 @@ from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.document import Document, Section, Table, facts
 from hybridnet.report.numbers import NONE, count, plural, shape_text, size, whole
-from hybridnet.report.render.parity import parity_sections
+from hybridnet.report.render.parity import parity_lines, parity_sections
 from hybridnet.support.sealed import SealedFile
 
 
 def bundle_document(bundle: Bundle) -> Document:
-    """What an export wrote and what it lost, and the commands that go on from there."""
+    """What an export wrote, how sure that is, what crosses, the commands that go on from there; then details."""
     graph, manifest = count_graph(bundle.ann_path), bundle.manifest
     scales = manifest.quantisation
     own = "" if manifest.model.preprocess else " --clips INPUTS.npz"
@@ -30,10 +30,11 @@ def bundle_document(bundle: Bundle) -> Document:
     )
     sections = (
         Section("Placement", lines=bundle.manifest.placement.lines()),
-        _populations(bundle.spiking),
-        _bridge(bundle),
-        *parity_sections(bundle.parity),
+        Section("", lines=parity_lines(bundle.parity)),
         Section("Bundle", table=table),
+        _bridge(bundle),
+        _populations(bundle.spiking),
+        *parity_sections(bundle.parity),
     )
     return Document(f"hybridnet: bundle of {manifest.model.name}", sections)
 
@@ -63,7 +64,7 @@ def _populations(spiking: SpikingHalf) -> Section:
         for p, chip in zip(spiking.program.populations, spiking.fixed.populations, strict=True)
     )
     heading = ("population", "reads", "neurons", "λ", "dv", "λc", "vth", "vth, fixed", "reset")
-    return Section("Spiking half", "float and fixed point", table=Table(heading, rows, left=2))
+    return Section("Spiking half", "float and fixed point", table=Table(heading, rows, left=2), folded=True)
 
 
 def _spread(values: FloatArray | IntArray, form: str) -> str:

@@ -21,14 +21,15 @@ def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: 
         f" {report.chips_allowed * report.cores_per_chip}, {count(report.neurons)} neurons,"
         f" {count(report.weights)} weights, {plural(report.chips, 'chip')} by cores",
         f"{verdict}. Basis: {report.basis}; only {chip.authority} can say that a network fits.",
+        *(f"{c.rule} {_mark(c)}: {c.title}; {c.found}. What to do: {c.remedy}" for c in report.checks if not c.ok),
     )
     rules = tuple((c.rule, _mark(c), c.title, c.found, c.remedy) for c in report.checks)
     sections = (
         Section("", lines=lines),
-        _layers(report, chip),
-        Section("Rules", table=Table(("rule", "", "asks", "found", "remedy"), rules, left=5)),
         *([_advice(advice)] if report.broken else []),
-        Section("Sources", lines=tuple(dict.fromkeys(f"{c.rule}: {c.source}" for c in report.checks))),
+        _layers(report, chip),
+        Section("Rules", table=Table(("rule", "", "asks", "found", "remedy"), rules, left=5), folded=True),
+        Section("Sources", lines=tuple(dict.fromkeys(f"{c.rule}: {c.source}" for c in report.checks)), folded=True),
     )
     return Document(f"hybridnet: {model} on {chip.name}", sections)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -54,12 +55,22 @@ def say(line: str) -> None:
         sys.stderr.flush()
 
 
-def write_out(text: str, out: Path | None) -> None:
-    """A result: into a file, or on stdout."""
-    if out is None:
-        put(text)
-    else:
+def write_out(text: str, out: Path | None, *, words: bool = False) -> None:
+    """A result: into a file, or on stdout; `words` are for people, and have colours on a terminal."""
+    if out is not None:
         write_text(out, text)
+    else:
+        put(coloured(text) if words and has_colours(_results or sys.stdout) else text)
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether it is a terminal, and nobody asked for no colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def coloured(text: str) -> str:
+    """A text with its bars in colour and its rules dim."""
+    return re.sub("─+", "\x1b[2m\\g<0>\x1b[0m", re.sub("█+", "\x1b[36m\\g<0>\x1b[0m", text))
 
 
 @contextlib.contextmanager

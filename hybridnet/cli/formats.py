@@ -20,6 +20,7 @@ def add_format(parser: argparse.ArgumentParser, *, out: bool = True, json: str =
         out: Whether `-o` is the file of the results; else it is the command's own.
         json: What `--json FILE` writes; empty of a command without it.
     """
+    parser.add_argument("--full", action="store_true", help="as text, all there is and not one screen of 24 lines")
     parser.add_argument("--format", default="text", choices=FORMATS, help="how results are shown (default: text)")
     if out:
         parser.add_argument("-o", "--out", dest="shown", type=arguments.OUT_TEXT, metavar="FILE",
@@ -37,10 +38,12 @@ def format_of(args: argparse.Namespace) -> str:
 def show(args: argparse.Namespace, document: Document, as_json: str) -> None:
     """Show a report, or the record that it tells of; write the record too if `--json FILE` asks for it."""
     from hybridnet.cli.console import write_out
+    from hybridnet.report.render.fitted import fitted
     from hybridnet.report.render.formats import drawn
 
     kind = format_of(args)
-    write_out(as_json if kind == "json" else drawn([document], kind), getattr(args, "shown", None))
+    shown = fitted(document) if kind == "text" and not args.full else document
+    write_out(as_json if kind == "json" else drawn([shown], kind), getattr(args, "shown", None), words=kind == "text")
     write_json(args, as_json)
 
 

@@ -36,7 +36,8 @@ def run_many(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     if others:
         say(f"hybridnet: left out by their endings: {plural(len(others), 'file')} in the folders, such as {others[0]}")
     compared = options.parity and (args.report is not None or args.fail_on == "parity")
-    options, workers = dataclasses.replace(options, parity=compared), workers_for(len(files), args.workers)
+    workers = workers_for(len(files), args.workers)
+    options = dataclasses.replace(options, parity=compared, pictures=False)
     text = TextLines([str(file) for file in files], bundle.manifest.labels or ())
     lines: list[Line] = []
     records: list[RunRecord] = []

@@ -67,7 +67,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=arguments.OUT_ARRAYS, metavar="FILE.npz",
                         help="write what the model returns for each view, of one video or .npz file")  # fmt: skip
-    parser.add_argument("--full", action="store_true", help="all of the report as text, not one screen")
     parser.add_argument("--fail-on", choices=["fit", "parity"],
                         help="exit 3 if the class differs from that of the float program, or if the spiking half is too"
                              " large for one chip by our estimate")  # fmt: skip
@@ -108,7 +107,8 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     with progress_on_stderr() as progress:
         result = Simulator(bundle, options).run(args.sources[0], progress=progress)
     record, kind = result.record, format_of(args)
-    write_out(as_text(record, full=args.full) if kind == "text" else rendered([record], kind), args.shown)
+    text = as_text(record, full=args.full) if kind == "text" else rendered([record], kind)
+    write_out(text, args.shown, words=kind == "text")
     if args.output is not None:
         write_arrays(args.output, result.run.outputs)
         say(f"hybridnet: wrote {args.output}")

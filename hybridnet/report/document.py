@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 FORMATS = ("text", "markdown", "html", "csv", "json")
 """How results are shown. Documents are drawn as the first four; json is the record that a document is made from."""
@@ -100,7 +101,121 @@ class Grid:
     rows: tuple[GridRow, ...]
 
 
-Picture = Bars | Heatmap | Histogram | Grid
+@dataclass(frozen=True)
+class Tiles:
+    """The answers in short: each in large letters, with what it is below."""
+
+    title: str
+    tiles: tuple[tuple[str, str], ...]
+
+
+Ramp = Literal["", "spikes", "signed", "grey"]
+"""Colours between the two ends of a scale; none of pictures that are no maps."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A small picture of pixels.
+
+    Attributes:
+        label: Below it.
+        height: In pixels.
+        width: In pixels.
+        rgb: height · width · 3 bytes.
+        arrows: x, y, dx, dy each, in pixels of the picture.
+    """
+
+    label: str
+    height: int
+    width: int
+    rgb: bytes
+    arrows: tuple[tuple[float, float, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Images:
+    """Small pictures beside each other, with one scale.
+
+    Attributes:
+        title: What they show.
+        low: What the lower end of the ramp stands for.
+        high: What the upper end stands for.
+        note: How to read them, where a ramp does not say it.
+    """
+
+    title: str
+    images: tuple[Image, ...]
+    ramp: Ramp = ""
+    low: str = ""
+    high: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """What takes time and energy: its name, lines on it, and its share of the energy from 0 to 1, if it has one."""
+
+    name: str
+    lines: tuple[str, ...]
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Boxes in a row, and what goes from each to the next.
+
+    Attributes:
+        edges: Lines on the way from each box to the next, one fewer than there are boxes.
+        past: What goes from the first box to the last, past those between; empty if nothing does.
+    """
+
+    title: str
+    boxes: tuple[Box, ...]
+    edges: tuple[tuple[str, ...], ...]
+    past: str = ""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What is at work when: start and end of each piece of work, numbered from 0."""
+
+    label: str
+    spans: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Lanes over one axis from 0, in `unit`; `piece` is what a span is one of."""
+
+    title: str
+    lanes: tuple[Lane, ...]
+    unit: str
+    piece: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A bar of several parts, and how their sum is written."""
+
+    label: str
+    parts: tuple[float, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Bars of the same parts.
+
+    Attributes:
+        series: Names of the parts, 6 at the most.
+    """
+
+    title: str
+    series: tuple[str, ...]
+    stacks: tuple[Stack, ...]
+
+
+Picture = Bars | Heatmap | Histogram | Grid | Tiles | Images | Flow | Timeline | Stacks
 """What a page shows beside the numbers; other formats leave it out, since the tables hold what it shows."""
 
 
@@ -133,6 +248,7 @@ class Section:
         table: Its table.
         pictures: The same numbers, where there is room for them.
         notes: Small text below.
+        folded: Whether a page shows its title alone until it is opened.
     """
 
     title: str
@@ -141,6 +257,7 @@ class Section:
     table: Table | None = None
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)

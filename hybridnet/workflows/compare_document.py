@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from hybridnet.report.document import Document, Section, Table
@@ -14,13 +15,19 @@ STEPS_SHOWN = 12
 
 
 def comparison_document(found: Comparison) -> Document:
-    """The verdict, then for each stream that parts its first difference and the cause, then the spread."""
+    """The verdict, the first difference of all and its cause, those of other streams, then the spread."""
     lines = (
         f"Compared {found.a} with {found.b}, {plural(found.windows, 'window')} of {found.source}",
         f"Equal if {found.criterion}",
         *(f"{stream.stream}: {_verdict(found, stream)}" for stream in found.streams),
     )
-    parts = [part for stream in found.streams if stream.first is not None for part in _stream(found, stream)]
+    parts = [
+        dataclasses.replace(part, folded=stream.stream != found.first)
+        for stream in found.streams
+        if stream.first is not None
+        for part in _stream(found, stream)
+    ]
+    parts.sort(key=lambda part: part.folded)
     spread = [] if found.first is None else [_spread(found)]
     return Document(f"hybridnet: {found.a} and {found.b} compared", (Section("", lines=lines), *parts, *spread))
 

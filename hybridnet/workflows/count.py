@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from hybridnet.report.numbers import NONE, energy_cell, joules, range_text, shap
 from hybridnet.report.numbers import count as count_number
 from hybridnet.report.pricing.price import Prices, price_layers, pricing_notes, summed
 from hybridnet.report.pricing.profile import TERMS, load_profile
-from hybridnet.report.quantities import Energy, Ops, total_ops
+from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 from hybridnet.report.record.data import LayerRow
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.render.sections_energy import with_width, without_text
 from hybridnet.workflows.rows import onnx_rows
 
 SCHEMA = "hybridnet.count/1"
+
+DEAREST = 6
+"""Layers that a screen shows."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,13 @@ def count_document(found: AnnCount) -> Document:
     )
     return Document(
         f"hybridnet: {found.model} counted",
-        (Section("", lines=lines), _terms(found), _layers(found), Section("Notes", lines=found.notes)),
+        (
+            Section("", lines=lines),
+            _terms(found),
+            _dearest(found),
+            dataclasses.replace(_layers(found, found.layers), folded=True),
+            Section("Notes", lines=found.notes, folded=True),
+        ),
     )
 
 
@@ -112,7 +122,13 @@ def _terms(found: AnnCount) -> Section:
     return Section("Energy by term", f"modelled with {found.profile.name}", (), table, (picture,))
 
 
-def _layers(found: AnnCount) -> Section:
+def _dearest(found: AnnCount) -> Section:
+    """Where the energy goes."""
+    first = sorted(found.layers, key=lambda row: -(row.energy_pj or NO_ENERGY).reference)[:DEAREST]
+    return dataclasses.replace(_layers(found, first), title=f"The dearest {len(first)} layers")
+
+
+def _layers(found: AnnCount, rows_of: Sequence[LayerRow]) -> Section:
     rows = tuple(
         (
             r.name,
@@ -124,7 +140,7 @@ def _layers(found: AnnCount) -> Section:
             size(r.ops.weight_bytes),
             energy_cell(r.energy_pj),
         )
-        for r in found.layers
+        for r in rows_of
     )
     heading = ("layer", "kind", "output", "width", "MAC", "other", "weights", "energy*")
     return Section(

@@ -10,6 +10,7 @@ from functools import partial
 
 from hybridnet.errors import HybridNetError
 from hybridnet.report.document import Document, Section, Table, facts
+from hybridnet.report.numbers import plural
 from hybridnet.simulators import registry
 from hybridnet.support.optional import PACKAGES, optional
 from hybridnet.workflows import simulate
@@ -67,12 +68,15 @@ def examine() -> Examination:
 
 
 def doctor_document(found: Examination) -> Document:
-    """Versions, then what works and what does not."""
+    """What works and what does not, what does not first; then versions."""
     bundle = ("bundle", f"{found.bundle}: {found.model}, checksums right")
-    rows = tuple((trial.kind, trial.name, trial.problem or "works") for trial in found.trials)
+    ordered = sorted(found.trials, key=lambda trial: not trial.problem)
+    rows = tuple((trial.kind, trial.name, trial.problem or "works") for trial in ordered)
+    failed = sum(bool(trial.problem) for trial in found.trials)
     sections = (
-        Section("Installed", table=facts(*found.environment.items(), bundle)),
+        Section("", lines=(f"{failed} of {plural(len(rows), 'trial')} failed.",)),
         Section("Tried", "each back-end on one view of zeros", table=Table(("kind", "name", "outcome"), rows, left=3)),
+        Section("Installed", table=facts(*found.environment.items(), bundle), folded=True),
     )
     return Document("hybridnet: what works on this machine", sections)
 

@@ -110,6 +110,7 @@ class SimulateOptions:
         top_k: Classes listed in the record.
         parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
             when this run is the float one.
+        pictures: Keep small pictures of one view in the record, for its page.
         command: Kept in the record.
     """
 
@@ -123,6 +124,7 @@ class SimulateOptions:
     chip: str = DEFAULT_CHIP
     top_k: int = 5
     parity: bool = True
+    pictures: bool = True
     command: str = IN_PYTHON
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from hybridnet.support.statistics import spike_agreement, sqnr_db
 from hybridnet.workflows.chip import on_chip, time_of
 from hybridnet.workflows.notes import chip_notes, run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
+from hybridnet.workflows.pictures import pictures_of
 from hybridnet.workflows.predictions import predict, samples_of
 from hybridnet.workflows.rows import bridge_rows, input_rows, onnx_rows, snn_rows, static_row, with_messages
 from hybridnet.workflows.sources import Read
@@ -91,7 +92,7 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         environment=environment() | setup.settings,
         video=read.video,
         arrays=read.arrays,
-        model=ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(setup.bundle.path)),
+        model=_model_row(setup.bundle),
         prediction=None
         if manifest.labels is None or len(samples) > 1
         else predict(run.logits, manifest.labels, options.top_k),
@@ -114,7 +115,14 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
             *chip_notes(setup.chip),
             *pricing_notes(prices, layers),
         ),
+        pictures=pictures_of(setup.bundle, read, run) if options.pictures else None,
     )
+
+
+def _model_row(bundle: Bundle) -> ModelRow:
+    manifest, crossing = bundle.manifest, {tensor.name for tensor in bundle.bridge}
+    direct = tuple(name for name in manifest.ann_inputs if name not in crossing)
+    return ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(bundle.path), direct)
 
 
 def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:

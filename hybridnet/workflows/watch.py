@@ -145,7 +145,7 @@ class Watcher:
         if not spiking_entry(snn).fixed_point:
             raise ConfigError("snn", snn, "a back-end in fixed point")
         chosen = SimulateOptions(
-            snn=snn, ann=options.ann, settings=options.settings, profile=options.profile, parity=False
+            snn=snn, ann=options.ann, settings=options.settings, profile=options.profile, parity=False, pictures=False
         )
         self._simulator = Simulator(self._bundle, chosen)
         self._stepper = self._step_by_step() if options.snn is None else None

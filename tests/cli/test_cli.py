@@ -154,7 +154,7 @@ def test_simulate_then_report(bundle: Bundle, clip: Path, tmp_path: Path, capsys
     assert record["video"]["views"] == 2
     assert record["command"].startswith("hybridnet simulate")
     assert record["prediction"]["top_k"][0]["label"] in printed
-    assert main(["report", str(run)]) == 0
+    assert main(["report", str(run), "--full"]) == 0
     assert "transformer.blocks.0.mlp.0/MatMul" in capsys.readouterr().out
     assert main(["report", str(run), "--format", "json", "-o", str(tmp_path / "again.json")]) == 0
     assert json.loads((tmp_path / "again.json").read_text()) == record
@@ -170,7 +170,7 @@ def test_json_on_stdout_is_nothing_but_json(bundle: Bundle, clip: Path, capsys: 
 def test_export_prints_what_it_wrote(
     checkpoint_path: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--calibrate", str(clip)]) == 0
+    assert main(["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--calibrate", str(clip), "--full"]) == 0
     printed = capsys.readouterr().out
     for word in ("mv.0", "Bridge", "model → cut model", "SQNR", "hybridnet simulate"):
         assert word in printed

@@ -44,7 +44,7 @@ def arrays(bundle: Bundle, inputs: Inputs) -> dict[str, Array]:
 
 
 def test_equal_sides_exit_0(bundle: Bundle, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["compare", str(clip), "--bundle", str(bundle.path), "--a", "emulator", "--b", "emulator"])
+    code = main(["compare", str(clip), "--bundle", str(bundle.path), "--a", "emulator", "--b", "emulator", "--full"])
     printed = capsys.readouterr().out
     assert code == 0
     assert printed.count("equal to the bit") == len(bundle.manifest.streams) == 2
@@ -53,7 +53,7 @@ def test_equal_sides_exit_0(bundle: Bundle, clip: Path, capsys: pytest.CaptureFi
 def test_fixed_point_beside_float_exits_3_and_says_quantisation(
     bundle: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["compare", str(clip), "--bundle", str(bundle.path), "--b", "torch", "--tolerance", "1e-9"]
+    arguments = ["compare", str(clip), "--bundle", str(bundle.path), "--b", "torch", "--tolerance", "1e-9", "--full"]
     code = main([*arguments, "--json", str(tmp_path / "c.json")])
     printed = capsys.readouterr().out
     assert code == 3
@@ -91,7 +91,7 @@ def test_a_recording_that_departs(
     window, step, channel, y, x = np.argwhere(spikes)[0]
     cleared = {**arrays, f"{name}.u": np.where(spikes, 0, arrays[f"{name}.u"]).astype(np.int32)}
     write_arrays(tmp_path / "chip.npz", cleared)
-    code = main(["compare", str(clip), "--bundle", str(bundle.path), "--b", str(tmp_path / "chip.npz")])
+    code = main(["compare", str(clip), "--bundle", str(bundle.path), "--b", str(tmp_path / "chip.npz"), "--full"])
     printed = capsys.readouterr().out
     assert code == 3
     assert f"parts at {name}, window {window}, step {step}, channel {channel}, y {y}, x {x}" in printed

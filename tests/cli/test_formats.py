@@ -19,6 +19,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.document import FORMATS
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.file import to_json
+from hybridnet.report.render.fitted import COLUMNS, LINES
 from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN, DEFAULT_SNN, SPIKING
 from hybridnet.video.synthetic import make_clip
 
@@ -139,10 +140,20 @@ def quick(monkeypatch: pytest.MonkeyPatch, results: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", SAYS)
+def test_every_command_answers_in_one_screen(name: str, commands: dict[str, list[str]], capsys: Captured) -> None:
+    assert main(commands[name]) in (0, 3)
+    lines = capsys.readouterr().out.splitlines()
+    of_a_run = name in ("simulate", "report")  # whose paths are whole, on lines of their own
+    assert len(lines) <= LINES + of_a_run
+    assert max(len(line) for line in lines if not (of_a_run and "/" in line)) <= COLUMNS
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", SAYS)
 def test_every_command_in_every_format(name: str, kind: str, commands: dict[str, list[str]], capsys: Captured) -> None:
-    assert main([*commands[name], "--format", kind]) in (0, 3)
+    assert main([*commands[name], "--format", kind, "--full"]) in (0, 3)
     text = capsys.readouterr().out
     assert text.endswith("\n")
     if kind == "json":

@@ -38,7 +38,7 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
     (tmp_path / "labels.txt").write_text("wave\npoint\nstill\n")
     model = ["--model", "helpers.foreign_model:gestures"]
     arguments = [*model, "--inputs", str(inputs), "--labels", str(tmp_path / "labels.txt"), "-o", str(tmp_path / "b")]
-    assert main(["export", str(weights), *arguments, "--calibrate", str(inputs), "--fail-on", "parity"]) == 0
+    assert main(["export", str(weights), *arguments, "--calibrate", str(inputs), "--full"]) == 0
     printed = capsys.readouterr().out
     for word in (
         "helpers.foreign_model:gestures",
@@ -57,7 +57,10 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
     assert f"{inputs}; 4 samples" in (tmp_path / "r" / "report.txt").read_text()
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs["logits"].shape == (4, 3)
-    assert main(["inspect", str(weights), *model, "--inputs", str(inputs), "--tag", str(tmp_path / "w.onnx")]) == 0
+    assert (
+        main(["inspect", str(weights), *model, "--inputs", str(inputs), "--full", "--tag", str(tmp_path / "w.onnx")])
+        == 0
+    )
     assert "eyes.layers.1" in capsys.readouterr().out
     assert (tmp_path / "w.onnx").exists()
 
@@ -274,13 +277,13 @@ def test_another_class_than_in_float_exits_3(
 def test_inspect_tells_the_split_of_a_checkpoint_and_of_a_bundle(
     checkpoint_path: Path, bundle: Bundle, tmp_path: Path, capsys: Captured
 ) -> None:
-    assert main(["inspect", str(checkpoint_path)]) == 0
+    assert main(["inspect", str(checkpoint_path), "--full"]) == 0
     table = capsys.readouterr().out
     for word in ("stm.mv.layers.1", "mv_1_u", "head.2", "in fixed point", "not listed"):
         assert word in table
-    assert main(["inspect", str(bundle.path)]) == 0
+    assert main(["inspect", str(bundle.path), "--full"]) == 0
     assert capsys.readouterr().out == table
-    assert main(["inspect", str(checkpoint_path), "--all"]) == 0
+    assert main(["inspect", str(checkpoint_path), "--all", "--full"]) == 0
     assert "scaled_dot_product_attention" in capsys.readouterr().out
     assert main(["inspect", str(checkpoint_path), "--json", "-"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -32,7 +32,7 @@ def rows(bundle: Bundle, clip: Path, tmp_path: Path) -> Path:
 
 
 def evaluated(model: Path, data: Path, out: Path, *more: str) -> dict[str, Any]:
-    assert main(["evaluate", str(model), "--data", str(data), "-o", str(out), *more]) == 0
+    assert main(["evaluate", str(model), "--data", str(data), "-o", str(out), "--full", *more]) == 0
     record: dict[str, Any] = json.loads((out / EVALUATION).read_text())["evaluated"][0]
     return record
 

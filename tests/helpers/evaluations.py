@@ -11,7 +11,7 @@ from hybridnet.evaluation.run import EVALUATION
 
 
 def evaluated(model: Path, data: Path, out: Path, *more: str) -> dict[str, Any]:
-    assert main(["evaluate", str(model), "--data", str(data), "-o", str(out), *more]) == 0
+    assert main(["evaluate", str(model), "--data", str(data), "-o", str(out), "--full", *more]) == 0
     record: dict[str, Any] = json.loads((out / EVALUATION).read_text())
     return record
 

@@ -134,7 +134,7 @@ def test_doctor_tries_every_entry(
     ):
         monkeypatch.setitem(SPIKING, "borrowed", dataclasses.replace(ENTRY, **changes))
         monkeypatch.setattr("hybridnet.simulators.registry.ANN_ENTRIES", {})
-        assert main(["doctor"]) == code
+        assert main(["doctor", "--full"]) == code
         out = capsys.readouterr().out
         assert re.search(rf"^snn +borrowed +.*{said}$", out, re.MULTILINE)
         assert re.search(rf"^pytest +{pytest.__version__}$", out, re.MULTILINE)

@@ -109,7 +109,7 @@ def test_damage_is_told(pan: Path, tmp_path: Path) -> None:
 
 def test_command_writes_text_json_and_figure(pan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record, figure = tmp_path / "pan.json", tmp_path / "pan.png"
-    assert main(["inspect", str(pan), "--json", str(record), "--plot", str(figure), "--gop", "0"]) == 0
+    assert main(["inspect", str(pan), "--full", "--json", str(record), "--plot", str(figure), "--gop", "0"]) == 0
     said = capsys.readouterr().out
     assert "reader    reads it directly, 3 GOPs of I+11P" in said
     assert "    12     3\n     6     1\n" in said

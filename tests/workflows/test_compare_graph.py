@@ -76,7 +76,7 @@ def test_a_recording_is_taken_and_its_fault_is_found(
     assert any(name.endswith(".c") for name in held)
     write_arrays(tmp_path / "inputs.npz", inputs)
     write_arrays(tmp_path / "chip.npz", held)
-    command = ["compare", str(tmp_path / "inputs.npz"), "--bundle", str(bundle.path)]
+    command = ["compare", str(tmp_path / "inputs.npz"), "--bundle", str(bundle.path), "--full"]
     assert main([*command, "--b", str(tmp_path / "chip.npz")]) == 0
     assert "equal to the bit" in capsys.readouterr().out
     name = "n1"

@@ -18,7 +18,7 @@ def test_the_page_shows_what_is_placed(
     import by_hand  # type: ignore[import-not-found]
 
     by_hand.main(tmp_path)
-    assert main(["export", f"{name}.pt", "--model", f"by_hand:{name}", "-o", name]) == 0
+    assert main(["export", f"{name}.pt", "--model", f"by_hand:{name}", "-o", name, "--full"]) == 0
     told, _, _ = capsys.readouterr().out.partition("\n\nParity (")
     assert "Placed 2 of 2 spiking layers on the chip." in told
     assert told in (ROOT / "docs" / "worked-examples.md").read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ def audit_document(name: str, verdicts: Sequence[Verdict], profile: Profile) -> 
             v.row.energy.text,
             points(v.row.energy.value / v.computed_j - 1) if v.computed_j else NONE,
         )
-        for v in verdicts
+        for v in sorted(verdicts, key=lambda v: v.reproduces)
     )
     heading = ("method", "verdict", "TFLOPs", "spike GOPs", "derived J", "from J", "to J", "printed J", "off %")
     mac, ac = profile.priced["mac"], profile.priced["ac"]
@@ -41,7 +41,7 @@ def audit_document(name: str, verdicts: Sequence[Verdict], profile: Profile) -> 
             "Rows",
             f"derived with {profile.name}: {mac.reference:g} pJ a MAC, {ac.reference:g} pJ an accumulate",
             table=Table(heading, rows, left=2),
-            notes=("One FLOP is taken as one MAC, as the table's text does.",),
+            notes=("One FLOP is taken as one MAC, as the table's text does. Rows that do not reproduce come first.",),
         ),
         *(_explained(v) for v in verdicts if not v.reproduces),
         *(_elsewhere(v, mac.reference) for v in verdicts if v.row.spikes is not None),
@@ -70,6 +70,7 @@ def _elsewhere(v: Verdict, mac: float) -> Section:
         "the ANN term as above",
         (cheaper,),
         Table(("profile", "pJ an accumulate", "spiking term", "share of the total"), tuple(rows)),
+        folded=True,
     )
 
 

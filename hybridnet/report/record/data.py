@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/6`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/7`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -12,10 +12,11 @@ from typing import Literal
 
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
 from hybridnet.report.record.latency import Latency, Timing
+from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/6"
+SCHEMA = "hybridnet.run/7"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -127,11 +128,16 @@ class ArraysRow:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """What ran."""
+    """What ran.
+
+    Attributes:
+        direct_inputs: Inputs of the model that the ANN half reads itself, past the spiking half.
+    """
 
     name: str
     checkpoint_sha256: str
     bundle: str
+    direct_inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -225,6 +231,7 @@ class RunRecord:
         int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
         verdict: None if the spiking half has no layers.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
+        pictures: What one view looked like; None of one of several clips, and if they were not asked for.
     """
 
     schema: str
@@ -250,6 +257,7 @@ class RunRecord:
     profile: ProfileRow
     ann_profile: ProfileRow | None
     notes: tuple[Note, ...]
+    pictures: Pictures | None
 
     @property
     def source(self) -> str:

@@ -69,32 +69,43 @@ def timing(partitions: Mapping[str, Latency | None], chip: ChipTime | None) -> T
     return Timing(chip, pipeline(measured, HOST), on_chip)
 
 
-def pipeline(stages: dict[str, tuple[float, ...]], basis: str) -> Pipeline:
-    """Views through stages in a row, each on hardware of its own with room for what waits.
-
-        end(n, s) = max(end(n, s − 1), end(n − 1, s)) + time(n, s)
-
-    No stage waits for a later one: the spiking half needs nothing of the ANN half, so the next view is in the one while
-    this one is in the other.
+def pipeline(stages: Mapping[str, tuple[float, ...]], basis: str) -> Pipeline:
+    """Views through stages in a row, as `schedule` has them.
 
     Args:
         stages: Host time of each view in ms by stage, in the order in which data flows; all of the same length.
         basis: Where the times come from.
     """
     names, times = list(stages), np.array(list(stages.values()), np.float64)
-    ends = np.zeros(times.shape[0] + 1)
-    first = float(times[:, 0].sum())
-    for n in range(times.shape[1]):
-        ends[0] = 0.0
-        for s in range(times.shape[0]):
-            ends[s + 1] = max(ends[s], ends[s + 1]) + times[s, n]
     slowest = int(times.sum(axis=1).argmax())
     mean_ms = float(times[slowest].mean())
     return Pipeline(
         sequential_ms=float(times.sum()),
-        pipelined_ms=float(ends[-1]),
-        first_view_ms=first,
+        pipelined_ms=float(schedule(times)[-1, -1]),
+        first_view_ms=float(times[:, 0].sum()),
         views_per_second=1e3 / mean_ms if mean_ms else 0.0,
         bottleneck=names[slowest],
         basis=basis,
     )
+
+
+def schedule(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """When views end in stages in a row, each on hardware of its own with room for what waits.
+
+        end(s, n) = max(end(s − 1, n), end(s, n − 1)) + time(s, n)
+
+    No stage waits for a later one: the spiking half needs nothing of the ANN half, so the next view is in the one while
+    this one is in the other.
+
+    Args:
+        times: Of stages and views, (S, N).
+
+    Returns:
+        Their ends from 0 on, (S, N).
+    """
+    ends = np.zeros_like(times)
+    for n in range(times.shape[1]):
+        for s in range(times.shape[0]):
+            before = max(ends[s - 1, n] if s else 0.0, ends[s, n - 1] if n else 0.0)
+            ends[s, n] = before + times[s, n]
+    return ends

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import Number, figure
+from hybridnet.report.numbers import Number, energy_cell, figure
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.data import RunRecord
 
@@ -61,8 +61,22 @@ def compare_document(one: RunRecord, other: RunRecord, changes: tuple[Change, ..
     table = Table(heading, rows, left=2)
     return Document(
         "hybridnet: two runs compared",
-        (Section("", lines=(*lines, classes)), Section("Changes", table=table, notes=(same,))),
+        (Section("", lines=(_sentence(one, other), *lines, classes)), Section("Changes", table=table, notes=(same,))),
     )
+
+
+def _sentence(one: RunRecord, other: RunRecord) -> str:
+    """What B takes beside A."""
+    a, b = one.totals, other.totals
+    energy, time = _times(a.energy_pj.reference, b.energy_pj.reference), _times(a.latency_ms, b.latency_ms)
+    return (
+        f"B takes {energy_cell(b.energy_pj)}, A {energy_cell(a.energy_pj)}{energy};"
+        f" B takes {b.latency_ms:.1f} ms, A {a.latency_ms:.1f} ms{time}."
+    )
+
+
+def _times(one: float, other: float) -> str:
+    return f" (B / A {other / one:.2f})" if one else ""
 
 
 def to_json(changes: tuple[Change, ...]) -> str:

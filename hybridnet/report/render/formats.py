@@ -10,6 +10,7 @@ from hybridnet.report.record.file import to_json
 from hybridnet.report.render.csv import render_csv, render_tables
 from hybridnet.report.render.html import render_html
 from hybridnet.report.render.markdown import render_markdown
+from hybridnet.report.render.page import page_document
 from hybridnet.report.render.sections import run_document
 from hybridnet.report.render.text import render_document
 
@@ -34,7 +35,11 @@ def drawn(documents: Sequence[Document], kind: str) -> str:
 
 
 def rendered(records: Sequence[RunRecord], kind: str) -> str:
-    """Run records in any format: json is the records, csv a line per layer."""
+    """Run records in any format: json is the records, csv a line per layer; the page of one begins with pictures."""
     if kind == "json":
         return to_json(list(records))
-    return render_csv(records) if kind == "csv" else drawn([run_document(record) for record in records], kind)
+    if kind == "csv":
+        return render_csv(records)
+    if kind == "html" and len(records) == 1:
+        return drawn([page_document(records[0])], kind)
+    return drawn([run_document(record) for record in records], kind)

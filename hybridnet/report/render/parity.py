@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybridnet.report.document import Section, Table
-from hybridnet.report.numbers import decibels, figure, outputs, points, share, whole
+from hybridnet.report.numbers import decibels, figure, outputs, plural, points, share, whole
 from hybridnet.report.record.parity import Check, Fidelity, ParityReport
 
 
@@ -27,7 +27,24 @@ def parity_sections(report: ParityReport) -> tuple[Section, Section]:
     )
     checks = Table(("check", "measured", "allowed", "", "views"), tuple(_check(c) for c in report.checks))
     basis = f"measured on {report.source}"
-    return Section("Parity", basis, table=checks), Section("Float → fixed", basis, (), Table(heading, rows), (), notes)
+    return (
+        Section("Parity", basis, table=checks, folded=True),
+        Section("Float → fixed", basis, (), Table(heading, rows), (), notes, folded=True),
+    )
+
+
+def parity_lines(report: ParityReport) -> tuple[str, ...]:
+    """How sure an export is, in two lines: the checks, and what fixed point costs in the worst layer."""
+    checked = [check for check in report.checks if check.ok is not None]
+    others = len(report.checks) - len(checked)
+    passed = f"FAILED: {', '.join(report.failed)}" if report.failed else f"All {plural(len(checked), 'check')} ok"
+    lines = [f"{passed}, on {report.source}; {others} reported or not run."]
+    if report.layers:
+        worst = min(report.layers, key=lambda row: row.end_to_end.spike_agreement)
+        same = share(worst.end_to_end.spike_agreement, 2)
+        lines.append(f"In fixed point {same} of the spikes are the same in the worst layer, {worst.layer}; outputs"
+                     f" {outputs(report.output_sqnr_db)}.")  # fmt: skip
+    return tuple(lines)
 
 
 def _check(check: Check) -> tuple[str, ...]:

@@ -10,13 +10,11 @@ from hybridnet.report.numbers import decibels, energy_cell, joules, share
 from hybridnet.report.pricing.advice import advice, levers
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.latency import Latency
+from hybridnet.report.render.fitted import REST, wrapped
 from hybridnet.report.render.sections import amount, title
 from hybridnet.report.render.sections_energy import profiles_text
 from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
 from hybridnet.report.render.sections_verdict import short_verdict
-
-COLUMNS, LINES = 100, 24
-"""A screen."""
 
 CLASSES, SAMPLES = 3, 5
 """Classes of a clip, and samples of arrays, that it shows."""
@@ -66,7 +64,7 @@ def _sure(record: RunRecord) -> Section:
         if number
     ]
     lines = (compared, *((f"{' and '.join(lost)} in the chip's registers.",) if lost else ()))
-    return Section("", lines=tuple(line for text in lines for line in _wrapped(text)))
+    return Section("", lines=tuple(line for text in lines for line in wrapped(text)))
 
 
 def _costs(record: RunRecord) -> Section:
@@ -85,7 +83,7 @@ def _costs(record: RunRecord) -> Section:
     heading = ("partition", "energy, modelled", "", "share", "ms, this host")
     each = per_sample(record)
     note = f"{each and f'{each}. '}Prices: {profiles_text(record)}. {short_verdict(record)}"
-    return Section("", table=Table(heading, (*rows, last), left=2), notes=_wrapped(note))
+    return Section("", table=Table(heading, (*rows, last), left=2), notes=wrapped(note))
 
 
 def _change(record: RunRecord) -> Section:
@@ -94,7 +92,7 @@ def _change(record: RunRecord) -> Section:
         for one in levers(record)
     ]
     lines = [f"Dearest: {'; '.join(dearest)}", *_first(record)] if dearest else []
-    return Section("", lines=tuple(line for text in lines for line in _wrapped(text)), notes=("--full has the rest.",))
+    return Section("", lines=tuple(line for text in lines for line in wrapped(text)), notes=(REST,))
 
 
 def _first(record: RunRecord) -> Iterator[str]:
@@ -113,7 +111,3 @@ def bar(part: float) -> str:
 
 def _ms(latency: Latency | None) -> str:
     return "" if latency is None else f"{latency.total:.1f}"
-
-
-def _wrapped(text: str) -> tuple[str, ...]:
-    return tuple(textwrap.wrap(text, COLUMNS, break_long_words=False, break_on_hyphens=False))

@@ -105,4 +105,4 @@ def _cores(chip: ChipTime) -> Grid:
         )
         for layer in dict.fromkeys(core.layer for core in chip.cores)
     )
-    return Grid(f"utilisation of each core; the darkest works for {share(most)} of the run", rows)
+    return Grid(f"utilisation of each core; the fullest colour is {share(most)} of the run", rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hybridnet.report.document import Bars, Grid, Heatmap, Histogram, Picture
+from hybridnet.report.document import Bars, Grid, Heatmap, Histogram
 from hybridnet.report.numbers import markup
 
 WIDTH, ROW, NUMBER = 580, 26, 110
@@ -26,43 +26,33 @@ SIDE, NAMED = 600, 50
 """About the side of a heat map of more classes, and how many of them have their name beside it."""
 
 
-def drawn(picture: Picture) -> str:
-    """A picture as an SVG element."""
-    if isinstance(picture, Bars):
-        return bars(picture)
-    if isinstance(picture, Grid):
-        return grid(picture)
-    return heatmap(picture) if isinstance(picture, Heatmap) else histogram(picture)
-
-
-def bars(picture: Bars) -> str:
+def bars(picture: Bars, told: str) -> str:
     """Horizontal bars on a linear scale from 0, the range of each as an error bar; empty if all are 0."""
     most = picture.full or max((bar.high for bar in picture.bars), default=0.0)
     if most <= 0:
         return ""
     label = _room(bar.label for bar in picture.bars)
     room = WIDTH - label - NUMBER
-    legend = _legend(picture.series, label)
     high, gap = (16, 8) if picture.series else (ROW, 0)
-    y, parts = 20.0 if legend else 0.0, [legend]
+    y, parts = legend(picture.series, label, WIDTH)
     for i, bar in enumerate(picture.bars):
         y += gap if bar.label and i else 0
         low, mid, end = (label + room * min(value / most, 1) for value in (bar.low, bar.reference, bar.high))
         middle = y + high / 2
         parts.append(
-            (_text("label", label - 8, middle + 4, bar.label, "end") if bar.label else "")
+            (text_at("label", label - 8, middle + 4, bar.label, "end") if bar.label else "")
             + f'<rect class="s{bar.series}" x="{label}" y="{y + high / 2 - high * 0.3:.1f}"'
             f' width="{max(mid - label, 1):.1f}" height="{high * 0.6:.1f}" rx="2"/>'
         )
         if bar.high > bar.low:
             ends = f"M{low:.1f} {middle - 4}v8M{end:.1f} {middle - 4}v8"
             parts.append(f'<path class="error" d="M{low:.1f} {middle}H{end:.1f}{ends}"/>')
-        parts.append(_text("number", max(mid, end) + 8, middle + 4, bar.text))
+        parts.append(text_at("number", max(mid, end) + 8, middle + 4, bar.text))
         y += high
-    return _svg("bars", WIDTH, y + 4, picture.title, parts)
+    return svg("bars", WIDTH, y + 4, told, parts)
 
 
-def heatmap(picture: Heatmap) -> str:
+def heatmap(picture: Heatmap, told: str) -> str:
     """Cells whose colour is their share, each with its number as text or as a tooltip."""
     count = len(picture.names)
     few = count <= NUMBERED
@@ -79,24 +69,24 @@ def heatmap(picture: Heatmap) -> str:
         )
         if few:
             kind = "over" if cell.share > 0.5 else "number"
-            parts.append(_text(kind, x + side / 2, y + side / 2 + 4, cell.text, "middle"))
+            parts.append(text_at(kind, x + side / 2, y + side / 2 + 4, cell.text, "middle"))
     for i in range(0, count, step):
         middle = 4 + i * side + side / 2 + 4
-        parts.append(_text("label", left - 6, middle, picture.names[i], "end"))
+        parts.append(text_at("label", left - 6, middle, picture.names[i], "end"))
         turned = f' transform="rotate(-90 {left + middle - 4:.1f} {width + 10})"'
-        parts.append(_text("label", left + middle - 4, width + 10, picture.names[i], "end", turned))
+        parts.append(text_at("label", left + middle - 4, width + 10, picture.names[i], "end", turned))
     middle = 4 + width / 2
-    parts.append(_text("axis", left + width / 2, width + below, picture.across, "middle"))
-    parts.append(_text("axis", 12, middle, picture.down, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
-    return _svg("map", left + width + 8, width + below + 8, picture.title, parts)
+    parts.append(text_at("axis", left + width / 2, width + below, picture.across, "middle"))
+    parts.append(text_at("axis", 12, middle, picture.down, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
+    return svg("map", left + width + 8, width + below + 8, told, parts)
 
 
-def grid(picture: Grid) -> str:
+def grid(picture: Grid, told: str) -> str:
     """Small cells whose colour is their share; a row that is full goes on below."""
     left = _room(row.label for row in picture.rows)
     y, parts = 4, []
     for row in picture.rows:
-        parts.append(_text("label", left - 8, y + SMALL - 2, row.label, "end"))
+        parts.append(text_at("label", left - 8, y + SMALL - 2, row.label, "end"))
         for n, (part, text) in enumerate(row.cells):
             x, below = left + n % ACROSS * SMALL, y + n // ACROSS * SMALL
             parts.append(
@@ -104,10 +94,10 @@ def grid(picture: Grid) -> str:
                 f' opacity="{0.12 + 0.88 * part:.2f}"><title>{markup(text)}</title></rect>'
             )
         y += -(-len(row.cells) // ACROSS) * SMALL + 8
-    return _svg("grid", left + ACROSS * SMALL, y, picture.title, parts)
+    return svg("grid", left + ACROSS * SMALL, y, told, parts)
 
 
-def histogram(picture: Histogram) -> str:
+def histogram(picture: Histogram, told: str) -> str:
     """Outlines of shares over magnitudes, from 0 to the largest."""
     width, height, left, top, bottom = 320, 200, 52, 26, 40
     first, last = picture.edges[0], picture.edges[-1]
@@ -119,31 +109,35 @@ def histogram(picture: Histogram) -> str:
     def y_of(value: float) -> float:
         return height - bottom - (height - bottom - top) * value / most
 
-    parts = [_legend([name for name, _ in picture.series], left)]
+    _, parts = legend([name for name, _ in picture.series], left, width)
     for place, text in picture.ticks:
         parts.append(f'<path class="grid" d="M{x_of(place):.1f} {top}V{height - bottom}"/>')
-        parts.append(_text("tick", x_of(place), height - bottom + 15, text, "middle"))
+        parts.append(text_at("tick", x_of(place), height - bottom + 15, text, "middle"))
     parts.append(f'<path class="grid" d="M{left} {top}H{width - 8}M{left} {height - bottom}H{width - 8}"/>')
-    parts.append(_text("tick", left - 6, top + 4, picture.top, "end"))
-    parts.append(_text("tick", left - 6, height - bottom + 4, "0", "end"))
+    parts.append(text_at("tick", left - 6, top + 4, picture.top, "end"))
+    parts.append(text_at("tick", left - 6, height - bottom + 4, "0", "end"))
     for number, (_, shares) in enumerate(picture.series):
         steps = "".join(
             f"V{y_of(share):.1f}H{x_of(edge):.1f}" for share, edge in zip(shares, picture.edges[1:], strict=True)
         )
         parts.append(f'<path class="line l{number}" d="M{left} {height - bottom}{steps}V{height - bottom}"/>')
-    parts.append(_text("axis", (left + width) / 2, height - 6, picture.label, "middle"))
-    return _svg("histogram", width, height, picture.title, parts)
+    parts.append(text_at("axis", (left + width) / 2, height - 6, picture.label, "middle"))
+    return svg("histogram", width, height, told, parts)
 
 
-def _svg(kind: str, width: float, height: float, title: str, parts: Sequence[str]) -> str:
+def svg(kind: str, width: float, height: float, told: str, parts: Sequence[str]) -> str:
+    """A picture of parts, and what it shows in words for those who do not see it."""
     return (
         f'<svg class="{kind}" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
-        f' aria-label="{markup(title)}">{"".join(parts)}</svg>'
+        f' aria-label="{markup(told)}">{"".join(parts)}</svg>'
     )
 
 
-def _text(kind: str, x: float, y: float, text: str, anchor: str = "start", more: str = "") -> str:
-    short = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+def text_at(
+    kind: str, x: float, y: float, text: str, anchor: str = "start", more: str = "", longest: int = LONGEST
+) -> str:
+    """Text at a place, of a longer one as much as there is room for; the whole is then its tooltip."""
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     whole = "" if short == text else f"<title>{markup(text)}</title>"
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{markup(short)}{whole}</text>'
 
@@ -153,10 +147,14 @@ def _room(labels: Iterable[str]) -> int:
     return round(LETTER * min(max(map(len, labels), default=0), LONGEST)) + MARGIN
 
 
-def _legend(names: Sequence[str], x: float) -> str:
-    parts = []
+def legend(names: Sequence[str], left: float, right: float) -> tuple[float, list[str]]:
+    """The colours of series and their names, in as many lines as they need; where these end, and their parts."""
+    x, y, parts = left, 3.0 if names else -17.0, []
     for number, name in enumerate(names):
-        parts.append(f'<rect class="s{number}" x="{x:.0f}" y="3" width="10" height="10" rx="2"/>')
-        parts.append(_text("label", x + 14, 12, name))
-        x += 14 + LETTER * len(name) + MARGIN
-    return "".join(parts)
+        wide = 14 + LETTER * len(name) + MARGIN
+        if x > left and x + wide > right:
+            x, y = left, y + 18
+        parts.append(f'<rect class="s{number}" x="{x:.0f}" y="{y:.0f}" width="10" height="10" rx="2"/>')
+        parts.append(text_at("label", x + 14, y + 9, name))
+        x += wide
+    return y + 17, parts

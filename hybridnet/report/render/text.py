@@ -27,7 +27,7 @@ def _table(data: Table) -> str:
         return "none"
     shown = data.rows[: data.shown or None]
     hidden = len(data.rows) - len(shown)
-    more = f"\n… and {plural(hidden, 'more row')}, in the other formats" if hidden else ""
+    more = f"\n… and {plural(hidden, 'more row')}" if hidden else ""
     return table(data.heading, shown, data.left) + more
 
 

@@ -172,7 +172,7 @@ def test_the_command_writes_it_and_tells_its_sizes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("hybridnet.cli.export._export_checkpoint", lambda args, progress: bundle)
-    typed = ["export", str(checkpoint_path), "-o", str(tmp_path / "b")]
+    typed = ["export", str(checkpoint_path), "-o", str(tmp_path / "b"), "--full"]
     assert main([*typed, "--c", str(tmp_path / "net")]) == 0
     told = capsys.readouterr().out
     assert "C (counted)" in told

@@ -154,7 +154,7 @@ def test_a_chip_without_a_source_does_not_load() -> None:
 
 
 def test_the_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", str(bundle.path)]) == 0
+    assert main(["fit", str(bundle.path), "--full"]) == 0
     text = capsys.readouterr().out
     assert "estimate from public compiler logs" in text
     assert "F107" in text
@@ -180,7 +180,7 @@ def test_a_second_chip_is_one_file(
                      exact_width=None, input_chips=None, neurons=None,
                      mesh={"width": 2, "height": 2, "cores_per_tile": 2, **source},
                      times={name: {"low": 1, "reference": 2, "high": 3, **source} for name in TIMES})  # fmt: skip
-    assert main(["fit", str(bundle.path), "--chip", str(path), "--chips", "9"]) == 0
+    assert main(["fit", str(bundle.path), "--chip", str(path), "--chips", "9", "--full"]) == 0
     text = capsys.readouterr().out
     assert "9 × a made chip" in text
     assert "Basis: guess; only nobody can say that a network fits" in text

@@ -55,7 +55,7 @@ def screenshot(page: Path, width: int, theme: str) -> npt.NDArray[np.uint8]:
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("theme", PAPER)
-@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("width", [1600, 360])
 @pytest.mark.parametrize("name", ["run", "pictures"])
 def test_the_page_is_readable(record: RunRecord, tmp_path: Path, name: str, theme: str, width: int) -> None:
     page = tmp_path / "run.html"

@@ -37,6 +37,8 @@ def hostile(record: RunRecord) -> RunRecord:
     """Every string that a stranger can choose."""
     assert record.video is not None
     assert record.prediction is not None
+    pictures = record.pictures
+    assert pictures is not None
     layers = tuple(dataclasses.replace(row, name=f"={HOSTILE}") for row in record.layers)
     best = tuple(dataclasses.replace(c, label=HOSTILE) for c in record.prediction.top_k)
     return dataclasses.replace(
@@ -47,6 +49,13 @@ def hostile(record: RunRecord) -> RunRecord:
         model=dataclasses.replace(record.model, name=HOSTILE, bundle=HOSTILE),
         prediction=dataclasses.replace(record.prediction, top_k=best),
         notes=(Note(NoteKind.SOURCE, HOSTILE),),
+        pictures=dataclasses.replace(
+            pictures,
+            sheets=tuple(
+                dataclasses.replace(s, name=HOSTILE, labels=(HOSTILE,) * len(s.labels)) for s in pictures.sheets
+            ),
+            rates=tuple(dataclasses.replace(layer, name=HOSTILE) for layer in pictures.rates),
+        ),
     )
 
 
@@ -61,7 +70,7 @@ def test_a_hostile_record_is_text_in_html(hostile: RunRecord) -> None:
     page = Page(rendered([hostile], "html"))
     assert "script" not in page.tags
     assert "<script>alert('x')</script>" in page.text
-    assert all(link.startswith("#") for link in page.links)
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert "Content-Security-Policy" in rendered([hostile], "html")
 
 

@@ -4,7 +4,8 @@ import dataclasses
 
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.record.data import RunRecord
-from hybridnet.report.render.screen import COLUMNS, LINES, bar, screen_document
+from hybridnet.report.render.fitted import COLUMNS, LINES
+from hybridnet.report.render.screen import bar, screen_document
 from hybridnet.report.render.text import render_document
 
 

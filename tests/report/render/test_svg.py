@@ -7,7 +7,8 @@ from helpers.pages import Page
 
 from hybridnet.report.document import Bar, Bars, Cell, Document, Heatmap, Histogram, Picture, Section
 from hybridnet.report.render.html import render_html
-from hybridnet.report.render.svg import CELL, NUMBERED, drawn
+from hybridnet.report.render.pictures import pictured as drawn
+from hybridnet.report.render.svg import CELL, NUMBERED
 
 HOSTILE = "</title></svg><script>x</script>\x1b & a name that is longer than there is room for"
 

@@ -196,6 +196,25 @@ class CompareOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExploreOptions:
+    """Where variants of a spiking half are tried.
+
+    Attributes:
+        chip: Whose cores and times are estimated, by name or path of its profile.
+        profile: Energy profile.
+        views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None.
+        evaluate: Clips of known classes, in folders named as these, or a `.npz` file: to measure accuracy on.
+        labels: A `.npy` file of the class of each row of the latter, unless it has an array `labels` itself.
+    """
+
+    chip: str = DEFAULT_CHIP
+    profile: str = DEFAULT_PROFILE
+    views: int | None = None
+    evaluate: Path | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
     """Which clips a model is evaluated on, and where it runs.
 

@@ -10,9 +10,9 @@ from hybridnet.report.render.svg import drawn
 
 STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1d2126;--soft:#5a646e;--line:#d9dee3;--band:#f4f6f8;--mark:#1965b0;
---second:#e08214;--third:#35978f}
+--second:#e08214;--third:#35978f;--fourth:#8e44ad;--fifth:#c51b7d}
 @media(prefers-color-scheme:dark){:root{--paper:#16191d;--ink:#e4e7ea;--soft:#9aa5b0;--line:#333a42;--band:#1e2227;
---mark:#6aa9e9;--second:#f0a04b;--third:#5ec4b6}}
+--mark:#6aa9e9;--second:#f0a04b;--third:#5ec4b6;--fourth:#c39bd3;--fifth:#f48fb1}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:72rem;padding:1.5rem clamp(.8rem,3vw,2rem) 3rem;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;overflow-wrap:anywhere}
@@ -42,11 +42,12 @@ svg text{fill:var(--ink)}
 svg .axis,svg .tick{fill:var(--soft)}
 svg .over{fill:var(--paper)}
 .band{fill:var(--band)}
-.s0{fill:var(--mark)}.s1{fill:var(--second)}.s2{fill:var(--third)}
+.s0{fill:var(--mark)}.s1{fill:var(--second)}.s2{fill:var(--third)}.s3{fill:var(--fourth)}.s4{fill:var(--fifth)}
 .error{stroke:var(--ink);stroke-width:1.5;fill:none}
 .grid{stroke:var(--line);fill:none}
 .line{fill:none;stroke-width:1.6}
-.l0{stroke:var(--mark)}.l1{stroke:var(--second);stroke-dasharray:5 3}.l2{stroke:var(--third)}
+.l0{stroke:var(--mark)}.l1{stroke:var(--second);stroke-dasharray:5 3}.l2{stroke:var(--third)}.l3{stroke:var(--fourth)}
+.l4{stroke:var(--fifth)}
 @media print{details>*{display:block}nav{display:none}}
 """
 

@@ -44,6 +44,7 @@ MARKS = "<!-- networks on a chip -->", "<!-- end of networks on a chip -->"
 CHIP, OTHER_CHIP = "loihi1", "loihi2"
 PROFILES = ("loihi1", "horowitz45-int8")
 SHOWN = ("synapses", "neurons", "spike generation", "communication", "host link")
+NO_PRICE = "no price"
 BRIGHTER = 0.04
 """A pixel whose brightness, 0 to 1, changes by more than this from frame to frame sends an event."""
 
@@ -67,10 +68,11 @@ def main() -> None:
 
 
 def table(runs: dict[str, Run]) -> str:
-    """A row per quantity, a column per network; energies of a view."""
+    """A row per quantity that some network has, a column per network; energies of a view."""
     found = [dict(_rows(*run)) for run in runs.values()]
+    known = [name for name in found[0] if any(column[name] != NO_PRICE for column in found)]
     lines = [f"| | {' | '.join(runs)} |", f"|---|{'--:|' * len(runs)}"]
-    lines += [f"| {name} | {' | '.join(column[name] for column in found)} |" for name in found[0]]
+    lines += [f"| {name} | {' | '.join(column[name] for column in found)} |" for name in known]
     return "\n".join(lines) + "\n"
 
 
@@ -100,10 +102,11 @@ def _terms(record: RunRecord) -> dict[str, str]:
     energy = sum((row.energy_pj for row in parts if row.energy_pj is not None), NO_ENERGY)
     ops, found = total_ops(row.ops for row in parts if row.ops is not None), {}
     for term in SHOWN:
-        counted = [name for name in CHIP_TERMS[term] if TERMS[name].amount(ops) and not _contained(record, name)]
-        priced = [energy.terms[name].reference for name in counted if name in energy.terms]
-        known = joules(sum(priced) / record.views)
-        found[term] = known if len(priced) == len(counted) else f"≥ {known}" if priced else "no price"
+        own = [name for name in CHIP_TERMS[term] if not _contained(record, name)]
+        priced = [name for name in own if name in record.profile.priced]
+        known = joules(sum(energy.terms[name].reference for name in priced if name in energy.terms) / record.views)
+        whole = all(name in priced or not TERMS[name].amount(ops) for name in own)
+        found[term] = f"{'' if whole else '≥ '}{known}" if priced else NO_PRICE
     return found
 
 

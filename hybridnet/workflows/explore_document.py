@@ -97,7 +97,7 @@ def _pictures(found: Exploration) -> Iterator[Scatter]:
     axes: dict[str, tuple[Value, Callable[[float], str]]] = {
         "cores": (cores, lambda v: f"{v:.0f}"),
         "ms of a view": (time, lambda v: f"{v:g}"),
-        "energy of a view": (energy, joules),
+        "energy of a view": (energy, lambda v: joules(v) if v else "0"),
         "accuracy": (right, lambda v: share(v, 0)),
     }
     pairs = (("cores", "energy of a view"), ("cores", "ms of a view"), ("energy of a view", "accuracy"))

@@ -108,8 +108,8 @@ class SimulateOptions:
         ann_profile: Another one of the ANN half; the record says that technologies are mixed.
         chip: Whose time and fit are estimated, by name or path of its profile.
         top_k: Classes listed in the record.
-        parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
-            when this run is the float one.
+        parity: Also run the float program, untimed, and report how far this run is from it, unless it is this run.
+        measure: Also measure joules of both halves, where the machine has a meter.
         command: Kept in the record.
     """
 
@@ -123,6 +123,7 @@ class SimulateOptions:
     chip: str = DEFAULT_CHIP
     top_k: int = 5
     parity: bool = True
+    measure: bool = False
     command: str = IN_PYTHON
 
     def __post_init__(self) -> None:
@@ -178,8 +179,7 @@ class CompareOptions:
     """Which two sides of the spiking half are compared, and what counts as equal.
 
     Attributes:
-        a: A back-end of the spiking half by name, or the `.npz` file of a recording; see
-            `hybridnet.workflows.compare.recording`.
+        a: A back-end by name, or the `.npz` file of a recording; see `hybridnet.workflows.compare.recording`.
         b: The other.
         views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all windows of arrays are run.
         tolerance: See `hybridnet.simulators.divergence.find.find`.
@@ -203,7 +203,7 @@ class ExploreOptions:
         chip: Whose cores and times are estimated, by name or path of its profile.
         profile: Energy profile.
         views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None.
-        evaluate: Clips of known classes, in folders named as these, or a `.npz` file: to measure accuracy on.
+        evaluate: Clips in folders named as their classes, or a `.npz` file: to measure accuracy on.
         labels: A `.npy` file of the class of each row of the latter, unless it has an array `labels` itself.
     """
 

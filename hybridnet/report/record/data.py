@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/6`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/7`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -12,10 +12,11 @@ from typing import Literal
 
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
 from hybridnet.report.record.latency import Latency, Timing
+from hybridnet.report.record.measured import Measured
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/6"
+SCHEMA = "hybridnet.run/7"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -224,6 +225,7 @@ class RunRecord:
         samples: Rows of arrays in order; empty of a video.
         int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
         verdict: None if the spiking half has no layers.
+        measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
     """
 
@@ -243,6 +245,7 @@ class RunRecord:
     int8_ann: dict[str, Ops] | None
     verdict: Verdict | None
     timing: Timing
+    measured: Measured | None
     fit: FitRow | None
     parity: Parity | None
     overflows: dict[str, int]

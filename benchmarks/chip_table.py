@@ -1,9 +1,9 @@
-"""What a chip would do with several networks on one clip, as a table: python benchmarks/chip_table.py CLIP [--case FILE.py:CLASS …].
+"""What a chip would do with several networks on one clip: python benchmarks/chip_table.py CLIP [--case FILE.py:CLASS …].
 
 `tiny` as it ships, `edge` and `base` with random weights, and the class of a network in a file, with random weights and
 `example_inputs()` that say the shape of its one input, (N, T, C, H, W). Three channels get the frames of the clip, two
-where it becomes brighter and darker, as an event camera tells it. Cores are those of Loihi 1 and Loihi 2, times those of
-Loihi 1's published events. Energies are those of two profiles, each for itself: they are of different technologies.
+where it becomes brighter and darker, as an event camera tells it. Cores are those of Loihi 1 and Loihi 2, times those
+of Loihi 1's published events. Energies are those of two profiles, each for itself: they are of different technologies.
 Takes two minutes.
 """
 

@@ -137,9 +137,7 @@ def quantise_population(p: Population, scale: float) -> FixedPopulation:
     )
 
 
-def quantise_synapse(
-    g: Synapse, scale: float, weight_bits: int = WEIGHT_BITS, *, stock: bool = False
-) -> FixedSynapse:
+def quantise_synapse(g: Synapse, scale: float, weight_bits: int = WEIGHT_BITS, *, stock: bool = False) -> FixedSynapse:
     """A group in integers.
 
     Args:

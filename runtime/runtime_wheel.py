@@ -18,8 +18,8 @@ HELD = (
     "deploy/bundle_parts.py", "deploy/chip/**/*", "deploy/graph_file.py", "deploy/layout.py",
     "simulators/*.py", "simulators/onnxruntime/*", "simulators/lava/__init__.py", "simulators/lava/options.py",
     "workflows/__init__.py", "workflows/chip.py", "workflows/many.py", "workflows/measure.py", "workflows/notes.py",
-    "workflows/options.py", "workflows/predictions.py", "workflows/record.py", "workflows/rows.py", "workflows/simulate.py",
-    "workflows/sources.py",
+    "workflows/options.py", "workflows/predictions.py", "workflows/record.py", "workflows/rows.py",
+    "workflows/simulate.py", "workflows/sources.py",
     "cli/__init__.py", "cli/arguments.py", "cli/backends.py", "cli/console.py", "cli/endings.py", "cli/formats.py",
     "cli/many.py", "cli/options.py", "cli/results.py", "cli/run.py", "cli/simulate.py",
 )  # fmt: skip

@@ -45,11 +45,12 @@ def united(boxes: Sequence[Along]) -> Iterator[tuple[int, Along]]:
 def spread(fired: npt.NDArray[np.float32], along: Along) -> Counts:
     """Σ fired[t, c, y, x]·A[c, k]·B[y, i]·C[x, j], (T, P₀·P₁·P₂); fired (T, C, H, W) is 0 or 1."""
     steps, channels = fired.shape[:2]
-    most = math.prod(int(part.sum(0).max()) for part in along)  # of any sum on the way, too
+    most = math.prod(int(part.sum(0).max(initial=0)) for part in along)  # of any sum on the way, too
     exact = np.float32 if most < FLOAT32_EXACT else np.float64
     by_channel, by_row, by_column = (part.astype(exact) for part in along)
-    sums = (by_row.T @ (fired @ by_column)).reshape(steps, channels, -1)
-    return np.rint(by_channel.T @ sums).astype(np.int64).reshape(steps, -1)
+    pairs = by_row.shape[1] * by_column.shape[1]
+    sums = (by_row.T @ (fired @ by_column)).reshape(steps, channels, pairs)
+    return np.rint(by_channel.T @ sums).astype(np.int64).reshape(steps, by_channel.shape[1] * pairs)
 
 
 def channel_pairs(g: Geometry) -> tuple[Counts, Counts]:

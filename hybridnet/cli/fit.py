@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sana-fe", type=arguments.OUT_TEXT, metavar="FILE",
                         help="write chip, network and mapping as SANA-FE (pip install sanafe) reads them")  # fmt: skip
     parser.add_argument("--explore", type=arguments.VIDEO_OR_ARRAYS, metavar="SOURCE",
-                        help="change stride, channels, bits, steps and crop, one at a time and without training; count, map"
-                             " and price each on this video, or .npz file of the model's inputs")  # fmt: skip
+                        help="change stride, channels, bits, steps and crop, one at a time and without training; count,"
+                             " map and price each on this video, or .npz file of the model's inputs")  # fmt: skip
     parser.add_argument("--evaluate", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ",
-                        help="with --explore: calibrate anew and measure accuracy on these clips, in folders named as the"
-                             " classes, or arrays, where that needs no training")  # fmt: skip
+                        help="with --explore: calibrate anew and measure accuracy on these clips, in folders named as"
+                             " the classes, or arrays, where that needs no training")  # fmt: skip
     parser.add_argument("--labels", type=arguments.ARRAY, metavar="FILE.npy",
                         help="with --evaluate: the class of each row of the .npz file, unless it has an array"
                              " `labels`")  # fmt: skip

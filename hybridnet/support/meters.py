@@ -1,8 +1,8 @@
 """Energy meters that a machine has: RAPL of its processors by Linux powercap, NVML of NVIDIA's GPUs. Counters, in µJ.
 
 RAPL counts a whole package, or its memory, whatever runs there. A counter starts again behind its range; one that has
-gone round twice between two readings cannot be told from one that has done so once: at 300 W a range of 262 kJ lasts for
-a quarter of an hour.
+gone round twice between two readings cannot be told from one that has done so once: at 300 W a range of 262 kJ lasts
+for a quarter of an hour.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def explore_document(found: Exploration) -> Document:
     untried = tuple((row.change, row.no_accuracy) for row in found.tried if row.no_accuracy)
     sections = (
         Section("", lines=lines),
-        Section("Trade-offs", _basis(found), table=_table(found), pictures=tuple(_pictures(found)), notes=_notes(found)),
+        Section(
+            "Trade-offs", _basis(found), table=_table(found), pictures=tuple(_pictures(found)), notes=_notes(found)
+        ),
         *_reasons("Cannot be", refused),
         *_reasons("No accuracy without training", untried),
     )
@@ -60,7 +62,9 @@ def _cells(row: Tried, found: Exploration, *, timed: bool) -> Iterator[str]:
         yield figure(None if row.view_ms is None else row.view_ms.reference, ".3f")
     before = found.as_it_is.energy_pj
     yield energy_cell(row.energy_pj)
-    yield share(row.energy_pj.reference / before.reference if row.energy_pj and before and before.reference else None, 0)
+    yield share(
+        row.energy_pj.reference / before.reference if row.energy_pj and before and before.reference else None, 0
+    )
     if found.clips:
         a = row.accuracy
         yield NONE if a is None else f"{share(a.right / a.clips)} ({a.right} of {a.clips})"
@@ -120,9 +124,7 @@ def _series(found: Exploration, x_of: Value, y_of: Value) -> Iterator[tuple[str,
     for knob in dict.fromkeys(row.knob for row in found.tried if row.knob):
         rows = [row for row in found.tried if row.knob in ("", knob)]
         points = tuple(
-            Point(x, y, row.change)
-            for row in rows
-            if (x := x_of(row)) is not None and (y := y_of(row)) is not None
+            Point(x, y, row.change) for row in rows if (x := x_of(row)) is not None and (y := y_of(row)) is not None
         )
         if len(points) > 1:
             yield knob, points

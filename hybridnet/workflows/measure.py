@@ -1,4 +1,4 @@
-"""Measured joules of both halves on this host: each runs for a while, several times, with the machine at rest between."""
+"""Measured joules of both halves on this host: each runs for a while, several times, beside the machine at rest."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def measure(
     return Measured(tuple(meter.name for meter in meters.found), meters.missing, tuple(idle_w), rows)
 
 
-def _spent(
-    meters: Meters, schedule: Schedule, least_s: float, run: Callable[[], object]
-) -> tuple[float, float, int]:
+def _spent(meters: Meters, schedule: Schedule, least_s: float, run: Callable[[], object]) -> tuple[float, float, int]:
     """Joules, seconds and runs of whole runs that last for so long at the least."""
     before, started, runs = meters.read(), schedule.clock(), 0
     while runs == 0 or schedule.clock() - started < least_s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -72,7 +72,9 @@ class Trial:
         """
         model, classes, feed = bundle.manifest.model, bundle.manifest.labels, Feed(bundle)
         if classes is None:
-            raise ConfigError("evaluate", str(clips), "none of a bundle without labels: it has no classes to be right in")
+            raise ConfigError(
+                "evaluate", str(clips), "none of a bundle without labels: it has no classes to be right in"
+            )
         read = read_clips(
             clips,
             model.inputs,

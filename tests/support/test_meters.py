@@ -89,18 +89,18 @@ class Library:
     def __init__(self) -> None:
         self.energy_mj = 1000
 
-    def nvmlInit_v2(self) -> int:
+    def nvmlInit_v2(self) -> int:  # noqa: N802
         return 0
 
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
         count._obj.value = 2
         return 0
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: int, device: Any) -> int:
+    def nvmlDeviceGetHandleByIndex_v2(self, index: int, device: Any) -> int:  # noqa: N802
         device._obj.value = index + 1
         return 0
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, device: ctypes.c_void_p, energy: Any) -> int:
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: ctypes.c_void_p, energy: Any) -> int:  # noqa: N802
         energy._obj.value = self.energy_mj
         return 0 if device.value == 1 else 3
 

@@ -1,4 +1,4 @@
-"""What the meters of this host counted: no model, no price, nothing of a neuromorphic chip, and in no sum with these."""
+"""What the meters of this host counted: nothing of a neuromorphic chip, and in no sum with what is modelled."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def measured(record: RunRecord) -> tuple[Section, ...]:
     rows = tuple((half.partition, half.backend, _mj(half), _noise(half)) for half in m.halves)
     lines = (
         f"By {', '.join(m.meters)}, of the whole of these and whatever else ran there, less {_idle(m)} at rest.",
-        "Energy of this host, in whatever it computes; nothing of a neuromorphic chip, and in no sum with what is modelled.",
+        "Energy of this host, whatever it computes in: nothing of a chip, and in no sum with what is modelled.",
     )
     repeats = f"Mean ± standard deviation of {len(m.idle_w)} repeats."
     table = Table(("half", "back-end", "mJ of a view", ""), rows, left=2)
@@ -46,7 +46,9 @@ def _mj(half: MeasuredHalf) -> str:
 
 def _noise(half: MeasuredHalf) -> str:
     """A mean that is not above its spread says nothing."""
-    return "not above the noise of the idle machine" if statistics.fmean(half.view_mj) <= _deviation(half.view_mj) else ""
+    return (
+        "not above the noise of the idle machine" if statistics.fmean(half.view_mj) <= _deviation(half.view_mj) else ""
+    )
 
 
 def _idle(m: Measured) -> str:

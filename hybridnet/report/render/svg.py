@@ -154,13 +154,17 @@ def scatter(picture: Scatter) -> str:
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{y:.1f}"/>{_text("tick", x, y + 16, text, "middle")}')
     for value, text in y_ticks:
         x, y = at(0, value)
-        parts.append(f'<path class="grid" d="M{x:.1f} {y:.1f}H{width - 24}"/>{_text("tick", x - 6, y + 4, text, "end")}')
+        parts.append(
+            f'<path class="grid" d="M{x:.1f} {y:.1f}H{width - 24}"/>{_text("tick", x - 6, y + 4, text, "end")}'
+        )
     for number, (_, series) in enumerate(picture.series):
         line = "L".join("{:.1f} {:.1f}".format(*at(p.x, p.y)) for p in series)
         parts.append(f'<path class="line l{number}" d="M{line}"/>')
         for p in series:
             x, y = at(p.x, p.y)
-            parts.append(f'<circle class="s{number}" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{markup(p.text)}</title></circle>')
+            parts.append(
+                f'<circle class="s{number}" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{markup(p.text)}</title></circle>'
+            )
     middle = (top + height - bottom) / 2
     parts.append(_text("axis", (left + width) / 2, height - 8, across, "middle"))
     parts.append(_text("axis", 12, middle, down, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))

@@ -1,4 +1,4 @@
-"""What a chip would do with several networks on one clip: python benchmarks/chip_table.py CLIP [--case FILE.py:CLASS …].
+"""What a chip would do with several networks on one clip: python benchmarks/chip_table.py CLIP [--case FILE.py:NAME …].
 
 `tiny` as it ships, `edge` and `base` with random weights, and the class of a network in a file, with random weights and
 `example_inputs()` that say the shape of its one input, (N, T, C, H, W). Three channels get the frames of the clip, two

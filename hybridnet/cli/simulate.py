@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--chip", "whose time and fit are estimated", type=arguments.CHIP, metavar="NAME_OR_YAML")
     option("--no-parity", "do not compare with the float program; several clips are compared only for --report and"
            " --fail-on parity", dest="parity", action="store_false")  # fmt: skip
-    option("--measure", "also measure joules of both halves on this host, of one source, if it has a meter (RAPL, NVML)",
+    option("--measure", "also measure joules of both halves on this host, of one source, by RAPL and NVML",
            action="store_true")  # fmt: skip
     parser.add_argument(
         "--workers",

@@ -47,10 +47,12 @@ def spread(fired: npt.NDArray[np.float32], along: Along) -> Counts:
     steps, channels = fired.shape[:2]
     most = math.prod(int(part.sum(0).max(initial=0)) for part in along)  # of any sum on the way, too
     exact = np.float32 if most < FLOAT32_EXACT else np.float64
-    by_channel, by_row, by_column = (part.astype(exact) for part in along)
+    by_channel, by_row, by_column = (np.asarray(part, exact) for part in along)
     pairs = by_row.shape[1] * by_column.shape[1]
-    sums = (by_row.T @ (fired @ by_column)).reshape(steps, channels, pairs)
-    return np.rint(by_channel.T @ sums).astype(np.int64).reshape(steps, by_channel.shape[1] * pairs)
+    with np.errstate(all="ignore"):  # all is finite; vector units that a product leaves unused may hold anything
+        sums = (by_row.T @ (fired @ by_column)).reshape(steps, channels, pairs)
+        total = by_channel.T @ sums
+    return np.rint(total).astype(np.int64).reshape(steps, by_channel.shape[1] * pairs)
 
 
 def channel_pairs(g: Geometry) -> tuple[Counts, Counts]:

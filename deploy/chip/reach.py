@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +47,8 @@ def spread(fired: npt.NDArray[np.float32], along: Along) -> Counts:
     """Σ fired[t, c, y, x]·A[c, k]·B[y, i]·C[x, j], (T, P₀·P₁·P₂); fired (T, C, H, W) is 0 or 1."""
     steps, channels = fired.shape[:2]
     most = math.prod(int(part.sum(0).max(initial=0)) for part in along)  # of any sum on the way, too
-    exact = np.float32 if most < FLOAT32_EXACT else np.float64
-    by_channel, by_row, by_column = (np.asarray(part, exact) for part in along)
+    exact: np.dtype[Any] = np.dtype(np.float32 if most < FLOAT32_EXACT else np.float64)
+    by_channel, by_row, by_column = (part.astype(exact) for part in along)
     pairs = by_row.shape[1] * by_column.shape[1]
     with np.errstate(all="ignore"):  # all is finite; vector units that a product leaves unused may hold anything
         sums = (by_row.T @ (fired @ by_column)).reshape(steps, channels, pairs)

@@ -13,6 +13,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
 from hybridnet.report.render.html import render_html
 from hybridnet.report.render.text import render_document
+from hybridnet.support.arrays import write_arrays
 from hybridnet.workflows.explore import Exploration, Tried, explore
 from hybridnet.workflows.explore_document import explore_document, ticks, to_json
 from hybridnet.workflows.options import ExploreOptions, SimulateOptions
@@ -92,7 +93,7 @@ def test_accuracy_where_the_ann_half_can_take_it(
     view = {name: values[-1:] for name, values in read_source(clip, bundle, 2).views.arrays.items()}
     rows = {name: np.repeat(values, 6, 0) for name, values in view.items()}
     said = simulate(view, bundle, SimulateOptions(parity=False)).run.logits.argmax()
-    np.savez(tmp_path / "rows.npz", labels=np.full(6, said), **rows)
+    write_arrays(tmp_path / "rows.npz", {**rows, "labels": np.full(6, said)})
     found = explore(bundle, clip, ExploreOptions(views=2, evaluate=tmp_path / "rows.npz"))
     by_change = {row.change: row for row in found.tried}
     own = by_change["as it is"].accuracy
@@ -109,7 +110,7 @@ def test_accuracy_where_the_ann_half_can_take_it(
 
 def test_clips_of_no_class_are_refused(bundle: Bundle, clip: Path, tmp_path: Path) -> None:
     view = {name: values[-1:] for name, values in read_source(clip, bundle, 2).views.arrays.items()}
-    np.savez(tmp_path / "rows.npz", **{name: np.repeat(values, 4, 0) for name, values in view.items()})
+    write_arrays(tmp_path / "rows.npz", {name: np.repeat(values, 4, 0) for name, values in view.items()})
     with pytest.raises(ConfigError, match="clips in folders called as classes"):
         explore(bundle, clip, ExploreOptions(views=2, evaluate=tmp_path / "rows.npz"))
 

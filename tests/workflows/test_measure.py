@@ -64,7 +64,7 @@ def test_without_a_meter_nothing_is_run() -> None:
         raise AssertionError
 
     found = measure({("snn", "emulator"): never}, 1, Meters((), ("RAPL: none",)))
-    assert found.halves == found.idle_w == found.meters == ()
+    assert (found.halves, found.idle_w, found.meters) == ((), (), ())
     assert found.missing == ("RAPL: none",)
 
 

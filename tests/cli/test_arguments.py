@@ -51,8 +51,6 @@ NEEDS = {
     ("inspect", "--network"): ["--saliency", "new.png"],
     ("report", "--ann-profile"): ["--profile", "horowitz45"],
     ("fit", "--profile"): ["--sana-fe", "new.yaml"],
-    ("fit", "--evaluate"): ["--explore", "VIDEO"],
-    ("fit", "--labels"): ["--explore", "VIDEO", "--evaluate", "FOLDER"],
     ("train", "--bundle"): ["--qat", "fixed-point"],
 }
 """Options without which another one is refused for their absence."""

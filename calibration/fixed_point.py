@@ -23,7 +23,14 @@ from hybridnet.calibration.limits import HEADROOM, SMALL_THRESHOLD
 from hybridnet.calibration.observers import Observation
 from hybridnet.errors import RangeError
 from hybridnet.program.chains import stock_populations
-from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
+from hybridnet.program.fixed_graph import (
+    WEIGHT_BITS,
+    FixedGraph,
+    FixedInput,
+    FixedPopulation,
+    FixedSynapse,
+    largest_weight,
+)
 from hybridnet.program.graph import GraphProgram, Input, Population, Synapse
 from hybridnet.program.layers import (
     BIAS_MAX,
@@ -32,34 +39,44 @@ from hybridnet.program.layers import (
     POTENTIAL_MAX,
     POTENTIAL_SHIFT,
     THRESHOLD_MAX,
-    WEIGHT_MAX,
     FloatArray,
     IntArray,
 )
 
 
-def quantise_graph(program: GraphProgram, seen: Observation) -> FixedGraph:
+def quantise_graph(program: GraphProgram, seen: Observation, weight_bits: int = WEIGHT_BITS) -> FixedGraph:
     """The integers of a float graph program.
+
+    Args:
+        program: In float.
+        seen: What calibration saw.
+        weight_bits: Of the weights; fewer than the chip has to see what its bits are worth.
 
     Raises:
         RangeError: If calibration saw nothing but zeros at an input, or a threshold falls below one unit.
     """
     inputs = {node.name: _input(node, seen.input_max[node.name]) for node in program.inputs}
     sent = {name: node.input_scale for name, node in inputs.items()}
-    scales = {p.name: population_scale(p, program.onto(p.name), sent, seen) for p in program.populations}
+    scales = {p.name: population_scale(p, program.onto(p.name), sent, seen, weight_bits) for p in program.populations}
     stock = stock_populations(program)
     return FixedGraph(
         tuple(inputs.values()),
         tuple(quantise_population(p, scales[p.name]) for p in program.populations),
         tuple(
-            quantise_synapse(g, scales[g.target] / sent.get(g.source, 1.0), stock=g.target in stock)
+            quantise_synapse(g, scales[g.target] / sent.get(g.source, 1.0), weight_bits, stock=g.target in stock)
             for g in program.synapses
         ),
         program.steps,
     )
 
 
-def population_scale(p: Population, groups: tuple[Synapse, ...], sent: Mapping[str, float], seen: Observation) -> float:
+def population_scale(
+    p: Population,
+    groups: tuple[Synapse, ...],
+    sent: Mapping[str, float],
+    seen: Observation,
+    weight_bits: int = WEIGHT_BITS,
+) -> float:
     """S: the largest scale that all registers allow.
 
     Args:
@@ -67,11 +84,12 @@ def population_scale(p: Population, groups: tuple[Synapse, ...], sent: Mapping[s
         groups: What adds up at it.
         sent: S_x of inputs, by name.
         seen: What calibration saw.
+        weight_bits: Significant bits of the weights.
     """
     limits = [
         register_scale(p, seen),
         *(
-            WEIGHT_MAX * 2**POTENTIAL_SHIFT * sent.get(g.source, 1.0) / largest
+            largest_weight(weight_bits) * 2**POTENTIAL_SHIFT * sent.get(g.source, 1.0) / largest
             for g in groups
             if (largest := _largest(g.weight)) > 0
         ),
@@ -119,19 +137,20 @@ def quantise_population(p: Population, scale: float) -> FixedPopulation:
     )
 
 
-def quantise_synapse(g: Synapse, scale: float, *, stock: bool = False) -> FixedSynapse:
+def quantise_synapse(g: Synapse, scale: float, weight_bits: int = WEIGHT_BITS, *, stock: bool = False) -> FixedSynapse:
     """A group in integers.
 
     Args:
         g: In float.
         scale: That of its weights before the shift, S / S_x.
+        weight_bits: Significant bits of its weights.
         stock: Whether it ends at stock Lava's neurons, which know no other shift than POTENTIAL_SHIFT.
     """
     largest = _largest(g.weight) * scale
     shifts = () if stock else range(POTENTIAL_SHIFT)
-    shift = next((s for s in shifts if largest <= WEIGHT_MAX * 2**s), POTENTIAL_SHIFT)
+    shift = next((s for s in shifts if largest <= largest_weight(weight_bits) * 2**s), POTENTIAL_SHIFT)
     weight = 2 * _rounded(g.weight * scale / 2 ** (shift + 1))
-    return FixedSynapse(g.source, g.target, g.geometry, weight, g.delay, shift)
+    return FixedSynapse(g.source, g.target, g.geometry, weight, g.delay, shift, weight_bits)
 
 
 def _input(node: Input, largest: float) -> FixedInput:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,11 +16,13 @@ from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
+from hybridnet.program.graph import GraphProgram
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.torch.graph_step import trace_graph
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly
+from hybridnet.support.views import Views
 
 SEARCH_VIEWS = 16
 """Views that candidates are run on, spread over the clips; ranges are those of all views."""
@@ -45,13 +49,28 @@ def observe_clips(
 
 
 def _observe(bundle: Bundle, feed: Feed, clip: CalibrationClip) -> Observation:
-    seen: Observation | None = None
-    for view in clip.views:
-        one = observation_of(bundle.program, _tensors(feed(view.arrays).inputs))
-        seen = one if seen is None else seen + one
-    if seen is None:
+    return together(observation_of(bundle.program, tensors_of(feed(view.arrays).inputs)) for view in clip.views)
+
+
+def observe_arrays(program: GraphProgram, inputs: Mapping[str, Array]) -> Observation:
+    """What N views hold that a program is fed.
+
+    Args:
+        program: In float.
+        inputs: (N, T, C, H, W) by name, or (N, C, H, W) of a still one.
+
+    Raises:
+        RangeError: If a value is not finite.
+    """
+    return together(observation_of(program, tensors_of(view.arrays)) for view in Views(dict(inputs)))
+
+
+def together(seen: Iterable[Observation]) -> Observation:
+    """What was seen of all views."""
+    every = list(seen)
+    if not every:
         raise ConfigError("views", 0, "1 or more")
-    return seen
+    return functools.reduce(operator.add, every)
 
 
 def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = SEARCH_VIEWS) -> list[SearchView]:
@@ -60,8 +79,9 @@ def search_views(bundle: Bundle, clips: Sequence[CalibrationClip], most: int = S
     chosen = [views[place] for place in evenly(len(views), most)]
     feed = Feed(bundle)
     fed = [feed(view.arrays).inputs for view in chosen]
-    return [SearchView(one, trace_graph(bundle.program, _tensors(one))) for one in fed]
+    return [SearchView(one, trace_graph(bundle.program, tensors_of(one))) for one in fed]
 
 
-def _tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+def tensors_of(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+    """The same numbers as tensors; not copied."""
     return {name: torch.from_numpy(values) for name, values in arrays.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +45,15 @@ def united(boxes: Sequence[Along]) -> Iterator[tuple[int, Along]]:
 
 def spread(fired: npt.NDArray[np.float32], along: Along) -> Counts:
     """Σ fired[t, c, y, x]·A[c, k]·B[y, i]·C[x, j], (T, P₀·P₁·P₂); fired (T, C, H, W) is 0 or 1."""
-    exact = np.float32 if along[2].sum(0).max() < FLOAT32_EXACT else np.float64
-    by_column = np.tensordot(fired, along[2].astype(exact), 1).astype(np.float64)
-    by_row = np.tensordot(by_column, along[1].astype(np.float64), ((2,), (0,)))
-    by_channel = np.tensordot(by_row, along[0].astype(np.float64), ((1,), (0,)))
-    pairs = math.prod(part.shape[1] for part in along)
-    return np.rint(by_channel.transpose(0, 3, 2, 1)).astype(np.int64).reshape(len(fired), pairs)
+    steps, channels = fired.shape[:2]
+    most = math.prod(int(part.sum(0).max(initial=0)) for part in along)  # of any sum on the way, too
+    exact: np.dtype[Any] = np.dtype(np.float32 if most < FLOAT32_EXACT else np.float64)
+    by_channel, by_row, by_column = (part.astype(exact) for part in along)
+    pairs = by_row.shape[1] * by_column.shape[1]
+    with np.errstate(all="ignore"):  # all is finite; vector units that a product leaves unused may hold anything
+        sums = (by_row.T @ (fired @ by_column)).reshape(steps, channels, pairs)
+        total = by_channel.T @ sums
+    return np.rint(total).astype(np.int64).reshape(steps, by_channel.shape[1] * pairs)
 
 
 def channel_pairs(g: Geometry) -> tuple[Counts, Counts]:

@@ -46,6 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--chip", "whose time and fit are estimated", type=arguments.CHIP, metavar="NAME_OR_YAML")
     option("--no-parity", "do not compare with the float program; several clips are compared only for --report and"
            " --fail-on parity", dest="parity", action="store_false")  # fmt: skip
+    option("--measure", "also measure joules of both halves on this host, of one source, by RAPL and NVML",
+           action="store_true")  # fmt: skip
     parser.add_argument(
         "--workers",
         type=int,
@@ -89,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         return _run_one(args, options, bundle)
     if args.output is not None:
         raise ConfigError("output", str(args.output), "with one video or .npz file at a time")
+    if args.measure:
+        raise ConfigError("measure", True, "with one video or .npz file at a time: several run beside each other")
     return run_many(args, options, bundle)
 
 

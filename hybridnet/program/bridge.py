@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.program.spiking import scales_of
+from hybridnet.program.spiking import AnyGraph, layer_shapes, scales_of
 
 POTENTIAL_BITS = 24
 
@@ -87,6 +88,17 @@ def fixed_encodings(bridge: tuple[BridgeTensor, ...], program: FixedGraph) -> di
     """The encoding of each bridge tensor, by name."""
     scales = scales_of(program)
     return {tensor.name: _encoding(tensor.kind, scales[tensor.layer], program.steps) for tensor in bridge}
+
+
+def crossing_of(bridge: tuple[BridgeTensor, ...], program: AnyGraph) -> tuple[BridgeTensor, ...]:
+    """The same tensors as they cross from a program of other sizes or steps."""
+    shapes = layer_shapes(program)
+
+    def shape(tensor: BridgeTensor) -> tuple[int, ...]:
+        steps = (program.steps,) if tensor.kind in ("potentials", "spikes") else ()
+        return (*steps, *shapes[tensor.layer])
+
+    return tuple(dataclasses.replace(tensor, shape=shape(tensor)) for tensor in bridge)
 
 
 def event_bits(kind: BridgeKind, steps: int) -> int | None:

@@ -215,7 +215,33 @@ class Stacks:
     stacks: tuple[Stack, ...]
 
 
-Picture = Bars | Heatmap | Histogram | Grid | Tiles | Images | Flow | Timeline | Stacks
+@dataclass(frozen=True)
+class Point:
+    """A place in a plane, and what its tooltip says."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Points in a plane whose axes start at 0; those of one name are joined in their order.
+
+    Attributes:
+        title: What they are of.
+        series: Names with their points, 5 at the most.
+        across: What lies along the horizontal axis, and what is written at which places of it.
+        down: The same of the vertical axis.
+    """
+
+    title: str
+    series: tuple[tuple[str, tuple[Point, ...]], ...]
+    across: tuple[str, tuple[tuple[float, str], ...]]
+    down: tuple[str, tuple[tuple[float, str], ...]]
+
+
+Picture = Bars | Heatmap | Histogram | Grid | Scatter | Tiles | Images | Flow | Timeline | Stacks
 """What a page shows beside the numbers; other formats leave it out, since the tables hold what it shows."""
 
 

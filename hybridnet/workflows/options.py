@@ -34,9 +34,8 @@ class ExportOptions:
 
     Attributes:
         labels: One name per class, of a module that returns logits (N, classes); a checkpoint brings its own.
-        calibrate: Inputs by name, (N, …), or several such sets, or a `.npz` file of them, or a video or a folder of
-            videos: to find the fixed-point scales and measure parity on. If None, clips of the motion set for a
-            checkpoint, and the example inputs for a module; the manifest says which.
+        calibrate: Finds the fixed-point scales and measures parity: inputs by name, (N, …), several such sets, a `.npz`
+            file, a video or a folder of them. If None, clips of the motion set, or a module's example inputs.
         preprocess: How clips become the inputs of a module that takes `i_frame`, `motion_vectors` and `residuals` as
             the reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
         name: The name of a module in the manifest and in records; the class's name if None.
@@ -101,15 +100,14 @@ class SimulateOptions:
         snn: Back-end of the spiking half, by its name in `hybridnet.simulators.registry`.
         ann: Back-end of the ANN half.
         settings: Options of either back-end by name, such as `{"threads": 2}`; `hybridnet simulate --help` lists them.
-        views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all of them if it has fewer. All N views of
-            arrays are run.
+        views: GOPs sampled uniformly over a clip, all if it has fewer, DEFAULT_VIEWS if None; arrays run whole.
         transcode: When a clip is transcoded before it is read; see `hybridnet.video.open_clip`.
         profile: Energy profile, by name or path.
         ann_profile: Another one of the ANN half; the record says that technologies are mixed.
         chip: Whose time and fit are estimated, by name or path of its profile.
         top_k: Classes listed in the record.
-        parity: Also run the float spiking half in torch, untimed, and report how far this run is from it; not done
-            when this run is the float one.
+        parity: Also run the float program, untimed, and report how far this run is from it, unless it is this run.
+        measure: Also measure joules of both halves, where the machine has a meter.
         pictures: Keep small pictures of one view in the record, for its page.
         command: Kept in the record.
     """
@@ -124,6 +122,7 @@ class SimulateOptions:
     chip: str = DEFAULT_CHIP
     top_k: int = 5
     parity: bool = True
+    measure: bool = False
     pictures: bool = True
     command: str = IN_PYTHON
 
@@ -180,8 +179,7 @@ class CompareOptions:
     """Which two sides of the spiking half are compared, and what counts as equal.
 
     Attributes:
-        a: A back-end of the spiking half by name, or the `.npz` file of a recording; see
-            `hybridnet.workflows.compare.recording`.
+        a: A back-end by name, or the `.npz` file of a recording; see `hybridnet.workflows.compare.recording`.
         b: The other.
         views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None; all windows of arrays are run.
         tolerance: See `hybridnet.simulators.divergence.find.find`.
@@ -195,6 +193,25 @@ class CompareOptions:
     tolerance: float | None = None
     transcode: TranscodePolicy = "auto"
     command: str = IN_PYTHON
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreOptions:
+    """Where variants of a spiking half are tried.
+
+    Attributes:
+        chip: Whose cores and times are estimated, by name or path of its profile.
+        profile: Energy profile.
+        views: GOPs sampled uniformly over a clip, DEFAULT_VIEWS if None.
+        evaluate: Clips in folders named as their classes, or a `.npz` file: to measure accuracy on.
+        labels: A `.npy` file of the class of each row of the latter, unless it has an array `labels` itself.
+    """
+
+    chip: str = DEFAULT_CHIP
+    profile: str = DEFAULT_PROFILE
+    views: int | None = None
+    evaluate: Path | None = None
+    labels: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

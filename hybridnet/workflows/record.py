@@ -19,6 +19,7 @@ from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow, RunRecord
 from hybridnet.report.record.latency import summarise, timing
+from hybridnet.report.record.measured import Measured
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.registry import packages
 from hybridnet.support.installed import our_version, version_of
@@ -58,11 +59,14 @@ class Setup:
     chip: Chip
 
 
-def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun | None) -> RunRecord:
+def build_record(
+    setup: Setup, read: Read, run: HybridRun, reference: HybridRun | None, measured: Measured | None = None
+) -> RunRecord:
     """Assemble the record of one video, or of one set of arrays.
 
     Args:
         reference: The same views through the float spiking half; None if not compared.
+        measured: What meters counted of both halves; None if nobody asked for it.
     """
     options, prices = setup.options, setup.prices
     views, manifest = len(run.ann_ms), setup.bundle.manifest
@@ -103,6 +107,7 @@ def build_record(setup: Setup, read: Read, run: HybridRun, reference: HybridRun 
         int8_ann=None if setup.int8 is None else by_width(setup.int8, views),
         verdict=judge(layers, views, setup.program.steps, prices.profile),
         timing=timing({row.name: row.latency_ms for row in partitions}, time),
+        measured=measured,
         fit=fitted,
         parity=None if reference is None else compare(run, reference, of_samples=read.are_samples),
         overflows=dict(run.spiking.overflows),

@@ -17,6 +17,7 @@ from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.pricing.price import load_prices
 from hybridnet.report.record.data import RunRecord, VideoRow
+from hybridnet.report.record.measured import Measured
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.hybrid import HybridRun, finish_view, run_hybrid
@@ -30,8 +31,11 @@ from hybridnet.simulators.registry import (
 )
 from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array
+from hybridnet.support.meters import find_meters
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.views import Views
 from hybridnet.video.frontend import read_clip
+from hybridnet.workflows.measure import Half, measure
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.record import Setup, build_record
 from hybridnet.workflows.sources import Read, Source, read_source
@@ -137,7 +141,21 @@ class Simulator:
         inputs, fed = read.views.arrays, self._feed(read.views.arrays, progress)
         run = run_hybrid(fed, self._snn, self._bridge, self._ann, inputs, progress=progress)
         reference = run_hybrid(fed, self._reference, self._bridge, self._ann, inputs) if self._reference else None
-        return Simulation(build_record(self._setup, read, run, reference), run)
+        measured = self._measured(read.views, run, progress) if options.measure else None
+        return Simulation(build_record(self._setup, read, run, reference, measured), run)
+
+    def _measured(self, views: Views, run: HybridRun, progress: Progress) -> Measured:
+        """Both halves, and the front, again and again; the ANN half view by view, as it ran."""
+        fed, crossed = self._feed(views.arrays).inputs, Views({**views.arrays, **run.crossing.values})
+        record_all, options = self._bridge.needs_all_potentials, self._options
+        halves: dict[Half, Callable[[], object]] = {
+            ("front", "onnxruntime"): lambda: self._feed(views.arrays),
+            ("snn", options.snn): lambda: self._snn.run(fed, record_potentials=record_all),
+            ("ann", options.ann): lambda: [self._ann.run(view.arrays) for view in crossed],
+        }
+        if not self._feed.has_front:
+            del halves["front", "onnxruntime"]
+        return measure(halves, len(views), find_meters(), progress=progress)
 
     def classify(self, videos: Iterable[str | Path]) -> Iterator[Classified]:
         """Run many clips as fast as they go: no record, no parity, the ANN half on all views of a clip at once.

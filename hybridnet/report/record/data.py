@@ -12,6 +12,7 @@ from typing import Literal
 
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
 from hybridnet.report.record.latency import Latency, Timing
+from hybridnet.report.record.measured import Measured
 from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.record.verdict import Verdict
@@ -230,6 +231,7 @@ class RunRecord:
         samples: Rows of arrays in order; empty of a video.
         int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
         verdict: None if the spiking half has no layers.
+        measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
         pictures: What one view looked like; None of one of several clips, and if they were not asked for.
     """
@@ -250,6 +252,7 @@ class RunRecord:
     int8_ann: dict[str, Ops] | None
     verdict: Verdict | None
     timing: Timing
+    measured: Measured | None
     fit: FitRow | None
     parity: Parity | None
     overflows: dict[str, int]

@@ -12,12 +12,13 @@ from hybridnet.report.document import (
     Histogram,
     Images,
     Picture,
+    Scatter,
     Stacks,
     Tiles,
     Timeline,
 )
 from hybridnet.report.numbers import markup
-from hybridnet.report.render.svg import bars, grid, heatmap, histogram
+from hybridnet.report.render.svg import bars, grid, heatmap, histogram, scatter
 from hybridnet.report.render.svg_run import CARD, WALL, flow, image, stacks, timeline
 
 TOLD = 12
@@ -84,6 +85,8 @@ def _parts(picture: Picture) -> Iterator[str]:
         yield from (f"{names[cell.row]} → {names[cell.column]} {cell.text}" for cell in picture.cells)
     elif isinstance(picture, Histogram):
         yield from (name for name, _ in picture.series)
+    elif isinstance(picture, Scatter):
+        yield from (f"{name} {', '.join(point.text for point in points)}" for name, points in picture.series)
 
 
 def _both(picture: Flow | Timeline, told: str) -> tuple[str, str]:
@@ -100,13 +103,11 @@ def _drawn(picture: Picture, told: str) -> str:
         return heatmap(picture, told)
     if isinstance(picture, Histogram):
         return histogram(picture, told)
-    return (
-        grid(picture, told)
-        if isinstance(picture, Grid)
-        else stacks(picture, told)
-        if isinstance(picture, Stacks)
-        else ""
-    )
+    if isinstance(picture, Scatter):
+        return scatter(picture, told)
+    if isinstance(picture, Grid):
+        return grid(picture, told)
+    return stacks(picture, told) if isinstance(picture, Stacks) else ""
 
 
 def _key(picture: Images) -> str:

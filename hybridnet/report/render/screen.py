@@ -13,6 +13,7 @@ from hybridnet.report.record.latency import Latency
 from hybridnet.report.render.fitted import REST, wrapped
 from hybridnet.report.render.sections import amount, title
 from hybridnet.report.render.sections_energy import profiles_text
+from hybridnet.report.render.sections_measured import measured_line
 from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
 from hybridnet.report.render.sections_verdict import short_verdict
 
@@ -83,7 +84,8 @@ def _costs(record: RunRecord) -> Section:
     heading = ("partition", "energy, modelled", "", "share", "ms, this host")
     each = per_sample(record)
     note = f"{each and f'{each}. '}Prices: {profiles_text(record)}. {short_verdict(record)}"
-    return Section("", table=Table(heading, (*rows, last), left=2), notes=wrapped(note))
+    notes = (*wrapped(note), *wrapped(measured_line(record)))
+    return Section("", table=Table(heading, (*rows, last), left=2), notes=notes)
 
 
 def _change(record: RunRecord) -> Section:

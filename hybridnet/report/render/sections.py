@@ -11,6 +11,7 @@ from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
 from hybridnet.report.render.sections_chip import chip_time, fit, traffic
 from hybridnet.report.render.sections_energy import chip_terms, energy_terms, prices, profiles_text, without
+from hybridnet.report.render.sections_measured import measured
 from hybridnet.report.render.sections_run import bridge, kind_text, latency, parity
 from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
 from hybridnet.report.render.sections_verdict import sceptic, spiking
@@ -27,6 +28,7 @@ def run_document(record: RunRecord) -> Document:
         spiking(record),
         sceptic(record),
         latency(record),
+        *measured(record),
         bridge(record),
         fit(record),
         traffic(record),

@@ -80,6 +80,7 @@ svg .over{fill:var(--paper)}
 .error{stroke:var(--ink);stroke-width:1.5;fill:none}
 path.grid{stroke:var(--line);fill:none}
 .line{fill:none;stroke-width:1.6}
-.l0{stroke:var(--mark)}.l1{stroke:var(--c1);stroke-dasharray:5 3}.l2{stroke:var(--c2)}
+.l0{stroke:var(--mark)}.l1{stroke:var(--c1);stroke-dasharray:5 3}.l2{stroke:var(--c2)}.l3{stroke:var(--c3)}
+.l4{stroke:var(--c4)}
 @media print{details>*{display:block}nav,.skip{display:none}}
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hybridnet.report.document import Bars, Grid, Heatmap, Histogram
+from hybridnet.report.document import Bars, Grid, Heatmap, Histogram, Scatter
 from hybridnet.report.numbers import markup
 
 WIDTH, ROW, NUMBER = 580, 26, 110
@@ -123,6 +123,40 @@ def histogram(picture: Histogram, told: str) -> str:
         parts.append(f'<path class="line l{number}" d="M{left} {height - bottom}{steps}V{height - bottom}"/>')
     parts.append(text_at("axis", (left + width) / 2, height - 6, picture.label, "middle"))
     return svg("histogram", width, height, told, parts)
+
+
+def scatter(picture: Scatter, told: str) -> str:
+    """Points in a plane, those of a series joined by a line."""
+    width, height, left, top, bottom = 520, 320, 84, 30, 44
+    (across, x_ticks), (down, y_ticks) = picture.across, picture.down
+    points = [point for _, series in picture.series for point in series]
+    right = max((tick for tick, _ in x_ticks), default=0.0) or max(p.x for p in points) or 1.0
+    most = max((tick for tick, _ in y_ticks), default=0.0) or max(p.y for p in points) or 1.0
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return left + (width - left - 24) * x / right, height - bottom - (height - bottom - top) * y / most
+
+    _, parts = legend([name for name, _ in picture.series], left, width)
+    for value, text in x_ticks:
+        x, y = at(value, 0)
+        parts.append(f'<path class="grid" d="M{x:.1f} {top}V{y:.1f}"/>{text_at("tick", x, y + 16, text, "middle")}')
+    for value, text in y_ticks:
+        x, y = at(0, value)
+        parts.append(
+            f'<path class="grid" d="M{x:.1f} {y:.1f}H{width - 24}"/>{text_at("tick", x - 6, y + 4, text, "end")}'
+        )
+    for number, (_, series) in enumerate(picture.series):
+        line = "L".join("{:.1f} {:.1f}".format(*at(p.x, p.y)) for p in series)
+        parts.append(f'<path class="line l{number}" d="M{line}"/>')
+        for p in series:
+            x, y = at(p.x, p.y)
+            parts.append(
+                f'<circle class="s{number}" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{markup(p.text)}</title></circle>'
+            )
+    middle = (top + height - bottom) / 2
+    parts.append(text_at("axis", (left + width) / 2, height - 8, across, "middle"))
+    parts.append(text_at("axis", 12, middle, down, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
+    return svg("scatter", width, height, told, parts)
 
 
 def svg(kind: str, width: float, height: float, told: str, parts: Sequence[str]) -> str:

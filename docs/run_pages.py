@@ -65,7 +65,7 @@ def _commands(body: str) -> Iterator[tuple[str, list[str]]]:
     """The commands of a block, and the lines below each."""
     for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         command, *shown = part.rstrip().split("\n")
-        while command.endswith("\\"):
+        while command.endswith("\\") or (shown and shown[0].startswith("> ")):
             command += "\n" + shown.pop(0)
         yield command, shown
 
@@ -120,7 +120,7 @@ def _printed(command: str, folder: Path) -> list[str]:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
     done = subprocess.run(
-        ["bash", "-c", command],
+        ["bash", "-c", re.sub(r"^> ", "", command, flags=re.MULTILINE)],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-CODE = re.compile(r"^(```|~~~).*?^\1|^(?: {4}|\t)[^\n]*$|^\|[^\n]*$|<!--.*?-->|`[^`\n]+`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(
+    r"^(```|~~~).*?^\1|^(?: {4}|\t)[^\n]*$|^\|[^\n]*$|<!--.*?-->|`[^`\n]+`|\]\([^)]*\)", re.MULTILINE | re.DOTALL
+)
 """What of a page is no prose: blocks of code, tables, comments, names in backquotes, addresses of links."""
 
 OF = re.compile(r"(?:^|[.:;!?]\s+|[-*|]\s+|\*\*\s*)Of\s", re.MULTILINE)
@@ -25,7 +27,9 @@ OF = re.compile(r"(?:^|[.:;!?]\s+|[-*|]\s+|\*\*\s*)Of\s", re.MULTILINE)
 
 def of_page(text: str) -> str:
     """Prose of a page, on the lines on which it is."""
-    return CODE.sub(lambda code: re.sub(r"[^\n]", "x" if code[0].startswith("`") and "\n" not in code[0] else " ", code[0]), text)
+    return CODE.sub(
+        lambda code: re.sub(r"[^\n]", "x" if code[0].startswith("`") and "\n" not in code[0] else " ", code[0]), text
+    )
 
 
 def of_module(text: str) -> str:
@@ -67,7 +71,7 @@ def main() -> int:
             text = path.read_text(encoding="utf-8")
             prose = of_page(text) if path.suffix == ".md" else of_module(text)
             for line in begins_with_of(prose):
-                print(f'{path.relative_to(ROOT)}:{line}: a sentence begins with "Of"')  # noqa: T201
+                print(f'{path.relative_to(ROOT)}:{line}: a sentence begins with "Of"')
                 found = 1
             if path.suffix == ".md":
                 copy = Path(folder) / path.relative_to(ROOT)

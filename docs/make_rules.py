@@ -1,7 +1,9 @@
 """Write docs/placement-rules.md and docs/fit-rules.md from the rules themselves, with an example of each."""
 
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rule_examples import BETWEEN, NEURON, PLAIN, told
@@ -20,30 +22,30 @@ sys.path.insert(0, str(DOCS.parent / "tests"))
 
 HEADING = """# Placement rules
 
-What keeps spiking layers off the chip: each rule, what it means, an example, and what to do. This page is made from the code by
-`make docs`, and the examples were run.
+What keeps spiking layers off the chip: each rule, what it means, an example, and what to do. This page is made from the
+code by `make docs`, and the examples were run.
 
-A layer that breaks one of the first kind stays on the host: the export goes on, and says which rule, what was found, and the remedy.
-It still computes what it computed; it only is not priced as the chip's. `--strict` refuses such a model.
+A layer that breaks one of the first kind stays on the host: the export goes on, and says which rule, what was found, and
+the remedy. The layer still computes what it computed; it only is not priced as the chip's. `--strict` refuses such a model.
 
 ## Models that are read by what they compute
 
-The examples stand in a loop over the steps, behind `current = self.conv(x)`, with v the potential and s the spikes of the last step.
-A second layer reads `spikes`, those of this step.
+The examples stand in a loop over the steps, behind `current = self.conv(x)`, with v the potential and s the spikes of
+the last step. A second layer reads `spikes`, those of this step.
 """
 
 MODULES = """
 ## The reader by modules
 
-A model that keeps all of these is cut along its modules, to the last bit. One that breaks any is read by what it computes, so that
-these are seen by users of `hybridnet.partition` alone.
+A model that keeps all of these is cut along its modules, to the last bit. One that breaks any is read by what it
+computes, so that these are seen by users of `hybridnet.partition` alone.
 """
 
 FIT_HEADING = """# Rules of fit
 
-What `hybridnet fit` checks, and what to do where a check fails. This page is made from the code by `make docs`. The example is a layer
-that is far too large: 64 channels of 7×7 on 2×1024×1280 inputs, with weights of 12 bits and soft reset. [Does it fit a
-chip?](fit.md) says what the estimate rests on.
+What `hybridnet fit` checks, and what to do where a check fails. This page is made from the code by `make docs`. The
+example is a layer that is far too large: 64 channels of 7×7 on 2×1024×1280 inputs, with weights of 12 bits and soft
+reset. [Does it fit a chip?](fit.md) says what the estimate rests on.
 """
 
 OTHERWISE = (
@@ -54,7 +56,7 @@ OTHERWISE = (
 
 def bound_section(bound: Bound) -> Iterator[str]:
     """A rule of the reader by arithmetic."""
-    yield f"### {bound.id}\n\n{sentence(bound.says.replace('!r', '').replace(':.3g', ''))}\n"
+    yield f"### {bound.id}\n\n{sentence(re.sub(r'{(\w+)[^}]*}', r'*\1*', bound.says))}\n"
     if bound.id in NEURON or bound.id in BETWEEN:
         shown = NEURON.get(bound.id) or f"{PLAIN.replace('s = ', 'spikes = s = ')}\ncurrent = {BETWEEN[bound.id]}"
         yield f"```python\n{shown}\n```\n\n```text\n{told(bound.id)}\n```\n"
@@ -75,16 +77,20 @@ def rule_section(rule: Rule) -> Iterator[str]:
 
 
 def fit_sections() -> Iterator[str]:
-    """The rules of fit, each with what it finds of a layer that is too large."""
-    large = LayerDemand("large", "events", ConvGeometry((2, 1024, 1280), 64, (7, 7)), 12, "soft")
-    checks = {check.rule: check for check in fit([large], load_chip("loihi2")).checks}
+    """The rules of fit, each with what it finds of a layer that is too large, and the remedy where it fails."""
+    large = LayerDemand("conv1", "events", ConvGeometry((2, 1024, 1280), 64, (7, 7)), 12, "soft")
+    chip = load_chip("loihi2")
+    checks = {check.rule: check for check in fit([large], chip).checks}
+    words, axons = (replace(limit, value=1) for limit in (chip.synapse_words_per_core, chip.axon_map_per_core))
+    small = replace(chip, synapse_words_per_core=words, axon_map_per_core=axons)
+    remedies = {check.rule: check.remedy for check in fit([large], small).checks}
     for rule in FIT_RULES:
         name, _, text = (rule.__doc__ or "").partition(": ")
         check = checks[name]
         yield f"## {name}\n\n{sentence(text)}\n"
         yield f"It asks for {check.title}. {'It blocks' if check.blocks else 'It warns'} if that fails.\n"
         yield f"```text\n{'fits' if check.ok else 'does not fit'}: {check.found}\n```\n"
-        yield f"**What to do.** {sentence(check.remedy or 'Nothing')}\n"
+        yield f"**What to do.** {sentence(remedies[name])}\n"
         yield f"The limit is from: {check.source}\n"
 
 
@@ -102,5 +108,5 @@ def placement_page() -> str:
 
 
 if __name__ == "__main__":
-    (DOCS / "placement-rules.md").write_text(placement_page(), encoding="utf-8")
     (DOCS / "fit-rules.md").write_text("\n".join((FIT_HEADING, *fit_sections())), encoding="utf-8")
+    (DOCS / "placement-rules.md").write_text(placement_page(), encoding="utf-8")

@@ -45,7 +45,9 @@ class Example(nn.Module):
         torch.manual_seed(0)
         self.conv, self.next = nn.Conv2d(2, 4, 3, 1, 1), nn.Conv2d(4, 4, 3, 1, 1)
         self.per_position = 0.5 + 0.1 * torch.rand(8, 10)
-        self.first, self.between = (compile(source, "<example>", "exec") for source in (first, f"current = {between or None}"))
+        self.first, self.between = (
+            compile(source, "<example>", "exec") for source in (first, f"current = {between or None}")
+        )
         self.two = bool(between)
 
     def forward(self, events: Tensor) -> Tensor:
@@ -55,11 +57,11 @@ class Example(nn.Module):
         second, fired, count = zero, zero, zero
         for t, x in enumerate(events.unbind(1)):
             names |= {"current": 4 * self.conv(x), "t": t}
-            exec(self.first, names)  # noqa: S102 - the examples above
+            exec(self.first, names)
             fired = names["s"]
             if self.two:
                 names["spikes"] = fired
-                exec(self.between, names)  # noqa: S102
+                exec(self.between, names)
                 second = 0.8 * second + 8 * names["current"]
                 fired = (second > 0.5).float()
                 second = second * (1 - fired)

@@ -1,7 +1,7 @@
 """Run what pages show: python docs/run_pages.py [PAGE …] writes anew what has changed; --check only says so.
 
-A block "```console" holds commands behind "$ ", each with what it prints; a line "…" stands for lines that are left out.
-The commands of a page run one after the other in a folder of its own, which has the repository's `examples`. A block
+A block "```console" holds commands behind "$ ", each with what it prints; "…" stands for lines that are left out. The
+commands of a page run one after the other in a folder of its own, which has the repository's `examples`. A block
 "```python title="FILE"" is that file. What was recorded stays where nothing but times differ.
 """
 

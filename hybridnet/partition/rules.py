@@ -135,9 +135,3 @@ def check_rules(model: TracedModel) -> None:
     for candidate in _ORDER:
         for violation in candidate.check(model):
             raise candidate.refusal(violation)
-
-
-def rule_table() -> str:
-    """The rules as a Markdown table, for the documentation."""
-    rows = (f"| {rule.id} | {rule.text} | {rule.remedy} |" for rule in RULES)
-    return "\n".join(("| id | rule | remedy |", "|---|---|---|", *rows)) + "\n"

@@ -1,7 +1,7 @@
 """The prose of the project, checked: python docs/check_prose.py, which `make lint` runs.
 
-Prose is what pages say outside code, and what docstrings, comments and messages say. It is spelt right (codespell), keeps
-proselint's rules but those of .proselintrc.json, and no sentence of it begins with "Of".
+Prose is what pages say outside code, and what docstrings, comments and messages say. It is spelt right (codespell), no
+sentence of it begins with "Of", and pages keep proselint's rules but those that .proselintrc.json switches off.
 """
 
 from __future__ import annotations

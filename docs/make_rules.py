@@ -25,8 +25,9 @@ HEADING = """# Placement rules
 What keeps spiking layers off the chip: each rule, what it means, an example, and what to do. This page is made from the
 code by `make docs`, and the examples were run.
 
-A layer that breaks one of the first kind stays on the host: the export goes on, and says which rule, what was found, and
-the remedy. The layer still computes what it computed; it only is not priced as the chip's. `--strict` refuses such a model.
+A layer that breaks one of the first kind stays on the host: the export goes on, and says which rule, what was found,
+and the remedy. The layer still computes what it computed; it only is not priced as the chip's.
+`--strict` refuses such a model.
 
 ## Models that are read by what they compute
 
@@ -56,7 +57,8 @@ OTHERWISE = (
 
 def bound_section(bound: Bound) -> Iterator[str]:
     """A rule of the reader by arithmetic."""
-    yield f"### {bound.id}\n\n{sentence(re.sub(r'{(\w+)[^}]*}', r'*\1*', bound.says))}\n"
+    says = re.sub(r"{(\w+)[^}]*}", r"*\1*", bound.says)
+    yield f"### {bound.id}\n\n{sentence(says)}\n"
     if bound.id in NEURON or bound.id in BETWEEN:
         shown = NEURON.get(bound.id) or f"{PLAIN.replace('s = ', 'spikes = s = ')}\ncurrent = {BETWEEN[bound.id]}"
         yield f"```python\n{shown}\n```\n\n```text\n{told(bound.id)}\n```\n"

@@ -1,4 +1,4 @@
-"""Models that break the rules R2xx, as docs/placement-rules.md shows them; each is read, so that the page cannot be wrong."""
+"""Models that break the rules R2xx, as docs/placement-rules.md shows them: each is read when the page is made."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def rule_section(rule: Rule) -> Iterator[str]:
     try:
         partition(build(), inputs)
     except PartitionError as error:
-        yield f"```text\n{error.where}: {error.what.partition('): ')[2]}\n```\n"
+        yield f"```text\n{error.where}: {error.what.rpartition(' (rule ')[0]}\n```\n"
     yield f"**What to do.** {sentence(rule.remedy)}\n"
 
 

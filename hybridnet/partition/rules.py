@@ -55,7 +55,7 @@ class Rule:
     def refusal(self, violation: Violation) -> PartitionError:
         """The error for one violation."""
         return PartitionError(
-            f"breaks placement rule {self.id} ({self.text}): {violation.found}",
+            f"cannot be placed: {violation.found} (rule {self.id}: {self.text.rstrip('.')})",
             where=violation.where,
             remedy=self.remedy,
         )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from helpers.places import ROOT
+from helpers.workshop import commands, copy_workshop, make_workshop
 
 from hybridnet import errors
-from hybridnet.cli import build_parser
+from hybridnet.cli import build_parser, main
 from hybridnet.deploy.chip.fit import RULES
 
 sys.path.insert(0, str(ROOT / "docs"))
@@ -20,6 +21,7 @@ import run_pages
 from make_glossary import glossary_page
 
 README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, CONTRIBUTING, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
 
 
@@ -87,3 +89,21 @@ def test_the_glossary_is_the_codes() -> None:
 @pytest.mark.parametrize("page", run_pages.PAGES, ids=lambda page: page.name)
 def test_pages_show_what_their_commands_print(page: Path) -> None:
     assert run_pages.run_page(page) == page.read_text(encoding="utf-8"), "run `make docs`"
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workshop")
+    make_workshop(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in GUIDES if any(commands(page))], ids=lambda page: page.name)
+def test_the_commands_of_the_guides_run(
+    page: Path, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_workshop(workshop, tmp_path, page.name)
+    monkeypatch.chdir(tmp_path)
+    for command in commands(page):
+        assert main(shlex.split(command)) in (0, 3), command

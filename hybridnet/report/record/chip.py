@@ -57,7 +57,7 @@ class ChipTime:
         view_ms: Time of one view, on average, with the range of the times.
         views_ms: Times of each view, at reference times.
         barrier_share: What of this no core works and no message travels.
-        host_ms: Time of one view for what enters and leaves the chip, in view_ms; None if no time of a byte is published.
+        host_ms: Time of a view for what enters and leaves the chip, in view_ms; None if no time of a byte is published.
         limiting_core: The core that is the slowest for most of the time.
         limiting_layer: The layer of which a core is the slowest for most of the time.
         limiting_share: For which share of the time of all slowest cores.

@@ -67,7 +67,7 @@ def bound_section(bound: Bound) -> Iterator[str]:
 
 def rule_section(rule: Rule) -> Iterator[str]:
     """A rule of the reader by modules."""
-    from helpers.broken_models import BROKEN
+    from helpers.broken_rules import BROKEN
 
     build, inputs = next((build, inputs) for identifier, build, inputs in BROKEN if identifier == rule.id)
     yield f"### {rule.id}\n\n{rule.text}\n"

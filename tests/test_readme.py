@@ -31,7 +31,7 @@ def test_every_command_parses() -> None:
     ]
     assert len(commands) >= 4
     for command in commands:
-        build_parser().parse_args(shlex.split(command.partition(" | ")[0]))
+        build_parser().parse_args(shlex.split(re.split(r" [|>] ", command)[0]))
 
 
 def test_every_make_target_exists() -> None:

@@ -35,7 +35,7 @@ def commands(page: Path) -> Iterator[str]:
 
 def make_workshop(folder: Path) -> None:
     """Fill an empty folder."""
-    clip = make_clip(folder / "clip.avi", "zoom_in", 1, frames=30)
+    clip = make_clip(folder / "clip.avi", "zoom_in", 1, frames=60)
     for name in VIDEOS[:1] + VIDEOS[2:]:
         shutil.copy(clip, folder / name)
     for name, count in (("folder", 2), ("videos", 2), ("CLIPS", 12)):

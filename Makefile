@@ -2,7 +2,8 @@
 # make test                the tests; make test-all adds the slow ones
 # make test-pythons        the tests on each of Python 3.11 to 3.14 that is on the PATH, and the runtime on each
 # make wheels              the wheels and the sdist, into dist, each tried in a fresh environment; downloads torch again
-# make lint typecheck bench ablations docs assets
+# make lint typecheck bench ablations assets
+# make docs                runs what the pages show and writes anew what has changed; make site builds them into build/site
 #
 # Set-up happens by itself, in .venv, when something it depends on changed, and not otherwise.
 
@@ -10,13 +11,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+SITE_READY := $(VENV)/site-ready
 VIDEO ?=
 LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # Libraries whose neurons the partitioner knows, for the tests that compare with them; without what they ask for and do
 # not import here (torchvision and torchaudio for another torch, tensorboard, …).
 TEST_PEERS := spikingjelly==2.0.0 neurobench==2.3.0 norse==1.1.0 nir==1.0.8 nirtorch==2.6 loguru==0.7.3
 
-.PHONY: setup demo test test-all test-pythons test-lava-stock wheels lint typecheck bench ablations docs fuzz assets clean
+.PHONY: setup demo test test-all test-pythons test-lava-stock wheels lint typecheck bench ablations docs site fuzz assets clean
 
 setup: $(READY)
 
@@ -62,6 +64,7 @@ wheels: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python docs/check_prose.py
 
 typecheck: $(READY)
 	$(BIN)/mypy
@@ -83,6 +86,15 @@ docs: $(READY)
 	$(BIN)/python docs/make_rules.py
 	$(BIN)/python docs/make_model.py
 	$(BIN)/python docs/make_prices.py
+	$(BIN)/python docs/make_glossary.py
+	$(BIN)/python docs/run_pages.py
+
+site: docs $(SITE_READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+$(SITE_READY): $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[site]'
+	@touch $@
 
 # The shipped model and bundle, from nothing; about 15 minutes on 2 cores.
 assets: $(READY)

@@ -41,10 +41,10 @@ from hybridnet.workflows.simulate import shipped_bundle_path
 
 STEPS, SIDE, CHANNELS = 11, 48, 8
 VIEWS = 8
-"""Of a random network: so many to search on, and so many others to measure on."""
+"""For a random network: so many to search on, and so many others to measure on."""
 
 MEASURED_VIEWS = 12
-"""Of clips: views of the held-out ones."""
+"""For clips: views of the held-out ones."""
 
 BITS = (10, 12)
 

@@ -59,7 +59,7 @@ def time_functions(channels: int, out_channels: int, stride: int, dtype: type) -
 
 
 def milliseconds(function: Callable[[], object]) -> float:
-    """Of one call."""
+    """The time of one call."""
     started = time.perf_counter()
     function()
     return (time.perf_counter() - started) * 1e3

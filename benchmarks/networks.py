@@ -19,10 +19,10 @@ def chain(shape: Shape, channels: Sequence[int], strides: Sequence[int], steps: 
 
     Args:
         shape: (C, H, W) of the input `x`; the paddings keep H and W, but for strides.
-        channels: Of each layer, called `s.0`, `s.1` and so on.
-        strides: Of each layer.
+        channels: Channels of each layer, called `s.0`, `s.1` and so on.
+        strides: Strides of each layer.
         steps: T.
-        seed: Of the weights.
+        seed: Seed of the weights.
     """
     random, source = np.random.default_rng(seed), "x"
     inputs, populations, synapses = (Input("x", shape),), [], []

@@ -53,7 +53,7 @@ while wanted:
     wanted += [need for need in found.requires or () if "extra ==" not in need]
 print(sum(held.values()) / 1e6)
 """
-"""Of a distribution and what it needs, itself included where it is not installed in place."""
+"""The size of a distribution and what it needs, itself included where it is not installed in place."""
 
 ROWS = ("CPU s until it is ready", "MiB then, at most", "CPU s until the first result", "MiB then, at most", "clips/s")
 

@@ -40,7 +40,7 @@ SIZE = 224
 CHANNELS = (8, 8)
 IN_CHANNELS = {"motion vectors": 2, "residuals": 3}
 STRIDES = {"base": (1, 1), "tiny": (2, 1)}
-"""Of the two layers, in the shipped configs. Paddings keep the size."""
+"""Channels of the two layers, in the shipped configs. Paddings keep the size."""
 
 VIEWS = 2
 ROUNDS = 4

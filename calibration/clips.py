@@ -44,7 +44,7 @@ class CalibrationClip:
         name: Its path, or number.
         label: Index of its class; None if that is not known.
         views: Its N views.
-        sha256: Of its file; empty for arrays.
+        sha256: SHA-256 of its file; empty for arrays.
     """
 
     name: str

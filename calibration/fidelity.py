@@ -38,7 +38,7 @@ class FidelityMeter:
 
         Args:
             states: u and o of every layer and step of the float run, (1, T, C, H, W) each.
-            inputs: Of the program, by name, (1, T, C, H, W), or (1, C, H, W) of a still one.
+            inputs: Inputs of the program, by name, (1, T, C, H, W), or (1, C, H, W) of a still one.
             record_potentials: Also return potentials of all steps.
 
         Returns:

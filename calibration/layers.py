@@ -115,10 +115,10 @@ class Used:
 
     Attributes:
         potentials: Largest |v| of each layer.
-        messages: Of each layer that inputs reach, the largest message there is room for, over the largest one sent.
+        messages: For each layer that inputs reach, the largest message there is room for, over the largest one sent.
         saturated: Potentials and currents of each layer that saturated.
         clipped: Inputs that reach each layer and were clipped.
-        statistics: Of v / S of each layer, on the clips of the search.
+        statistics: Statistics of v / S of each layer, on the clips of the search.
     """
 
     def __init__(self) -> None:

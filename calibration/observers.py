@@ -19,7 +19,7 @@ class Observation:
     """What calibration inputs did to the float spiking half, in model units.
 
     Attributes:
-        inputs: Of each input.
+        inputs: Statistics of each input.
         currents: c of each population, all steps.
         potentials: u of each population, all steps.
         spike_rates: Spikes per neuron-step of each population.
@@ -64,7 +64,7 @@ def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = sil
 
     Args:
         split: The model.
-        inputs: Of the model, (N, …) each.
+        inputs: Inputs of the model, (N, …) each.
         progress: Told after each view.
 
     Raises:

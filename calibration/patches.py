@@ -39,7 +39,7 @@ class Block:
 
     Attributes:
         channels: Their indices.
-        parts: Of each group, which of its groups of channels reaches them.
+        parts: For each group, which of its groups of channels reaches them.
         leak: λ.
         current_leak: λc.
     """
@@ -99,8 +99,8 @@ def patches(
     """(z, c) of some steps: per step, for each block, (P + 1, patches).
 
     Args:
-        blocks: Of `blocks_of`.
-        groups: Of the population.
+        blocks: Those of `blocks_of`.
+        groups: Groups of the population.
         view: What each source sends, (T, C, H, W), or (C, H, W) of a still input.
         steps: T.
         wanted: Steps, from 0.

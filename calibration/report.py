@@ -19,8 +19,8 @@ class ClipsRow:
         source: Where they came from.
         searched: How many the integers were found on.
         held_out: How many nothing was found on: all figures are theirs.
-        views: Of both together.
-        labelled: Of the held-out ones, those whose class is known.
+        views: Views of both together.
+        labelled: How many of the held-out ones have a class that is known.
     """
 
     source: str
@@ -91,7 +91,7 @@ class LayerCalibration:
         message_head_room: Largest message there is room for, over the largest one sent; None behind other layers alone.
         saturated: Potentials and currents that saturated, on all clips.
         clipped: Inputs that did not fit their message, on all clips.
-        spike_rate: Of the float layer.
+        spike_rate: Rate of the float layer.
         teacher_forced: Fed what the float layer was fed.
         end_to_end: Fed by the fixed-point layers before it.
         maximum: End to end, with scales by the maximum alone.
@@ -137,10 +137,10 @@ class StageRow:
 
     Attributes:
         stage: What is rounded.
-        output_sqnr_db: Of each output, over all views; None where equal to the bit.
+        output_sqnr_db: SQNR of each output, over all views; None where equal to the bit.
         agreement: Share of clips with the same top-1; None if it is no classifier.
         accuracy: Share of labelled clips that are right; None if none is labelled.
-        accuracy_drop: Of float, minus this, in points.
+        accuracy_drop: Accuracy of float, minus this, in points.
     """
 
     stage: str
@@ -156,9 +156,9 @@ class AnnRow:
 
     Attributes:
         variant: Its name. Its speed is no part of a bundle, which must not depend on the day.
-        bytes: Of its file; None if it was not run.
+        bytes: Size of its file; None if it was not run.
         size: Share of fp32's; None likewise.
-        output_sqnr_db: Of each output, against fp32 on the same bridged potentials.
+        output_sqnr_db: SQNR of each output, against fp32 on the same bridged potentials.
         agreement: Share of held-out clips with fp32's top-1; None if it is no classifier.
         in_float: Nodes that were left in float, for their SQNR.
         chosen: Whether it is the one in the bundle.

@@ -131,7 +131,7 @@ def round_groups(
         of: Moments of what they carry; None rounds each number to its nearest.
         scale: S of the population.
         weight_units: What one unit of a weight is in model units, per group.
-        weight_bits: Of the weights.
+        weight_bits: Bits of the weights.
 
     Returns:
         Even weights of each group in its layout, and the bias per channel.

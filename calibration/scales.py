@@ -59,13 +59,13 @@ class Scales:
     Attributes:
         population: In float.
         groups: That end at it.
-        inputs: Of the program, by name.
+        inputs: Inputs of the program, by name.
         settled: Those whose messages are settled.
         seen: What calibration saw.
         finest: The largest S_x of each input at which all that it reaches have 8 bits for its weights.
         stock: Whether its neurons must stay stock Lava's `LIF`, which adds synaptic input as it comes, at shift 6,
             and takes messages of 8 bits: so netx files hold neurons with hard reset.
-        weight_bits: Of its weights.
+        weight_bits: Bits of its weights.
         register: Largest S that states, threshold, reset and bias allow.
     """
 

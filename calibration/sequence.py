@@ -57,7 +57,7 @@ def search_graph(
         seen: What all calibration views hold, from which head-room is reckoned.
         views: On which candidates are run; few, spread over the calibration views.
         bridge: What of the populations is read.
-        weight_bits: Of the weights; more than the chip has to see what its bits cost.
+        weight_bits: Bits of the weights; more than the chip has to see what its bits cost.
         progress: Told after each population.
 
     Raises:

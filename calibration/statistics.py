@@ -28,7 +28,7 @@ class Statistics:
 
     Attributes:
         count: Values seen.
-        zeros: Of these, exact zeros.
+        zeros: How many of these are exact zeros.
         minimum: Smallest value.
         maximum: Largest value.
         total: Σx.

@@ -39,7 +39,7 @@ class Feed:
 
     Args:
         parts: The bundle.
-        threads: Of the front; as many as ONNX Runtime chooses if None.
+        threads: Threads of the front; as many as ONNX Runtime chooses if None.
 
     Raises:
         BackendError: If the front cannot be opened.

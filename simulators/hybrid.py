@@ -96,7 +96,7 @@ def finish_view(spiking: SpikingResult, bridge: Bridge, ann: AnnBackend, inputs:
     """Bridge and ANN half of one view, whose spiking half in fixed point is done, without any warm-up.
 
     Args:
-        spiking: Of one view.
+        spiking: Result of one view.
         inputs: All inputs of the model by name, (1, …), float32.
     """
     started = time.perf_counter()

@@ -73,7 +73,7 @@ class Option:
     """One field of options, as the command line needs it.
 
     Attributes:
-        kind: Of its value.
+        kind: Kind of its value.
         choices: All values allowed; empty if any of this kind may be tried.
     """
 

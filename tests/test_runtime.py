@@ -26,7 +26,7 @@ FOREIGN = ("torch", "h5py", "safetensors", "onnxscript", "lava", "scipy")
 """What the runtime has not."""
 
 APART = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-"""Of processes that must not find this tree."""
+"""The environment of processes that must not find this tree."""
 
 CLIPS = (
     "v_SoccerJuggling_g23_c01.avi",

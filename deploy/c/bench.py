@@ -31,9 +31,9 @@ class Sums:
     """Checksums of one population over one window.
 
     Attributes:
-        c: Of its synaptic currents; 0 if it keeps none.
-        v: Of its potentials.
-        o: Of its spikes.
+        c: That of its synaptic currents; 0 if it keeps none.
+        v: That of its potentials.
+        o: That of its spikes.
     """
 
     c: int
@@ -66,7 +66,7 @@ def bench_text(plan: Plan, expected: Sequence[Mapping[str, Sums]]) -> str:
     """NAME_test.c.
 
     Args:
-        plan: Of the program.
+        plan: Plan of the program.
         expected: By window and population, of `bench_messages`.
     """
     name, count = plan.name, len(plan.neurons)

@@ -37,7 +37,7 @@ def write_c(path: Path, plan: Plan, expected: Sequence[Mapping[str, Sums]], *, o
 
     Args:
         path: The folder.
-        plan: Of the program.
+        plan: Plan of the program.
         expected: What its test holds it against; see `hybridnet.deploy.c.bench`.
         overwrite: Replace a folder that this wrote.
 

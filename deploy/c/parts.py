@@ -58,7 +58,7 @@ class Field:
 
     Attributes:
         kind: Type of its items.
-        dims: Of the array; empty of a number.
+        dims: Dimensions of the array; empty of a number.
         about: What it is, for a comment.
         traced: Whether it is there only in builds with NAME_TRACE.
     """
@@ -75,7 +75,7 @@ class Store:
     """What the state has of one input or population: a struct of its own, which begins with an item of 4 bytes.
 
     Attributes:
-        name: Of the member.
+        name: Name of the member.
         node: The user's name.
         fields: Its members.
     """

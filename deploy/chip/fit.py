@@ -23,9 +23,9 @@ class LayerDemand:
 
     Attributes:
         stream: The population that reads an input and leads to it.
-        geometry: Of its synapses; of the first of several groups.
+        geometry: Geometry of its synapses; of the first of several groups.
         weight_bits: Significant ones, of all groups.
-        joined: Of the other groups that add up at it.
+        joined: Geometries of the other groups that add up at it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Check:
         ok: Whether it holds.
         found: What was found.
         remedy: What to do if not; empty if it holds.
-        source: Of its limit.
+        source: Source of its limit.
         blocks: Whether breaking it keeps the network off the chip; else it is a warning.
     """
 

@@ -6,7 +6,7 @@ A core holds a tile of tx × ty positions × tf channels, all of the same layer.
    channels, halved until these lists fit the core's synapse memory. Weights are shared over space, so the lists do not
    depend on tx and ty.
 2. tx is a power of two, ty the height or the height halved (rounded up) any number of times, tx·ty·tf at most the
-   core's neurons. Of these, the tile that takes the fewest cores ⌈W/tx⌉·⌈H/ty⌉·⌈C/tf⌉.
+   core's neurons. Among these, the tile that takes the fewest cores ⌈W/tx⌉·⌈H/ty⌉·⌈C/tf⌉.
 
 Rule 2 and the step from rule 1 are inferred; tests/deploy/chip/test_mapper.py holds the 15 published rows (lava-dl,
 tutorials/netx: pilotnet_snn, pilotnet_sdnn, yolo_kp). Dense layers are not in them: their cores are a rough estimate.
@@ -34,8 +34,8 @@ class LayerFit:
         shape: (C, H, W) of its neurons.
         tile: (tf, ty, tx) of a core.
         cores: That it takes.
-        neurons_per_core: Of a full tile.
-        synapse_words: Of a core, at the most.
+        neurons_per_core: Neurons of a full tile.
+        synapse_words: Words of a core, at the most.
         axon_map: Entries of a core: one per position of the tile.
         weight_bits: Significant ones of its weights.
         dense: Whether it shares no weights.

@@ -30,7 +30,7 @@ class Tiling:
     """The cores of one layer.
 
     Attributes:
-        name: Of the layer.
+        name: Name of the layer.
         shape: (C, H, W) of its neurons.
         tile: (tf, ty, tx) of a core.
         first: Number of its first core; HOST for what is on no core.

@@ -72,15 +72,15 @@ class Times:
     """How long the events of a step take.
 
     Attributes:
-        synaptic_event: Of a core: one synapse that a message reaches.
-        neuron_update: Of a core: one neuron, one step.
-        spike: Of a core: one neuron that fires.
-        message_out: Of a core: one message sent to one other core.
-        message_in: Of a core: one message that arrives.
-        hop_ew: Of a message: from a tile to its eastern or western neighbour.
-        hop_ns: Of a message: to its northern or southern neighbour.
-        barrier: Of a step: all cores agree that it is over.
-        host_byte: Of a view: one byte between host and chip; None if nobody has published it.
+        synaptic_event: In a core: one synapse that a message reaches.
+        neuron_update: In a core: one neuron, one step.
+        spike: In a core: one neuron that fires.
+        message_out: In a core: one message sent to one other core.
+        message_in: In a core: one message that arrives.
+        hop_ew: For a message: from a tile to its eastern or western neighbour.
+        hop_ns: For a message: to its northern or southern neighbour.
+        barrier: In a step: all cores agree that it is over.
+        host_byte: In a view: one byte between host and chip; None if nobody has published it.
     """
 
     synaptic_event: Duration
@@ -129,9 +129,9 @@ class Chip:
         authority: Who alone can say that a network fits.
         cores: Per chip.
         neurons_per_core: Largest tile of neurons.
-        word_bits: Of a word of synapse memory.
-        list_overhead_bits: Of each weight of a convolution, beside its own bits.
-        dense_target_bits: Of each synapse of a dense layer, beside the weight's: which neuron it goes to.
+        word_bits: Bits of a word of synapse memory.
+        list_overhead_bits: Bits of each weight of a convolution, beside its own bits.
+        dense_target_bits: Bits of each synapse of a dense layer, beside the weight's: which neuron it goes to.
         synapse_words_per_core: Words of synapse memory.
         axon_map_per_core: Entries.
         weight_bits: Significant ones.

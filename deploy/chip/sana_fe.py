@@ -39,8 +39,8 @@ def sana_fe(
         graph: The program.
         placed: The cores of each population.
         chip: Its mesh, and its times, which must be known.
-        prices: Of its events.
-        events: Of one view, (T, C, H, W) by input and population.
+        prices: Prices of its events.
+        events: Events of one view, (T, C, H, W) by input and population.
 
     Raises:
         ConfigError: If the chip's times are not known, or there are too many synapses.

@@ -40,7 +40,7 @@ class Steps:
     Attributes:
         busy: (N, M, cores).
         travel: The longest way of a message, (N, M).
-        barrier: Of each step.
+        barrier: Barrier of each step.
     """
 
     busy: Floats
@@ -89,7 +89,7 @@ def chip_time(
         chip: Its name.
         found: What the run does.
         machine: When each population runs.
-        times: Of events.
+        times: Times of events.
         host_bytes: That enter and leave the chip, of all views.
         split: The same run with the limiting layer split.
     """

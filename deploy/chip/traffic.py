@@ -64,7 +64,7 @@ class Traffic:
         spikes: (N, T, cores).
         messages_out: (N, T, cores).
         messages_in: (N, T, cores).
-        updates: Of each step, (cores,).
+        updates: Updates of each step, (cores,).
         sent: By layer, and by input.
     """
 

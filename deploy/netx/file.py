@@ -90,7 +90,7 @@ def write_net(path: Path, name: str, program: GraphProgram, fixed: FixedGraph) -
 
     Args:
         path: The `.net` file; replaced if it exists.
-        name: Of the chain.
+        name: Name of the chain.
         program: The chain alone, in float.
         fixed: The same in the chip's integers.
 

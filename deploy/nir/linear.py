@@ -38,7 +38,7 @@ def between(nir: ModuleType, path: Sequence[tuple[str, Any]], shape: Shape) -> B
     """Fold the nodes of a path, in order, behind a node of a shape.
 
     Raises:
-        BundleError: Of what is no single group.
+        BundleError: For what is no single group.
     """
     delay, steps = 0.0, None
     pool: tuple[ConvGeometry, float] | None = None

@@ -50,7 +50,7 @@ def read_program(nir: ModuleType, graph: Any, steps: int, dt: float, reset: Rese
     """The program of a `nir.NIRGraph`; `reset` is that of neurons without a label.
 
     Raises:
-        BundleError: Of what a program has no words for. Also whatever NumPy raises on values that are no numbers.
+        BundleError: For what a program has no words for. Also whatever NumPy raises on values that are no numbers.
     """
     flat = _flattened(nir, graph)
     kinds = (nir.LIF, nir.IF, nir.CubaLIF, nir.LI, nir.CubaLI, nir.I)

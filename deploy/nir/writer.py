@@ -85,7 +85,7 @@ class GraphWriter:
             read_outs: Populations that get an Output beside those that nothing follows.
 
         Raises:
-            ModelError: Of what NIR has no words for.
+            ModelError: For what NIR has no words for.
             ConfigError: If two nodes would get the same name.
         """
         for node in self._part.inputs:

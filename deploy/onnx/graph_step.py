@@ -68,7 +68,7 @@ def add_step(
     Args:
         graph: What it is added to.
         program: The program.
-        suffix: Of the step's names.
+        suffix: Suffix of the step's names.
         sent: What a node sent so many steps ago, (N, C, H, W) of any type; None before the window.
         before: Populations at the step before; empty at the first step.
         zeros: For populations that nothing reaches, int64 (N, C, H, W).

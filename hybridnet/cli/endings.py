@@ -1,4 +1,7 @@
-"""How a command ends: every exception, signals included, as an exit code and at most one line on stderr."""
+"""How a command ends: every exception, signals included, as an exit code and at most one line on stderr.
+
+An error of ours ends with its name in brackets, which docs/errors.md has as a heading.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ def end(error: BaseException) -> int:
 def _ending(error: BaseException) -> tuple[int, str]:
     match error:
         case HybridNetError():
-            return EXIT_ERROR, f"error: {error}"
+            return EXIT_ERROR, f"error: {error} [{type(error).__name__}]"
         case Ended():
             return 128 + error.number, f"{ENDING_SIGNALS[error.number]}; nothing half-written was left"
         case KeyboardInterrupt():

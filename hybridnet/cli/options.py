@@ -13,7 +13,7 @@ class Adder:
     """Declares arguments for fields of an options dataclass, each with the field's own default.
 
     Args:
-        parser: Of the command.
+        parser: Parser of the command.
         options: The dataclass.
     """
 

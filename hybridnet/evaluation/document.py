@@ -36,7 +36,7 @@ def interval(right: int, of: int) -> tuple[float, float]:
 
     Args:
         right: How many were right, 0 to `of`.
-        of: Of how many, 1 or more.
+        of: How many there are, 1 or more.
     """
     p, spread = right / of, Z * Z / of
     middle = (p + spread / 2) / (1 + spread)

@@ -17,11 +17,11 @@ class Evaluated:
 
     Attributes:
         model: Path of the checkpoint or bundle.
-        model_sha256: Of the checkpoint, or of the bundle's manifest.
+        model_sha256: SHA-256 of the checkpoint, or of the bundle's manifest.
         data: Name of the data set and its split's number.
         split: Name of the split.
         views: Most views of a clip: uniformly sampled GOPs, each with the centre crop.
-        backends: Of the spiking and the ANN half; torch for a checkpoint.
+        backends: Back-ends of the spiking and the ANN half; torch for a checkpoint.
         profile: Whose prices the energy has; None of a checkpoint, which has none.
         learned: Clips among these that the model was trained on, by the SHA-256 of their files; None if its checkpoint
             does not list them.

@@ -32,7 +32,7 @@ class ClipResult:
         label: Index of its class.
         logits: Mean over its views; None if it failed.
         views: How many there were.
-        seconds: Of a worker, reading included.
+        seconds: Time of a worker, reading included.
         energy_pj: Modelled; None if nothing was counted.
         failure: Why there are no logits; empty if there are.
         learned: Whether the model was trained on its file; None if its checkpoint does not tell.

@@ -45,7 +45,7 @@ class RunnerSpec:
         ann: Back-end of a bundle's ANN half.
         profile: Energy profile of a bundle's counts.
         device: `cpu` or `cuda`, of a checkpoint.
-        threads: Of each worker; as many as each back-end finds good if None.
+        threads: Threads of each worker; as many as each back-end finds good if None.
     """
 
     model: Path

@@ -18,7 +18,7 @@ class ClassRow:
     """One class.
 
     Attributes:
-        clips: Of this class that were read.
+        clips: Clips of this class that were read.
         top1: Share of these that were right; None without clips.
         top5: Share of these whose class was among the five best.
         precision: Share of the clips taken for this class that are of it; None if none was.
@@ -54,7 +54,7 @@ class Summary:
         confusion: Clips by [true][predicted] class.
         classes: One row per class.
         energy_pj: Modelled energy of a clip with all its views.
-        clips_per_second: Of the clips of this call, on all workers, start-up included.
+        clips_per_second: Rate of the clips of this call, on all workers, start-up included.
         failures: Clips that could not be read, with the reason.
     """
 
@@ -84,7 +84,7 @@ def summarise(
     """Sum up results that have logits; at least one.
 
     Args:
-        results: Of clips that were classified.
+        results: Results of clips that were classified.
         labels: Class names in the order of the logits.
         failures: Clips that were not, with the reason.
         clips_per_second: See `Summary`.

@@ -22,8 +22,8 @@ def draw_trajectory(frames: Trajectory, names: Sequence[str], title: str) -> Fig
     """Lay out the figure: a colour per clip, a line along each GOP, a ring around its first P-frame.
 
     Args:
-        frames: Of one or more clips.
-        names: Of the clips.
+        frames: Frames of one or more clips.
+        names: Names of the clips.
         title: Above it.
 
     Raises:

@@ -60,7 +60,7 @@ def check_pickle(pickle: bytes) -> None:
 
     Raises:
         CheckpointError: If it names anything else, is very long, or has tuples within tuples without end.
-        Exception: Of any kind, if it is no pickle.
+        Exception: One of any kind, if it is no pickle.
     """
     depths, states = _Depths(), 0
     for count, (operation, argument, _) in enumerate(pickletools.genops(pickle)):

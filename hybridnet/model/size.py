@@ -20,7 +20,7 @@ class ModelSize:
 
     Attributes:
         parameters: Numbers that are learned or fixed, those of both halves; shared ones once.
-        neurons: Of all spiking layers.
+        neurons: Neurons of all spiking layers.
         ann_macs: Multiply-accumulates of the ANN half for one view. A convolution counts every tap, as on the exported
             graph (`hybridnet.report.counting.onnx`).
         spiking_macs: What the spiking half would take for one view if every input and spike were dense.

@@ -40,7 +40,7 @@ def unpacked(content: bytes) -> object:
 
     Raises:
         CheckpointError: If it holds anything else.
-        Exception: Of any kind, if it is damaged.
+        Exception: One of any kind, if it is damaged.
     """
     _check_archive(content)
     with warnings.catch_warnings(action="ignore"):  # of a pickle in another protocol than torch's, which may be read

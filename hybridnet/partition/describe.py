@@ -28,8 +28,8 @@ class Node:
         kind: Module class or operation; of what crosses, its kind.
         half: `input`, `front`, `snn`, `bridge`, or `ann`.
         why: What put it there.
-        shape: Of what it gives for one window, without the batch; None for what is no tensor.
-        bytes: Of what crosses, per window: float32 potentials, 1 bit a spike, the fewest bits for a count; else 0.
+        shape: Shape of what it gives for one window, without the batch; None for what is no tensor.
+        bytes: Size of what crosses, a window: float32 potentials, 1 bit a spike, the fewest bits for a count; else 0.
         parameters: Weights and biases of a population that was read; None where the module of this name holds them.
     """
 

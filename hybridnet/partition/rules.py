@@ -55,7 +55,7 @@ class Rule:
     def refusal(self, violation: Violation) -> PartitionError:
         """The error for one violation."""
         return PartitionError(
-            f"breaks placement rule {self.id} ({self.text}): {violation.found}",
+            f"cannot be placed: {violation.found} (rule {self.id}: {self.text.rstrip('.')})",
             where=violation.where,
             remedy=self.remedy,
         )
@@ -135,9 +135,3 @@ def check_rules(model: TracedModel) -> None:
     for candidate in _ORDER:
         for violation in candidate.check(model):
             raise candidate.refusal(violation)
-
-
-def rule_table() -> str:
-    """The rules as a Markdown table, for the documentation."""
-    rows = (f"| {rule.id} | {rule.text} | {rule.remedy} |" for rule in RULES)
-    return "\n".join(("| id | rule | remedy |", "|---|---|---|", *rows)) + "\n"

@@ -70,10 +70,10 @@ class Histogram:
 
     Attributes:
         title: What they are of.
-        edges: Of the bins, ascending, in the unit of the axis: one more than each series has shares.
+        edges: Edges of the bins, ascending, in the unit of the axis: one more than each series has shares.
         series: Names with their shares, 3 at the most.
         ticks: Places on the axis and what is written there.
-        label: Of the axis.
+        label: Label of the axis.
         top: How the largest share is written.
     """
 

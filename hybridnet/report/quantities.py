@@ -20,7 +20,7 @@ class Ops:
         acs: Synaptic operations: spikes arriving at existing synapses, each an accumulate.
         dense_macs: What the same layers cost without event-driven skipping.
         neuron_updates: Membrane updates, one per neuron and step.
-        leak_multiplies: Of these, those that multiply by a leak that is neither 0 nor 1.
+        leak_multiplies: Those of the updates that multiply by a leak that is neither 0 nor 1.
         spikes: Spikes emitted.
         element_ops: Additions, multiplications and comparisons of the ANN half that belong to no MAC.
         functions: Exponentials, roots, error functions and the like.

@@ -84,7 +84,7 @@ class LocalWorker(Generic[Job, Result]):
             keep things in itself from job to job.
 
     Attributes:
-        pid: Of the process.
+        pid: Id of the process.
     """
 
     def __init__(self, work: Callable[[Job], Result]) -> None:

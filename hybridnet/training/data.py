@@ -56,7 +56,7 @@ class ViewSet:
         residuals: (N, T, 3, S, S), int8.
         label: (N,), int64.
         clip: (N,), int64; views of one clip share a number.
-        sha256: Of the files of all clips; None if they are of none.
+        sha256: SHA-256 of the files of all clips; None if they are of none.
     """
 
     i_frame: Tensor

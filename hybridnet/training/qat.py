@@ -39,7 +39,7 @@ class LayerScales:
     """The scales of one layer.
 
     Attributes:
-        name: Of its population.
+        name: Name of its population.
         potential: S: v / S is in model units.
         weight: S_w, integer weight per unit of weight.
         input: S_x, integer message per unit of input; 1 behind another layer.

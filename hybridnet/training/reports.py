@@ -21,7 +21,7 @@ class EpochReport:
         train_accuracy: Share of training views, as they were augmented, that were right while they were learned.
         accuracy: Share of validation clips; None without validation.
         seconds: Evaluation included.
-        learning_rate: Of the last step.
+        learning_rate: Learning rate of the last step.
         spike_rate: Per spiking layer, share of neurons and steps that spike.
         leak: λ per spiking layer.
         threshold: vth per spiking layer.

@@ -51,11 +51,11 @@ class TrainingRecord:
     Attributes:
         clips: By split.
         init: SHA-256 of the checkpoint that it started from; None for random weights.
-        arithmetic: Of the spiking layers: `float`, or fixed point and in whose scales.
-        seconds: Of the epochs and the test, of all parts of an interrupted run; without making or caching clips.
+        arithmetic: Arithmetic of the spiking layers: `float`, or fixed point and in whose scales.
+        seconds: Time of the epochs and the test, of all parts of an interrupted run; without making or caching clips.
         kept_epoch: The one that `best.pt` holds.
         test: On clips that no choice saw; None if the data have no test split.
-        validation_accuracy: Of the epoch that was kept; None if the data have no validation split.
+        validation_accuracy: Accuracy of the epoch that was kept; None if the data have no validation split.
     """
 
     command: str

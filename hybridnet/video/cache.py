@@ -63,9 +63,9 @@ class CachedClip:
         source: Path relative to the data set's folder.
         label: Index into the classes.
         size: Bytes of the file; 0 if it could not be read.
-        sha256: Of the file; empty if it could not be read.
+        sha256: SHA-256 of the file; empty if it could not be read.
         views: Views in the cache.
-        corrupt_views: Of these, the ones whose frames were damaged and concealed.
+        corrupt_views: Those of the views whose frames were damaged and concealed.
         failure: Why there are no views; empty if there are.
     """
 
@@ -105,7 +105,7 @@ class CachePlan:
         views: Most views of a clip.
         clips_per_shard: Clips of a full shard.
         clips: Clips by split.
-        clips_sha256: Of the list of all clips with their labels.
+        clips_sha256: SHA-256 of the list of all clips with their labels.
         left_out: Files that the data set listed but could not use, each with the reason.
     """
 

@@ -56,7 +56,7 @@ class VideoContainer:
 
     Attributes:
         streams: As PyAV's.
-        size: Of the file in bytes.
+        size: Size of the file in bytes.
     """
 
     def __init__(self, container: InputContainer, source: Source) -> None:

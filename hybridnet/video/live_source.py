@@ -35,7 +35,7 @@ class Coming(NamedTuple):
     Attributes:
         at: When its packet was there, by `time.monotonic`, in seconds.
         frame: None where a packet could not be decoded.
-        reason: Of the first item, which holds no frame: why frames are encoded anew; empty if they are not.
+        reason: That of the first item, which holds no frame: why frames are encoded anew; empty if they are not.
     """
 
     at: float

@@ -18,7 +18,7 @@ def resize(values: NDArray[Any], size: tuple[int, int], corner: tuple[int, int],
         values: (N, C, H, W).
         size: Height and width of the whole result.
         corner: First row and column of the square.
-        side: Of the square, S.
+        side: Side of the square, S.
 
     Returns:
         (N, C, S, S), float32.

@@ -178,7 +178,7 @@ def decode(
         wanted: Whether to decode a packet, by its ordinal; asked when it is its turn. All are if None. The decoder
             forgets what came before a gap.
         tally: Told of every packet that is decoded.
-        packets: Of the stream; all that the container holds if None.
+        packets: Packets of the stream; all that the container holds if None.
 
     Yields:
         The packet's ordinal and a frame; or None instead of the frame when a packet cannot be decoded.

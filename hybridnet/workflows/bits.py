@@ -22,7 +22,7 @@ def check_bits(parts: Parts, inputs: Mapping[str, Array], requested: str | None)
 
     Args:
         parts: What was written.
-        inputs: Of the spiking half, (1, …) each.
+        inputs: Inputs of the spiking half, (1, …) each.
         requested: A back-end that is compared on request alone.
     """
     emulator = GraphEmulator(parts.fixed).run(inputs, record_potentials=True)

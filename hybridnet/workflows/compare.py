@@ -67,11 +67,11 @@ class Comparison:
 
     Attributes:
         source: The clip or arrays.
-        unit: Of u, distances and tolerance: `v` between two fixed-point sides, else `model`.
+        unit: Unit of u, distances and tolerance: `v` between two fixed-point sides, else `model`.
         criterion: What counts as equal, in words.
         tolerance: As asked for.
-        streams: Of chains, or the parts of a graph between which nothing passes.
-        causes: Of each stream's first difference, by stream.
+        streams: Names of chains, or of the parts of a graph between which nothing passes.
+        causes: Causes of each stream's first difference, by stream.
         first: The stream that parts first, by window, step and depth of the layer; None if all are equal.
     """
 
@@ -182,7 +182,7 @@ def recording(path: Path, bundle: Bundle, name: str) -> Contender:
 
     Args:
         path: A `.npz` file that holds for each layer `<layer>.u` and `<layer>.o`, (N, T, C, H, W): potentials before
-            any reset, integers v (fixed point) or floats in model units, and spikes as booleans or 0 and 1. Of a graph
+            any reset, integers v (fixed point) or floats in model units, and spikes as booleans or 0 and 1. For a graph
             a layer is a population; an integrator needs no spikes, and synaptic currents `<population>.c` are welcome.
 
     Raises:

@@ -33,10 +33,10 @@ class AnnCount:
     Attributes:
         model: Its file.
         layers: A row per node that computes, priced.
-        ops: Of all.
+        ops: Ops of all.
         energy_pj: None if nothing has a price.
         coverage: What was counted, and what was not.
-        profile: Of the prices.
+        profile: Profile of the prices.
         notes: What they leave out.
     """
 

@@ -41,10 +41,10 @@ class SplitRow:
         name: Module path, or the name that tracing gave an operation.
         kind: Module class or operation; of what crosses, its kind.
         why: What put it into its half.
-        shape: Of what it gives for one view; None for what is no tensor.
+        shape: Shape of what it gives for one view; None for what is no tensor.
         parameters: Trained numbers that it holds.
         layer: Whether it is more than an operation between modules.
-        bytes_fixed: Of what crosses, per view, with the spiking half in fixed point; else 0.
+        bytes_fixed: Size of what crosses, per view, with the spiking half in fixed point; else 0.
         bytes_float: The same with the spiking half in float.
     """
 

@@ -160,7 +160,7 @@ def remeasure_parity(
     """The chain of a bundle whose spiking half got other integers; what does not depend on them is taken over.
 
     Args:
-        old: Of the bundle before.
+        old: That of the bundle before.
         parts: What was written of the new one.
         calibration: What to measure on, at most MAX_VIEWS of it.
         requested: As in `measure_parity`.

@@ -38,7 +38,7 @@ class Arriving:
     """What one synapse group adds in one window, in the unit of u.
 
     Attributes:
-        name: Of the group.
+        name: Name of the group.
         sums: As if it had no delay, (T, C, H, W).
         as_booleans: The same if all messages but 0 were 1; None of a group behind a population.
         tail: The last `delay` steps of the window before; None if there is none.
@@ -76,7 +76,7 @@ def observe(side: Side, place: Place, window: int) -> ObservedLayer | ObservedPo
 
     Args:
         side: Who.
-        place: Of a difference in a layer.
+        place: Place of a difference in a layer.
         window: Its index in what the side recorded.
     """
     program, result = side.program, side.result

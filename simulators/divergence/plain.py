@@ -24,8 +24,8 @@ class Layer:
 
     Attributes:
         population: Float or fixed.
-        group: Of the same form.
-        geometry: Of the group.
+        group: A group of the same form.
+        geometry: Geometry of the group.
         largest_input: The largest message, or 1, a spike; of a float layer 0.
         analog: Whether messages arrive.
     """

@@ -45,7 +45,7 @@ class BlockConv:
     """The convolution of one synapse group.
 
     Attributes:
-        dtype: Of the sums: int16 of spikes, float32 of messages.
+        dtype: Type of the sums: int16 of spikes, float32 of messages.
 
     Args:
         geometry: Its shape.

@@ -32,7 +32,7 @@ class ExactConv:
         name: For errors.
         geometry: Its shape.
         weight: (C_out, C_in/groups, kh, kw), integers.
-        largest_input: Of the absolute values that arrive: the largest message, or 1 for spikes.
+        largest_input: Largest of the absolute values that arrive: the largest message, or 1 for spikes.
         bound: No partial sum is larger.
 
     Raises:

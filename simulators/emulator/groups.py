@@ -29,7 +29,7 @@ class Groups:
     Attributes:
         shift: Bits that all groups are shifted by, the least of them; what others are shifted by beyond it is in their
             weights.
-        dtype: Of what they add up to: int16 or float32 up to 2^24, else float64.
+        dtype: Type of what they add up to: int16 or float32 up to 2^24, else float64.
 
     Args:
         graph: The program.

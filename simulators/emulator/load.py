@@ -65,7 +65,7 @@ def load_bytes(source: Array, top: int, border: int, wide: int, factor: int, pac
         top: Row of `source` that becomes row 0; may lie outside.
         border: Zeros at the left and at the right, padding·bytes.
         wide: Channels whose spikes share bytes: those of a group.
-        factor: Of all bytes.
+        factor: Factor of all bytes.
         packed: Filled, (T, rows, border + W·bytes + border), integers.
     """
     steps, height, width = source.shape

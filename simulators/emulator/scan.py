@@ -49,8 +49,8 @@ def integrate(
 
     Args:
         total: What the groups add up to, whole numbers of any type, (T, rows, W·C).
-        factor: Of them all, a power of two in their type, or in a wider one.
-        parameters: Of the neurons of a row, see `chunked`: 4096 − dc, 4096 − dv, and in units of v the threshold,
+        factor: Factor of them all, a power of two in their type, or in a wider one.
+        parameters: Those of the neurons of a row, see `chunked`: 4096 − dc, 4096 − dv, and in units of v the threshold,
             larger than any v where nothing fires, and the amount of the soft reset.
         bias: In units of v, integers (H, W·C), or (1, W·C) for all rows.
         keeps_current: Whether a current is kept, or else dc is 4096 everywhere.

@@ -107,7 +107,7 @@ def test_the_scale_is_the_largest_that_a_register_allows(case: str) -> None:
 
 @pytest.mark.parametrize("largest", [0.02, 0.9])
 def test_stock_neurons_keep_the_shift_that_they_know(largest: float) -> None:
-    """Of a chain with hard reset; a finer shift is a soft reset's, and a hard one's of what is more than chains."""
+    """For a chain with hard reset; a finer shift is a soft reset's, and a hard one's of what is more than chains."""
     p, g = (
         population("a", reset="hard", reset_amount=np.array(0.0), threshold=np.array(40.0)),
         weighted("x", "a", largest),

@@ -92,7 +92,7 @@ def test_the_quadratic_form_is_the_error_of_u(geometry: ConvGeometry, seed: int)
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_is_often_the_best_of_all(seed: int) -> None:
-    """Of all integers around the nearest ones, which are tried."""
+    """The best of all integers around the nearest ones, which are tried."""
     geometry = ConvGeometry((1, 5, 6), 1, (2, 2))
     program = never_firing(geometry, seed)
     x = inputs_of(geometry, seed).cumsum(-1)  # neighbours alike, as in pictures: there is something to make up for

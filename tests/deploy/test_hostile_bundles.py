@@ -19,7 +19,7 @@ from hybridnet.errors import BackendError, BundleError
 from hybridnet.workflows.simulate import Simulator
 
 AT_ONCE_S = 10.0
-"""Of CPU; hundreds of times less on a machine at rest."""
+"""Seconds of CPU; hundreds of times less on a machine at rest."""
 
 MANY_MB = 1000
 """Far more than a bundle needs, and less than most of these ask for."""

@@ -51,7 +51,7 @@ NAMES = (
 PARAMETERS = ("leak", "current_leak", "decay", "current_decay", "threshold", "reset_amount", "bias", "weight")
 NUMBERS = (0, 1, -1, 2, 255, 4096, 2**17 - 1, 2**31 - 1, -(2**31), 1e-300, 1e300, float("nan"), float("inf"), 0.5)
 SMALL_STEPS, SMALL_PARTS, SMALL_MAP = 8, 30, 10_000
-"""Of graphs whose ONNX graphs are written anew, which takes time."""
+"""Those of graphs whose ONNX graphs are written anew, which takes time."""
 
 
 def _steps(tree: Tree, _: Arrays, draw: random.Random) -> None:

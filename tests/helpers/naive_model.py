@@ -73,13 +73,13 @@ def attend(query: Array, key: Array, value: Array, heads: int) -> Array:
 
 
 def self_attention(x: Array, layer: Any) -> Array:
-    """Of (N, d)."""
+    """For (N, d)."""
     query, key, value = np.split(linear(x, layer.qkv), 3, axis=1)
     return linear(attend(query, key, value, layer.heads), layer.project)
 
 
 def cross_attention(x: Array, context: Array, layer: Any) -> Array:
-    """Of x (N, d) to context (K, d)."""
+    """From x (N, d) to context (K, d)."""
     key, value = np.split(linear(context, layer.key_value), 2, axis=1)
     return linear(attend(linear(x, layer.query), key, value, layer.heads), layer.project)
 

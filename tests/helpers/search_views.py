@@ -40,7 +40,7 @@ class Closeness:
 
 
 def fidelity(fixed: FixedGraph, views: list[SearchView]) -> Closeness:
-    """Of integers on views."""
+    """What integers lose on views."""
     meter = FidelityMeter(fixed)
     for view in views:
         meter.add(view.states, view.inputs)

@@ -25,7 +25,7 @@ HOLDERS: dict[str, Callable[[State], object]] = {
 
 PREFIXES = ("", "module.", "_orig_mod.", "model.", "net.", "module._orig_mod.", "_orig_mod.module.", "model.module.",
             "any.common.prefix.", "_fsdp_wrapped_module.")  # fmt: skip
-"""Of DDP, torch.compile, Lightning modules, FSDP, and several of them."""
+"""Wrappings of DDP, torch.compile, Lightning modules, FSDP, and several of them."""
 
 
 def lightning(state: State) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hybridnet.report.counting.onnx import count_graph
 from hybridnet.workflows.simulate import shipped_checkpoint
 
 CHIP_NEURONS = 128 * 8192
-"""Of a Loihi 2: cores and neurons per core, nominal."""
+"""Those of a Loihi 2: cores and neurons per core, nominal."""
 
 
 def test_sizes_keep_their_budgets() -> None:

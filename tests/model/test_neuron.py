@@ -19,7 +19,7 @@ from hybridnet.program.layers import ConvGeometry, Reset
 
 
 def naive(current: torch.Tensor, leak: float, threshold: float, reset: Reset) -> tuple[list[float], list[int]]:
-    """One neuron, one step at a time, as DESIGN's equation reads."""
+    """One neuron, one step at a time, as docs/program.md's equation reads."""
     u, o, potentials, spikes = 0.0, 0, [], []
     for a in current.tolist():
         u = a + leak * u - threshold * o if reset == "soft" else a + leak * u * (1 - o)

@@ -177,7 +177,7 @@ def test_resume_needs_something_to_go_on_with(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_two_processes_learn_what_one_does(cache: Path, tmp_path: Path) -> None:
-    """Of 27 views in batches of 26, the last batch has one view, so that a process has none."""
+    """With 27 views in batches of 26, the last batch has one view, so that a process has none."""
     recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=26)
     experiment = Experiment(SMALL, recipe)  # without dropout, which differs from process to process
     config = tmp_path / "config.yaml"

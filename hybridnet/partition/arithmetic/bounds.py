@@ -140,9 +140,3 @@ KEPT = Bound("R232", "it is kept there, as {pattern!r} asks")
 
 BOUNDS: tuple[Bound, ...] = tuple(value for value in vars().values() if isinstance(value, Bound))
 """All rules, by id."""
-
-
-def bound_table() -> str:
-    """The rules as a Markdown table."""
-    rows = [f"| {b.id} | {b.says.replace('!r', '').replace(':.3g', '')} | {b.remedy or '–'} |" for b in BOUNDS]
-    return "\n".join(("| id | found | remedy |", "|---|---|---|", *rows)) + "\n"

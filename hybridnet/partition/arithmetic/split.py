@@ -146,7 +146,7 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
     if reading.program is None or halves is None:
         counted, *reasons = placement(reading).lines()
         raise PartitionError(
-            " ".join((f"{counted[0].lower()}{counted[1:]}", *reasons)).rstrip("."),
+            f"{counted[0].lower()}{counted[1:].rstrip('.')} ({' '.join(reasons).rstrip('.')})",
             where=type(model).__name__,
             remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
         )

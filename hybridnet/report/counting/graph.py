@@ -24,8 +24,8 @@ class GraphOps:
     """What a run took.
 
     Attributes:
-        groups: Of each synapse group, in the program's order: synaptic operations, and the bytes that they move.
-        populations: Of each population: updates, spikes, and the bytes of states.
+        groups: For each synapse group, in the program's order: synaptic operations, and the bytes that they move.
+        populations: For each population: updates, spikes, and the bytes of states.
     """
 
     groups: tuple[Ops, ...]

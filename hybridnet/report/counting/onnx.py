@@ -22,8 +22,8 @@ class NodeCount:
     """One node for one view; `shape` is its output's without the batch.
 
     Attributes:
-        weight_bytes: Of its constants, each read once.
-        activation_bytes: Of what varies: inputs read once, outputs written once.
+        weight_bytes: Bytes of its constants, each read once.
+        activation_bytes: Bytes of what varies: inputs read once, outputs written once.
     """
 
     name: str

@@ -33,10 +33,10 @@ class SizedGraph:
 
     Attributes:
         nodes: Those that work on data; what is constant is computed once, before any view.
-        shapes: Of every tensor whose shape can be known.
+        shapes: Shapes of every tensor whose shape can be known.
         constants: Names of tensors that depend on no input.
-        precisions: Of each node in `nodes`.
-        opset: Of the standard operators.
+        precisions: Precisions of each node in `nodes`.
+        opset: Opset of the standard operators.
     """
 
     nodes: tuple[onnx.NodeProto, ...]

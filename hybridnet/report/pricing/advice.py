@@ -28,9 +28,9 @@ class Lever:
     Attributes:
         term: Where it is, and the name of its price.
         energy_pj: What it costs now.
-        share: Of the total.
+        share: Share of the total.
         text: What to do, and with which command.
-        saved_pj: Of the total, at reference prices, by the counts of what would run; None if they are not known before.
+        saved_pj: What the total loses, at reference prices, by the counts of what would run; None if not known before.
         most_pj: No more than this is saved; None likewise.
     """
 

@@ -101,7 +101,7 @@ def price_samples(samples: tuple[Sample, ...], layers: tuple[LayerRow, ...], pri
 
     Args:
         samples: Rows of arrays.
-        layers: Of the run, priced.
+        layers: Layers of the run, priced.
     """
     alike = [row.energy_pj for row in layers if not _of_samples(row) and row.energy_pj is not None]
     shared = sum(alike, NO_ENERGY)

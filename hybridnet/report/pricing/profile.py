@@ -29,7 +29,7 @@ class Term:
     """A term of the energy.
 
     Attributes:
-        unit: Of its price.
+        unit: Unit of its price.
         amount: What the price multiplies.
         meaning: A line for the glossary.
         beside: How a headline names it where it is left out; an energy without any other term is a lower bound.

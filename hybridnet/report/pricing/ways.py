@@ -49,11 +49,11 @@ class Counted:
     """Counts of a run, apart by what they grow with.
 
     Attributes:
-        analog: Of the layers that messages feed.
-        fed: Of the layers that spikes feed.
+        analog: Those of the layers that messages feed.
+        fed: Those of the layers that spikes feed.
         each_step: Crosses at each step.
         once: Crosses once per view.
-        front: Of the front.
+        front: That of the front.
     """
 
     analog: Ops
@@ -107,9 +107,9 @@ class Costs:
         each_step: What crosses at each step, with the messages of inputs.
         once: What crosses once per view.
         before: The front.
-        mac: Of one MAC in integers.
-        ac: Of one accumulate.
-        float_mac: Of one MAC in float32; None if it has no price.
+        mac: Price of one MAC in integers.
+        ac: Price of one accumulate.
+        float_mac: Price of one MAC in float32; None if it has no price.
     """
 
     counted: Counted

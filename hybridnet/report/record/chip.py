@@ -35,8 +35,8 @@ class Split:
 
     Attributes:
         layer: That is split.
-        cores: Of the whole chip then.
-        view_ms: Of one view then, on average.
+        cores: Cores of the whole chip then.
+        view_ms: Time of one view then, on average.
     """
 
     layer: str
@@ -52,18 +52,18 @@ class ChipTime:
 
     Attributes:
         chip: Whose times these are.
-        steps: Of the machine per view: those of the program, and one for each population that the last one passes.
-        step_us: Of one step.
-        view_ms: Of one view, on average, with the range of the times.
-        views_ms: Of each view, at reference times.
+        steps: Steps of the machine a view: those of the program, and one for each population that the last one passes.
+        step_us: Time of one step.
+        view_ms: Time of one view, on average, with the range of the times.
+        views_ms: Times of each view, at reference times.
         barrier_share: What of this no core works and no message travels.
-        host_ms: Of one view: what enters and leaves the chip; None if no time of a byte is published. Part of view_ms.
+        host_ms: Time of a view for what enters and leaves the chip, in view_ms; None if no time of a byte is published.
         limiting_core: The core that is the slowest for most of the time.
         limiting_layer: The layer of which a core is the slowest for most of the time.
         limiting_share: For which share of the time of all slowest cores.
         cores: In their order.
         split: None if a core of the limiting layer holds one neuron.
-        source: Of the times of events.
+        source: Source of the times of events.
     """
 
     chip: str

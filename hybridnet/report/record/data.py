@@ -167,7 +167,7 @@ class Sample:
         latency_ms: Host time through all partitions.
         snn: What the spiking half counted of it.
         messages: What was sent into the spiking half.
-        energy_pj: Of these, and of what every sample costs alike; None without a price.
+        energy_pj: Energy of these, and of what every sample costs alike; None without a price.
     """
 
     best: ClassScore | None
@@ -182,7 +182,7 @@ class Parity:
     """The run against the same views through the float spiking half in torch.
 
     Attributes:
-        top1_agrees: Of the clip, or of every sample; None if the model is no classifier with labels.
+        top1_agrees: That of the clip, or of every sample; None if the model is no classifier with labels.
         output_sqnr_db: Per output of the model, as `sqnr_db`.
         sqnr_db: Per bridge tensor, 10·log10(Σu² / Σ(u − u_ref)²); None where both are equal to the bit.
         spike_agreement: Per layer, share of neuron-steps with the same spike.

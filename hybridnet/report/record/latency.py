@@ -33,7 +33,7 @@ class Pipeline:
         sequential_ms: One view after the other.
         pipelined_ms: Each partition on hardware of its own; it takes a view as soon as both are free.
         first_view_ms: From the start to the first result: the critical path.
-        views_per_second: Of the pipelined run, once it is full.
+        views_per_second: Rate of the pipelined run, once it is full.
         bottleneck: The partition that decides this.
     """
 

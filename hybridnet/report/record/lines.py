@@ -47,7 +47,7 @@ class LinesSummary:
         clips: Lines, those that failed included.
         workers: Processes that worked at a time.
         seconds: From the first clip to the last, start-up of the workers included.
-        energy_mean_pj: Of those that have one; None if none has.
+        energy_mean_pj: Mean of those that have one; None if none has.
         energy_deviation_pj: Their standard deviation (n − 1).
         classes: How often each class was predicted, the most frequent first.
         profile: Whose prices the energies have; empty if nothing ran.

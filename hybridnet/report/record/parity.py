@@ -14,7 +14,7 @@ class Check:
     Attributes:
         name: Its id.
         what: What was compared, in words.
-        unit: Of `value` and `tolerance`.
+        unit: Unit of `value` and `tolerance`.
         value: What was measured; None if the check was not run, for the reason in `note`.
         tolerance: Largest value allowed; None where the value is reported and nothing is promised.
         ok: Whether the value is within its tolerance; None without one, or if not run.
@@ -37,7 +37,7 @@ class Fidelity:
     """One spiking layer in fixed point against the same layer in float.
 
     Attributes:
-        sqnr_db: Of u[T], 10·log10(Σu² / Σ(u_fixed − u)²); None where both are equal to the bit.
+        sqnr_db: SQNR of u[T], 10·log10(Σu² / Σ(u_fixed − u)²); None where both are equal to the bit.
         spike_agreement: Share of neuron-steps with the same spike.
         rate_change: Spikes per neuron-step, fixed minus float.
     """
@@ -52,7 +52,7 @@ class LayerParity:
     """Float to fixed point of one layer.
 
     Attributes:
-        spike_rate: Of the float layer, spikes per neuron-step.
+        spike_rate: Rate of the float layer, spikes per neuron-step.
         teacher_forced: The layer was fed what the float layer was fed: its own rounding alone.
         end_to_end: It was fed by the fixed-point layers before it: all rounding up to here.
         overflows: How often its potential saturated at 24 bits, end to end.
@@ -72,7 +72,7 @@ class ParityReport:
     Attributes:
         views: Views that it was measured on.
         source: Where they came from.
-        output_sqnr_db: Of each output in fixed point against float; None where equal.
+        output_sqnr_db: SQNR of each output in fixed point against float; None where equal.
         clipped_inputs: Per stream, how many input values did not fit their message.
     """
 

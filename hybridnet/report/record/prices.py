@@ -21,7 +21,7 @@ class Price:
     """What one operation costs: the range over its sources, and who says so.
 
     Attributes:
-        unit: Of the three numbers.
+        unit: Unit of the three numbers.
         per: What they are the price of, in words: `FP32 multiply-accumulate`.
         source: A citation.
         grade: One of GRADES.
@@ -98,8 +98,8 @@ class ProfileRow:
     """Which prices were used.
 
     Attributes:
-        sha256: Of its file.
-        technology: Of all its numbers, such as `45 nm CMOS, 0.9 V`.
+        sha256: SHA-256 of its file.
+        technology: Technology of all its numbers, such as `45 nm CMOS, 0.9 V`.
         prices: By term; a term that is not there is not priced.
         other: Prices what computes in another width than this one's arithmetic; see `hybridnet.report.pricing.price`.
     """

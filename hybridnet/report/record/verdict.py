@@ -64,7 +64,7 @@ class Verdict:
         turns: What would turn it.
         rate: Spikes per input neuron and step of the layers that spikes feed, weighted by fan-out; None without any.
         spikes_per_synapse: Per view, over the same layers.
-        analog_macs: Of the layers that messages feed, by name.
+        analog_macs: MACs of the layers that messages feed, by name.
     """
 
     pays: Literal["yes", "no", "depends"]

@@ -24,9 +24,9 @@ class Point:
     """One model on one data split.
 
     Attributes:
-        name: Of the model and its data.
+        name: Name of the model and its data.
         profile: Whose prices its energy has.
-        profile_sha256: Of that profile's file.
+        profile_sha256: SHA-256 of that profile's file.
         low: 5 % of the clips cost no more than this, in pJ.
         energy_pj: Median over clips, modelled.
         high: 95 % of the clips cost no more than this.

@@ -40,8 +40,8 @@ class TextLines:
     """In columns of widths that are known before the first line.
 
     Args:
-        names: Of all files.
-        labels: Of all classes.
+        names: Names of all files.
+        labels: Labels of all classes.
     """
 
     def __init__(self, names: Sequence[str], labels: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ class Timing:
         """The step of the program, counted over all windows from 0; None where the population has nothing to do.
 
         Args:
-            time_step: Of Lava, counted from 1.
+            time_step: Time step of Lava, counted from 1.
         """
         frame, rest = divmod(time_step - 1 - self.lag, self.period)
         return frame if rest == 0 and 0 <= frame < self.steps * self.windows else None

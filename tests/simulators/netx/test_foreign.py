@@ -29,7 +29,7 @@ class Case:
     arguments: dict[str, int] = field(default_factory=dict)
     density: float = 0.4
     largest: int = 0
-    """Of graded input; 0 for spikes."""
+    """Bits of graded input; 0 for spikes."""
     constant: bool = False
     """The frames are one bias for all steps."""
 

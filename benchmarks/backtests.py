@@ -1,7 +1,7 @@
 """Our model of a chip beside what others measured, as tables: python benchmarks/backtests.py [--write docs/fit.md].
 
 Networks are rebuilt from the shapes that Intel's notebooks print (lava-dl, tutorials/lava/lib/dl/netx). Nothing is
-tuned to what was measured. Cores are those that Intel's compiler printed. Of PilotNet, time and energy were measured on
+tuned to what was measured. Cores are those that Intel's compiler printed. Time and energy of PilotNet were measured on
 Loihi 2; no time or energy of an event on Loihi 2 is published, and neither is how often its neurons fired. So each is
 modelled with the published events of Loihi 1 at several spike rates, of which one must hold for both if the model is
 any good. Takes half a minute.

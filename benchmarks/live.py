@@ -88,7 +88,7 @@ class Source:
     """A process that sends a clip to one client after the other.
 
     Attributes:
-        port: Of loopback.
+        port: On loopback.
         sent: A letter per frame that was sent, I or P; whole once it was killed.
     """
 
@@ -131,7 +131,7 @@ class Watched:
     """A process of `hybridnet watch`; rows and memory are gathered in threads.
 
     Attributes:
-        rows: Of the GOPs so far.
+        rows: What was told of the GOPs so far.
         resident: How many rows had come, and MiB, twice a second.
         said: Lines on stderr.
         summary: Once it has ended.

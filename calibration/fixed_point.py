@@ -50,7 +50,7 @@ def quantise_graph(program: GraphProgram, seen: Observation, weight_bits: int = 
     Args:
         program: In float.
         seen: What calibration saw.
-        weight_bits: Of the weights; fewer than the chip has to see what its bits are worth.
+        weight_bits: Bits of a weight; fewer than the chip has to see what its bits are worth.
 
     Raises:
         RangeError: If calibration saw nothing but zeros at an input, or a threshold falls below one unit.

@@ -19,9 +19,9 @@ class Schedule:
     """How long is measured.
 
     Attributes:
-        repeats: Of everything.
+        repeats: How often everything is measured.
         idle_s: At rest.
-        busy_s: Of each half at the least; whole runs.
+        busy_s: Seconds that each half is busy at the least, in whole runs.
         clock: Seconds.
         sleep: Waits for so many of these.
     """
@@ -45,7 +45,7 @@ def measure(
     Args:
         halves: What runs each of them on all views.
         views: How many these are.
-        meters: Of the machine; without any, nothing is run.
+        meters: Those of the machine; without any, nothing is run.
         schedule: How long.
         progress: Told after each repeat.
 

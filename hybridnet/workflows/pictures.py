@@ -34,7 +34,7 @@ CELLS, SIDE, ROWS = 4, 40, 64
 """Channels that have a map each, the side of such a map, and neurons that are lines of one."""
 
 LAYERS, INPUTS = 12, 3
-"""Of how many layers and inputs there are sheets."""
+"""How many layers and inputs have sheets."""
 
 SCALE_PERCENTILE = 99.5
 """Residuals beyond this are drawn as this."""
@@ -112,7 +112,7 @@ class Maps:
 def as_maps(x: Array, busiest: Array | None = None) -> Maps:
     """Values with a time axis as maps.
 
-    Of vectors it is one map, neurons down and steps across; of channels along one axis one map, channels down; else up
+    Vectors become one map, neurons down and steps across; channels along one axis one map, channels down; else up
     to CELLS maps (H, W) of channels, the mean over steps.
 
     Args:

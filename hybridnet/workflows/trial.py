@@ -36,10 +36,10 @@ READ = CalibrateOptions()
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of clips that nothing was found on.
+    """Accuracy on clips that nothing was found on.
 
     Attributes:
-        right: Of them, those in the class that they are of.
+        right: How many of them were put in their class.
         clips: Whose class is known.
     """
 
@@ -54,7 +54,7 @@ class Trial:
     Attributes:
         source: What was read, in words.
         found_on: What the spiking half is fed of the views that integers are found on, (N, …) by name.
-        tried_on: Of each other clip: the clip, and what the spiking half is fed.
+        tried_on: Each other clip, and what the spiking half is fed.
     """
 
     bundle: Bundle

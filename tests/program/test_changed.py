@@ -70,7 +70,7 @@ def test_a_longer_stride_leaves_neurons_out(seed: int) -> None:
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 99))
 def test_a_crop_sees_the_middle(seed: int) -> None:
-    """Of a first layer without a border; 13 × 21 becomes 10 × 16, from row 1 and column 2 on."""
+    """A first layer without a border; 13 × 21 becomes 10 × 16, from row 1 and column 2 on."""
     program, inputs = two_layers(seed), fed(two_layers(seed), seed)
     smaller = with_crop(program, 0.75)
     assert smaller.inputs[0].shape == (2, 10, 16)

@@ -98,7 +98,7 @@ def schedule(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     this one is in the other.
 
     Args:
-        times: Of stages and views, (S, N).
+        times: Times of stages and views, (S, N).
 
     Returns:
         Their ends from 0 on, (S, N).

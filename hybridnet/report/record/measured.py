@@ -12,7 +12,7 @@ class MeasuredHalf:
     Attributes:
         partition: `front`, `snn` or `ann`.
         backend: That ran it.
-        view_mj: Of one view, without what the idle machine takes in the same time; a value for each repeat.
+        view_mj: Energy of one view, without what the idle machine takes in the same time; a value for each repeat.
     """
 
     partition: str
@@ -27,7 +27,7 @@ class Measured:
     Attributes:
         meters: That were read; none of a machine that has none.
         missing: Why others were not, in words.
-        idle_w: Of the machine at rest, before each repeat.
+        idle_w: Power of the machine at rest, before each repeat.
         halves: Empty without a meter.
     """
 

@@ -43,7 +43,7 @@ class SheetKind(StrEnum):
 
 
 CHANNELS = {SheetKind.FRAME: 3, SheetKind.MOTION: 2, SheetKind.RESIDUAL: 3}
-"""Of the others each value is one channel."""
+"""Each value of the other kinds is one channel."""
 
 UNSIGNED = (SheetKind.FRAME, SheetKind.SPIKES)
 
@@ -55,11 +55,11 @@ class Sheet:
     Attributes:
         name: The model's input, the layer, or the tensor that crosses.
         what: What one value is, in words.
-        labels: Of each small picture.
+        labels: The label of each small picture.
         height: Pixels of each.
         width: Pixels of each.
         full: What the largest stored value stands for, greater than 0; of signed kinds the smallest is its negative.
-        unit: Of the values; empty of those without one.
+        unit: The unit of the values; empty if they have none.
         values: Bytes (cells, height, width, channels) in base64; signed kinds have 0 at ZERO.
     """
 
@@ -132,7 +132,7 @@ class Pictures:
         steps: T, steps of a view.
         layers: How many spiking layers there are; those of `sheets` and `rates` may be fewer.
         sheets: Inputs, spikes, and what crosses the bridge, in the order of the data.
-        rates: Of layers in the order of the program.
+        rates: Spike rates of the layers in the order of the program.
     """
 
     view: int

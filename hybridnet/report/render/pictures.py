@@ -22,7 +22,7 @@ from hybridnet.report.render.svg import bars, grid, heatmap, histogram, scatter
 from hybridnet.report.render.svg_run import CARD, WALL, flow, image, stacks, timeline
 
 TOLD = 12
-"""Of so many parts a picture tells in words; a table has the others."""
+"""How many parts a picture tells in words; a table has the others."""
 
 
 def pictured(picture: Picture) -> str:

@@ -20,7 +20,7 @@ SIGNED = np.array([(0.55, 0.80, 1.0), (0.12, 0.42, 0.80), DARK, (0.80, 0.38, 0.0
 """Colours of a map from the lower to the upper end of its scale, at equal distances."""
 
 RAMPS: dict[SheetKind, Ramp] = {SheetKind.RESIDUAL: "grey", SheetKind.SPIKES: "spikes"}
-"""Of the other kinds but frames and motion it is `signed`."""
+"""The other kinds, but frames and motion, have `signed`."""
 
 ARROWS, DARKEST = 12, 0.12
 """Arrows along the longer side of a picture of motion, and the share of the largest below which there is none."""

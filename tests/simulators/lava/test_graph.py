@@ -20,7 +20,7 @@ from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.lava.graph_backend import LavaGraph
 from hybridnet.simulators.torch.graph_step import TorchGraph
 
-pytestmark = needs_lava
+pytestmark = [needs_lava, pytest.mark.filterwarnings("ignore:Generating overly large repr")]
 
 # An example takes a minute: what failed is printed whole, not searched for something smaller.
 once = settings(deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -224,6 +224,8 @@ class TrainingConfig:
     Attributes:
         epochs: Passes over the training views.
         batch_size: Views per step, of all processes together.
+        views_per_clip: 0 learns each view for itself. Otherwise an example is a clip: the mean logits of up to this
+            many of its views, drawn at random; a step has `batch_size` // `views_per_clip` clips.
         optimizer: `adamw` decouples weight decay from the gradient, `adam` adds it to the gradient.
         learning_rate: Peak rate of Adam, reached after `warmup_epochs`, then cosine to zero.
         weight_decay: On weights of two and more dimensions.
@@ -241,6 +243,7 @@ class TrainingConfig:
 
     epochs: int = 300
     batch_size: int = 32
+    views_per_clip: int = 0
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
@@ -255,10 +258,10 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "learning_rate", "eps", "clip_norm")
-        for name in ("weight_decay", "warmup_epochs", "seed"):
+        for name in ("weight_decay", "warmup_epochs", "seed", "views_per_clip"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, getattr(self, name), "0 or more")
-        for name in ("epochs", "batch_size", "warmup_epochs", "seed"):
+        for name in ("epochs", "batch_size", "views_per_clip", "warmup_epochs", "seed"):
             if getattr(self, name) >= 1 << 31:
                 raise ConfigError(name, getattr(self, name), "less than 2^31")
         if not 0 <= self.label_smoothing < 1:

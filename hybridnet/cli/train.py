@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            type=arguments.RECIPE, metavar="NAME_OR_YAML")  # fmt: skip
     option("--init", "start from its weights, those of the classifier if it has the same labels",
            type=arguments.CHECKPOINT, metavar="CKPT")  # fmt: skip
-    option("--data", "motion, the synthetic set; a cache; a folder of class folders; or SPEC@ROOT with a SPEC of"
-           " `hybridnet cache`", type=arguments.DATA)  # fmt: skip
+    option("--data", "motion, gestures or motion+gestures, made clips; a cache; a folder of class folders; or SPEC@ROOT"
+           " with a SPEC of `hybridnet cache`", type=arguments.DATA)  # fmt: skip
     parser.add_argument(
         "-o", "--out", type=arguments.OUT_FOLDER, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)"
     )
@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
     """Train, then print accuracy and paths; with `torchrun`, in each process."""
     from hybridnet.cli.console import progress_on_stderr, say, tell
     from hybridnet.training.log import as_line
-    from hybridnet.training.sources import MOTION
+    from hybridnet.video.synthetic import MADE
     from hybridnet.workflows.train import train
 
     options = chosen(TrainOptions, args)
     with progress_on_stderr() as progress:
         done = train(args.out, options, progress=progress, on_epoch=lambda report: say(f"hybridnet: {as_line(report)}"))
     if done.rank == 0:
-        tell(_summary(done.record, done.out, args.bundle, made=args.data == MOTION))
+        tell(_summary(done.record, done.out, args.bundle, made=args.data in MADE))
     return 0
 
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--config", "model size and recipe", type=arguments.CONFIG, metavar="NAME_OR_YAML")
     option("--recipe", "paper, small-data, or a file; instead of the config's",
            type=arguments.RECIPE, metavar="NAME_OR_YAML")  # fmt: skip
-    option("--init", "start from its weights, those of the classifier if it has the same labels",
+    option("--init", "start from its weights, those of the classifier if it knows all labels",
            type=arguments.CHECKPOINT, metavar="CKPT")  # fmt: skip
     option("--data", "motion, gestures or motion+gestures, made clips; a cache; a folder of class folders; or SPEC@ROOT"
            " with a SPEC of `hybridnet cache`", type=arguments.DATA)  # fmt: skip

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.video.dataset import ALL, DataSet, LeftOut, Listed, Recipe, Sample, data_set
+from hybridnet.video.groups import leave_one_group_out
 from hybridnet.video.split_lists import (
     bad_line,
     find_list,
@@ -42,10 +43,11 @@ def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
     """Load a data set by name.
 
     Args:
-        spec: `ucf101`, `hmdb51`, `kinetics`, `ssv2`, `folder`, `folder:block=N`, a set of `MADE` such as `motion`, or
-            one with its size, such as `motion:340x256`.
+        spec: `ucf101`, `hmdb51`, `kinetics`, `ssv2`, `folder`, `folder:block=N`, `groups`, a set of `MADE` such as
+            `motion`, or one with its size, such as `motion:340x256`.
         root: The data set's folder; for a made set, where clips are made when they are needed.
-        split: Number of the official split (UCF-101, HMDB-51), of the test fold (`folder`) or of the seeds (made sets).
+        split: Number of the official split (UCF-101, HMDB-51), of the test fold (`folder`), of the test group
+            (`groups`) or of the seeds (made sets).
             None for every clip in one split, `ALL`: those of the first split's lists, or of a folder without folds.
 
     Raises:
@@ -248,6 +250,7 @@ DATASETS: Mapping[str, Callable[..., DataSet]] = {
     "kinetics": kinetics,
     "ssv2": something_v2,
     "folder": folder_tree,
+    "groups": leave_one_group_out,
     **{made: partial(made_clips, made) for made in MADE},
 }
 """Readers by name; each takes the folder, the number of the split, and its own numbers."""

@@ -295,7 +295,7 @@ def test_motion_clips_are_made_when_asked_for(tmp_path: Path) -> None:
 
 def test_unknown_names_and_folders_are_refused(tmp_path: Path) -> None:
     for spec in ("imagenet", "folder:block=0", "folder:x", "ucf101:2", "motion:0x5"):
-        with pytest.raises(ConfigError, match="ucf101, hmdb51, kinetics, ssv2, folder, motion, gestures"):
+        with pytest.raises(ConfigError, match="ucf101, hmdb51, kinetics, ssv2, folder, groups, motion, gestures"):
             load_dataset(spec, tmp_path)
     for name in set(DATASETS) - set(MADE):
         with pytest.raises(DataSetError, match="is no folder"):

@@ -13,6 +13,9 @@ from hybridnet.errors import ConfigError
 MAX_SIDE, MAX_VIEW = 8192, 2**25
 """Pixels of a frame's side, and of all frames of a view: 640 MB as five channels of float32."""
 
+COPY_LINES = 128
+"""Fewest lines of a transcoded copy. A codec's vectors are those of blocks of 16 px, and a few blocks tell no motion."""
+
 MAX_LAYERS = 256
 """Most layers of one kind. It is far above any use; a hostile config must not build layers without end."""
 
@@ -59,6 +62,12 @@ class PreprocessConfig:
             )
         if self.frame_width % 2 or self.frame_height % 2:
             raise ConfigError("frame_width, frame_height", (self.frame_width, self.frame_height), "even (4:2:0 video)")
+
+    @property
+    def copy_size(self) -> tuple[int, int]:
+        """Width and height of a transcoded copy: the frame's, times the least number that gives it `COPY_LINES`."""
+        times = -(-COPY_LINES // self.frame_height)
+        return times * self.frame_width, times * self.frame_height
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hybridnet.errors import ConfigError
 from hybridnet.support.files import atomic_file
 from hybridnet.video.gestures import GESTURES
 from hybridnet.video.hands import render_gesture
+from hybridnet.video.people import PEOPLE, render_person
 from hybridnet.video.textures import OCTAVES, colour_noise
 from hybridnet.video.transcode import add_gop_stream
 
@@ -27,7 +28,7 @@ MOTIONS = (
 )
 """The classes of the motion set, in the order of their labels."""
 
-MADE = {"motion": MOTIONS, "gestures": GESTURES, "motion+gestures": MOTIONS + GESTURES}
+MADE = {"motion": MOTIONS, "gestures": GESTURES, "motion+gestures": MOTIONS + GESTURES, "people": PEOPLE}
 """The sets of made clips by name, each with its classes."""
 
 MOTION_FRAMES = 36
@@ -117,8 +118,10 @@ def render(name: str, seed: int, *, frames: int | None, width: int, height: int)
     """Draw the pictures of a clip, RGB, shape (n, H, W, 3); arguments as `make_clip`'s."""
     if name in GESTURES:
         return render_gesture(name, seed, frames=frames, width=width, height=height)
+    if name in PEOPLE:
+        return render_person(name, seed, frames=frames, width=width, height=height)
     if name not in MOTIONS:
-        raise ConfigError("motion", name, ", ".join(MOTIONS + GESTURES))
+        raise ConfigError("motion", name, ", ".join(MOTIONS + GESTURES + PEOPLE))
     return _render_motion(name, seed, frames=frames or MOTION_FRAMES, width=width, height=height)
 
 

@@ -14,7 +14,7 @@ MAX_SIDE, MAX_VIEW = 8192, 2**25
 """Pixels of a frame's side, and of all frames of a view: 640 MB as five channels of float32."""
 
 COPY_LINES = 128
-"""Fewest lines of a transcoded copy. A codec's vectors are those of blocks of 16 px, and a few blocks tell no motion."""
+"""Fewest lines of a transcoded copy: vectors are those of blocks of 16 px, and a few blocks tell no motion."""
 
 MAX_LAYERS = 256
 """Most layers of one kind. It is far above any use; a hostile config must not build layers without end."""

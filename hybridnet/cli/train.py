@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            type=arguments.RECIPE, metavar="NAME_OR_YAML")  # fmt: skip
     option("--init", "start from its weights, those of the classifier if it knows all labels",
            type=arguments.CHECKPOINT, metavar="CKPT")  # fmt: skip
-    option("--data", "motion, gestures, motion+gestures or people, made clips; a cache; a folder of class folders; or SPEC@ROOT"
-           " with a SPEC of `hybridnet cache`", type=arguments.DATA)  # fmt: skip
+    option("--data", "motion, gestures, motion+gestures or people, made clips; a cache; a folder of class folders; or"
+           " SPEC@ROOT with a SPEC of `hybridnet cache`", type=arguments.DATA)  # fmt: skip
     parser.add_argument(
         "-o", "--out", type=arguments.OUT_FOLDER, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)"
     )

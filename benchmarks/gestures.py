@@ -38,9 +38,11 @@ from hybridnet.cli.console import progress_on_stderr
 from hybridnet.config import Experiment
 from hybridnet.configs import load_experiment, load_recipe
 from hybridnet.model.checkpoint import load_checkpoint
+from hybridnet.model.network import HybridNet
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import to_dict
 from hybridnet.training.evaluate import evaluate
+from hybridnet.training.pretrained import start_from
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
 from hybridnet.training.sources import cached_splits, find_dataset
 from hybridnet.video.cache_build import build_cache
@@ -185,15 +187,12 @@ def record(job: Job) -> Mapping[str, Any]:
 
 def tested(checkpoint: Path, cache: Path) -> tuple[int, int]:
     """Clips of the test split that are right, and all of them; only the classes of the footage are asked for."""
-    loaded = load_checkpoint(checkpoint)
-    splits = cached_splits(cache, loaded.model.config.preprocess)
+    config = load_checkpoint(checkpoint).model.config
+    splits = cached_splits(cache, config.preprocess)
     if splits.test is None:
         raise SystemExit(f"{cache} has no test split")
-    model = loaded.model
-    rows = [loaded.labels.index(name) for name in splits.classes]
-    last = model.head[-1]
-    last.weight, last.bias = (torch.nn.Parameter(x.detach()[rows]) for x in (last.weight, last.bias))
-    model.config = dataclasses.replace(model.config, num_classes=len(rows))
+    model = HybridNet(dataclasses.replace(config, num_classes=len(splits.classes)))
+    start_from(model, splits.classes, checkpoint)
     found = evaluate(model, splits.test)
     clips = sum(map(sum, found.confusion))
     return round(found.accuracy * clips), clips

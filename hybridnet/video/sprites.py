@@ -33,8 +33,8 @@ class Sprite:
 
 def grid(unit: int, above: float, below: float, beside: float) -> tuple[Plane, Plane]:
     """Y (h, 1) and x (1, w) of a drawing's pixels, in units of `unit` pixels; 0 is its origin."""
-    y = np.arange(int(-above * unit), int(below * unit), dtype=np.float32) / unit
-    x = np.arange(int(-beside * unit), int(beside * unit), dtype=np.float32) / unit
+    y = np.arange(int(-above * unit), int(below * unit), dtype=np.float32) / np.float32(unit)
+    x = np.arange(int(-beside * unit), int(beside * unit), dtype=np.float32) / np.float32(unit)
     return y[:, None], x[None, :]
 
 

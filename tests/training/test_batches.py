@@ -50,7 +50,6 @@ def test_a_clip_is_an_example_of_some_of_its_views(views: ViewSet) -> None:
             clips = views.clip[batch.views[batch.owner == number]]
             assert len(clips.unique()) == 1
             assert len(clips) == min(3, int((views.clip == clips[0]).sum()))
-    assert sorted(views.clip[b.first()].tolist() for b in batches) is not None
     assert sorted(c for b in batches for c in views.clip[b.first()].tolist()) == [0, 1, 2, 3, 4]
 
 
@@ -71,7 +70,7 @@ def test_processes_share_a_batch(views: ViewSet, size: int) -> None:
 
 
 def test_a_training_on_clips_learns(views: ViewSet) -> None:
-    recipe = dataclasses.replace(RECIPE, views_per_clip=3, epochs=8)
+    recipe = dataclasses.replace(RECIPE, views_per_clip=3, epochs=4)
     losses: list[float] = []
     torch.manual_seed(0)
     train(HybridNet(SMALL), recipe, views, views, on_epoch=lambda report: losses.append(report.train_loss))

@@ -23,8 +23,13 @@ def test_a_pose_is_what_the_name_says(seed: int) -> None:
 
 
 @pytest.mark.parametrize("action", PEOPLE)
-def test_every_action_is_drawn_and_moves(action: str) -> None:
-    pictures = render_person(action, 1, frames=3, width=64, height=48)
-    assert pictures.shape == (3, 48, 64, 3)
-    assert np.array_equal(pictures, render_person(action, 1, frames=3, width=64, height=48))
-    assert not np.array_equal(pictures, render_person(action, 2, frames=3, width=64, height=48))
+def test_every_action_is_drawn(action: str) -> None:
+    pictures = render_person(action, 1, frames=2, width=64, height=48)
+    assert pictures.shape == (2, 48, 64, 3)
+    assert pictures.std() > 5
+
+
+def test_the_seed_decides() -> None:
+    first, again, other = (render_person("walk", seed, frames=2, width=64, height=48) for seed in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)

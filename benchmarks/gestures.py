@@ -91,7 +91,7 @@ def main() -> None:
     """Cache, train what is missing, test, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, metavar="DIR")
-    parser.add_argument("--seeds", type=int, default=3, help="of the stages on footage")
+    parser.add_argument("--seeds", type=int, default=3, help="of `tuned`; the others have one")
     parser.add_argument("--made", type=int, default=40, help="made clips of a class to learn from")
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
     parser.add_argument("-o", "--out", type=Path, default=Path("runs/gestures"))
@@ -103,17 +103,18 @@ def main() -> None:
     made = Job("made", configs["made"], made_cache(out, args.made, args.workers), out / "made", 0)
     train([made], 1)
     caches = {group: group_cache(out, args.root, group, args.workers) for group in range(1, GROUPS + 1)}
+    seeds = {"frame": 1, "scratch": 1, "tuned": args.seeds}
     jobs = [
-        Job(stage, configs[stage], caches[group], out / f"{stage}{group}-seed{seed}", seed,
+        Job(stage, configs[stage], cache, out / f"{stage}{group}-seed{seed}", seed,
             made.out / CHECKPOINT if stage == "tuned" else None)
-        for seed in range(args.seeds) for stage in ("tuned", "frame", "scratch") for group in caches
+        for stage, count in seeds.items() for seed in range(count) for group, cache in caches.items()
     ]  # fmt: skip
     train(jobs, args.workers)
     tests = {"made": [[tested(made.out / CHECKPOINT, cache) for cache in caches.values()]]}
-    for stage in ("frame", "scratch", "tuned"):
+    for stage, count in seeds.items():
         tests[stage] = [
             [tested(out / f"{stage}{group}-seed{seed}" / CHECKPOINT, caches[group]) for group in caches]
-            for seed in range(args.seeds)
+            for seed in range(count)
         ]
     minutes = {stage: [record(job)["seconds"] / 60 for job in (made, *jobs) if job.stage == stage] for stage in tests}
     text, chip = table(tests, minutes), chip_table(list(deployed(out, caches)))

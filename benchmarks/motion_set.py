@@ -12,7 +12,7 @@ import torch
 
 from hybridnet.configs import load_experiment
 from hybridnet.model.network import HybridNet
-from hybridnet.training.data import ViewSet, motion_set
+from hybridnet.training.data import ViewSet, made_set
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.loop import train
 from hybridnet.training.reports import EpochReport
@@ -26,7 +26,7 @@ def main() -> None:
     """Print the accuracy on test clips of a network that sees I-frames only."""
     experiment = load_experiment("tiny")
     training, validation, test = (
-        without_motion(motion_set(experiment.model.preprocess, seeds))
+        without_motion(made_set(experiment.model.preprocess, seeds))
         for seeds in (range(40), range(VALIDATION_SEED, VALIDATION_SEED + 10), range(TEST_SEED, TEST_SEED + 20))
     )
     torch.manual_seed(0)

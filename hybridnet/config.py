@@ -13,6 +13,9 @@ from hybridnet.errors import ConfigError
 MAX_SIDE, MAX_VIEW = 8192, 2**25
 """Pixels of a frame's side, and of all frames of a view: 640 MB as five channels of float32."""
 
+COPY_LINES = 128
+"""Fewest lines of a transcoded copy: vectors are those of blocks of 16 px, and a few blocks tell no motion."""
+
 MAX_LAYERS = 256
 """Most layers of one kind. It is far above any use; a hostile config must not build layers without end."""
 
@@ -59,6 +62,12 @@ class PreprocessConfig:
             )
         if self.frame_width % 2 or self.frame_height % 2:
             raise ConfigError("frame_width, frame_height", (self.frame_width, self.frame_height), "even (4:2:0 video)")
+
+    @property
+    def copy_size(self) -> tuple[int, int]:
+        """Width and height of a transcoded copy: the frame's, times the least number that gives it `COPY_LINES`."""
+        times = -(-COPY_LINES // self.frame_height)
+        return times * self.frame_width, times * self.frame_height
 
 
 @dataclass(frozen=True)
@@ -224,6 +233,8 @@ class TrainingConfig:
     Attributes:
         epochs: Passes over the training views.
         batch_size: Views per step, of all processes together.
+        views_per_clip: 0 learns each view for itself. Otherwise an example is a clip: the mean logits of up to this
+            many of its views, drawn at random; a step has `batch_size` // `views_per_clip` clips.
         optimizer: `adamw` decouples weight decay from the gradient, `adam` adds it to the gradient.
         learning_rate: Peak rate of Adam, reached after `warmup_epochs`, then cosine to zero.
         weight_decay: On weights of two and more dimensions.
@@ -241,6 +252,7 @@ class TrainingConfig:
 
     epochs: int = 300
     batch_size: int = 32
+    views_per_clip: int = 0
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
@@ -255,10 +267,10 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "learning_rate", "eps", "clip_norm")
-        for name in ("weight_decay", "warmup_epochs", "seed"):
+        for name in ("weight_decay", "warmup_epochs", "seed", "views_per_clip"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, getattr(self, name), "0 or more")
-        for name in ("epochs", "batch_size", "warmup_epochs", "seed"):
+        for name in ("epochs", "batch_size", "views_per_clip", "warmup_epochs", "seed"):
             if getattr(self, name) >= 1 << 31:
                 raise ConfigError(name, getattr(self, name), "less than 2^31")
         if not 0 <= self.label_smoothing < 1:

@@ -87,3 +87,8 @@ def test_too_many_layers_are_told_as_they_were_typed(data: object, told: str) ->
     with pytest.raises(ConfigError) as caught:
         from_dict(ModelConfig, data)
     assert told in str(caught.value)
+
+
+def test_a_copy_is_a_whole_multiple_of_the_frame_with_enough_lines() -> None:
+    sizes = {name: load_experiment(name).model.preprocess.copy_size for name in ("base", "tiny", "micro", "gesture")}
+    assert sizes == {"base": (340, 256), "tiny": (170, 128), "micro": (222, 168), "gesture": (168, 168)}

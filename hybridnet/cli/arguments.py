@@ -156,10 +156,10 @@ PROFILE = _takes("the name of an energy profile, or its YAML file", Kind.PROFILE
 CHIP = _takes("the name of a chip, or its YAML file", Kind.TEXT, find=_chip)
 CONFIG = _takes("the name of a config, or its YAML file", Kind.CONFIG, Kind.TEXT, find=_config)
 RECIPE = _takes("the name of a recipe, or its YAML file", Kind.TEXT, find=_recipe)
-DATA = _takes("a cache, a folder of class folders, an .npz file of samples, SPEC@ROOT or motion",
+DATA = _takes("a cache, a folder of class folders, an .npz file of samples, SPEC@ROOT or a made set such as motion",
               Kind.CACHE, Kind.FOLDER, Kind.ARRAYS, named=True)  # fmt: skip
 DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUNDLE, named=True)
-"""What does not exist is made for the motion set, and refused for others."""
+"""What does not exist is made for made sets, and refused for others."""
 
 OUT_FOLDER = Writes(_FOLDERS)
 OUT_TEXT = Writes(_TEXTS | {Kind.EMPTY})

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "spec",
         metavar="SPEC",
         help="ucf101, hmdb51, kinetics, ssv2, folder, folder:block=N (N neighbouring numbers stay in one split),"
-        " motion or motion:WIDTHxHEIGHT (made on demand)",
+        " groups (of groups.csv, one is for test),"
+        " motion, gestures, motion+gestures or people, made on demand, or one of these with :WIDTHxHEIGHT",
     )
     parser.add_argument("root", type=arguments.DATA_ROOT, metavar="ROOT", help="the data set's folder")
     parser.add_argument(

@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--config", "model size and recipe", type=arguments.CONFIG, metavar="NAME_OR_YAML")
     option("--recipe", "paper, small-data, or a file; instead of the config's",
            type=arguments.RECIPE, metavar="NAME_OR_YAML")  # fmt: skip
-    option("--init", "start from its weights, those of the classifier if it has the same labels",
+    option("--init", "start from its weights, those of the classifier if it knows all labels",
            type=arguments.CHECKPOINT, metavar="CKPT")  # fmt: skip
-    option("--data", "motion, the synthetic set; a cache; a folder of class folders; or SPEC@ROOT with a SPEC of"
-           " `hybridnet cache`", type=arguments.DATA)  # fmt: skip
+    option("--data", "motion, gestures, motion+gestures or people, made clips; a cache; a folder of class folders; or"
+           " SPEC@ROOT with a SPEC of `hybridnet cache`", type=arguments.DATA)  # fmt: skip
     parser.add_argument(
         "-o", "--out", type=arguments.OUT_FOLDER, metavar="DIR", help="where to write (default: runs/CONFIG-DATA)"
     )
@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
     """Train, then print accuracy and paths; with `torchrun`, in each process."""
     from hybridnet.cli.console import progress_on_stderr, say, tell
     from hybridnet.training.log import as_line
-    from hybridnet.training.sources import MOTION
+    from hybridnet.video.synthetic import MADE
     from hybridnet.workflows.train import train
 
     options = chosen(TrainOptions, args)
     with progress_on_stderr() as progress:
         done = train(args.out, options, progress=progress, on_epoch=lambda report: say(f"hybridnet: {as_line(report)}"))
     if done.rank == 0:
-        tell(_summary(done.record, done.out, args.bundle, made=args.data == MOTION))
+        tell(_summary(done.record, done.out, args.bundle, made=args.data in MADE))
     return 0
 
 

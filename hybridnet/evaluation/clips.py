@@ -14,10 +14,11 @@ from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.support.arrays import read_array, read_samples
 from hybridnet.support.inputs import Shapes, checked, checked_labels
 from hybridnet.support.sealed import sha256_file
-from hybridnet.training.sources import MOTION, check_preprocess, find_dataset, is_cache
+from hybridnet.training.sources import check_preprocess, find_dataset, is_cache
 from hybridnet.video.cache import Manifest, manifest_sha256, read_manifest
 from hybridnet.video.dataset import ALL, DataSet, Sample
 from hybridnet.video.datasets import load_dataset
+from hybridnet.video.synthetic import MADE
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ def find_clips(
     """The clips that `--data` names.
 
     Args:
-        data: A cache, a folder of class folders, `SPEC@ROOT`, or `motion`.
+        data: A cache, a folder of class folders, `SPEC@ROOT`, or a made set such as `motion`.
         preprocess: The model's.
         split_name: Which split; `ALL` for every clip, of a folder without folds.
         number: Number of the official split or of the fold, of data that are no cache; not of `ALL`.
         views: Most views of a clip, DEFAULT_VIEWS if None; a cache has its own number.
-        made: Folder in which clips of the motion set are made.
+        made: Folder in which clips of a made set are put.
 
     Raises:
         ConfigError: If there is no such split, or a cache does not have what is asked for.
@@ -123,8 +124,8 @@ def find_clips(
     if is_cache(Path(data)):
         return _of_cache(Path(data).resolve(), preprocess, split_name, views)
     split = None if split_name == ALL else number
-    if data == MOTION:
-        dataset = load_dataset(f"motion:{preprocess.frame_width}x{preprocess.frame_height}", made.resolve(), split)
+    if data in MADE:
+        dataset = load_dataset(f"{data}:{preprocess.frame_width}x{preprocess.frame_height}", made.resolve(), split)
     else:
         dataset = find_dataset(data, split)
     return _of_dataset(dataset, split_name, DEFAULT_VIEWS if views is None else views)

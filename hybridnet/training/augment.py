@@ -40,7 +40,7 @@ class Geometry:
     left: Tensor
     top: Tensor
 
-    def __getitem__(self, index: slice) -> Geometry:
+    def __getitem__(self, index: slice | Tensor) -> Geometry:
         """That of some of the views."""
         return Geometry(self.mirrored[index], self.side[index], self.left[index], self.top[index])
 

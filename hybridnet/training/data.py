@@ -1,4 +1,4 @@
-"""What training takes its views from, and the motion set in memory: read once from clips, kept as integers."""
+"""What training takes its views from, and made clips in memory: read once, kept as integers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hybridnet.video import ViewArrays, open_clip, prepare_view, to_int8
 from hybridnet.video.synthetic import MOTIONS, make_clip
 from hybridnet.video.views import LEVELS
 
-_MotionClip = tuple[PreprocessConfig, int, int]
-"""How its views are made, its motion's number, its seed."""
+_Clip = tuple[PreprocessConfig, str, int]
+"""How its views are made, its class, its seed."""
 
 _Small = tuple[Tensor, Tensor, Tensor]
 """I-frame, motion vectors and residuals of a view, as `ViewSet` keeps them."""
@@ -78,47 +78,49 @@ class ViewSet:
         }
 
 
-def motion_set(
+def made_set(
     preprocess: PreprocessConfig,
     seeds: Sequence[int],
+    classes: Sequence[str] = MOTIONS,
     *,
     workers: int = 2,
     progress: Progress = silent,
 ) -> ViewSet:
-    """Make one synthetic clip per motion and seed, encode it, and read all its views.
+    """Make one synthetic clip per class and seed, encode it, and read all its views.
 
     Args:
         preprocess: Frame size, crop and steps; clips are made at the frame size.
         seeds: Seeds of the clips; use other ones for validation.
+        classes: Of `hybridnet.video.synthetic.MADE`, in the order of the labels.
         workers: Processes.
     """
-    jobs = [(preprocess, label, seed) for seed in seeds for label in range(len(MOTIONS))]
-    found: dict[_MotionClip, tuple[str, list[_Small]]] = {}
+    jobs = [(preprocess, name, seed) for seed in seeds for name in classes]
+    found: dict[_Clip, tuple[str, list[_Small]]] = {}
     with closing(spread(deque(jobs), lambda: LocalWorker(_views_of), min(workers, len(jobs)))) as results:
         for job, made in results:
             if isinstance(made, DeadWorkerError):
                 remedy = "Run it again, with fewer workers if memory was short"
-                raise BackendError("a process that makes motion clips died", remedy=remedy) from made
+                raise BackendError("a process that makes clips died", remedy=remedy) from made
             found[job] = made
-            progress("motion clips", len(found), len(jobs))
+            progress("made clips", len(found), len(jobs))
     sums, read = (dict(zip(found, column, strict=True)) for column in zip(*found.values(), strict=True))
     views = [view for job in jobs for view in read[job]]
-    labels = [label for _, label, seed in jobs for _ in read[preprocess, label, seed]]
+    labels = [classes.index(job[1]) for job in jobs for _ in read[job]]
     clips = [number for number, job in enumerate(jobs) for _ in read[job]]
     i_frame, motion_vectors, residuals = (torch.stack(column) for column in zip(*views, strict=True))
     numbers = torch.tensor(labels), torch.tensor(clips)
     return ViewSet(i_frame, motion_vectors, residuals, *numbers, frozenset(sums.values()))
 
 
-def _views_of(job: _MotionClip) -> tuple[str, list[_Small]]:
+def _views_of(job: _Clip) -> tuple[str, list[_Small]]:
     """The SHA-256 of the file of a clip, and its views."""
     torch.set_num_threads(1)
-    preprocess, label, seed = job
+    preprocess, name, seed = job
     with temporary_folder() as folder:
         path = folder / "clip.avi"
         make_clip(
             path,
-            MOTIONS[label],
+            name,
             seed,
             width=preprocess.frame_width,
             height=preprocess.frame_height,

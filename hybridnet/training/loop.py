@@ -22,6 +22,7 @@ from hybridnet.support.ahead import ahead
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.statistics import evenly
 from hybridnet.training.augment import centre, draw, transform
+from hybridnet.training.batches import Examples, Order, mean_logits
 from hybridnet.training.data import LabelledViews
 from hybridnet.training.evaluate import CPU, evaluate
 from hybridnet.training.group import ALONE, Group
@@ -35,9 +36,10 @@ PROBE_VIEWS = 32
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A process's part of a batch; `weight` makes the mean over processes that over the whole batch's views."""
+    """A process's part of a batch; `weight` makes the mean over processes that over the whole batch's examples."""
 
     inputs: dict[str, Tensor]
+    examples: Examples
     label: Tensor
     weight: float
 
@@ -68,7 +70,6 @@ class Trainer:
             raise ConfigError("stm.batch_norm", True, "false with several processes, which would each normalise alone")
         self.model, self.config, self.device, self._group = model.to(device), config, device, group
         self._training, self._validation = training, validation
-        self._steps = math.ceil(len(training) / config.batch_size)
         self._low_precision = config.mixed_precision and device.type == "cuda"
         if self._low_precision:
             keep_in_float32(model, device.type)
@@ -80,6 +81,8 @@ class Trainer:
         self._optimizer = build_optimizer(model, config)
         self._average = copied(model.state_dict()) if config.ema_decay else None
         self._generator = torch.Generator().manual_seed(config.seed)
+        self._order = Order(training, config, self._generator)
+        self._steps = self._order.steps
         self.reports: list[EpochReport] = []
         self.best: Best | None = None
 
@@ -179,18 +182,15 @@ class Trainer:
         """This process's part of every batch of an epoch, in an order that the seed decides."""
         config, group = self.config, self._group
         side = self.model.config.preprocess.crop
-        for index in torch.randperm(len(self._training), generator=self._generator).split(config.batch_size):
-            share = group.share(len(index))
-            own = index[share]
-            weight = len(own) * group.size / len(index)
-            if not len(own):  # fewer views than processes: one is computed, and counts nothing
-                own, share = index[:1], slice(0, 1)
-            inputs = {name: values.to(self.device) for name, values in self._training.batch(own).items()}
+        for drawn in self._order.epoch():
+            own, share = drawn.share(group)
+            weight = own.count * group.size / drawn.count if drawn.count > group.rank else 0.0
+            inputs = {name: values.to(self.device) for name, values in self._training.batch(own.views).items()}
             if config.augment.active:
                 stored = inputs["i_frame"].shape[-1]
-                geometry = draw(len(index), stored, side, config.augment, self._generator)
-                inputs = transform(inputs, geometry[share].to(self.device), side)
-            yield Batch(inputs, self._training.label[own].to(self.device), weight)
+                geometry = draw(drawn.count, stored, side, config.augment, self._generator)[share][own.owner]
+                inputs = transform(inputs, geometry.to(self.device), side)
+            yield Batch(inputs, own, self._training.label[own.first()].to(self.device), weight)
 
     def _step(self, step: int, batch: Batch) -> Tensor:
         """One step; the sums of loss, right answers and views, (3,), float64, on the CPU.
@@ -202,8 +202,8 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate * rate_at(step, self._steps, config)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._low_precision):
-            logits = self._net(**batch.inputs)
-        loss = F.cross_entropy(logits.float(), batch.label, label_smoothing=config.label_smoothing)
+            logits = mean_logits(self._net(**batch.inputs).float(), batch.examples)
+        loss = F.cross_entropy(logits, batch.label, label_smoothing=config.label_smoothing)
         self._optimizer.zero_grad()
         (loss if batch.weight == 1 else loss * batch.weight).backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm).item()

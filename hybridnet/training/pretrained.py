@@ -12,7 +12,7 @@ CLASSIFIER = "head."
 
 
 def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> frozenset[str] | None:
-    """Take the weights of a checkpoint; those of the classifier only if it has the same labels, in any order.
+    """Take the weights of a checkpoint; those of the classifier only if it has all of these labels, in any order.
 
     Returns the clips that these were trained on, by SHA-256; None if it does not list them.
 
@@ -22,9 +22,13 @@ def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> froz
         CheckpointError: If the file cannot be read, or a weight is missing, one too many or of another shape.
     """
     source = load_checkpoint(path)
-    same_classes = sorted(source.labels) == sorted(labels)
-    taken = {n: w for n, w in source.model.state_dict().items() if same_classes or not n.startswith(CLASSIFIER)}
-    own = {n: w for n, w in model.state_dict().items() if same_classes or not n.startswith(CLASSIFIER)}
+    taken, own = dict(source.model.state_dict()), dict(model.state_dict())
+    if set(labels) <= set(source.labels):
+        rows = [source.labels.index(label) for label in labels]  # one per class
+        last = f"{CLASSIFIER}{len(model.head) - 1}."
+        taken = {n: w[rows] if n.startswith(last) else w for n, w in taken.items()}
+    else:
+        taken, own = ({n: w for n, w in x.items() if not n.startswith(CLASSIFIER)} for x in (taken, own))
     for name in sorted(own.keys() | taken.keys()):
         here, there = (tuple(weights[name].shape) if name in weights else None for weights in (own, taken))
         if here != there:
@@ -33,10 +37,6 @@ def start_from(model: HybridNet, labels: tuple[str, ...], path: AnyFile) -> froz
                 where=path,
                 remedy="Start from a checkpoint of the same config; only the classes may differ",
             )
-    if same_classes:
-        order = [source.labels.index(label) for label in labels]
-        last = f"{CLASSIFIER}{len(model.head) - 1}."  # one row per class
-        taken = {n: w[order] if n.startswith(last) else w for n, w in taken.items()}
     model.load_state_dict(taken, strict=False)
     return source.learned
 

@@ -1,4 +1,4 @@
-"""Where training views come from: the motion set, a cache, or a data set that is cached first."""
+"""Where training views come from: made clips, a cache, or a data set that is cached first."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
 from hybridnet.training.augment import centre
-from hybridnet.training.data import LabelledViews, motion_set
+from hybridnet.training.data import LabelledViews, made_set
 from hybridnet.video.cache import MANIFEST, CachedViews, manifest_sha256, open_cache, read_manifest
 from hybridnet.video.dataset import DataSet
 from hybridnet.video.datasets import DATASETS, load_dataset
-from hybridnet.video.synthetic import MOTIONS
-
-MOTION = "motion"
+from hybridnet.video.synthetic import MADE
 
 VALIDATION_SEED, TEST_SEED = 1_000_000, 2_000_000
-"""First seeds of the motion clips that choose the epoch, and of those that no choice ever sees."""
+"""First seeds of the made clips that choose the epoch, and of those that no choice ever sees."""
 
 
 @dataclass(frozen=True)
 class ClipCounts:
-    """Clips per class of the motion set."""
+    """Clips per class of a made set."""
 
     training: int = 60
     validation: int = 10
@@ -109,21 +107,21 @@ class Centred:
         return centre(self.views.batch(index), self.side)
 
 
-def motion_splits(
-    preprocess: PreprocessConfig, seed: int, clips: ClipCounts | None = None, *, progress: Progress = silent
+def made_splits(
+    made: str, preprocess: PreprocessConfig, seed: int, clips: ClipCounts | None = None, *, progress: Progress = silent
 ) -> Splits:
-    """The motion set in memory, of seeds that follow from one: made, encoded and read."""
+    """A set of `MADE` in memory, of seeds that follow from one: made, encoded and read."""
     clips, first = clips or ClipCounts(), seed * 100_000
     training, validation, test = (
-        motion_set(preprocess, range(start, start + number), progress=progress)
+        made_set(preprocess, range(start, start + number), MADE[made], progress=progress)
         for start, number in (
             (first, clips.training),
             (first + VALIDATION_SEED, clips.validation),
             (first + TEST_SEED, clips.test),
         )
     )
-    identity = f"motion, seed {seed}, {dataclasses.astuple(clips)} clips a class"
-    return Splits(MOTION, MOTIONS, training, validation, test, identity, training.sha256)
+    identity = f"{made}, seed {seed}, {dataclasses.astuple(clips)} clips a class"
+    return Splits(made, MADE[made], training, validation, test, identity, training.sha256)
 
 
 def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
@@ -189,7 +187,8 @@ def find_dataset(data: str, split: int | None) -> DataSet:
         return load_dataset(spec, root, split)
     if Path(data).is_dir():
         return load_dataset("folder", data, split)
-    raise ConfigError("data", data, "motion, a cache, a folder of class folders, or SPEC@ROOT such as ucf101@videos")
+    known = f"{', '.join(MADE)}, a cache, a folder of class folders, or SPEC@ROOT such as ucf101@videos"
+    raise ConfigError("data", data, known)
 
 
 def is_cache(path: Path) -> bool:
@@ -206,12 +205,12 @@ def open_splits(
     processes: int = 1,
     progress: Progress = silent,
 ) -> Splits:
-    """What `--data` says: `motion`, a cache, or a data set of `find_dataset`, which is cached first.
+    """What `--data` says: a set of `MADE`, a cache, or a data set of `find_dataset`, which is cached first.
 
     Args:
         data: As typed.
         preprocess: The model's.
-        seed: Chooses the clips of the motion set.
+        seed: Chooses the clips of a made set.
         options: Where and how to cache.
         processes: Those that train together; several share a cache, which none of them builds.
         progress: Told how far the work is.
@@ -219,12 +218,14 @@ def open_splits(
     Raises:
         HybridNetError: If the data cannot be had as the model wants them.
     """
-    if data == MOTION:
-        return motion_splits(preprocess, seed, progress=progress)
+    if data in MADE:
+        return made_splits(data, preprocess, seed, progress=progress)
     if is_cache(Path(data)):
         return cached_splits(Path(data), preprocess)
     if processes > 1:
-        raise ConfigError("data", data, f"motion or a cache for {processes} processes; make one with `hybridnet cache`")
+        raise ConfigError(
+            "data", data, f"a made set or a cache for {processes} processes; make one with `hybridnet cache`"
+        )
     from hybridnet.video.cache_build import build_cache
 
     dataset = find_dataset(data, options.split)

@@ -18,9 +18,9 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a clip of the motion set is made; see `make_clip`."""
+    """How a clip is made; see `make_clip`."""
 
-    motion: str
+    name: str
     seed: int
     width: int
     height: int
@@ -45,7 +45,7 @@ class Sample:
         if self.recipe is not None and not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             made = self.recipe
-            make_clip(self.path, made.motion, made.seed, width=made.width, height=made.height)
+            make_clip(self.path, made.name, made.seed, width=made.width, height=made.height)
         return self.path
 
 

@@ -13,10 +13,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.video.dataset import ALL, DataSet, LeftOut, Listed, Recipe, Sample, data_set
+from hybridnet.video.groups import leave_one_group_out
 from hybridnet.video.split_lists import (
     bad_line,
     find_list,
@@ -27,7 +29,7 @@ from hybridnet.video.split_lists import (
     read_text,
 )
 from hybridnet.video.stream import VIDEO_SUFFIXES
-from hybridnet.video.synthetic import MOTIONS
+from hybridnet.video.synthetic import MADE
 
 FOLDS = 5
 """A folder tree is dealt into five parts: one for test, one for validation, three for training."""
@@ -41,9 +43,11 @@ def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
     """Load a data set by name.
 
     Args:
-        spec: `ucf101`, `hmdb51`, `kinetics`, `ssv2`, `folder`, `folder:block=N`, `motion` or `motion:WIDTHxHEIGHT`.
-        root: The data set's folder; for `motion`, where clips are made when they are needed.
-        split: Number of the official split (UCF-101, HMDB-51), of the test fold (`folder`) or of the seeds (`motion`).
+        spec: `ucf101`, `hmdb51`, `kinetics`, `ssv2`, `folder`, `folder:block=N`, `groups`, a set of `MADE` such as
+            `motion`, or one with its size, such as `motion:340x256`.
+        root: The data set's folder; for a made set, where clips are made when they are needed.
+        split: Number of the official split (UCF-101, HMDB-51), of the test fold (`folder`), of the test group
+            (`groups`) or of the seeds (made sets).
             None for every clip in one split, `ALL`: those of the first split's lists, or of a folder without folds.
 
     Raises:
@@ -54,7 +58,7 @@ def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
     if name not in DATASETS or not re.fullmatch(_OPTIONS.get(name, ""), option):
         raise ConfigError("data set", spec, ", ".join([*DATASETS, "folder:block=N", "motion:WIDTHxHEIGHT"]))
     root = Path(root)
-    if name != "motion" and not root.is_dir():
+    if name not in MADE and not root.is_dir():
         raise DataSetError("is no folder", where=root, remedy=f"Give the folder of {name}; see docs/datasets.md")
     numbers = [int(digits) for digits in re.findall(r"\d+", option)]
     if split is not None:
@@ -223,8 +227,8 @@ def _class_folders(root: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]],
     return tuple(folder.name for folder in folders), clips, left_out
 
 
-def motion_clips(root: Path, split: int = 1, width: int = 170, height: int = 128) -> DataSet:
-    """The synthetic motion set, with the seeds of `hybridnet train --seed split−1`; clips are made when needed.
+def made_clips(made: str, root: Path, split: int = 1, width: int = 170, height: int = 128) -> DataSet:
+    """A synthetic set of `MADE`, with the seeds of `hybridnet train --seed split−1`; clips are made when needed.
 
     60 clips a class for training, 10 for validation, 30 for test.
     """
@@ -232,11 +236,12 @@ def motion_clips(root: Path, split: int = 1, width: int = 170, height: int = 128
     splits = {}
     for kind, first, count in (("train", 0, 60), ("validation", 1_000_000, 10), ("test", 2_000_000, 30)):
         seeds = range(first + (split - 1) * 100_000, first + (split - 1) * 100_000 + count)
-        recipes = [(label, Recipe(motion, s, width, height)) for s in seeds for label, motion in enumerate(MOTIONS)]
+        recipes = [(label, Recipe(name, s, width, height)) for s in seeds for label, name in enumerate(MADE[made])]
         splits[kind] = tuple(
-            Sample(root / f"{made.motion}/{made.seed:07d}-{width}x{height}.avi", label, made) for label, made in recipes
+            Sample(root / f"{recipe.name}/{recipe.seed:07d}-{width}x{height}.avi", label, recipe)
+            for label, recipe in recipes
         )
-    return DataSet(f"motion:{width}x{height} split {split}", MOTIONS, splits, root)
+    return DataSet(f"{made}:{width}x{height} split {split}", MADE[made], splits, root)
 
 
 DATASETS: Mapping[str, Callable[..., DataSet]] = {
@@ -245,11 +250,12 @@ DATASETS: Mapping[str, Callable[..., DataSet]] = {
     "kinetics": kinetics,
     "ssv2": something_v2,
     "folder": folder_tree,
-    "motion": motion_clips,
+    "groups": leave_one_group_out,
+    **{made: partial(made_clips, made) for made in MADE},
 }
 """Readers by name; each takes the folder, the number of the split, and its own numbers."""
 
-_OPTIONS = {"folder": r"(block=[1-9]\d{0,5})?", "motion": r"([1-9]\d{1,3}x[1-9]\d{1,3})?"}
+_OPTIONS = {"folder": r"(block=[1-9]\d{0,5})?", **dict.fromkeys(MADE, r"([1-9]\d{1,3}x[1-9]\d{1,3})?")}
 
 
 def _allow_splits(split: int, count: int) -> None:

@@ -168,7 +168,8 @@ class Clip:
         """The protocol's centre crop, where frames have the protocol's size; elsewhere they must be resized first."""
         info, wanted = self.info, self._preprocess
         size = (wanted.frame_height, wanted.frame_width)
-        if not info.transcoded and (info.orientation != UPRIGHT or (info.height, info.width) != size):
+        upright = info.transcoded or info.orientation == UPRIGHT
+        if not upright or (wanted.copy_size if info.transcoded else (info.width, info.height)) != size[::-1]:
             return None
         return Window((size[0] - wanted.crop) // 2, (size[1] - wanted.crop) // 2, wanted.crop, wanted.crop)
 
@@ -184,7 +185,7 @@ def open_clip(
 
     Args:
         path: The file.
-        preprocess: T, the frame size of a transcoded copy, the crop, and whether views accumulate.
+        preprocess: T, the size of a transcoded copy, the crop, and whether views accumulate.
         transcode: `auto` transcodes a file that cannot be read as it is if its codec exports motion vectors. `never`
             refuses it, but drops the B-frames of MPEG-4 Part 2 where that leaves T P-frames in every GOP; a view is
             then the first T + 1 frames of a GOP. `always` transcodes any file of any codec.

@@ -1,15 +1,14 @@
-"""The motion set: procedural clips whose class is the camera's motion, written through a real codec.
+"""Made clips whose class is motion, written through a real codec: of the camera, or of a hand that draws a gesture.
 
-Every name says what the camera does, so pictures move the other way: under `pan_left` the content moves right, under
-`rotate_cw` it turns counter-clockwise, under `zoom_in` it grows. Pose, texture and objects are random, so a single
-frame does not tell the class.
+Every name of the motion set says what the camera does, so pictures move the other way: under `pan_left` the content
+moves right, under `rotate_cw` it turns counter-clockwise, under `zoom_in` it grows. Pose, texture and objects are
+random, so a single frame does not tell the class. Gestures are drawn by `hybridnet.video.hands`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -17,16 +16,23 @@ from numpy.typing import NDArray
 
 from hybridnet.errors import ConfigError
 from hybridnet.support.files import atomic_file
+from hybridnet.video.gestures import GESTURES
+from hybridnet.video.hands import render_gesture
+from hybridnet.video.people import PEOPLE, render_person
+from hybridnet.video.textures import OCTAVES, colour_noise
 from hybridnet.video.transcode import add_gop_stream
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MOTIONS = (
     *("pan_left", "pan_right", "pan_up", "pan_down", "zoom_in", "zoom_out"),
     *("rotate_cw", "rotate_ccw", "still", "shake"),
 )
-"""The classes, in the order of their labels."""
+"""The classes of the motion set, in the order of their labels."""
+
+MADE = {"motion": MOTIONS, "gestures": GESTURES, "motion+gestures": MOTIONS + GESTURES, "people": PEOPLE}
+"""The sets of made clips by name, each with its classes."""
+
+MOTION_FRAMES = 36
+"""Frames of a clip of the motion set."""
 
 # Directions in the picture: x to the right, y down.
 _PANS = {"pan_left": (-1, 0), "pan_right": (1, 0), "pan_up": (0, -1), "pan_down": (0, 1)}
@@ -52,7 +58,6 @@ FLICKER_SHARE = 0.01
 """Standard deviation of a frame's brightness."""
 
 _WORLD_PX = 384  # side of the texture; the world repeats it mirrored without end
-_OCTAVES = {6: 36, 12: 28, 24: 22, 48: 17, 96: 13}  # cells a side: grey levels, falling as in natural pictures
 
 
 @dataclass(frozen=True)
@@ -71,17 +76,24 @@ class _Camera:
 
 
 def make_clip(
-    path: str | Path, motion: str, seed: int, *, frames: int = 36, width: int = 170, height: int = 128, gop: int = 12
+    path: str | Path,
+    name: str,
+    seed: int,
+    *,
+    frames: int | None = None,
+    width: int = 170,
+    height: int = 128,
+    gop: int = 12,
 ) -> Path:
-    """Write one clip of the motion set: MPEG-4, one I-frame and `gop` − 1 P-frames, no B-frames.
+    """Write one clip of the motion set or of a gesture: MPEG-4, one I-frame and `gop` − 1 P-frames, no B-frames.
 
     The same arguments give the same file. It appears under its name only when complete.
 
     Args:
         path: File to write; its suffix chooses the container (.avi, .mp4, .mkv).
-        motion: A class of `MOTIONS`.
+        name: A class of `MOTIONS` or `GESTURES`.
         seed: Chooses everything random, 0 or more.
-        frames: Number of frames.
+        frames: Number of frames; None for 36 of a motion of the camera, and for as many as a gesture takes.
         width: Even, in pixels.
         height: Even, in pixels.
         gop: Frames of a GOP.
@@ -90,10 +102,10 @@ def make_clip(
         The path.
 
     Raises:
-        ConfigError: If `motion` is none of `MOTIONS`.
+        ConfigError: If `name` is none of these.
     """
     path = Path(path)
-    pictures = render(motion, seed, frames=frames, width=width, height=height)
+    pictures = render(name, seed, frames=frames, width=width, height=height)
     with atomic_file(path) as part, av.open(str(part), "w", options={"fflags": "+bitexact"}) as output:
         stream = add_gop_stream(output, width, height, gop)
         for picture in pictures:
@@ -102,15 +114,24 @@ def make_clip(
     return path
 
 
-def render(motion: str, seed: int, *, frames: int, width: int, height: int) -> NDArray[np.uint8]:
+def render(name: str, seed: int, *, frames: int | None, width: int, height: int) -> NDArray[np.uint8]:
     """Draw the pictures of a clip, RGB, shape (n, H, W, 3); arguments as `make_clip`'s."""
-    if motion not in MOTIONS:
-        raise ConfigError("motion", motion, ", ".join(MOTIONS))
+    if name in GESTURES:
+        return render_gesture(name, seed, frames=frames, width=width, height=height)
+    if name in PEOPLE:
+        return render_person(name, seed, frames=frames, width=width, height=height)
+    if name not in MOTIONS:
+        raise ConfigError("motion", name, ", ".join(MOTIONS + GESTURES + PEOPLE))
+    return _render_motion(name, seed, frames=frames or MOTION_FRAMES, width=width, height=height)
+
+
+def _render_motion(motion: str, seed: int, *, frames: int, width: int, height: int) -> NDArray[np.uint8]:
+    """What a camera in motion sees."""
     import torch
     import torch.nn.functional as F
 
     random = np.random.default_rng([MOTIONS.index(motion), seed])
-    texture = _texture(random)
+    texture = colour_noise(random, _WORLD_PX, _WORLD_PX, OCTAVES, mean=128).clamp_(0, 255)
     points = _with_objects(_world_points(_camera(motion, frames, random), width, height, random), random)
     # From pixels to grid_sample's −1 to 1 over the texture, x and y last.
     grid = torch.from_numpy(points).mul(2 / _WORLD_PX).permute(1, 2, 3, 0)
@@ -120,18 +141,6 @@ def render(motion: str, seed: int, *, frames: int, width: int, height: int) -> N
     noise = NOISE_LEVELS * random.standard_normal((frames, height, width, 1), np.float32)
     lit = colours.permute(0, 2, 3, 1).mul_(torch.from_numpy(light)).add_(torch.from_numpy(noise))
     return np.ascontiguousarray(lit.clamp_(0, 255).byte().numpy())
-
-
-def _texture(random: np.random.Generator) -> Tensor:
-    """Colour noise of several octaves, 0 to 255, shape (1, 3, side, side)."""
-    import torch
-    import torch.nn.functional as F
-
-    total = torch.full((1, 3, _WORLD_PX, _WORLD_PX), 128.0)
-    for cells, levels in _OCTAVES.items():
-        noise = torch.from_numpy(random.standard_normal((1, 3, cells, cells), np.float32))
-        total += levels * F.interpolate(noise, (_WORLD_PX, _WORLD_PX), mode="bilinear", align_corners=False)
-    return total.clamp_(0, 255)
 
 
 def _camera(motion: str, frames: int, random: np.random.Generator) -> _Camera:

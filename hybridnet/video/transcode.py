@@ -71,7 +71,7 @@ class FrameCopier:
 
     def __init__(self, preprocess: PreprocessConfig, where: object) -> None:
         self._where, self._count = where, 0
-        self._size = {"width": preprocess.frame_width, "height": preprocess.frame_height}
+        self._size = dict(zip(("width", "height"), preprocess.copy_size, strict=True))
         self._reformatter = VideoReformatter()
         self._encoder: Any = av.CodecContext.create("mpeg4", "w")
         self._encoder.options, self._encoder.time_base = _ENCODING, Fraction(1, FRAME_RATE)
@@ -124,7 +124,7 @@ def _copy(source: Source, path: Path, preprocess: PreprocessConfig, *, from_i_fr
     """The copy, from the first frame or the first I-frame on; empty without one."""
     buffer = BytesIO()
     reformatter = VideoReformatter()
-    width, height = preprocess.frame_width, preprocess.frame_height
+    width, height = preprocess.copy_size
     opened = open_stream(source, path, any_codec=True)
     with opened as (container, stream), av.open(buffer, "w", format="avi") as output:
         output.metadata["comment"] = MARK

@@ -55,6 +55,14 @@ def test_labels_in_another_order_take_their_own_rows(source: Path) -> None:
         assert torch.equal(model(**inputs), given(**inputs)[:, order])
 
 
+def test_some_of_the_labels_take_their_rows(source: Path) -> None:
+    model, given = fresh(num_classes=2).eval(), load_checkpoint(source).model
+    start_from(model, (LABELS[2], LABELS[0]), source)
+    inputs = made_views(SMALL, 2).batch(torch.arange(2))
+    with torch.no_grad():
+        assert torch.equal(model(**inputs), given(**inputs)[:, [2, 0]])
+
+
 def test_other_labels_keep_a_random_classifier(source: Path) -> None:
     model, random = fresh(num_classes=2), fresh(num_classes=2).state_dict()
     start_from(model, OTHERS, source)

@@ -17,12 +17,12 @@ from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.support.plain import to_dict
 from hybridnet.training import sources
-from hybridnet.training.data import ViewSet, motion_set
+from hybridnet.training.data import ViewSet, made_set
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.loop import train
 from hybridnet.training.optimise import parameter_groups, rate_at
 from hybridnet.training.run import CHECKPOINT, RECORD, run_training
-from hybridnet.training.sources import ClipCounts, Splits, motion_splits
+from hybridnet.training.sources import ClipCounts, Splits, made_splits
 from hybridnet.video.synthetic import MOTIONS
 from hybridnet.video.views import LEVELS
 
@@ -32,7 +32,7 @@ RECIPE = TrainingConfig(epochs=2, batch_size=8, learning_rate=0.003, eps=1e-8, w
 
 @pytest.fixture(scope="module")
 def views() -> ViewSet:
-    return motion_set(CONFIG.preprocess, range(1), workers=1)
+    return made_set(CONFIG.preprocess, range(1), workers=1)
 
 
 def trained(views: ViewSet, recipe: TrainingConfig) -> tuple[HybridNet, list[float]]:
@@ -75,7 +75,7 @@ def test_training_that_diverges_stops_before_it_spoils_the_weights(views: ViewSe
 def test_a_rate_that_is_much_too_high_is_named(
     views: ViewSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sources, "motion_set", lambda *_, **__: views)
+    monkeypatch.setattr(sources, "made_set", lambda *_, **__: views)
     config = tmp_path / "config.yaml"
     recipe = dataclasses.replace(RECIPE, learning_rate=1e30, warmup_epochs=0)
     config.write_text(yaml.safe_dump(to_dict(Experiment(CONFIG, recipe))))
@@ -118,14 +118,14 @@ def test_leaks_and_thresholds_do_not_decay() -> None:
 def test_the_motion_set_has_other_seeds_in_each_split(monkeypatch: pytest.MonkeyPatch, views: ViewSet) -> None:
     asked: list[tuple[int, ...]] = []
 
-    def made(preprocess: PreprocessConfig, seeds: Sequence[int], **options: object) -> ViewSet:
+    def made(preprocess: PreprocessConfig, seeds: Sequence[int], classes: Sequence[str], **options: object) -> ViewSet:
         asked.append(tuple(seeds))
         return views
 
-    monkeypatch.setattr(sources, "motion_set", made)
-    motion_splits(CONFIG.preprocess, 3, ClipCounts(2, 1, 2))
+    monkeypatch.setattr(sources, "made_set", made)
+    made_splits("motion", CONFIG.preprocess, 3, ClipCounts(2, 1, 2))
     assert asked == [(300_000, 300_001), (1_300_000,), (2_300_000, 2_300_001)]
-    motion_splits(CONFIG.preprocess, 0)
+    made_splits("motion", CONFIG.preprocess, 0)
     assert [len(seeds) for seeds in asked[3:]] == [60, 10, 30]
 
 

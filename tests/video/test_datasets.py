@@ -13,6 +13,7 @@ from helpers.places import ROOT
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.video import dataset, make_clip, split_lists
 from hybridnet.video.datasets import DATASETS, load_dataset
+from hybridnet.video.synthetic import MADE
 
 
 @pytest.fixture(scope="module")
@@ -228,9 +229,9 @@ def test_motion_clips_are_made_when_asked_for(tmp_path: Path) -> None:
 
 def test_unknown_names_and_folders_are_refused(tmp_path: Path) -> None:
     for spec in ("imagenet", "folder:block=0", "folder:x", "ucf101:2", "motion:0x5"):
-        with pytest.raises(ConfigError, match="ucf101, hmdb51, kinetics, ssv2, folder, motion"):
+        with pytest.raises(ConfigError, match="ucf101, hmdb51, kinetics, ssv2, folder, groups, motion, gestures"):
             load_dataset(spec, tmp_path)
-    for name in set(DATASETS) - {"motion"}:
+    for name in set(DATASETS) - set(MADE):
         with pytest.raises(DataSetError, match="is no folder"):
             load_dataset(name, tmp_path / "nothing")
         with pytest.raises(DataSetError):

@@ -62,7 +62,7 @@ def test_what_fits_is_read_as_it_comes(tmp_path: Path) -> None:
         assert len(list(live)) == 3
     with open_live(path, PREPROCESS, transcode="always", idle_s=0.0) as live:
         assert live.reason == "it was asked for"
-        assert [view.i_frame.shape for view in live] == [(3, 64, 96)] * 3
+        assert [view.i_frame.shape for view in live] == [(3, *PREPROCESS.copy_size[::-1])] * 3
 
 
 def test_never_refuses_what_has_no_vectors(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ CASES = DATA.parent / "cases" / "video"
 def coloured(path: Path, references: int, matrix: Colorspace, span: ColorRange) -> Path:
     """Bars of grey and of pure colours, in H.264 of a stated range and matrix."""
     bars = [(g, g, g) for g in (0, 61, 128, 189, 237, 255)] + [(255, 0, 0), (0, 254, 0), (0, 0, 255), (255, 255, 0)]
-    picture = np.repeat(np.array(bars, np.uint8), 16, axis=0)[None].repeat(64, axis=0)
+    picture = np.repeat(np.array(bars, np.uint8), 16, axis=0)[None].repeat(128, axis=0)
     options = {"refs": str(references), "bf": "0", "crf": "6", "sc_threshold": "0"}
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=25, options=options)
@@ -56,7 +56,7 @@ def coloured(path: Path, references: int, matrix: Colorspace, span: ColorRange) 
 def test_copies_have_the_colours_of_the_source_and_say_how(
     tmp_path: Path, matrix: Colorspace, span: ColorRange
 ) -> None:
-    preprocess = dataclasses.replace(PREPROCESS, frame_width=160, frame_height=64, crop=32)
+    preprocess = dataclasses.replace(PREPROCESS, frame_width=160, frame_height=128, crop=32)
     direct, source = (coloured(tmp_path / f"{n}.mp4", n, matrix, span) for n in (1, 3))
     with open_clip(direct, preprocess) as one, open_clip(source, preprocess) as other:
         assert (one.info.transcoded, other.info.transcoded) == (False, True)

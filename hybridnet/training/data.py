@@ -91,7 +91,7 @@ def made_set(
     Args:
         preprocess: Frame size, crop and steps; clips are made at the frame size.
         seeds: Seeds of the clips; use other ones for validation.
-        classes: Of `hybridnet.video.synthetic.MADE`, in the order of the labels.
+        classes: Names in `hybridnet.video.synthetic.MADE`, in the order of the labels.
         workers: Processes.
     """
     jobs = [(preprocess, name, seed) for seed in seeds for name in classes]

@@ -49,9 +49,9 @@ class Poses:
     Attributes:
         hip: In heights of the person from where it begins, y down, (n, 2).
         torso: How far the trunk leans to the front, (n,).
-        thigh: Of each leg.
+        thigh: The angle of each thigh.
         knee: By how much each shin is behind its thigh.
-        upper: Of each arm.
+        upper: The angle of each upper arm.
         elbow: By how much each forearm is before its upper arm.
         all: By how much the whole body is turned to the front, about the feet, (n,).
     """

@@ -260,8 +260,7 @@ class TrainOptions:
     Attributes:
         config: Model size and recipe, by name or path.
         recipe: Another recipe than the config's, by name or path.
-        data: a made set: `motion`, `gestures`, `motion+gestures` or `people`; a cache; a folder of class folders; or
-            SPEC@ROOT.
+        data: A made set (`motion`, `gestures`, `motion+gestures`, `people`), a cache, a class folder, or SPEC@ROOT.
         init: A checkpoint to start from; its classifier is kept if it knows all labels.
         epochs: Instead of the recipe's.
         seed: Instead of the recipe's.

@@ -23,8 +23,8 @@ from av.video.reformatter import VideoReformatter
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.video import References, make_clip, mv_grid, open_clip, prepare_view
-from hybridnet.video.accumulate import to_pixels
 from hybridnet.video.coded import block_vectors
+from hybridnet.video.grid import to_pixels
 from hybridnet.video.reader import sample_indices
 from hybridnet.video.stream import decode, open_stream
 from hybridnet.video.structure import kind_of
@@ -96,7 +96,7 @@ def accumulated(path: Path) -> None:
         if references is None:
             references = References(frame.height, frame.width)
         if kind_of(frame) == "I":
-            references.reset()
+            references.start()
         else:
             references.step(tau)
             references.motion_vectors()

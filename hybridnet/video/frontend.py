@@ -55,7 +55,7 @@ def read_clip(
     Raises:
         VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
     """
-    load_kernels(preprocess.steps)
+    load_kernels()
     started = time.perf_counter()
     progress("reading", 0, views)
     with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:

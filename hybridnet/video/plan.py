@@ -160,6 +160,7 @@ def read_gops(
     window: Window | None = None,
     *,
     accumulate: bool = True,
+    residuals: bool = True,
     tally: Tally | None = None,
 ) -> Iterator[tuple[T, list[int]]]:
     """Decode GOPs and nothing else; the next one while `build` works on the one before.
@@ -170,6 +171,7 @@ def read_gops(
         build: Makes something of the frames of a GOP.
         window: The part of the frames that views show; all of it if None.
         accumulate: See `GopBuilder`.
+        residuals: See `GopBuilder`.
         tally: Told of every packet that is decoded.
 
     Yields:
@@ -181,8 +183,8 @@ def read_gops(
     """
     reader = FrameReader()
     orientation = UPRIGHT if plan.info.transcoded else plan.info.orientation
-    builder = GopBuilder(orientation, window, accumulate=accumulate)
-    with closing(ahead(_decoded(plan, gops, tally))) as groups:
+    builder = GopBuilder(orientation, window, accumulate=accumulate, residuals=residuals)
+    with closing(ahead(_decoded(plan, gops, tally, residuals))) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
             coded = [reader.read(frame) for frame in frames]
@@ -193,7 +195,7 @@ def read_gops(
 
 
 def _decoded(
-    plan: Plan, gops: Sequence[int], tally: Tally | None
+    plan: Plan, gops: Sequence[int], tally: Tally | None, pixels: bool
 ) -> Generator[tuple[int, list[VideoFrame]], None, None]:
     """The frames of each GOP, as planned."""
     if not gops:
@@ -209,7 +211,7 @@ def _decoded(
         first = chosen[waiting[0]]
         return owner.get(packet) in waiting or first[0] <= packet <= first[-1] + delay
 
-    opened = open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames, low_delay=True)
+    opened = open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames, low_delay=True, pixels=pixels)
     with opened as (container, stream):
         for packet, frame in decode(container, stream, needed, tally):
             gop = owner.get(packet)

@@ -46,12 +46,9 @@ class ViewArrays:
     saturated_residual: float
 
 
-def load_kernels(steps: int) -> None:
-    """Compile the reader's loops, or load what an earlier process compiled, before the first view of T steps is timed.
-
-    Their machine code is that of T: it takes the T + 1 pictures of a view at once.
-    """
-    accumulate.load_kernels(steps)
+def load_kernels() -> None:
+    """Compile the reader's loops, or load what an earlier process compiled, before the first view is timed."""
+    accumulate.load_kernels()
     resize(np.zeros((1, 1, 2, 2), np.float32), (1, 1), (0, 0), 1)
     _clip(np.zeros(1, np.float32), np.float32(1))
 

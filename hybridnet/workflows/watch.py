@@ -150,7 +150,7 @@ class Watcher:
         self._simulator = Simulator(self._bundle, chosen)
         self._scores: deque[Array] = deque(maxlen=options.smooth)
         self._last, self._running = "", list[subprocess.Popen[bytes]]()
-        load_kernels(self._preprocess.steps)
+        load_kernels()
         self._rehearse()
 
     def watch(self, source: str | Path | Readable) -> Iterator[GopRow]:

@@ -69,39 +69,42 @@ class References:
 
     def __init__(self, height: int, width: int) -> None:
         self._all = Window(0, 0, height, width)
-        self._motion, self._motion_before = np.empty((2, 2, height, width), np.int16)
+        self._rest = np.zeros((2, height, width), np.int16)
+        self._rooms = tuple(np.empty((2, 2, height, width), np.int16))
         self._moved, self._moved_before = np.empty((2, height, 3 * width), np.uint8)
         self._ends = np.empty(-(-width // CELL) + 1, np.int64)
         self.start()
 
     def start(self, i_frame: Picture | None = None) -> None:
         """Begin at an I-frame: Π_0 = 0 and M_0 = I_0. Without its picture there are no residuals."""
-        self._motion[:] = 0
+        self._motion = self._rest
         self._has_picture = i_frame is not None
         if i_frame is not None:
             self._moved[:] = i_frame[:, : self._moved.shape[1]]
 
-    def step(self, tau: NDArray[np.int16], part: Window | None = None) -> None:
+    def step(
+        self, tau: NDArray[np.int16], part: Window | None = None, motion_vectors: NDArray[np.int16] | None = None
+    ) -> None:
         """Advance by one P-frame.
 
         Args:
             tau: τ_t on the grid of 8×8 cells in whole pixels, x then y, shape (2, h, w).
-            part: The part of the frame that is wanted; all of it if None. It must lie in what `parts` says of the step.
+            part: The part of the frame that is wanted, see `parts`; all of it if None.
+            motion_vectors: Where to put Π_t of the frame, (2, H, W), to be left alone until the next step; None for
+                memory of its own.
         """
-        self._motion, self._motion_before = self._motion_before, self._motion
-        self._moved, self._moved_before = self._moved_before, self._moved
+        before, moved_before = self._motion, self._moved
+        if motion_vectors is None:
+            motion_vectors = self._rooms[before is self._rooms[0]]
+        self._motion, self._moved, self._moved_before = motion_vectors, self._moved_before, moved_before
         top, left, height, width = part or self._all
-        _follow(self._motion_before, self._moved_before, tau, top, left, height, width, self._has_picture, self._ends,
+        _follow(before, moved_before, tau, top, left, height, width, self._has_picture, self._ends,
                 self._motion, self._moved)  # fmt: skip
 
-    def motion_vectors(self, window: Window | None = None, out: NDArray[np.int16] | None = None) -> NDArray[np.int16]:
-        """Π_t(i) = i − Γ_t(i) in pixels, x then y, shape (2, H, W) of the window."""
+    def motion_vectors(self, window: Window | None = None) -> NDArray[np.int16]:
+        """Π_t(i) = i − Γ_t(i) in pixels, x then y, shape (2, H, W) of the window; a copy."""
         rows, columns = (window or self._all).slices
-        found = self._motion[:, rows, columns]
-        if out is None:
-            return found.copy()
-        out[:] = found
-        return out
+        return self._motion[:, rows, columns].copy()
 
     def residual(
         self, frame: Picture, window: Window | None = None, out: NDArray[np.int16] | None = None

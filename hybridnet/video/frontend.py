@@ -41,6 +41,7 @@ def read_clip(
     views: int = DEFAULT_VIEWS,
     *,
     transcode: TranscodePolicy = "auto",
+    residuals: bool = True,
     progress: Progress = silent,
 ) -> ClipInputs:
     """Read uniformly sampled views of a clip.
@@ -50,6 +51,7 @@ def read_clip(
         preprocess: How its frames become tensors.
         views: How many; fewer if it has fewer GOPs.
         transcode: When to transcode it; see `hybridnet.video.open_clip`.
+        residuals: Whether the model looks at residuals; without them reading takes less than half the time.
         progress: Told after each view.
 
     Raises:
@@ -58,7 +60,7 @@ def read_clip(
     load_kernels()
     started = time.perf_counter()
     progress("reading", 0, views)
-    with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
+    with open_clip(path, preprocess, transcode=transcode, crop=True, residuals=residuals) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
         prepared: list[ViewArrays] = []
         view_ms: list[float] = []
@@ -87,6 +89,7 @@ def find_videos(path: Path) -> list[Path]:
 
 
 def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
+    residual = [v.saturated_residual for v in views if v.saturated_residual is not None]
     return VideoRow(
         # File names need not be UTF-8; a record must be.
         path=str(info.path).encode("utf-8", "backslashreplace").decode(),
@@ -100,7 +103,7 @@ def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
         views=len(views),
         corrupt_frames=info.corrupt_frames,
         saturated_motion=float(np.mean([v.saturated_motion for v in views])),
-        saturated_residual=float(np.mean([v.saturated_residual for v in views])),
+        saturated_residual=float(np.mean(residual)) if residual else None,
         decoded_frames=tally.packets,
         decoded_bits=8 * tally.bytes,
     )

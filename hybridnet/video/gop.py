@@ -93,12 +93,13 @@ class GopBuilder:
         residuals = _POOL.empty((len(p_frames) * self._residuals, 3, window.height, window.width), np.int16)
         taus, inter = np.stack([frame.tau for frame in p_frames]), np.stack([frame.inter for frame in p_frames])
         wanted = parts(taus, window, height, width) if self._accumulate else [window] * len(p_frames)
-        references = self._references_of(height, width)
+        references, is_whole = self._references_of(height, width), window == (0, 0, height, width)
         for t, frame in enumerate(p_frames):  # a picture is used while it is in the caches
             if t == 0 or not self._accumulate:
                 references.start(before if self._residuals else None)
-            references.step(taus[t], wanted[t])
-            references.motion_vectors(window, motion_vectors[t])
+            references.step(taus[t], wanted[t], motion_vectors[t] if is_whole else None)
+            if not is_whole:
+                motion_vectors[t] = references.motion_vectors(window)
             if self._residuals:
                 before = frame.picture
                 references.residual(before, window, residuals[t])

@@ -28,7 +28,7 @@ LEVELS = 127
 
 @dataclass(frozen=True, eq=False)
 class ViewArrays:
-    """A view as the model takes it; S is the crop.
+    """A view as the model takes it; S is the crop. Of a clip that was opened without residuals, there are 0 of them.
 
     Attributes:
         i_frame: (x / 255 − 0.5) / 0.25, so −2 to 2, float32, shape (3, S, S).
@@ -36,14 +36,14 @@ class ViewArrays:
             [−1, 1], float32, x then y, shape (T, 2, S, S).
         residuals: Δ, or δ without accumulation, over `residual_clip`, clipped to [−1, 1], float32, shape (T, 3, S, S).
         saturated_motion: Share of the motion values that were clipped, 0 to 1.
-        saturated_residual: Share of the residual values that were clipped, 0 to 1.
+        saturated_residual: Share of the residual values that were clipped, 0 to 1; None without residuals.
     """
 
     i_frame: NDArray[np.float32]
     motion_vectors: NDArray[np.float32]
     residuals: NDArray[np.float32]
     saturated_motion: float
-    saturated_residual: float
+    saturated_residual: float | None
 
 
 def load_kernels() -> None:
@@ -76,7 +76,7 @@ def prepare_view(view: View, preprocess: PreprocessConfig) -> ViewArrays:
 
 def prepare_steps(
     view: View, preprocess: PreprocessConfig
-) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float, float | None]:
     """`motion_vectors` and `residuals` of a view's steps, and the shares that were clipped; see `prepare_view`."""
     size = _size(view, preprocess)
     height, width = view.i_frame.shape[-2:]
@@ -86,7 +86,7 @@ def prepare_steps(
     residuals = _resized_crop(view.residuals, size, preprocess.crop)
     motion_vectors, saturated_motion = _scale_and_clip(motion_vectors, preprocess.motion_clip_px)
     residuals, saturated_residual = _scale_and_clip(residuals, preprocess.residual_clip)
-    return motion_vectors, residuals, saturated_motion, saturated_residual
+    return motion_vectors, residuals, saturated_motion, saturated_residual if residuals.size else None
 
 
 def _size(view: View, preprocess: PreprocessConfig) -> tuple[int, int]:
@@ -98,15 +98,11 @@ def stack_views(views: Sequence[ViewArrays]) -> Views:
     """Stack N views into the model's input.
 
     Returns:
-        `i_frame` (N, 3, S, S), `motion_vectors` (N, T, 2, S, S) and `residuals` (N, T, 3, S, S).
+        `i_frame` (N, 3, S, S), `motion_vectors` (N, T, 2, S, S) and, where there are any, `residuals` (N, T, 3, S, S).
     """
-    return Views(
-        {
-            "i_frame": np.stack([view.i_frame for view in views]),
-            "motion_vectors": np.stack([view.motion_vectors for view in views]),
-            "residuals": np.stack([view.residuals for view in views]),
-        }
-    )
+    names = ("i_frame", "motion_vectors", "residuals")
+    stacked = {name: np.stack([getattr(view, name) for view in views]) for name in names}
+    return Views({name: values for name, values in stacked.items() if values.size})
 
 
 def to_int8(values: NDArray[np.float32], limit: float = 1.0) -> NDArray[np.int8]:
@@ -131,7 +127,7 @@ def _resized_crop(values: NDArray[Any], size: tuple[int, int], crop: int) -> NDA
 def _scale_and_clip(values: NDArray[np.float32], limit: float) -> tuple[NDArray[np.float32], float]:
     """Scale and clip in place; the share of values that were clipped."""
     beyond = _clip(values.reshape(-1), np.float32(limit))
-    return values, beyond / values.size
+    return values, beyond / max(values.size, 1)
 
 
 @kernel

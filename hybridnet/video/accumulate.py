@@ -58,7 +58,7 @@ def planar(picture: Picture, window: Window) -> NDArray[np.uint8]:
 
 
 class References:
-    """Π_t and M_t: from where in the I-frame every pixel of P-frame t stems, and how the I-frame looks when moved there.
+    """Π_t and M_t: where in the I-frame every pixel of P-frame t stems from, and how the I-frame looks moved there.
 
     Sources outside the frame are clamped to its edge, as the codec's unrestricted motion vectors are.
 
@@ -227,7 +227,9 @@ def _difference(frame: Any, moved: Any, top: int, left: int, out: Any) -> None:
 
 
 @kernel
-def _trace(taus: Any, top: int, left: int, height: int, width: int, frame_height: int, frame_width: int, found: Any) -> None:
+def _trace(
+    taus: Any, top: int, left: int, height: int, width: int, frame_height: int, frame_width: int, found: Any
+) -> None:
     """See `parts`."""
     y_start, x_start, y_end, x_end = top, left, top + height, left + width
     for t in range(len(taus) - 1, -1, -1):

@@ -14,9 +14,9 @@ from hybridnet.errors import VideoError
 from hybridnet.report.record.data import VideoRow
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
-from hybridnet.video import TranscodePolicy, VideoInfo, ViewArrays, open_clip, prepare_view, stack_views
+from hybridnet.video import TranscodePolicy, VideoInfo, ViewArrays, open_clip, prepare_view
 from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
-from hybridnet.video.views import load_kernels
+from hybridnet.video.views import load_kernels, places
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +63,19 @@ def read_clip(
     with open_clip(path, preprocess, transcode=transcode, crop=True, residuals=residuals) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
         prepared: list[ViewArrays] = []
+        room = places(min(views, clip.gop_count), preprocess, residuals=residuals)
         view_ms: list[float] = []
         mark = time.perf_counter()
         for view in clip.sample(views):
-            prepared.append(prepare_view(view, preprocess))
+            n = len(prepared)
+            if n == len(room["i_frame"]):  # the clip turned out to have more of them than its packets promised
+                room = {name: np.concatenate([array, array]) for name, array in room.items()}
+            prepared.append(prepare_view(view, preprocess, {name: array[n] for name, array in room.items()}))
             view_ms.append((time.perf_counter() - mark) * 1e3)
             mark = time.perf_counter()
             progress("reading", len(prepared), min(views, clip.gop_count))
-        return ClipInputs(_row(clip.info, prepared, clip.tally), stack_views(prepared), np.array(view_ms), open_ms)
+        found = {name: array[: len(prepared)] for name, array in room.items() if array.size}
+        return ClipInputs(_row(clip.info, prepared, clip.tally), Views(found), np.array(view_ms), open_ms)
 
 
 def find_videos(path: Path) -> list[Path]:

@@ -40,7 +40,9 @@ class Clip:
         tally: Packets and bytes that were decoded to read views so far, of the file or of its transcoded copy.
     """
 
-    def __init__(self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, crop: bool, residuals: bool) -> None:
+    def __init__(
+        self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, crop: bool, residuals: bool
+    ) -> None:
         self._path, self._preprocess, self._policy, self._crop = path, preprocess, policy, crop
         self._residuals = residuals
         self._closed = False
@@ -178,7 +180,12 @@ class Clip:
 
 
 def open_clip(
-    path: str | Path, preprocess: PreprocessConfig, *, transcode: TranscodePolicy = "auto", crop: bool = False, residuals: bool = True
+    path: str | Path,
+    preprocess: PreprocessConfig,
+    *,
+    transcode: TranscodePolicy = "auto",
+    crop: bool = False,
+    residuals: bool = True,
 ) -> Clip:
     """Open a video and make its GOPs readable, transcoding in memory where they are not.
 

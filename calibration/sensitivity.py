@@ -44,8 +44,8 @@ def sqnr_by_node(
     Raises:
         BackendError: If ONNX Runtime cannot run one of the graphs.
     """
-    cut = _cut(onnx.load(str(int8)), nodes)
     chosen = [node for node in model.graph.node if node.name in nodes]
+    cut = _cut(_named_as(chosen, onnx.load(str(int8))), nodes)
     tapped = dict.fromkeys([*cut.rounded, *(node.output[0] for node in chosen)])
     outputs = {node.name: USED + node.name if node.name in tapped else node.name for node in model.graph.output}
     signal, noise = dict.fromkeys(outputs, 0.0), {node.name: dict.fromkeys(outputs, 0.0) for node in chosen}
@@ -123,6 +123,20 @@ class _Cut:
     model: onnx.ModelProto
     rounded: dict[str, str]
     made: dict[str, str]
+
+
+def _named_as(nodes: Sequence[onnx.NodeProto], int8: onnx.ModelProto) -> onnx.ModelProto:
+    """The int8 graph, whose nodes give tensors of the names that they have in float: those of outputs were others."""
+    wanted, names = {node.name: node.output[0] for node in nodes}, dict[str, str]()
+    for node in int8.graph.node:
+        name = wanted.get(node.name, node.output[0])
+        if name != node.output[0]:
+            names |= {node.output[0]: name, name: USED + name}
+    for node in int8.graph.node:
+        for tensors in (node.input, node.output):
+            for place, name in enumerate(tensors):
+                tensors[place] = names.get(name, name)
+    return int8
 
 
 def _cut(model: onnx.ModelProto, nodes: Sequence[str]) -> _Cut:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.support.kernels import inlined, kernel, shared_kernel
+from hybridnet.support.kernels import inlined, shared_kernel
 from hybridnet.video.grid import CELL, VECTOR, grid_shape, mv_grid
 
 Picture = NDArray[np.uint8]
@@ -226,22 +226,21 @@ def _difference(frame: Any, moved: Any, top: int, left: int, out: Any) -> None:
             blue[x] = np.int16(here[3 * x + 2]) - np.int16(there[3 * x + 2])
 
 
-@kernel
+@shared_kernel
 def _trace(
     taus: Any, top: int, left: int, height: int, width: int, frame_height: int, frame_width: int, found: Any
 ) -> None:
     """See `parts`."""
     y_start, x_start, y_end, x_end = top, left, top + height, left + width
     for t in range(len(taus) - 1, -1, -1):
-        found[t] = y_start, x_start, y_end - y_start, x_end - x_start
-        part = y_start, x_start, y_end, x_end
+        part = found[t]
+        part[0], part[1], part[2], part[3] = y_start, x_start, y_end - y_start, x_end - x_start
+        first_y, last_y, first_x, last_x = y_start, y_end - 1, x_start, x_end - 1
         y_start, x_start, y_end, x_end = top, left, top + height, left + width
-        for row in range(part[0] // CELL, (part[2] - 1) // CELL + 1):
-            for column in range(part[1] // CELL, (part[3] - 1) // CELL + 1):
+        for row in range(first_y // CELL, last_y // CELL + 1):
+            for column in range(first_x // CELL, last_x // CELL + 1):
                 tau_x, tau_y = np.int64(taus[t, 0, row, column]), np.int64(taus[t, 1, row, column])
-                first_y, last_y = max(row * CELL, part[0]) - tau_y, min((row + 1) * CELL, part[2]) - 1 - tau_y
-                first_x, last_x = column * CELL - tau_x, (column + 1) * CELL - 1 - tau_x
-                y_start = min(y_start, max(first_y, 0), frame_height - 1)
-                y_end = max(y_end, min(last_y, frame_height - 1) + 1, 1)
-                x_start = min(x_start, max(first_x, 0), frame_width - 1)
-                x_end = max(x_end, min(last_x, frame_width - 1) + 1, 1)
+                y_start = min(y_start, max(max(row * CELL, first_y) - tau_y, 0), frame_height - 1)
+                y_end = max(y_end, min(min(row * CELL + CELL - 1, last_y) - tau_y, frame_height - 1) + 1, 1)
+                x_start = min(x_start, max(column * CELL - tau_x, 0), frame_width - 1)
+                x_end = max(x_end, min(column * CELL + CELL - 1 - tau_x, frame_width - 1) + 1, 1)

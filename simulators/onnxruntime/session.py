@@ -9,7 +9,7 @@ import onnxruntime
 
 from hybridnet.errors import BackendError, MissingBackendError
 from hybridnet.simulators.options import ANY_CPU, Provider, Runtime
-from hybridnet.support.ahead import aside
+from hybridnet.support.ahead import aside, cores
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
@@ -40,7 +40,10 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
-    options.intra_op_num_threads = runtime.threads or 0
+    # Left to itself it counts the machine's cores, not those that the process may use; and its threads go on spinning
+    # after a run, while others need their core.
+    options.intra_op_num_threads = runtime.threads or cores()
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
         content, providers = content_of(path), _providers(runtime.provider)

@@ -40,10 +40,10 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
-    # Left to itself it counts the machine's cores, not those that the process may use; and its threads go on spinning
-    # after a run, while others need their core.
+    # Left to itself it counts the machine's cores, not those that the process may use, and its threads spin while they
+    # wait: beside other work, the reader's and the emulator's included, a run then takes several times as long.
     options.intra_op_num_threads = runtime.threads or cores()
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
         content, providers = content_of(path), _providers(runtime.provider)

@@ -227,15 +227,8 @@ def test_wrong_arrays_are_one_line(
     make: Callable[[Path], None], mentions: str, weights: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     make(tmp_path / "x.npz")
-    arguments = [
-        "--model",
-        "helpers.foreign_model:gestures",
-        "--inputs",
-        str(tmp_path / "x.npz"),
-        "-o",
-        str(tmp_path / "b"),
-    ]
-    assert_error(main(["export", str(weights), *arguments]), capsys, mentions)
+    inputs = ["--inputs", str(tmp_path / "x.npz"), "-o", str(tmp_path / "b")]
+    assert_error(main(["export", str(weights), "--model", "helpers.foreign_model:gestures", *inputs]), capsys, mentions)
 
 
 def test_options_without_their_partner_are_refused(

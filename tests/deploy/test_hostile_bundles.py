@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.hostile import SIGNED, UNSIGNED, behind, graph, spoilt
+from helpers.hostile import SIGNED, UNSIGNED
+from helpers.spoiling import behind, graph, spoilt
 from onnx import helper
 
 from hybridnet.cli import main

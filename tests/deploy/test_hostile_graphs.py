@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.fuzz_models import Still
-from helpers.hostile import Change, described, fields, spoilt
+from helpers.spoiling import Change, described, fields, spoilt
 
 import hybridnet
 from hybridnet.deploy.bundle import read_bundle

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.evaluations import evaluated, lines
 from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.cli import main
@@ -20,50 +18,16 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.evaluation.clips import Clip, find_clips
-from hybridnet.evaluation.results import ClipResult, ResultsFile
-from hybridnet.evaluation.run import EVALUATION, PAGE, RESULTS
+from hybridnet.evaluation.results import ResultsFile
+from hybridnet.evaluation.run import PAGE, RESULTS
 from hybridnet.evaluation.runners import RunnerSpec, inputs_of, load_runner, run_clip
-from hybridnet.evaluation.spread import ClipRunner, evaluate_on
 from hybridnet.model.checkpoint import Checkpoint, save_checkpoint
 from hybridnet.report.numbers import share
 from hybridnet.support.inputs import Shapes
-from hybridnet.support.processes import LocalWorker
-from hybridnet.training.sources import find_dataset
-from hybridnet.video.cache_build import build_cache
 from hybridnet.video.dataset import Sample
 from hybridnet.video.synthetic import make_clip
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders a, b and c of five clips of two GOPs each."""
-    root = tmp_path_factory.mktemp("classes")
-    for label, motion in zip("abc", ("pan_left", "zoom_in", "still"), strict=True):
-        (root / label).mkdir()
-        for number in range(5):
-            make_clip(root / label / f"{number}.avi", motion, number, frames=8, width=44, height=42, gop=4)
-    return root
-
-
-@pytest.fixture(scope="module")
-def cache(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("cache") / "cache"
-    build_cache(find_dataset(str(folder), 1), path, SMALL.preprocess, views=2, clips_per_shard=16, workers=1)
-    return path
-
-
-def evaluated(model: Path, data: Path, out: Path, *more: str) -> dict[str, Any]:
-    assert main(["evaluate", str(model), "--data", str(data), "-o", str(out), *more]) == 0
-    record: dict[str, Any] = json.loads((out / EVALUATION).read_text())
-    return record
-
-
-def lines(path: Path) -> dict[str, dict[str, Any]]:
-    """Results by clip, without times, which differ from run to run."""
-    found = [json.loads(line) for line in path.read_text().splitlines()[1:]]
-    return {line["clip"]: {**line, "seconds": 0} for line in found}
 
 
 def test_a_checkpoint_on_video_and_on_its_cache(
@@ -205,39 +169,6 @@ def test_a_bundle_says_what_simulate_says(bundle: Bundle, folder: Path, tmp_path
     assert record["evaluated"][0]["summary"]["clips_per_second"] > 0
 
 
-def test_an_interrupted_evaluation_goes_on(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
-    evaluated(checkpoint_path, folder, tmp_path / "whole", "--split-name", "train")
-    whole = (tmp_path / "whole" / RESULTS).read_text()
-    (tmp_path / "cut").mkdir()
-    kept = "".join(whole.splitlines(keepends=True)[:5])
-    (tmp_path / "cut" / RESULTS).write_text(kept + whole.splitlines()[5][:40])  # killed while it wrote
-    record = evaluated(checkpoint_path, folder, tmp_path / "cut", "--split-name", "train")
-    again = (tmp_path / "cut" / RESULTS).read_text()
-    assert again.startswith(kept)
-    assert lines(tmp_path / "cut" / RESULTS) == lines(tmp_path / "whole" / RESULTS)
-    assert {"kind": "throughput", "text": "throughput: of the 5 clips of this call; 4 had been evaluated before"} in (
-        record["evaluated"][0]["notes"]
-    )
-    record = evaluated(checkpoint_path, folder, tmp_path / "cut", "--split-name", "train")
-    assert (tmp_path / "cut" / RESULTS).read_text() == again  # nothing was left to do
-    assert record["evaluated"][0]["summary"]["clips_per_second"] is None
-
-
-def test_another_evaluation_is_not_gone_on_with(
-    checkpoint_path: Path, bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluated(checkpoint_path, folder, tmp_path)
-    command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path)]
-    assert main([*command, "--views", "1"]) == 1
-    assert "views" in capsys.readouterr().err
-    assert main([*command, "--views", "1", "--overwrite"]) == 0
-    assert main(["evaluate", str(bundle.path), *command[2:], "--views", "1"]) == 1
-    assert "model_sha256" in capsys.readouterr().err
-    (tmp_path / RESULTS).write_text((tmp_path / RESULTS).read_text() + "nonsense\n")
-    assert main([*command, "--views", "1"]) == 1
-    assert "damaged" in capsys.readouterr().err
-
-
 def test_a_broken_clip_stops_no_other_and_is_tried_again(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
     data = find_clips(str(folder), SMALL.preprocess, "test")
     broken = tmp_path / "broken.avi"
@@ -302,55 +233,6 @@ def test_wrong_use_is_named(
     command = ["evaluate", str(checkpoint_path), "--data", str(folder), "-o", str(tmp_path), *given]
     assert main(command) == 1
     assert named in capsys.readouterr().err
-
-
-def test_a_killed_process_loses_no_clip(checkpoint_path: Path, folder: Path) -> None:
-    data = find_clips(str(folder), SMALL.preprocess, "train")
-    workers: list[LocalWorker[Clip, ClipResult]] = []
-
-    def start() -> LocalWorker[Clip, ClipResult]:
-        workers.append(LocalWorker(ClipRunner(RunnerSpec(checkpoint_path, threads=1), 2)))
-        return workers[-1]
-
-    found: dict[str, ClipResult] = {}
-    for result in evaluate_on(data.clips, start, 1):
-        found[result.clip] = result
-        if len(found) == 2:
-            os.kill(workers[0].pid, 9)
-    assert len(workers) == 2
-    assert sorted(found) == sorted(clip.name for clip in data.clips)
-    runner = load_runner(RunnerSpec(checkpoint_path))
-    for clip in data.clips:
-        expected = run_clip(runner, clip, 2)
-        np.testing.assert_allclose(found[clip.name].logits or (), expected.logits or (), atol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
-def test_two_ray_workers_one_of_which_is_killed(checkpoint_path: Path, folder: Path, tmp_path: Path) -> None:
-    from hybridnet.evaluation.on_ray import RayWorker, cluster
-
-    data = find_clips(str(folder), SMALL.preprocess, "train")
-    workers: list[RayWorker] = []
-
-    def start() -> RayWorker:
-        workers.append(RayWorker(ClipRunner(RunnerSpec(checkpoint_path, threads=1), 2)))
-        return workers[-1]
-
-    found: dict[str, ClipResult] = {}
-    with cluster(2):
-        for result in evaluate_on(data.clips, start, 2):
-            found[result.clip] = result
-            if len(found) == 2:
-                workers[0].close()
-    assert len(workers) == 3
-    assert sorted(found) == sorted(clip.name for clip in data.clips)
-    assert not any(result.failure for result in found.values())
-    command = ["--split-name", "train", "--views", "2"]
-    one = evaluated(checkpoint_path, folder, tmp_path / "one", *command)
-    ray = evaluated(checkpoint_path, folder, tmp_path / "ray", *command, "--engine", "ray", "--workers", "2")
-    assert ray["engine"] == "ray"
-    assert ray["evaluated"][0]["summary"]["confusion"] == one["evaluated"][0]["summary"]["confusion"]
 
 
 def test_cached_views_are_those_of_the_clip(cache: Path) -> None:

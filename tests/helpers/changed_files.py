@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import torch
 import yaml
-from helpers.hostile import npy, npz_entries, sign, write_npz
+from helpers.spoiling import npy, npz_entries, sign, write_npz
 
 from hybridnet.deploy.layout import ANN, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST, ONNX_FIXED, ONNX_FLOAT, PARITY
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 from helpers.changed_files import ODD, change_onnx, changed, damaged
-from helpers.hostile import npy, npz_entries, sign, write_npz
+from helpers.spoiling import npy, npz_entries, sign, write_npz
 
 from hybridnet.deploy.graph_file import read_graph
 from hybridnet.deploy.layout import ANN, FRONT, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST, ONNX_FIXED, ONNX_FLOAT, PARITY

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from helpers.changed_files import ODD, changed, damaged
-from helpers.hostile import npz_entries
+from helpers.spoiling import npz_entries
 from helpers.wrapped import HOLDERS, PREFIXES, prefixed
 from safetensors.torch import save_file
 from torch import Tensor, nn

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import manners
-from helpers.manners import Manner
+from helpers.manner import Manner, louder
 from torch import Tensor, fx, nn
 
 from hybridnet.deploy.onnx.export import export_module
@@ -32,7 +32,7 @@ def made(kind: type[Manner], size: tuple[int, int] | None = None, steps: int | N
     torch.manual_seed(0)
     model = kind(size, steps)
     if kind is manners.Pools:
-        manners.louder(model, 2.0)
+        louder(model, 2.0)
     return model
 
 

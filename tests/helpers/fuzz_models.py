@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from helpers.manners import Manner, fire
+from helpers.manner import Manner, fire
 from torch import nn
 
 import hybridnet

@@ -1,129 +1,22 @@
-"""Hostile bundles and checkpoints, each a kind: made of whole ones, signed again so that later checks are met."""
+"""Hostile bundles, each a kind: what was changed in a whole one, and what the error says."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import os
-import pickle
-import shutil
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import onnx
-import torch
 import yaml
+from helpers.spoiling import Change, Graph, behind, described, fields, graph, manifest, net, npy, npz_entries, write_npz
 from onnx import TensorProto, helper, numpy_helper
 
-from hybridnet.config import ModelConfig
 from hybridnet.deploy.bundle import SCHEMA
 from hybridnet.deploy.layout import ANN, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST, PARITY
-from hybridnet.model.network import HybridNet
-from hybridnet.support.plain import from_dict
-
-Change = Callable[[Path], object]
-Graph = Callable[[onnx.ModelProto], object]
-
-
-def sign(folder: Path) -> None:
-    """Write the checksums that the files now have."""
-    manifest = yaml.safe_load((folder / MANIFEST).read_text())
-    for name in manifest["files"]:
-        if (folder / name).is_file():
-            manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / MANIFEST).write_text(yaml.safe_dump(manifest, sort_keys=False))
-
-
-def spoilt(source: Path, folder: Path, change: Change, *, signed: bool = True) -> Path:
-    """A copy of a bundle, changed, then signed if `signed`."""
-    shutil.copytree(source, folder)
-    change(folder)
-    if signed:
-        sign(folder)
-    return folder
-
-
-def manifest(edit: Callable[[str], str]) -> Change:
-    """Edit the text of the manifest."""
-    return lambda folder: (folder / MANIFEST).write_text(edit((folder / MANIFEST).read_text()))
-
-
-def fields(**changed: object) -> Change:
-    """Replace fields of the manifest."""
-    return manifest(lambda text: yaml.safe_dump(yaml.safe_load(text) | changed, sort_keys=False))
-
-
-def described(edit: Callable[[dict[str, Any]], object], *forms: str) -> Change:
-    """Edit the JSON in these forms of the spiking program."""
-
-    def change(folder: Path) -> None:
-        for form in forms:
-            entries = npz_entries(folder / form)
-            tree = json.loads(np.load(io.BytesIO(entries["description.npy"])).tobytes())
-            edit(tree)
-            entries["description.npy"] = npy(np.frombuffer(json.dumps(tree).encode(), np.uint8))
-            write_npz(folder / form, entries)
-
-    return change
-
-
-def npz_entries(path: Path) -> dict[str, bytes]:
-    """What an `.npz` file holds."""
-    with zipfile.ZipFile(path) as archive:
-        return {entry.filename: archive.read(entry) for entry in archive.infolist()}
-
-
-def write_npz(path: Path, entries: Mapping[str, bytes], *, packed: bool = False) -> None:
-    """The reverse."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-
-
-def npy(array: np.ndarray[Any, Any], *, header: str | None = None) -> bytes:
-    """An array as `.npy`, with another header if one is given."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    if header is None:
-        return file.getvalue()
-    text = (header + "\n").encode("latin1")
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + array.tobytes()
-
-
-def graph(edit: Graph, name: str = ANN) -> Change:
-    """Edit an ONNX graph."""
-
-    def change(folder: Path) -> None:
-        model = onnx.load(str(folder / name), load_external_data=False)
-        edit(model)
-        (folder / name).write_bytes(model.SerializeToString())
-
-    return change
-
-
-def behind(
-    nodes: Callable[[str], Iterable[onnx.NodeProto]],
-    constants: Mapping[str, np.ndarray[Any, Any]],
-    shape: tuple[object, ...] = ("N", 3),
-    kind: int = TensorProto.FLOAT,
-) -> Graph:
-    """Put nodes between the output, from then on called `pre`, and its name."""
-
-    def edit(model: onnx.ModelProto) -> None:
-        name = model.graph.output[0].name
-        for node in model.graph.node:
-            node.output[:] = ["pre" if output == name else output for output in node.output]
-        model.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
-        model.graph.node.extend(nodes(name))
-        model.graph.output[0].CopyFrom(helper.make_tensor_value_info(name, kind, list(shape)))
-
-    return edit
 
 
 def external(location: str) -> Graph:
@@ -166,16 +59,6 @@ def branch(model: onnx.ModelProto) -> None:
     behind(lambda o: [helper.make_node("If", ["c"], [o], then_branch=inner, else_branch=inner)], {"c": np.array(True)})(
         model
     )
-
-
-def net(edit: Callable[[h5py.File], object], name: str = "snn/mv.net") -> Change:
-    """Edit a `.net` file."""
-
-    def change(folder: Path) -> None:
-        with h5py.File(folder / name, "r+") as file:
-            edit(file)
-
-    return change
 
 
 def negated(file: h5py.File) -> None:
@@ -413,74 +296,3 @@ def _twice(path: Path) -> None:
         warnings.simplefilter("ignore")
         for name, content in [*entries.items(), next(iter(entries.items()))]:
             archive.writestr(name, content)
-
-
-def _asks(**config: int) -> Callable[[bytes], bytes]:
-    """A small checkpoint whose tensors are one number each, seen as many."""
-
-    def edit(whole: bytes) -> bytes:
-        content = torch.load(io.BytesIO(whole), weights_only=True)
-        content["config"].update(config)
-        with torch.device("meta"):
-            model = HybridNet(from_dict(ModelConfig, content["config"]))
-        one = {n: torch.full((1,) * t.dim(), 0.5).to(t.dtype).expand(t.shape) for n, t in model.state_dict().items()}
-        return _saved(content | {"state_dict": one})
-
-    return edit
-
-
-def _saved(content: object) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file)
-    return file.getvalue()
-
-
-def _with(name: str, value: object) -> Callable[[bytes], bytes]:
-    return lambda whole: _saved(torch.load(io.BytesIO(whole), weights_only=True) | {name: value})
-
-
-def _weights(edit: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[bytes], bytes]:
-    def change(whole: bytes) -> bytes:
-        content = torch.load(io.BytesIO(whole), weights_only=True)
-        content["state_dict"] = {n: edit(w) if w.is_floating_point() else w for n, w in content["state_dict"].items()}
-        return _saved(content)
-
-    return change
-
-
-def _bad_zip(whole: bytes) -> bytes:
-    place = whole.rfind(b"PK\x01\x02")
-    return whole[:place] + b"\0" + whole[place + 1 :]
-
-
-def _packed(whole: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
-        for entry in archive.infolist():
-            packed.writestr(entry.filename, archive.read(entry))
-    return file.getvalue()
-
-
-class _Asks:
-    def __reduce__(self) -> tuple[object, tuple[int]]:
-        return bytearray, (2**33,)
-
-
-CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "asks for 13 GB": (_asks(mlp_ratio=10**5), "whose numbers it does not hold"),
-    "hangs": (_asks(rrdb_blocks=24, rrdb_growth=2000), "whose numbers it does not hold"),
-    "bad zip": (_bad_zip, "Bad magic number"),
-    "dots": (lambda _: b"." * 100, "not a zip file"),
-    "front cut": (lambda whole: whole[100:], "cannot be read"),
-    "end cut": (lambda whole: whole[:-100], "not a zip file"),
-    "another pickle": (lambda _: pickle.dumps({"a": 1}, 4), "not a zip file"),
-    "packed": (_packed, "is compressed"),
-    "memory of its own": (_with("more", _Asks()), "asks for"),
-    "sparse": (_with("more", torch.eye(3).to_sparse()), "holds sparse tensors"),
-    "no labels": (_with("labels", None), "does not fit"),
-    "a config of text": (_with("config", "x"), "config"),
-    "no weights": (_with("state_dict", {}), "does not fit"),
-    "doubles": (_weights(lambda weights: weights.double()), "is not of type torch.float32"),
-    "NaN": (_weights(lambda weights: weights * float("nan")), "not finite"),
-}
-"""A change of a checkpoint's bytes, and what the error says."""

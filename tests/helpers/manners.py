@@ -6,125 +6,10 @@ Each is made for maps of a size (H, W) and a number of steps; `inputs(batch)` ar
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-
-class Manner(nn.Module):
-    """A network for maps of one size."""
-
-    size = (12, 9)
-    steps = 4
-    channels = 2
-
-    def __init__(self, size: tuple[int, int] | None = None, steps: int | None = None) -> None:
-        super().__init__()
-        self.size, self.steps = size or type(self).size, steps or type(self).steps
-        self.build()
-        self.eval()
-
-    def build(self) -> None:
-        raise NotImplementedError
-
-    def inputs(self, batch: int = 2) -> dict[str, Tensor]:
-        return {"events": torch.poisson(torch.full((batch, self.steps, self.channels, *self.size), 1.0))}
-
-
-def halved(size: tuple[int, int]) -> tuple[int, int]:
-    """What a convolution of kernel 3, stride 2 and padding 1 leaves."""
-    return (size[0] + 1) // 2, (size[1] + 1) // 2
-
-
-def louder(model: nn.Module, gain: float) -> None:
-    """Random weights of the default size hardly make a deep spiking network fire."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.weight.data *= gain
-
-
-def snn() -> Any:
-    import snntorch
-
-    return snntorch
-
-
-class _Fire(torch.autograd.Function):
-    """A surrogate of one's own, as nearly every repository has it."""
-
-    @staticmethod
-    def forward(ctx, u):
-        ctx.save_for_backward(u)
-        return (u > 0).to(u.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (u,) = ctx.saved_tensors
-        return grad / (1 + (3.0 * u) ** 2)
-
-
-fire: Any = _Fire.apply
-
-
-class FunctionIF(Manner):
-    """Time last, neurons as a few lines of arithmetic, the decoder reads sums of currents."""
-
-    def build(self):
-        self.c1, self.c2, self.c3 = (nn.Conv2d(a, b, 3, 2, 1, bias=False) for a, b in ((2, 4), (4, 6), (6, 6)))
-        self.up, self.flow = nn.ConvTranspose2d(6, 4, 4, 2, 1), nn.Conv2d(10, 2, 3, padding=1)
-
-    def inputs(self, batch=2):
-        return {"events": torch.poisson(torch.full((batch, 2, *self.size, self.steps), 0.8))}
-
-    def forward(self, events):
-        state, total = {}, {}
-        for t in range(events.shape[-1]):
-            x = events[..., t]
-            for name, conv in (("1", self.c1), ("2", self.c2), ("3", self.c3)):
-                current = conv(x)
-                total[name] = total.get(name, 0) + current
-                v = state.get(name, torch.zeros_like(current)) + current
-                x = fire(v - 0.75)
-                state[name] = v * (v <= 0.75).to(v.dtype)
-        up = F.leaky_relu(self.up(total["3"]), 0.1)
-        return self.flow(torch.cat((up[..., : total["2"].shape[2], : total["2"].shape[3]], total["2"]), 1))
-
-
-class OwnPLIF(nn.Module):
-    """A parametric LIF of one's own, fires at ≥ 1, hard reset at once, loops inside."""
-
-    def __init__(self):
-        super().__init__()
-        self.w = nn.Parameter(torch.tensor(0.2))
-
-    def forward(self, x):  # (T, B, C, H, W)
-        v, out, gain = torch.zeros_like(x[0]), [], self.w.sigmoid()
-        for step in x:
-            v = v + (step - v) * gain
-            spike = (v >= 1.0).to(v.dtype) if not self.training else fire(v - 1.0)
-            v = torch.where(spike.bool(), torch.zeros_like(v), v)
-            out.append(spike)
-        return torch.stack(out)
-
-
-class PLIFDetector(Manner):
-    def build(self):
-        self.conv = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1, bias=False) for a, b in ((2, 4), (4, 6)))
-        self.norm = nn.ModuleList(nn.BatchNorm2d(c) for c in (4, 6))
-        self.lif = nn.ModuleList(OwnPLIF() for _ in range(2))
-        self.gate, self.head = nn.Conv3d(6, 6, (3, 1, 1), padding=(1, 0, 0)), nn.Conv2d(6, 5, 1)
-        louder(self, 2.0)
-
-    def forward(self, events):
-        x = events.transpose(0, 1)
-        for conv, norm, lif in zip(self.conv, self.norm, self.lif, strict=True):
-            t, b = x.shape[:2]
-            y = norm(conv(x.flatten(0, 1)))
-            x = lif(y.view(t, b, *y.shape[1:]) * 2.0)
-        attention = self.gate(x.permute(1, 2, 0, 3, 4)).sigmoid().mean(2)
-        return self.head(attention * x.sum(0))
+from helpers.manner import Manner, OwnPLIF, fire, halved, louder, snn
+from torch import nn
 
 
 class Pools(Manner):
@@ -258,35 +143,6 @@ class SpikingUNet(Manner):
         return torch.sigmoid(depth)
 
 
-class PerChannel(Manner):
-    """ConvLIF of one's own: λ and threshold per channel, reset one step late, state handed around."""
-
-    class ConvLIF(nn.Module):
-        def __init__(self, a, b):
-            super().__init__()
-            self.ff = nn.Conv2d(a, b, 3, padding=1, bias=False)
-            self.leak, self.thresh = nn.Parameter(torch.randn(b, 1, 1)), nn.Parameter(0.3 + 0.1 * torch.rand(b, 1, 1))
-
-        def forward(self, x, state=None):
-            ff = self.ff(x)
-            v, z = torch.zeros(2, *ff.shape) if state is None else state
-            leak = torch.sigmoid(self.leak)
-            v = v * leak * (1 - z.detach()) + (1 - leak) * ff
-            z = fire(v - self.thresh.clamp(min=0.01))
-            return z, torch.stack((v, z))
-
-    def build(self):
-        self.l1, self.l2 = self.ConvLIF(2, 4), self.ConvLIF(4, 4)
-        self.pred = nn.Conv2d(4, 2, 1)
-
-    def forward(self, events):
-        a = b = None
-        for t in range(events.shape[1]):
-            x, a = self.l1(events[:, t], a)
-            x, b = self.l2(x, b)
-        return torch.tanh(self.pred(x))
-
-
 class Cuba(Manner):
     """Two decays, a synaptic current and a potential (snntorch Synaptic)."""
 
@@ -377,16 +233,3 @@ class SharedWeights(Manner):
 
     def forward(self, left, right):
         return self.fc((self.encode(left) - self.encode(right)).flatten(1))
-
-
-class BatchAsTime(Manner):
-    """A trap: its neurons step through axis 0, which the caller uses for the batch."""
-
-    def build(self):
-        self.conv, self.lif = nn.Conv2d(2, 4, 3, 2, 1), OwnPLIF()
-
-    def inputs(self, batch=3):
-        return {"events": torch.poisson(torch.full((batch, 2, *self.size), 2.0))}
-
-    def forward(self, events):
-        return self.lif(2 * self.conv(events)).mean((1, 2, 3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from helpers.manners import fire
+from helpers.manner import fire
 from torch import Tensor, nn
 
 

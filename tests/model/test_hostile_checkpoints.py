@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.hostile import CHECKPOINTS
+from helpers.hostile_checkpoints import CHECKPOINTS
 
 from hybridnet.errors import CheckpointError, HybridNetError, ModelError
 from hybridnet.model.checkpoint import load_checkpoint

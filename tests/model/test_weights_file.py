@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.hostile import npz_entries, write_npz
+from helpers.spoiling import npz_entries, write_npz
 from helpers.wrapped import lightning, small_net
 from safetensors.torch import save_file, save_model
 from torch import Tensor, nn

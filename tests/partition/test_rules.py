@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.broken_models import BROKEN, INPUT, Good, Layers, Unrolled, X, geometry, snn
+from helpers.broken_models import INPUT, Good, Layers, Unrolled, geometry, snn
+from helpers.broken_rules import BROKEN, X
 from helpers.places import ROOT
 from torch import Tensor, nn
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from helpers.hostile import behind, fields, graph, spoilt
+from helpers.spoiling import behind, fields, graph, spoilt
 from onnx import helper
 
 from hybridnet.cli import main

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.small_cache import PREPROCESS, contents, made
 
 from hybridnet.cli import main
 from hybridnet.config import PreprocessConfig
@@ -23,23 +19,13 @@ from hybridnet.support.sealed import sha256_file
 from hybridnet.video import make_clip, open_clip, prepare_view, stack_views
 from hybridnet.video.cache import CachedViews, open_cache, read_manifest, verify
 from hybridnet.video.cache_build import build_cache
-from hybridnet.video.dataset import DataSet, LeftOut, Sample
+from hybridnet.video.dataset import DataSet
 from hybridnet.video.datasets import load_dataset
-
-PREPROCESS = PreprocessConfig(frame_width=48, frame_height=32, crop=16, steps=3)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
-    """Three good clips of 3, 2 and 3 GOPs, one needing no resizing, and after the first a broken one."""
-    root = tmp_path_factory.mktemp("data")
-    make_clip(root / "a.avi", "pan_left", 1, frames=12, width=48, height=32, gop=4)
-    (root / "broken.avi").write_bytes((root / "a.avi").read_bytes()[:2000])
-    make_clip(root / "b.avi", "zoom_in", 2, frames=8, width=64, height=64, gop=4)
-    make_clip(root / "c.avi", "pan_up", 3, frames=12, width=48, height=32, gop=4)
-    train = (Sample(root / "a.avi", 0), Sample(root / "broken.avi", 1), Sample(root / "b.avi", 1))
-    splits = {"train": train, "test": (Sample(root / "c.avi", 0), Sample(root / "absent.avi", 1))}
-    return DataSet("made", ("pan", "zoom"), splits, root, (LeftOut("d.avi", "listed, but not there"),))
+    return made(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +38,6 @@ def built(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "copy"))
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_batch_is_what_the_reader_gives_but_for_rounding(data: DataSet, built: Path) -> None:
@@ -172,118 +154,6 @@ def test_another_plan_or_a_foreign_folder_is_refused(data: DataSet, copy: Path, 
 def test_two_builds_in_one_folder_are_refused(data: DataSet, copy: Path) -> None:
     with locked(copy), pytest.raises(OutputExistsError, match="being written by another process"):
         build_cache(data, copy, PREPROCESS, views=2, clips_per_shard=2)
-
-
-BUILD = """
-import sys
-from pathlib import Path
-from hybridnet.config import PreprocessConfig
-from hybridnet.video.cache_build import build_cache
-from hybridnet.video.dataset import DataSet
-from hybridnet.video.datasets import load_dataset
-data = load_dataset("motion:64x48", Path(sys.argv[1]))
-data = DataSet("motion", data.classes, {"train": data.splits["train"][:24]}, data.root)
-preprocess = PreprocessConfig(frame_width=64, frame_height=48, crop=32)
-build_cache(data, Path(sys.argv[2]), preprocess, clips_per_shard=2, workers=2)
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_build_continues_to_the_same_bytes(tmp_path: Path) -> None:
-    script = tmp_path / "build.py"
-    script.write_text(BUILD, encoding="utf-8")
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, str(script), str(tmp_path / "made")]
-    build = subprocess.Popen([*command, str(killed)], start_new_session=True)
-    deadline = time.monotonic() + 300
-    while not list(killed.glob("train-*")):
-        assert time.monotonic() < deadline
-        assert build.poll() is None
-        time.sleep(0.002)
-    build.send_signal(signal.SIGKILL)  # of the parent alone: its workers must end by themselves
-    build.wait()
-    while _alive(build.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    done = {path.name: path.stat().st_ino for path in killed.glob("train-*")}
-    assert 0 < len(done) < 12
-    with pytest.raises(CacheError, match="is not finished"):
-        open_cache(killed)
-    for folder in (killed, whole):
-        subprocess.run([*command, str(folder)], check=True)
-    assert all((killed / name).stat().st_ino == inode for name, inode in done.items())
-    assert contents(killed) == contents(whole)
-    assert [path.name for path in killed.iterdir() if path.name.startswith(".")] == []
-    assert len(open_cache(killed)) == 24 * 3
-
-
-def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-CRASH = """
-import os, signal, sys
-from pathlib import Path
-from hybridnet.config import PreprocessConfig
-from hybridnet.errors import CacheError
-from hybridnet.video.cache_build import build_cache
-from hybridnet.video.dataset import DataSet, Sample
-
-class Deadly(Sample):
-    def file(self):
-        os.kill(os.getpid(), getattr(signal, os.environ['DEADLY']))
-
-def build():
-    root = Path(sys.argv[1])
-    clips = (Sample(root / "a.avi", 0), Deadly(root / "deadly.avi", 1), Sample(root / "b.avi", 1))
-    data = DataSet("made", ("pan", "zoom"), {"train": clips}, root)
-    preprocess = PreprocessConfig(frame_width=48, frame_height=32, crop=16, steps=3)
-    try:
-        manifest = build_cache(data, Path(sys.argv[2]), preprocess, clips_per_shard=2, workers=1)
-    except CacheError as error:
-        sys.exit(str(error))
-    for clip in (clip for shard in manifest.shards for clip in shard.clips):
-        print(clip.source, clip.views, clip.failure)
-"""
-
-
-def crash(data: DataSet, tmp_path: Path, signal_name: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "crash.py").write_text(CRASH, encoding="utf-8")  # a module: the workers import it
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import crash; crash.build()"
-    command = [sys.executable, "-c", code, str(data.root), str(tmp_path / "cache")]
-    environment = {**os.environ, "DEADLY": signal_name}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
-@pytest.mark.slow
-def test_a_clip_that_crashes_the_decoder_is_listed(data: DataSet, tmp_path: Path) -> None:
-    done = crash(data, tmp_path, "SIGSEGV")
-    assert done.stdout.splitlines() == ["a.avi 3 ", "deadly.avi 0 crashes the decoder", "b.avi 2 "], done.stderr
-    assert len(verify(tmp_path / "cache").failures) == 1
-    assert not list((tmp_path / "cache").glob(".*"))
-
-
-def test_a_failed_clip_is_tried_again(data: DataSet, tmp_path: Path) -> None:
-    good = Sample(data.root / "a.avi", 0)
-    late = Sample(data.root / "late.avi", 1)
-    some = dataclasses.replace(data, splits={"train": (good, late)})
-    none = dataclasses.replace(data, splits={"train": (late,)})
-    with pytest.raises(CacheError, match=r"none of 1 clips could be read; late.avi: .*No such file"):
-        build_cache(none, tmp_path / "none", PREPROCESS, workers=1)
-    assert len(build_cache(some, tmp_path / "cache", PREPROCESS, workers=1).failures) == 1
-    shutil.copyfile(good.path, late.path)
-    try:
-        assert build_cache(some, tmp_path / "cache", PREPROCESS, workers=1).failures == []
-    finally:
-        late.path.unlink()
-
-
-def test_a_killed_worker_is_no_fault_of_the_clip(data: DataSet, tmp_path: Path) -> None:
-    assert "a worker process died. Run it again to continue" in crash(data, tmp_path, "SIGKILL").stderr
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

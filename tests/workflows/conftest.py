@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from helpers.cutting import made
-from helpers.manners import Manner
+from helpers.manner import Manner
 
 import hybridnet
 from hybridnet.deploy.bundle_parts import Bundle

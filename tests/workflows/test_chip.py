@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from helpers import manners
-from helpers.manners import Manner
+from helpers.manner import Manner
 from helpers.naive_traffic import walk
 
 from hybridnet.deploy.bundle_parts import Bundle

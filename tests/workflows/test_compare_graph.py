@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import manners
-from helpers.manners import Manner
+from helpers.manner import Manner
 from helpers.needs import needs_lava
+from helpers.own_neurons import PerChannel
 
 from hybridnet.cli import main
 from hybridnet.deploy.bundle_parts import Bundle
@@ -22,7 +23,7 @@ from hybridnet.workflows.options import CompareOptions
 
 Array = Any
 USUAL = (manners.Cuba, manners.Residual, manners.PoolBeforeNeuron)
-OTHERS = (manners.StillImage, manners.SpikingUNet, manners.PerChannel, manners.HostChipHost)
+OTHERS = (manners.StillImage, manners.SpikingUNet, PerChannel, manners.HostChipHost)
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import manners
-from helpers.manners import Manner
+from helpers.manner import Manner
+from helpers.own_neurons import PerChannel
 from helpers.skips import Skips
 
 import hybridnet
@@ -30,7 +31,7 @@ from hybridnet.workflows.simulate import simulate
 GRAPHS = [
     manners.Cuba, manners.Residual,
     *(pytest.param(kind, marks=pytest.mark.slow)
-      for kind in (manners.StillImage, manners.SpikingUNet, manners.PerChannel, manners.SharedWeights)),
+      for kind in (manners.StillImage, manners.SpikingUNet, PerChannel, manners.SharedWeights)),
 ]  # fmt: skip
 VIEWS = 24
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from helpers import manners
 from helpers.cutting import made
-from helpers.manners import Manner, fire
+from helpers.manner import Manner, fire
+from helpers.own_neurons import FunctionIF, PerChannel, PLIFDetector
 from helpers.skips import Skips
 from torch import Tensor, nn
 
@@ -29,12 +30,12 @@ from hybridnet.workflows.simulate import Simulator, simulate
 
 USUAL = (manners.Residual, manners.Cuba, manners.Pools, manners.PoolBeforeNeuron, manners.SharedWeights)
 OTHERS = (
-    manners.FunctionIF, manners.PLIFDetector, manners.StillImage, manners.SpikingUNet,
-    manners.PerChannel, manners.HostChipHost, manners.NormFirst,
+    FunctionIF, PLIFDetector, manners.StillImage, manners.SpikingUNet,
+    PerChannel, manners.HostChipHost, manners.NormFirst,
 )  # fmt: skip
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]
 MORE_THAN_CHAINS = (
-    manners.Residual, manners.Cuba, manners.StillImage, manners.SpikingUNet, manners.PerChannel, manners.SharedWeights,
+    manners.Residual, manners.Cuba, manners.StillImage, manners.SpikingUNet, PerChannel, manners.SharedWeights,
 )  # fmt: skip
 FRONTS = (manners.PoolBeforeNeuron, manners.HostChipHost)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from helpers import manners
-from helpers.manners import Manner
+from helpers.manner import Manner
 
 from hybridnet.deploy.bundle import checksums, read_bundle
 from hybridnet.deploy.graph_file import read_graph, write_graph

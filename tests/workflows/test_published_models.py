@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.manners import BatchAsTime
+from helpers.own_neurons import BatchAsTime
 from torch import Tensor, nn
 
 import hybridnet

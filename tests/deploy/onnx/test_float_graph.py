@@ -15,6 +15,8 @@ from helpers import manners
 from helpers.cutting import made
 from helpers.float_graphs import in_float, run_naive
 from helpers.graph_equality import patient
+from helpers.manner import Manner
+from helpers.own_neurons import FunctionIF, PerChannel
 from helpers.random_graphs import graphs, random_inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,10 +49,8 @@ def test_any_window(graph: FixedGraph, views: int, seed: int) -> None:
             np.testing.assert_array_equal(result.readouts[name][view], result.potentials[name][view, -1])
 
 
-@pytest.mark.parametrize(
-    "kind", [manners.Cuba, manners.HostChipHost, manners.FunctionIF, manners.StillImage, manners.PerChannel]
-)
-def test_all_parts_joined_compute_what_the_model_does(kind: type[manners.Manner], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [manners.Cuba, manners.HostChipHost, FunctionIF, manners.StillImage, PerChannel])
+def test_all_parts_joined_compute_what_the_model_does(kind: type[Manner], tmp_path: Path) -> None:
     """Potentials of all steps; a front; time as the last axis; an input that is the same at each step."""
     model: Any = made(kind)
     OpenedModule(model, model.inputs(2), "m").tag(tmp_path / "whole.onnx")

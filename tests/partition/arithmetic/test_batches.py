@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 from helpers.cutting import cut_model, made
-from helpers.manners import Manner, OwnPLIF
+from helpers.manner import Manner, OwnPLIF
 from torch import Tensor, nn
 
 from hybridnet.errors import ModelError, PartitionError

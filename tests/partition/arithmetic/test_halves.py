@@ -11,7 +11,8 @@ import pytest
 import torch
 from helpers import manners
 from helpers.cutting import assert_same, check_onnx, cut_model, feed_of, layers, made, views_first
-from helpers.manners import Manner, OwnPLIF, fire
+from helpers.manner import Manner, OwnPLIF, fire, louder
+from helpers.own_neurons import FunctionIF, PerChannel, PLIFDetector
 from torch import Tensor, nn
 
 from hybridnet.deploy.onnx.export import export_module
@@ -20,23 +21,23 @@ from hybridnet.partition.arithmetic.halves import cut
 from hybridnet.partition.arithmetic.read import read
 
 CROSSES = {
-    manners.FunctionIF: {("c1", "spike_count"), ("c2", "spike_count")},
-    manners.PLIFDetector: {("lif.1", "spikes"), ("lif.1", "spike_count")},
+    FunctionIF: {("c1", "spike_count"), ("c2", "spike_count")},
+    PLIFDetector: {("lif.1", "spikes"), ("lif.1", "spike_count")},
     manners.Pools: {("net.13", "spike_count")},
     manners.PoolBeforeNeuron: {("lif3", "spike_count")},
     manners.StillImage: {("lif3", "spike_count")},
     manners.Residual: {("n.3", "spike_count")},
     manners.SpikingUNet: {("out", "potential")},
-    manners.PerChannel: {("l2", "last_spikes")},
+    PerChannel: {("l2", "last_spikes")},
     manners.Cuba: {("n2", "potentials")},
     manners.HostChipHost: {("lif.1", "spike_count")},
     manners.NormFirst: {("lif1", "spike_count"), ("lif2", "spike_count")},
     manners.SharedWeights: {("lif", "spike_count"), ("lif#2", "spike_count")},
 }
 LAYERS = {
-    manners.FunctionIF: 4,  # of two layers the sum of currents is read: each maps its count, once
-    manners.PLIFDetector: 2, manners.Pools: 0, manners.PoolBeforeNeuron: 0, manners.StillImage: 0, manners.Residual: 1,
-    manners.SpikingUNet: 0, manners.PerChannel: 1, manners.Cuba: 1, manners.HostChipHost: 2, manners.NormFirst: 0,
+    FunctionIF: 4,  # of two layers the sum of currents is read: each maps its count, once
+    PLIFDetector: 2, manners.Pools: 0, manners.PoolBeforeNeuron: 0, manners.StillImage: 0, manners.Residual: 1,
+    manners.SpikingUNet: 0, PerChannel: 1, manners.Cuba: 1, manners.HostChipHost: 2, manners.NormFirst: 0,
     manners.SharedWeights: 1,
 }  # fmt: skip
 """Convolutions and dense layers that the host keeps behind the chip."""
@@ -55,10 +56,10 @@ def test_the_cut_computes_what_the_model_does(kind: type[Manner]) -> None:
 @pytest.mark.parametrize(
     ("kind", "size", "steps"),
     [
-        (manners.FunctionIF, (11, 14), 6),
-        (manners.PLIFDetector, (13, 7), 3),
+        (FunctionIF, (11, 14), 6),
+        (PLIFDetector, (13, 7), 3),
         (manners.SpikingUNet, (6, 12), 2),
-        (manners.PerChannel, (5, 8), 1),
+        (PerChannel, (5, 8), 1),
         (manners.Cuba, (13, 10), 5),
         (manners.NormFirst, (9, 15), 12),
         (manners.HostChipHost, (10, 14), 2),
@@ -87,7 +88,7 @@ class Front(Manner):
     def build(self):
         self.front, self.conv, self.head = nn.Conv2d(2, 3, 3, 1, 1), nn.Conv2d(3, 4, 3, 2, 1), nn.Linear(4, 3)
         self.lif = OwnPLIF()
-        manners.louder(self, 4.0)
+        louder(self, 4.0)
 
     def forward(self, events):
         b, t = events.shape[:2]
@@ -111,7 +112,7 @@ class TimeFirst(Manner):
 
     def build(self):
         self.conv, self.skip, self.head = nn.Conv2d(2, 4, 3, 1, 1), nn.Conv2d(2, 4, 1), nn.Conv2d(4, 1, 1)
-        manners.louder(self, 2.0)
+        louder(self, 2.0)
 
     def inputs(self, batch=2):
         return {"events": torch.poisson(torch.full((self.steps, batch, 2, *self.size), 1.0))}
@@ -154,7 +155,7 @@ class Remembering(Manner):
 
     def build(self):
         self.conv, self.v = nn.Conv2d(2, 4, 3, 2, 1), 0.0
-        manners.louder(self, 4.0)
+        louder(self, 4.0)
 
     def forward(self, events):
         total = 0.0
@@ -179,7 +180,7 @@ def test_neurons_that_the_caller_puts_at_rest() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"events": torch.zeros(3, 4, 2, 12, 8)}, {"events": torch.zeros(4, 2, 12, 9)}])
 def test_inputs_of_another_size_are_refused(given: dict[str, Tensor]) -> None:
-    model = made(manners.PerChannel)
+    model = made(PerChannel)
     halves = cut_model(model, model.inputs(2))
     with pytest.raises(ModelError, match=r"events: has shape .* and \[-1, 4, 2, 12, 9\] was read"):
         halves.run(given)
@@ -188,10 +189,10 @@ def test_inputs_of_another_size_are_refused(given: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [
-        (manners.PLIFDetector, "potentials"),
+        (PLIFDetector, "potentials"),
         (manners.NormFirst, "potential"),
         (manners.SpikingUNet, "spike_count"),
-        (manners.PerChannel, "potentials"),
+        (PerChannel, "potentials"),
     ],
 )
 def test_a_wrong_kind_is_seen(kind: type[Manner], wrong: Any) -> None:
@@ -202,7 +203,7 @@ def test_a_wrong_kind_is_seen(kind: type[Manner], wrong: Any) -> None:
         assert_same(planted, model, model.inputs(2))
 
 
-@pytest.mark.parametrize("kind", [manners.FunctionIF, manners.PLIFDetector, manners.SpikingUNet, manners.PerChannel])
+@pytest.mark.parametrize("kind", [FunctionIF, PLIFDetector, manners.SpikingUNet, PerChannel])
 def test_a_lost_operation_is_seen(kind: type[Manner]) -> None:
     model = made(kind)
     halves = cut_model(model, model.inputs(2))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import manners
 from helpers.cutting import assert_same, cut_model, layers, made
-from helpers.manners import Manner, fire
+from helpers.manner import Manner, fire, louder
 from torch import Tensor, nn
 
 from hybridnet.errors import PartitionError
@@ -25,7 +25,7 @@ class Reads(Manner):
 
     def build(self):
         self.c1, self.c2, self.c3 = (nn.Conv2d(a, 4, 3, 1, 1) for a in (2, 4, 4))
-        manners.louder(self, 4.0)
+        louder(self, 4.0)
         self.gru, self.norm = nn.GRU(4, 5, batch_first=True), nn.BatchNorm2d(4)
         self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import manners
-from helpers.manners import Manner
+from helpers import manners, own_neurons
+from helpers.manner import Manner
+from helpers.own_neurons import BatchAsTime, FunctionIF, PerChannel, PLIFDetector
 from helpers.places import ROOT
 
 from hybridnet.errors import PartitionError
@@ -26,14 +27,14 @@ NEEDED = {
     manners.HostChipHost: "snntorch", manners.SharedWeights: "snntorch",
 }  # fmt: skip
 PLACED = {
-    manners.FunctionIF: ("c1", "c2", "c3"),
-    manners.PLIFDetector: ("lif.0", "lif.1"),
+    FunctionIF: ("c1", "c2", "c3"),
+    PLIFDetector: ("lif.0", "lif.1"),
     manners.Pools: ("net.2", "net.6", "net.11", "net.13", "net.3"),
     manners.PoolBeforeNeuron: ("lif2", "lif3"),
     manners.StillImage: ("lif1", "lif2", "lif3"),
     manners.Residual: ("n.0", "n.1", "n.2", "n.3"),
     manners.SpikingUNet: ("e1", "e2", "d1", "d2", "out"),
-    manners.PerChannel: ("l1", "l2"),
+    PerChannel: ("l1", "l2"),
     manners.Cuba: ("n1", "n2"),
     manners.HostChipHost: ("lif.0", "lif.1"),
     manners.NormFirst: ("lif1", "lif2"),
@@ -66,8 +67,9 @@ def test_each_manner_is_placed(kind: type[Manner]) -> None:
 
 
 def test_the_readme_says_how_many_manners_go_through() -> None:
-    held = {k for k in vars(manners).values() if isinstance(k, type) and issubclass(k, Manner)}
-    right = held - {Manner, manners.BatchAsTime}  # which no chip can take: its neurons step through the batch
+    written = [*vars(manners).values(), *vars(own_neurons).values()]
+    held = {k for k in written if isinstance(k, type) and issubclass(k, Manner)}
+    right = held - {Manner, BatchAsTime}  # which no chip can take: its neurons step through the batch
     told = f"{len(right & PLACED.keys())} of the {len(right)} manners that the tests hold go through"
     assert told in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
@@ -75,10 +77,10 @@ def test_the_readme_says_how_many_manners_go_through() -> None:
 @pytest.mark.parametrize(
     ("kind", "batch", "size", "steps"),
     [
-        (manners.FunctionIF, 1, (11, 14), 7),
-        (manners.PLIFDetector, 3, (13, 7), 2),
+        (FunctionIF, 1, (11, 14), 7),
+        (PLIFDetector, 3, (13, 7), 2),
         (manners.SpikingUNet, 1, (6, 12), 3),
-        (manners.PerChannel, 1, (5, 8), 12),
+        (PerChannel, 1, (5, 8), 12),
         (manners.NormFirst, 3, (9, 15), 3),
         (manners.Residual, 1, (10, 15), 2),
         (manners.Cuba, 2, (13, 10), 3),
@@ -93,7 +95,7 @@ def test_sizes_steps_and_batch_change_nothing(
     assert program.steps == steps
 
 
-@pytest.mark.parametrize("kind", [manners.FunctionIF, manners.PLIFDetector, manners.PerChannel, manners.NormFirst])
+@pytest.mark.parametrize("kind", [FunctionIF, PLIFDetector, PerChannel, manners.NormFirst])
 def test_a_single_step_is_a_program_too(kind: type[Manner]) -> None:
     reading, program = read_manner(kind, steps=1)
     assert len(reading.placed) == len(PLACED[kind])
@@ -110,7 +112,7 @@ def test_all_steps(kind: type[Manner], steps: int) -> None:
 
 
 def test_function_if_keeps_all_and_resets_hard() -> None:
-    _, program = read_manner(manners.FunctionIF)
+    _, program = read_manner(FunctionIF)
     for name in ("c1", "c2", "c3"):
         p = population(program, name)
         assert (p.leak, p.threshold, p.reset) == (1.0, 0.75, "hard")
@@ -118,13 +120,13 @@ def test_function_if_keeps_all_and_resets_hard() -> None:
 
 
 def test_plif_fires_at_its_threshold_too() -> None:
-    _, program = read_manner(manners.PLIFDetector)
+    _, program = read_manner(PLIFDetector)
     p = population(program, "lif.1")
     gain = torch.sigmoid(torch.tensor(0.2)).item()
     assert p.leak == pytest.approx(1 - gain)
     assert p.threshold == np.nextafter(np.float32(1), np.float32(0))
     torch.manual_seed(0)
-    model = manners.PLIFDetector()
+    model = PLIFDetector()
     conv: Any = model.conv[1]
     norm: Any = model.norm[1]
     scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).detach().double()[:, None, None, None]
@@ -182,7 +184,7 @@ def test_unet_has_split_weights_spreading_groups_and_an_integrator() -> None:
 
 def test_parameters_per_channel() -> None:
     torch.manual_seed(0)
-    model = manners.PerChannel()
+    model = PerChannel()
     program = read(model, model.inputs()).program
     assert program is not None
     for name, layer in (("l1", model.l1), ("l2", model.l2)):
@@ -227,7 +229,7 @@ def test_siamese_inputs_share_one_array() -> None:
 
 def test_batch_as_time_is_refused_with_the_true_reason() -> None:
     torch.manual_seed(0)
-    model = manners.BatchAsTime()
+    model = BatchAsTime()
     with pytest.raises(PartitionError, match=r"views depend on each other: model\(events\)\[:1\] differs"):
         read(model, model.inputs())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import manners
+from helpers.own_neurons import PerChannel
 from helpers.stepped_nets import Net, refusal, x
 from torch import Tensor, nn
 
@@ -134,7 +134,7 @@ def test_a_border_that_no_kernel_holds_is_refused() -> None:
 
 
 def test_the_model_is_left_as_it_was() -> None:
-    model = manners.PerChannel()
+    model = PerChannel()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     attributes = {name: dict(vars(module)).keys() for name, module in model.named_modules()}
     read(model, model.inputs())

@@ -183,7 +183,7 @@ def _runs(taus_x: Any, taus_y: Any, first: int, last: int, ends: Any) -> int:
 
 @inlined
 def _inside(
-    motion_before: Any, moved_before: Any, y: int, source_y: int, start: int, end: int, tau_x: int, has_picture: bool,
+    motion_before: Any, moved_before: Any, y: int, source_y: int, start: int, end: int, tau_x: Any, has_picture: bool,
     motion: Any, moved: Any,
 ) -> None:  # fmt: skip
     """Columns of a line that come from as many side by side."""
@@ -239,7 +239,8 @@ def _trace(
         y_start, x_start, y_end, x_end = top, left, top + height, left + width
         for row in range(first_y // CELL, last_y // CELL + 1):
             for column in range(first_x // CELL, last_x // CELL + 1):
-                tau_x, tau_y = np.int64(taus[t, 0, row, column]), np.int64(taus[t, 1, row, column])
+                tau_x: Any = np.int64(taus[t, 0, row, column])
+                tau_y: Any = np.int64(taus[t, 1, row, column])
                 y_start = min(y_start, max(max(row * CELL, first_y) - tau_y, 0), frame_height - 1)
                 y_end = max(y_end, min(min(row * CELL + CELL - 1, last_y) - tau_y, frame_height - 1) + 1, 1)
                 x_start = min(x_start, max(column * CELL - tau_x, 0), frame_width - 1)

@@ -56,8 +56,8 @@ def load_kernels() -> None:
     out, ratios, limit = np.zeros((1, 1, 1, 1), np.float32), np.ones(1, np.float32), np.float32(1)
     for dtype in (np.uint8, np.int16):
         resize(out.astype(dtype), (1, 1), (0, 0), 1)
-    for dtype in (np.float32, np.int16):
-        _scale_and_clip(out.astype(dtype), 0, 0, ratios, limit, out)
+    for values in (out, out.astype(np.int16)):
+        _scale_and_clip(values, 0, 0, ratios, limit, out)
 
 
 def prepare_view(view: View, preprocess: PreprocessConfig, place: Place | None = None) -> ViewArrays:
@@ -91,10 +91,20 @@ def prepare_steps(
     size, (height, width) = _size(view, preprocess), view.i_frame.shape[-2:]
     ratios = (size[1] / width, size[0] / height) if (height, width) != size else (1.0, 1.0)
     motion_vectors, saturated_motion = _scaled(
-        view.motion_vectors, size, preprocess.crop, ratios, preprocess.motion_clip_px, place and place["motion_vectors"]
+        view.motion_vectors,
+        size,
+        preprocess.crop,
+        ratios,
+        preprocess.motion_clip_px,
+        None if place is None else place["motion_vectors"],
     )
     residuals, saturated_residual = _scaled(
-        view.residuals, size, preprocess.crop, (1.0,) * 3, preprocess.residual_clip, place and place["residuals"]
+        view.residuals,
+        size,
+        preprocess.crop,
+        (1.0,) * 3,
+        preprocess.residual_clip,
+        None if place is None else place["residuals"],
     )
     return motion_vectors, residuals, saturated_motion, saturated_residual if residuals.size else None
 

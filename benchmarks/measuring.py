@@ -26,7 +26,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser of the options that all have."""
     one = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     one.add_argument("--load", action="store_true", help="keep one core busy meanwhile")
+    one.add_argument("--one-core", action="store_true", help="run on one core alone, the busy one with --load")
     return one
+
+
+def keep_to_one_core() -> None:
+    """Leave this process, and those that it starts, one core; libraries that have counted them must be told too."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def conditions(*, load: bool) -> str:

@@ -1,12 +1,12 @@
 """From file to prediction: clips per second of the cut model against the whole one in torch, and where the time goes.
 
-python benchmarks/pipeline.py [--base]: about a minute on 2 cores. --base also exports, runs and calibrates an untrained
+python benchmarks/pipeline.py [--base]: about a minute on 2 cores; `--one-core` is for one, `--load` keeps one busy
+meanwhile. --base also exports, runs and calibrates an untrained
 `base` model, in processes of their own to learn their memory, and measures it: about ten minutes.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from measuring import beside, conditions, keep_to_one_core, parser
 
 from hybridnet.configs import load_experiment
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -34,12 +35,17 @@ VIEWS = 8
 
 def main() -> None:
     """Measure the shipped model, and `base` if asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", action="store_true", help="also export and run an untrained `base` model")
-    with tempfile.TemporaryDirectory() as name:
+    options = parser(__doc__)
+    options.add_argument("--base", action="store_true", help="also export and run an untrained `base` model")
+    args = options.parse_args()
+    if args.one_core:
+        keep_to_one_core()
+        torch.set_num_threads(1)
+    print(conditions(load=args.load))
+    with tempfile.TemporaryDirectory() as name, beside(load=args.load):
         folder = Path(name)
         measure("tiny-motion", shipped_checkpoint(), shipped_bundle_path(), made_clips(folder, "tiny", CLIPS))
-        if parser.parse_args().base:
+        if args.base:
             checkpoint, clips, bundle = untrained(folder, "base"), made_clips(folder, "base", 6), str(folder / "bundle")
             print_process("export", str(checkpoint), "-o", bundle)
             print_process("simulate", str(clips[0]), "--bundle", bundle)

@@ -1,6 +1,7 @@
 """How fast clips are read, and how much memory that takes: python benchmarks/reader.py, about 2 minutes on 2 cores.
 
-For a comparison with motion-vector-extractor, install it where Python finds it: pip install motion-vector-extractor.
+`--one-core` is for one core, `--load` keeps one busy meanwhile, `--rates` leaves out peer and memory. To compare with
+motion-vector-extractor, install it where Python finds it: pip install motion-vector-extractor.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from measuring import beside, conditions, keep_to_one_core, parser
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.video import References, make_clip, mv_grid, open_clip, prepare_view
-from hybridnet.video.accumulate import to_pixels
+from hybridnet.video import make_clip, mv_grid, open_clip, prepare_view
 from hybridnet.video.coded import block_vectors
+from hybridnet.video.grid import to_pixels
 from hybridnet.video.reader import sample_indices
 from hybridnet.video.stream import decode, open_stream
-from hybridnet.video.structure import kind_of
+from hybridnet.video.views import load_kernels
 
 CLIPS = Path(__file__).parents[2] / "shared" / "data" / "clips"
 PREPROCESS = PreprocessConfig()
@@ -41,13 +43,22 @@ COVIAR_MODALITIES = 3
 
 def main() -> None:
     """Print all measurements."""
-    with tempfile.TemporaryDirectory() as folder:
+    options = parser(__doc__)
+    options.add_argument("--rates", action="store_true", help="leave out motion-vector-extractor and memory")
+    args = options.parse_args()
+    if args.one_core:
+        keep_to_one_core()
+    print(conditions(load=args.load))
+    with tempfile.TemporaryDirectory() as folder, beside(load=args.load):
         made = make_clip(Path(folder) / "made.avi", "pan_left", 0, frames=FRAMES, width=340, height=256)
         long = make_clip(Path(folder) / "part.avi", "shake", 0, frames=240, width=64, height=48)
-        print("frames/s               decode    vectors  pixel map   Π every P  Π, Δ every P   Π, Δ : decode")
+        load_kernels()
+        print("frames/s               decode    vectors  pixel map          Π       Π, Δ   Π : decode   Π, Δ : decode")
         for path in [made, *real_clips()]:
             print_rates(path)
         print_sampling(made)
+        if args.rates:
+            return
         print_peer(made)
         print_memory(repeated(long, Path(folder) / "long.avi"), made)
 
@@ -68,10 +79,10 @@ def real_clips() -> list[Path]:
 def print_rates(path: Path) -> None:
     """Frames per second of each stage."""
     frames = sum(1 for _ in decoded(path, vectors=False))
-    stages: list[Callable[[Path], object]] = [decode_only, vectors, pixel_map, accumulated, accumulated_with_residual]
+    stages: list[Callable[[Path], object]] = [decode_only, vectors, pixel_map, motion_alone, motion_and_residuals]
     rates = [frames / time_s for time_s in interleaved([partial(stage, path) for stage in stages])]
     cells = "".join(f"{rate:11.0f}" for rate in rates)
-    print(f"{path.stem[:18]:18s}{cells}{rates[-1] / rates[0]:17.2f}")
+    print(f"{path.stem[:18]:18s}{cells}{rates[-2] / rates[0]:13.2f}{rates[-1] / rates[0]:16.2f}")
 
 
 def decode_only(path: Path) -> None:
@@ -89,20 +100,13 @@ def pixel_map(path: Path) -> None:
     exhaust(to_pixels(tau, frame.height, frame.width) for frame, tau in grids(path))
 
 
-def accumulated(path: Path) -> None:
-    """Π of every P-frame."""
-    references: References | None = None
-    for frame, tau in grids(path):
-        if references is None:
-            references = References(frame.height, frame.width)
-        if kind_of(frame) == "I":
-            references.reset()
-        else:
-            references.step(tau)
-            references.motion_vectors()
+def motion_alone(path: Path) -> None:
+    """Every view of the clip without residuals: Π of every P-frame."""
+    with open_clip(path, PREPROCESS, transcode="never", residuals=False) as clip:
+        exhaust(clip)
 
 
-def accumulated_with_residual(path: Path) -> None:
+def motion_and_residuals(path: Path) -> None:
     """Every view of the clip: Π and Δ of every P-frame in RGB, all of them in memory at once for each GOP."""
     with open_clip(path, PREPROCESS, transcode="never") as clip:
         exhaust(clip)
@@ -148,7 +152,7 @@ def print_sampling(path: Path) -> None:
         "the same as tensors": sample_to_tensors,
         "decoding the whole clip": decode_only,
         "decoding the whole clip to RGB": decode_to_rgb,
-        "all views of the clip": accumulated_with_residual,
+        "all views of the clip": motion_and_residuals,
         "decoding the CoViAR way": read_as_coviar,
     }
     print(f"\n{VIEWS} views of 300 frames, 340×256, with opening       views : this   crops : this")

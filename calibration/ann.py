@@ -10,6 +10,7 @@ import numpy as np
 
 from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.report import AnnRow
+from hybridnet.calibration.sensitivity import sqnr_by_node
 from hybridnet.calibration.stages import Bench, Outputs, keep_classes, top1
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, Method, write_dynamic, write_half
 from hybridnet.errors import BackendError
@@ -23,6 +24,9 @@ from hybridnet.support.views import Views
 
 RANGE_VIEWS = 16
 """Views that ranges are found on, spread over the clips of the search."""
+
+SENSITIVITY_VIEWS = 4
+"""Views among them that tell which nodes cost most."""
 
 WANTED_DB = 30.0
 """SQNR that every output must keep on the views of the search, and each of its clips its class; nodes are left in float
@@ -106,11 +110,8 @@ class _AnnTrial:
         """Leave the nodes in float that cost most by themselves, few of them, until it is good; rewrites the file."""
         if self.good(out):
             return ()
-        alone: dict[str, float] = {}
-        for number, node in enumerate(quantiser.nodes):
-            self._bench.progress("sensitive nodes", number, len(quantiser.nodes))
-            quantiser.write(out, method, [other for other in quantiser.nodes if other != node])
-            alone[node] = self.worst_db(out)
+        few = [self.feeds[place] for place in evenly(len(self.feeds), SENSITIVITY_VIEWS)]
+        alone = sqnr_by_node(quantiser.model, out, quantiser.nodes, few, self._bench.progress)
         worst_first = sorted(quantiser.nodes, key=lambda node: alone[node])
         number = 0
         while number < min(MOST_IN_FLOAT, len(worst_first)):

@@ -161,6 +161,12 @@ class Parts:
         return preprocess
 
     @property
+    def reads_residuals(self) -> bool:
+        """Whether the network looks at a clip's residuals, whatever it is handed; a front is taken to look at them."""
+        manifest = self.manifest
+        return FRONT in manifest.files or "residuals" in {*manifest.feeds, *manifest.ann_inputs}
+
+    @property
     def bridge(self) -> tuple[BridgeTensor, ...]:
         """What crosses."""
         return tuple(BridgeTensor(e.name, e.layer, e.shape, e.kind) for e in self.manifest.bridge)

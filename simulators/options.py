@@ -50,7 +50,7 @@ class Runtime:
 
     Attributes:
         provider: ONNX Runtime's execution provider.
-        threads: Threads within an operator; None for as many as the machine has cores.
+        threads: Threads within an operator; None for as many as the process may use cores.
     """
 
     provider: Provider = field(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridnet.deploy.layout import OPSET
+from hybridnet.deploy.onnx.gelu import reorder_gelu
 from hybridnet.deploy.onnx.obstacle import first_obstacle
 from hybridnet.errors import ModelError
 from hybridnet.partition.split import Split
@@ -100,6 +101,7 @@ def _exported(
         raise RuntimeError("torch.onnx.export returned nothing")
     model = onnx.shape_inference.infer_shapes(program.model_proto, strict_mode=True, data_prop=True)
     _name_by_module(model)
+    reorder_gelu(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 

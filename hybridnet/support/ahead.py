@@ -32,6 +32,11 @@ _left: list[threading.Thread] = []
 """Threads that did not end in time: they are inside a library, which Python must not end under."""
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class StoppedError(Exception):
     """What a thread makes is no longer wanted; raised in that thread alone."""
 

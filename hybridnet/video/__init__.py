@@ -1,8 +1,9 @@
 """Compressed video: reading, accumulation, views, and a synthetic motion set."""
 
-from hybridnet.video.accumulate import References, mv_grid
+from hybridnet.video.accumulate import References
 from hybridnet.video.frames import Gop, PFrame
 from hybridnet.video.gop import View
+from hybridnet.video.grid import mv_grid
 from hybridnet.video.live import LiveClip, open_live
 from hybridnet.video.plan import VideoInfo
 from hybridnet.video.policy import TranscodePolicy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
@@ -10,16 +10,17 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import VECTOR, Picture, Window, mv_grid, planar
+from hybridnet.video.accumulate import Picture, Window, planar
+from hybridnet.video.grid import VECTOR, mv_grid
 from hybridnet.video.structure import kind_of
 
 
 @dataclass(frozen=True, eq=False)
 class CodedFrame:
-    """What the reader needs of a frame; the decoder's own frame can go.
+    """What the reader needs of a frame.
 
     Attributes:
-        picture: Its colours, where FFmpeg has put them.
+        height: H in pixels.
         width: W in pixels.
         kind: I, P, B, S or ?.
         corrupt: Whether the decoder found it damaged.
@@ -28,18 +29,28 @@ class CodedFrame:
         has_vectors: Whether the decoder gave any; if not, it is all intra, or they were lost.
     """
 
-    picture: Picture
+    height: int
     width: int
     kind: str
     corrupt: bool
     tau: NDArray[np.int16]
     inter: NDArray[np.bool_]
     has_vectors: bool
+    _frame: VideoFrame = field(repr=False)
+    _reformatter: VideoReformatter = field(repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
         """H and W in pixels."""
-        return len(self.picture), self.width
+        return self.height, self.width
+
+    @property
+    def picture(self) -> Picture:
+        """Its colours, where FFmpeg puts them each time that this is asked for: a GOP's would not fit the caches."""
+        # Not RGBA: FFmpeg (8.1) leaves its last columns out where the width is 1 to 4 above a multiple of 16. Not
+        # several threads: each may write beyond its last line, where the next one's part begins.
+        plane = self._reformatter.reformat(self._frame, format="rgb24", threads=1).planes[0]
+        return np.frombuffer(memoryview(plane), np.uint8).reshape(self.height, plane.line_size)
 
     @property
     def rgb(self) -> NDArray[np.uint8]:
@@ -57,17 +68,16 @@ class FrameReader:
         """A frame decoded with motion vectors."""
         vectors = block_vectors(frame)
         tau, inter = mv_grid(np.zeros(0, VECTOR) if vectors is None else vectors, frame.height, frame.width)
-        # Not RGBA: FFmpeg (8.1) leaves its last columns out where the width is 1 to 4 above a multiple of 16. Not
-        # several threads: each may write beyond its last line, where the next one's part begins.
-        plane = self._reformatter.reformat(frame, format="rgb24", threads=1).planes[0]
         return CodedFrame(
-            picture=np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size),
+            height=frame.height,
             width=frame.width,
             kind=kind_of(frame),
             corrupt=bool(frame.is_corrupt),
             tau=tau,
             inter=inter,
             has_vectors=vectors is not None,
+            _frame=frame,
+            _reformatter=self._reformatter,
         )
 
 

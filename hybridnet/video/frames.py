@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import References, interleaved, to_pixels
+from hybridnet.video.accumulate import References, interleaved
+from hybridnet.video.grid import to_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +57,19 @@ class PFrame:
     def residual(self) -> NDArray[np.int16]:
         """δ(i) = I_t(i) − I_{t−1}(i − τ(i)) in grey levels, −255 to 255, shape (3, H, W)."""
         one_step = References(*self.rgb.shape[1:])
+        one_step.start(interleaved(self._previous))
         one_step.step(self.cells)
-        return one_step.residual(interleaved(self.rgb), interleaved(self._previous))
+        return one_step.residual(interleaved(self.rgb))
 
     @cached_property
     def accumulated_residual(self) -> NDArray[np.int16]:
         """Δ(i) = I_t(i) − I_0(i − Π(i)) in grey levels, −255 to 255, shape (3, H, W)."""
-        return self._references.residual(interleaved(self.rgb), interleaved(self._i_frame))
+        return self._references.residual(interleaved(self.rgb))
 
     @cached_property
     def _references(self) -> References:
         references = References(*self.rgb.shape[1:])
+        references.start(interleaved(self._i_frame))
         for tau in self._taus:
             references.step(tau)
         return references

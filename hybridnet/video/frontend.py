@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,11 @@ import numpy.typing as npt
 from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.report.record.data import VideoRow
-from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
-from hybridnet.video import TranscodePolicy, VideoInfo, open_clip, prepare_view
+from hybridnet.video import TranscodePolicy, VideoInfo, ViewArrays, open_clip, prepare_view
 from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
-from hybridnet.video.views import load_kernels
+from hybridnet.video.views import load_kernels, places
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +41,7 @@ def read_clip(
     views: int = DEFAULT_VIEWS,
     *,
     transcode: TranscodePolicy = "auto",
+    residuals: bool = True,
     progress: Progress = silent,
 ) -> ClipInputs:
     """Read uniformly sampled views of a clip.
@@ -52,31 +51,31 @@ def read_clip(
         preprocess: How its frames become tensors.
         views: How many; fewer if it has fewer GOPs.
         transcode: When to transcode it; see `hybridnet.video.open_clip`.
+        residuals: Whether the model looks at residuals; without them reading takes less time.
         progress: Told after each view.
 
     Raises:
         VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
     """
-    load_kernels(preprocess.steps)
+    load_kernels()
     started = time.perf_counter()
     progress("reading", 0, views)
-    with open_clip(path, preprocess, transcode=transcode, crop=True) as clip:
+    with open_clip(path, preprocess, transcode=transcode, crop=True, residuals=residuals) as clip:
         open_ms = (time.perf_counter() - started) * 1e3
-        saturated: list[tuple[float, float]] = []
+        prepared: list[ViewArrays] = []
+        room = places(min(views, clip.gop_count), preprocess, residuals=residuals)
         view_ms: list[float] = []
-
-        def prepared() -> Iterator[Mapping[str, Array]]:
+        mark = time.perf_counter()
+        for view in clip.sample(views):
+            n = len(prepared)
+            if n == len(room["i_frame"]):  # the clip turned out to have more of them than its packets promised
+                room = {name: np.concatenate([array, array]) for name, array in room.items()}
+            prepared.append(prepare_view(view, preprocess, {name: array[n] for name, array in room.items()}))
+            view_ms.append((time.perf_counter() - mark) * 1e3)
             mark = time.perf_counter()
-            for view in clip.sample(views):
-                arrays = prepare_view(view, preprocess)
-                saturated.append((arrays.saturated_motion, arrays.saturated_residual))
-                view_ms.append((time.perf_counter() - mark) * 1e3)
-                yield arrays.inputs
-                progress("reading", len(view_ms), min(views, clip.gop_count))
-                mark = time.perf_counter()
-
-        stacked = Views.stack(prepared(), views)
-        return ClipInputs(_row(clip.info, saturated, clip.tally), stacked, np.array(view_ms), open_ms)
+            progress("reading", len(prepared), min(views, clip.gop_count))
+        found = {name: array[: len(prepared)] for name, array in room.items() if array.size}
+        return ClipInputs(_row(clip.info, prepared, clip.tally), Views(found), np.array(view_ms), open_ms)
 
 
 def find_videos(path: Path) -> list[Path]:
@@ -94,7 +93,8 @@ def find_videos(path: Path) -> list[Path]:
     return found
 
 
-def _row(info: VideoInfo, saturated: list[tuple[float, float]], tally: Tally) -> VideoRow:
+def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
+    residual = [v.saturated_residual for v in views if v.saturated_residual is not None]
     return VideoRow(
         # File names need not be UTF-8; a record must be.
         path=str(info.path).encode("utf-8", "backslashreplace").decode(),
@@ -105,10 +105,10 @@ def _row(info: VideoInfo, saturated: list[tuple[float, float]], tally: Tally) ->
         gop=info.gop,
         transcoded=info.transcoded,
         read_reason=info.reason,
-        views=len(saturated),
+        views=len(views),
         corrupt_frames=info.corrupt_frames,
-        saturated_motion=float(np.mean([motion for motion, _ in saturated])),
-        saturated_residual=float(np.mean([residual for _, residual in saturated])),
+        saturated_motion=float(np.mean([v.saturated_motion for v in views])),
+        saturated_residual=float(np.mean(residual)) if residual else None,
         decoded_frames=tally.packets,
         decoded_bits=8 * tally.bytes,
     )

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from av.video.frame import VideoFrame
-
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.support.ahead import ahead
+from hybridnet.support.ahead import ahead, cores
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame, FrameReader
 from hybridnet.video.fields import may_hold_fields
@@ -28,7 +26,7 @@ from hybridnet.video.policy import (
     why_transcode,
 )
 from hybridnet.video.stream import Source, Tally, decode, open_stream
-from hybridnet.video.structure import LOST, Structure, index, kind_of, scan
+from hybridnet.video.structure import LOST, Structure, index, scan
 from hybridnet.video.transcode import transcode
 
 MAX_TRANSCODED_FRAMES = 50_000
@@ -160,9 +158,10 @@ def read_gops(
     window: Window | None = None,
     *,
     accumulate: bool = True,
+    residuals: bool = True,
     tally: Tally | None = None,
 ) -> Iterator[tuple[T, list[int]]]:
-    """Decode GOPs and nothing else; the next one while `build` works on the one before.
+    """Decode GOPs and nothing else; the next one while `build` works on the one before, if there is a core for it.
 
     Args:
         plan: How to read.
@@ -170,6 +169,7 @@ def read_gops(
         build: Makes something of the frames of a GOP.
         window: The part of the frames that views show; all of it if None.
         accumulate: See `GopBuilder`.
+        residuals: See `GopBuilder`.
         tally: Told of every packet that is decoded.
 
     Yields:
@@ -179,29 +179,28 @@ def read_gops(
         NotAsIndexedError: If a GOP is not an I-frame and P-frames of the file's size.
         VideoError: If the file changed since the plan was made.
     """
-    reader = FrameReader()
     orientation = UPRIGHT if plan.info.transcoded else plan.info.orientation
-    builder = GopBuilder(orientation, window, accumulate=accumulate)
-    with closing(ahead(_decoded(plan, gops, tally))) as groups:
+    builder = GopBuilder(orientation, window, accumulate=accumulate, residuals=residuals)
+    decoded = _decoded(plan, gops, tally, residuals)
+    with closing(ahead(decoded) if cores() > 1 else decoded) as groups:
         for gop, frames in groups:
-            damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.is_corrupt]
-            coded = [reader.read(frame) for frame in frames]
-            built = build(builder, coded, gop, plan.gops[gop].corrupt or bool(damaged))
-            del frames, coded
+            damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.corrupt]
+            built = build(builder, frames, gop, plan.gops[gop].corrupt or bool(damaged))
+            del frames
             yield built, damaged
             del built  # its memory is used again once the caller lets go of it
 
 
 def _decoded(
-    plan: Plan, gops: Sequence[int], tally: Tally | None
-) -> Generator[tuple[int, list[VideoFrame]], None, None]:
+    plan: Plan, gops: Sequence[int], tally: Tally | None, pixels: bool
+) -> Generator[tuple[int, list[CodedFrame]], None, None]:
     """The frames of each GOP, as planned."""
     if not gops:
         return
     chosen = {gop: plan.gops[gop].packets for gop in gops}
     owner = {packet: gop for gop, packets in chosen.items() for packet in packets}
     delay = 2 * DECODER_DELAY + 1 if plan.drops_b_frames else DECODER_DELAY
-    groups: dict[int, list[VideoFrame]] = {}
+    reader, groups = FrameReader(), dict[int, list[CodedFrame]]()
     waiting = list(gops)
     path = plan.info.path
 
@@ -209,7 +208,7 @@ def _decoded(
         first = chosen[waiting[0]]
         return owner.get(packet) in waiting or first[0] <= packet <= first[-1] + delay
 
-    opened = open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames, low_delay=True)
+    opened = open_stream(plan.source, path, skip_b_frames=plan.drops_b_frames, low_delay=True, pixels=pixels)
     with opened as (container, stream):
         for packet, frame in decode(container, stream, needed, tally):
             gop = owner.get(packet)
@@ -217,7 +216,9 @@ def _decoded(
                 continue
             if frame is None or gop != waiting[0]:
                 raise _otherwise(plan, f"GOP {waiting[0]} lost frames")
-            groups.setdefault(gop, []).append(frame)
+            if may_hold_fields(plan.info.codec, frame) and not plan.info.transcoded:
+                raise _otherwise(plan, f"GOP {gop} is interlaced")
+            groups.setdefault(gop, []).append(reader.read(frame))
             del frame
             if len(groups[gop]) == len(chosen[gop]):
                 _compare(plan, gop, groups[gop])
@@ -229,13 +230,11 @@ def _decoded(
         raise _otherwise(plan, f"GOP {waiting[0]} lost frames")
 
 
-def _compare(plan: Plan, gop: int, frames: Sequence[VideoFrame]) -> None:
-    kinds = "".join(kind_of(frame) for frame in frames)
+def _compare(plan: Plan, gop: int, frames: Sequence[CodedFrame]) -> None:
+    kinds = "".join(frame.kind for frame in frames)
     if kinds != "I" + "P" * (len(frames) - 1):
         raise _otherwise(plan, f"GOP {gop} is {kinds}")
-    if any(may_hold_fields(plan.info.codec, frame) for frame in frames) and not plan.info.transcoded:
-        raise _otherwise(plan, f"GOP {gop} is interlaced")
-    sizes = {(frame.height, frame.width) for frame in frames}
+    sizes = {frame.size for frame in frames}
     if not plan.info.transcoded and sizes != {(plan.info.height, plan.info.width)}:
         raise _otherwise(plan, f"GOP {gop} has frames of another size")
 

@@ -40,8 +40,11 @@ class Clip:
         tally: Packets and bytes that were decoded to read views so far, of the file or of its transcoded copy.
     """
 
-    def __init__(self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, crop: bool) -> None:
+    def __init__(
+        self, path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, crop: bool, residuals: bool
+    ) -> None:
         self._path, self._preprocess, self._policy, self._crop = path, preprocess, policy, crop
+        self._residuals = residuals
         self._closed = False
         self._damaged: set[int] = set()
         self.tally = Tally()
@@ -147,7 +150,10 @@ class Clip:
                 window = self._window() if self._crop else None
                 chosen = choose(len(current.gops))[done:]
                 accumulate = self._preprocess.accumulate
-                read = read_gops(current, chosen, build, window, accumulate=accumulate, tally=self.tally)
+                residuals = self._residuals or build is GopBuilder.gop
+                read = read_gops(
+                    current, chosen, build, window, accumulate=accumulate, residuals=residuals, tally=self.tally
+                )
                 with our_errors(self._path):
                     for result, damaged in read:
                         if not current.decoded:
@@ -175,7 +181,12 @@ class Clip:
 
 
 def open_clip(
-    path: str | Path, preprocess: PreprocessConfig, *, transcode: TranscodePolicy = "auto", crop: bool = False
+    path: str | Path,
+    preprocess: PreprocessConfig,
+    *,
+    transcode: TranscodePolicy = "auto",
+    crop: bool = False,
+    residuals: bool = True,
 ) -> Clip:
     """Open a video and make its GOPs readable, transcoding in memory where they are not.
 
@@ -191,13 +202,14 @@ def open_clip(
             then the first T + 1 frames of a GOP. `always` transcodes any file of any codec.
         crop: Accumulate no more than the centre crop, where that is exact: where frames have the size that `preprocess`
             asks for, and so are not resized. `View.cropped` tells.
+        residuals: Whether views hold residuals; without them, reading takes less time.
 
     Raises:
         ConfigError: If there is no such policy.
         VideoError: If the file is no video, has no P-frames, a codec without motion vectors, too large a frame, too few
             frames for one view, or too many to transcode, or the policy forbids what it needs.
     """
-    return Clip(Path(path), preprocess, transcode, crop)
+    return Clip(Path(path), preprocess, transcode, crop, residuals)
 
 
 def sample_indices(count: int, views: int) -> list[int]:

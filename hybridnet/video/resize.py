@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from hybridnet.support.kernels import kernel
 
 
-def resize(values: NDArray[Any], size: tuple[int, int], corner: tuple[int, int], side: int) -> NDArray[np.float32]:
+def resize(
+    values: NDArray[Any],
+    size: tuple[int, int],
+    corner: tuple[int, int],
+    side: int,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """Resize planes and keep a square of the result.
 
     Args:
@@ -19,20 +25,21 @@ def resize(values: NDArray[Any], size: tuple[int, int], corner: tuple[int, int],
         size: Height and width of the whole result.
         corner: First row and column of the square.
         side: Side of the square, S.
+        out: Where to put it; memory of its own if None.
 
     Returns:
         (N, C, S, S), float32.
     """
-    planes = np.ascontiguousarray(values, np.float32).reshape(-1, *values.shape[-2:])
+    resized = np.empty((*values.shape[:2], side, side), np.float32) if out is None else out
     rows, columns = (_taps(*each, side) for each in zip(values.shape[-2:], size, corner, strict=True))
-    resized = np.empty((len(planes), side, side), np.float32)
-    _resize(planes, *rows, *columns, resized)
-    return resized.reshape(*values.shape[:2], side, side)
+    for planes, target in zip(values, resized, strict=True):
+        _resize(np.ascontiguousarray(planes), *rows, *columns, target)
+    return resized
 
 
 @lru_cache(maxsize=16)
-def _taps(length: int, wanted: int, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Per place of a part of the result where it takes from first, (M,), and the weights from there on, (M, K).
+def _taps(length: int, wanted: int, start: int, count: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Where each place of a part of the result takes from, (K, M), and the weights, (K, M).
 
     Weights are a triangle as wide as two places of the coarser of both grids, cut off at the borders; they sum to 1.
     """
@@ -41,29 +48,28 @@ def _taps(length: int, wanted: int, start: int, count: int) -> tuple[NDArray[np.
     centre = (np.arange(start, start + count, dtype=np.float32) + np.float32(0.5)) * scale
     first = np.maximum((centre - reach + np.float32(0.5)).astype(np.int64), 0)
     end = np.minimum((centre + reach + np.float32(0.5)).astype(np.int64), length)
-    places = first[:, None] + np.arange((end - first).max())
-    apart = np.abs(places.astype(np.float32) + np.float32(0.5) - centre[:, None])
-    weights = np.maximum(1 - apart / reach, 0) * (places < end[:, None])
-    return first, weights / weights.sum(axis=1, keepdims=True)
+    places = first + np.arange((end - first).max())[:, None]
+    apart = np.abs(places.astype(np.float32) + np.float32(0.5) - centre)
+    weights = np.maximum(1 - apart / reach, 0) * (places < end)
+    return np.minimum(places, length - 1).astype(np.uint32), weights / weights.sum(axis=0)
 
 
 @kernel
 def _resize(
-    planes: Any, row_first: Any, row_weights: Any, column_first: Any, column_weights: Any, resized: Any
+    planes: Any, row_places: Any, row_weights: Any, column_places: Any, column_weights: Any, resized: Any
 ) -> None:
+    first, last = column_places.min(), column_places.max()
     line = np.empty(planes.shape[2], np.float32)
     for plane in range(len(planes)):
-        for y in range(len(row_first)):
-            line[:] = 0
-            for k in range(row_weights.shape[1]):
-                weight = row_weights[y, k]
-                if weight != 0:
-                    source = planes[plane, row_first[y] + k]
-                    for x in range(len(line)):
-                        line[x] += weight * source[x]
-            for x in range(len(column_first)):
-                total, first = np.float32(0), column_first[x]
-                for k in range(column_weights.shape[1]):
-                    if column_weights[x, k] != 0:
-                        total += column_weights[x, k] * line[first + k]
-                resized[plane, y, x] = total
+        for y in range(resized.shape[1]):
+            line[first : last + 1] = 0
+            for k in range(len(row_weights)):
+                weight, source, used = row_weights[k, y], planes[plane, row_places[k, y]], line[first : last + 1]
+                for x in range(len(used) if weight != 0 else 0):
+                    used[x] += weight * np.float32(source[first + x])
+            total = resized[plane, y]
+            total[:] = 0
+            for k in range(len(column_weights)):  # a loop each: the compiler's vectors then hold eight and more
+                weights, places = column_weights[k], column_places[k]
+                for x in range(len(total)):
+                    total[x] += weights[x] * line[places[x]]

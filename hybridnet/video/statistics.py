@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.support.ahead import aside
-from hybridnet.video.accumulate import mv_grid
 from hybridnet.video.coded import block_vectors
 from hybridnet.video.gop import View
+from hybridnet.video.grid import mv_grid
 from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.reader import open_clip
 from hybridnet.video.source import our_errors

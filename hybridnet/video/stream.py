@@ -56,7 +56,13 @@ _INTRA_ONLY = {"apng", "bmp", "dnxhd", "dvvideo", "ffv1", "gif", "huffyuv", "mjp
 
 @contextmanager
 def open_stream(
-    source: Source, path: Path, *, any_codec: bool = False, skip_b_frames: bool = False, low_delay: bool = False
+    source: Source,
+    path: Path,
+    *,
+    any_codec: bool = False,
+    skip_b_frames: bool = False,
+    low_delay: bool = False,
+    pixels: bool = True,
 ) -> Iterator[tuple[VideoContainer, VideoStream]]:
     """Open the first video stream, ready to decode with motion vectors.
 
@@ -67,6 +73,8 @@ def open_stream(
         skip_b_frames: Decode only frames that others refer to.
         low_delay: No B-frames will be decoded, so no frame need wait for another: MPEG-1, 2 and 4 then give the last
             frame's vectors too.
+        pixels: Whether the pixels of P-frames are wanted. If not, the decoder adds no residuals to them; vectors and
+            I-frames are the same.
 
     Raises:
         VideoError: If the source is missing, is no video, has too large a frame or a codec without motion vectors.
@@ -81,10 +89,10 @@ def open_stream(
         file.seek(0)
         opened = open_container(file, path, owned=True)
     with opened as container:
-        yield (
-            container,
-            prepare(container, path, any_codec=any_codec, skip_b_frames=skip_b_frames, low_delay=low_delay),
+        stream = prepare(
+            container, path, any_codec=any_codec, skip_b_frames=skip_b_frames, low_delay=low_delay, pixels=pixels
         )
+        yield container, stream
 
 
 def prepare(
@@ -94,6 +102,7 @@ def prepare(
     any_codec: bool = False,
     skip_b_frames: bool = False,
     low_delay: bool = False,
+    pixels: bool = True,
 ) -> VideoStream:
     """Ready the first video stream of a container to decode with motion vectors; arguments as `open_stream`'s.
 
@@ -117,6 +126,8 @@ def prepare(
     options = {"flags2": "+export_mvs", "max_pixels": str(MAX_PIXELS)}
     if low_delay and stream.codec_context.name in _LOW_DELAY:
         options["flags"] = "+low_delay"
+    if not pixels:
+        options["skip_idct"] = "nokey"
     stream.codec_context.options = options
     return stream
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from hybridnet.errors import ConfigError, HybridNetError, VideoError
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.lines import Line, lines_of
+from hybridnet.support.ahead import cores
 from hybridnet.support.processes import MAX_DEATHS, DeadWorkerError, LocalWorker, spread_again
 from hybridnet.support.text import told
 from hybridnet.video.stream import VIDEO_SUFFIXES
@@ -97,8 +97,7 @@ def workers_for(files: int, asked: int | None) -> int:
         ConfigError: If it is none.
     """
     if asked is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(min(cores, files // CLIPS_OF_A_WORKER), 1)
+        return max(min(cores(), files // CLIPS_OF_A_WORKER), 1)
     if asked < 1:
         raise ConfigError("workers", asked, "1 or more")
     return min(asked, files)

@@ -27,8 +27,8 @@ def source_notes(read: Read) -> Iterator[Note]:
     )
     yield Note(
         NoteKind.RANGES,
-        f"inputs clipped to the model's range: motion {share(video.saturated_motion, 2)},"
-        f" residual {share(video.saturated_residual, 2)}",
+        f"inputs clipped to the model's range: motion {share(video.saturated_motion, 2)}, residual "
+        + ("not read" if video.saturated_residual is None else share(video.saturated_residual, 2)),
     )
     if video.corrupt_frames:
         yield Note(NoteKind.SOURCE, f"video: {video.corrupt_frames} corrupt frames")

@@ -166,8 +166,11 @@ class Simulator:
             HybridNetError: At the place of a clip that cannot be read, with what to do about it.
         """
         views = DEFAULT_VIEWS if self._options.views is None else self._options.views
-        transcode = self._options.transcode
-        clips = (read_clip(video, self.bundle.preprocess, views, transcode=transcode) for video in videos)
+        transcode, residuals = self._options.transcode, self.bundle.reads_residuals
+        clips = (
+            read_clip(video, self.bundle.preprocess, views, transcode=transcode, residuals=residuals)
+            for video in videos
+        )
         with closing(ahead(clips)) as read:
             spiking = ((clip, self._spiking(clip.views.arrays)) for clip in read)
             with closing(ahead(spiking)) as results:

@@ -71,7 +71,14 @@ def read_source(
         return Read(source, None, ArraysRow("views", len(source)), None, 0.0, are_samples=False)
     if not isinstance(source, Mapping) and Path(source).suffix != ARRAYS_SUFFIX:
         count = DEFAULT_VIEWS if views is None else views
-        clip = read_clip(source, bundle.preprocess, count, transcode=transcode, progress=progress)
+        clip = read_clip(
+            source,
+            bundle.preprocess,
+            count,
+            transcode=transcode,
+            residuals=bundle.reads_residuals,
+            progress=progress,
+        )
         return Read(clip.views, clip.video, None, clip.view_ms, clip.open_ms, are_samples=False)
     if views is not None:
         raise ConfigError("views", views, "none with arrays, of which all rows are run")

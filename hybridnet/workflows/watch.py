@@ -151,7 +151,7 @@ class Watcher:
         self._stepper = self._step_by_step() if options.snn is None else None
         self._scores: deque[Array] = deque(maxlen=options.smooth)
         self._last, self._running = "", list[subprocess.Popen[bytes]]()
-        load_kernels(self._preprocess.steps)
+        load_kernels()
         self._rehearse()
 
     def watch(self, source: str | Path | Readable) -> Iterator[GopRow]:

@@ -9,7 +9,7 @@ import onnxruntime
 
 from hybridnet.errors import BackendError, MissingBackendError
 from hybridnet.simulators.options import ANY_CPU, Provider, Runtime
-from hybridnet.support.ahead import aside
+from hybridnet.support.ahead import aside, cores
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
@@ -40,7 +40,10 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
-    options.intra_op_num_threads = runtime.threads or 0
+    # Left to itself it counts the machine's cores, not those that the process may use, and its threads spin while they
+    # wait: beside other work, the reader's and the emulator's included, a run then takes several times as long.
+    options.intra_op_num_threads = runtime.threads or cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):
         content, providers = content_of(path), _providers(runtime.provider)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hybridnet.video.accumulate import References, interleaved, mv_grid
+from hybridnet.video.accumulate import References, Window, interleaved, parts
+from hybridnet.video.grid import mv_grid
 
 MV_DTYPE = np.dtype(
     [("source", "i4"), ("w", "u1"), ("h", "u1"), ("src_x", "i2"), ("src_y", "i2"), ("dst_x", "i2"), ("dst_y", "i2")]
@@ -58,9 +59,10 @@ def test_the_residual_is_the_sum_of_equation_2(motion: tuple[int, int, list[NDAr
     height, width, taus = motion
     frames = np.random.default_rng(0).integers(0, 256, (len(taus) + 1, 3, height, width), np.uint8)
     references = References(height, width)
+    references.start(interleaved(frames[0]))
     for tau in taus:
         references.step(tau)
-    residual = references.residual(interleaved(frames[-1]), interleaved(frames[0]))
+    residual = references.residual(interleaved(frames[-1]))
     pictures = frames.astype(int)
     for y, x in product(range(height), range(width)):
         total, here = np.zeros(3, int), (y, x)
@@ -74,10 +76,31 @@ def test_the_residual_is_the_sum_of_equation_2(motion: tuple[int, int, list[NDAr
 def test_without_motion_every_pixel_stems_from_itself() -> None:
     references = References(24, 40)
     picture = np.random.default_rng(1).integers(0, 256, (3, 24, 40), np.uint8)
+    references.start(interleaved(picture))
     for _ in range(3):
         references.step(np.zeros((2, 4, 6), np.int16))
     assert not references.motion_vectors().any()
-    assert not references.residual(interleaved(picture), interleaved(picture)).any()
+    assert not references.residual(interleaved(picture)).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(motions(), st.data())
+def test_a_window_shows_what_the_whole_frame_does(
+    motion: tuple[int, int, list[NDArray[np.int16]]], data: st.DataObject
+) -> None:
+    height, width, taus = motion
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    window = Window(top, left, data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left)))
+    frames = np.random.default_rng(0).integers(0, 256, (len(taus) + 1, 3, height, width), np.uint8)
+    whole, part = References(height, width), References(height, width)
+    whole.start(interleaved(frames[0]))
+    part.start(interleaved(frames[0]))
+    for tau, wanted, frame in zip(taus, parts(np.stack(taus), window, height, width), frames[1:], strict=True):
+        whole.step(tau)
+        part.step(tau, wanted)
+        assert np.array_equal(part.motion_vectors(window), whole.motion_vectors()[:, *window.slices])
+        residual = part.residual(interleaved(frame), window)
+        assert np.array_equal(residual, whole.residual(interleaved(frame))[:, *window.slices])
 
 
 def vectors(*rows: tuple[int, ...]) -> NDArray[np.void]:

@@ -13,8 +13,8 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError
 from hybridnet.report.render.text import render_document
 from hybridnet.video import make_clip, open_clip
-from hybridnet.video.accumulate import mv_grid
 from hybridnet.video.document import video_document
+from hybridnet.video.grid import mv_grid
 from hybridnet.video.plot import draw, plot_gop, residual_colours, vector_colours
 from hybridnet.video.statistics import SAMPLED_GOPS, inspect, measure_accumulated
 

@@ -210,3 +210,39 @@ def test_views_that_must_be_resized_are_not_cropped(tmp_path: Path) -> None:
     with open_clip(path, PREPROCESS, crop=True) as clip:
         assert not any(view.cropped for view in clip)
         assert all(view.i_frame.shape == (3, 64, 96) for view in clip)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options"),
+    [
+        ("mpeg4", ".avi", {}),
+        ("mpeg2video", ".ts", {}),
+        ("mpeg4", ".mkv", {"flags": "+mv4"}),
+        ("libx264", ".mp4", {"refs": "1", "bf": "0", "sc_threshold": "0"}),
+    ],
+)
+def test_without_residuals_the_rest_of_a_view_is_the_same(
+    tmp_path: Path, codec: str, suffix: str, options: dict[str, str]
+) -> None:
+    path = encode(
+        tmp_path / f"clip{suffix}", codec, render("shake", 4, frames=36, width=102, height=66), options=options
+    )
+    with open_clip(path, PREPROCESS) as whole, open_clip(path, PREPROCESS, residuals=False) as part:
+        pairs = list(zip(whole, part, strict=True))
+        assert whole.info == part.info
+    assert len(pairs) == 3
+    for view, same in pairs:
+        assert np.array_equal(view.i_frame, same.i_frame)
+        assert np.array_equal(view.motion_vectors, same.motion_vectors)
+        assert np.array_equal(view.inter, same.inter)
+        assert same.residuals.shape == (0, *view.residuals.shape[1:])
+        assert prepare_view(same, PREPROCESS).saturated_residual is None
+
+
+def test_one_core_reads_the_same_as_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_clip(tmp_path / "clip.avi", "zoom_out", 5)
+    several = read_all(path)
+    monkeypatch.setattr("hybridnet.video.plan.cores", lambda: 1)
+    for view, same in zip(several, read_all(path), strict=True):
+        assert np.array_equal(view.motion_vectors, same.motion_vectors)
+        assert np.array_equal(view.residuals, same.residuals)

@@ -19,7 +19,7 @@ def view(height: int = 32, width: int = 48, motion: tuple[int, int] = (0, 0), re
         i_frame=np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8),
         motion_vectors=np.broadcast_to(np.array(motion, np.int16)[:, None, None], (3, 2, height, width)).copy(),
         residuals=np.full((3, 3, height, width), residual, np.int16),
-        inter=np.ones((3, height, width), np.bool_),
+        _inter=lambda: np.ones((3, height, width), np.bool_),
         gop=0,
         corrupt=False,
         frames=4,

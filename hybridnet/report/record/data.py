@@ -99,6 +99,7 @@ class VideoRow:
 
     Attributes:
         read_reason: Why it was transcoded, or what else was done to read it.
+        saturated_residual: None where the model looks at no residuals, and none were read.
         decoded_frames: Frames that the decoder was given for these views, of the file or of its transcoded copy.
         decoded_bits: Their compressed size.
     """
@@ -114,7 +115,7 @@ class VideoRow:
     views: int
     corrupt_frames: int
     saturated_motion: float
-    saturated_residual: float
+    saturated_residual: float | None
     decoded_frames: int
     decoded_bits: int
 

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.latency import pipeline, summarise
-from hybridnet.video.accumulate import accumulate_view
-from hybridnet.video.views import load_kernels
 
 TIMES = st.integers(1, 4).flatmap(
     lambda stages: st.lists(st.lists(st.floats(0.01, 100), min_size=stages, max_size=stages), min_size=1, max_size=7)
@@ -50,12 +48,6 @@ def test_percentiles_and_views() -> None:
     assert (latency.p50, latency.p90, latency.p99) == pytest.approx((50.5, 90.1, 99.01))
     assert latency.total == 5050 + 10
     assert sum(latency.views) == 5050
-
-
-def test_the_readers_loops_are_compiled_before_a_view_is_timed() -> None:
-    """Their machine code takes the T + 1 pictures of a view at once: that of another T would be no use."""
-    load_kernels(5)
-    assert any("UniTuple" in str(signature) and ", 6)" in str(signature) for signature in accumulate_view.signatures)  # type: ignore[attr-defined]
 
 
 def test_a_record_holds_what_was_measured_and_what_was_modelled(record: RunRecord) -> None:

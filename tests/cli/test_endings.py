@@ -93,7 +93,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
         ('"$0" "$@" audit >&-', 1, "", "hybridnet: error: the result cannot be written to stdout"),
         ('"$0" "$@" --help >/dev/full', 1, "", "hybridnet: error: the result cannot be written to stdout"),
         ('"$0" "$@" report nowhere 2>&-', 1, "", ""),
-        ('"$0" "$@" audit 2>/dev/full | tail -n 1', 0, "tianjic", ""),
+        ('"$0" "$@" audit 2>/dev/full | tail -n 1', 0, "--full has the rest.", ""),
         ('( sleep 0.2; "$0" "$@" audit; echo $? >&2 ) | true', 0, "", "141"),
     ],
     ids=["closed stdout", "full stdout", "closed stderr", "full stderr", "broken pipe"],

@@ -158,7 +158,7 @@ def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
 def test_a_variant_that_cannot_leave_is_refused_with_the_rule_that_says_why(name: str) -> None:
     rule, config = REFUSED[name]
     assert measure(config).ann_macs > 0
-    with pytest.raises(PartitionError, match=f"rule {rule} "):
+    with pytest.raises(PartitionError, match=f"rule {rule}:"):
         partition(HybridNet(config), example_inputs(config, batch=2))
 
 

@@ -71,9 +71,8 @@ def test_every_rule_once_kept_and_once_broken() -> None:
     assert all(rule.__doc__ and rule.__doc__[:4] in broken for rule in RULES)
 
 
-def test_the_documented_rules_and_sizes_are_these() -> None:
+def test_the_documented_sizes_are_these() -> None:
     page = (ROOT / "docs" / "fit.md").read_text(encoding="utf-8")
-    assert all(f"| {rule.__doc__[:4]} |" in page for rule in RULES if rule.__doc__)
     tiny, edge, base = (fit(plans_of(load_experiment(name).model), CHIP).cores for name in ("tiny", "edge", "base"))
     assert f"`tiny` takes {tiny} cores, `edge` {edge}, `base` {base}" in page
 

@@ -170,6 +170,6 @@ def _flaw(path: Path, preprocess: PreprocessConfig) -> str:
         return error.what
     if info.transcoded or info.codec != "mpeg4":
         return f"is not MPEG-4 of I+{preprocess.steps}P"
-    if (info.width, info.height) != (preprocess.frame_width, preprocess.frame_height):
+    if (info.width, info.height) != preprocess.copy_size:
         return f"has frames of {info.width}×{info.height} pixels"
     return ""

@@ -37,7 +37,11 @@ def to_json(inspection: Inspection) -> str:
 def _file(i: Inspection, preprocess: PreprocessConfig) -> Section:
     s = i.stream
     rate = "" if s.frames_per_s is None else f" at {s.frames_per_s:.4g} frames/s"
-    opened = f"transcodes it to {_size(preprocess)} in {i.opening_s:.2f} s" if i.transcoded else "reads it directly"
+    opened = (
+        f"transcodes it to {_size(*preprocess.copy_size)} in {i.opening_s:.2f} s"
+        if i.transcoded
+        else "reads it directly"
+    )
     intra = "no vectors" if s.intra_share is None else f"{share(s.intra_share)} of the blocks of P-frames"
     if s.p_frames_without_vectors:
         intra += f"; P-frames without a vector, left out: {s.p_frames_without_vectors}"
@@ -75,7 +79,7 @@ def _motion(i: Inspection, preprocess: PreprocessConfig) -> Section:
         ("|τ|, blocks of P-frames of the file", *_lengths(i.stream.motion_px)),
         (f"|Π|, accumulated, at the end of {plural(a.gops, 'GOP')} as read", *_lengths(a.length_px)),
     )
-    beyond = f"beyond ±{a.clip_px:g} px at {_size(preprocess)}"
+    beyond = f"beyond ±{a.clip_px:g} px at {_size(preprocess.frame_width, preprocess.frame_height)}"
     notes = (f"{share(a.saturated_share)} of pixels at the end of a GOP are {beyond}.",)
     table = Table(("length of vectors", "mean", "p50", "p90", "p99"), rows)
     return Section("Motion", "measured", table=table, notes=notes)
@@ -86,5 +90,5 @@ def _lengths(lengths: Lengths | None) -> tuple[str, ...]:
     return tuple(figure(value, ".2f", "px") for value in values)
 
 
-def _size(preprocess: PreprocessConfig) -> str:
-    return f"{preprocess.frame_width}×{preprocess.frame_height}"
+def _size(width: int, height: int) -> str:
+    return f"{width}×{height}"

@@ -39,7 +39,11 @@ WORKFLOWS: dict[str, tuple[type, tuple[Callable[..., object], ...]]] = {
     "train": (TrainOptions, (train,)),
 }
 
-ELSEWHERE = {ExportOptions: {"preprocess", "name"}, SimulateOptions: {"settings"}, WatchOptions: {"settings"}}
+ELSEWHERE = {
+    ExportOptions: {"preprocess", "name"},
+    SimulateOptions: {"pictures", "settings"},
+    WatchOptions: {"settings"},
+}
 """Fields that Python alone sets, or that the command line makes from several arguments."""
 
 

@@ -119,7 +119,9 @@ OTHER_GRAPHS = ("cross", "class-token-no-mixer", "common-norm-hard")
 """Variants whose ANN half has operations that the reference's lacks, or two inputs from one layer's weights."""
 
 
-@pytest.mark.parametrize("name", OTHER_GRAPHS)
+@pytest.mark.parametrize(
+    "name", [OTHER_GRAPHS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in OTHER_GRAPHS[1:])]
+)
 def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> None:
     config, model, inputs = seeded(name)
     split = partition(model, inputs)

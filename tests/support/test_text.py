@@ -65,7 +65,7 @@ def test_a_report_in_any_format(kind: str, hostile: RunRecord, tmp_path: Path) -
 @pytest.mark.parametrize("name", [f"{HOSTILE}.avi", os.fsdecode(b"\xff$x$.avi")], ids=["hostile", "no UTF-8"])
 def test_a_video_of_any_name(name: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(shutil.copy(clip, tmp_path / name))
-    assert main(["inspect", str(path)]) == 0
+    assert main(["inspect", str(path), "--full"]) == 0
     out = capsys.readouterr().out
     assert visible(name) in out
     assert all(line.isprintable() for line in out.split("\n"))

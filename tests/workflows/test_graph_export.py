@@ -28,9 +28,9 @@ from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.workflows.options import ExportOptions, SimulateOptions
 from hybridnet.workflows.simulate import Simulator, simulate
 
-USUAL = (manners.Residual, manners.Cuba, manners.Pools, manners.PoolBeforeNeuron, manners.SharedWeights)
+USUAL = (manners.Residual, manners.Cuba, manners.PoolBeforeNeuron)
 OTHERS = (
-    FunctionIF, PLIFDetector, manners.StillImage, manners.SpikingUNet,
+    FunctionIF, PLIFDetector, manners.Pools, manners.StillImage, manners.SpikingUNet, manners.SharedWeights,
     PerChannel, manners.HostChipHost, manners.NormFirst,
 )  # fmt: skip
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]

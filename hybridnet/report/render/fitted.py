@@ -66,10 +66,10 @@ def _rows(table: Table | None) -> int:
 
 
 def height(part: Section) -> int:
-    """Lines of a section as text."""
+    """Lines of a section as text; an empty one is an empty line."""
     table, rows = part.table, _rows(part.table)
     around = 0 if table is None else 2 * bool(table.heading and rows) + (rows < len(table.rows)) + (not table.rows)
-    return bool(part.title) + len(part.lines) + rows + around + len(part.notes)
+    return bool(part.title) + len(part.lines) + rows + around + len(part.notes) or 1
 
 
 def narrow(part: Section) -> Section:

@@ -33,7 +33,7 @@ from hybridnet.report.quantities import Ops
 MARKS = "<!-- back-tests -->", "<!-- end of back-tests -->"
 EARLY_2023 = Limit(12000, "the compiler's own log, lava-dl tutorials/netx/pilotnet_snn/benchmark.ipynb")
 STEPS_A_VIEW, STEPS = 16, 48
-"""Of PilotNet: steps of one inference; and how many are run here, for the last layers to be fed."""
+"""Steps of one inference of PilotNet; and how many are run here, for the last layers to be fed."""
 
 RATES = (0.02, 0.05, 0.10, 0.20, 0.30)
 

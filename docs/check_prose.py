@@ -22,7 +22,7 @@ CODE = re.compile(
 )
 """What of a page is no prose: blocks of code, tables, comments, names in backquotes, addresses of links."""
 
-OF = re.compile(r"(?:^|[.:;!?]\s+|[-*|]\s+|\*\*\s*)Of\s", re.MULTILINE)
+OF = re.compile(r"(?:^[ \t]*|[.:;!?]\s+|[-*|]\s+|\*\*\s*)Of\s", re.MULTILINE)
 
 
 def of_page(text: str) -> str:

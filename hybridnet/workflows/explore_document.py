@@ -120,7 +120,7 @@ Value = Callable[[Tried], float | None]
 
 
 def _series(found: Exploration, x_of: Value, y_of: Value) -> Iterator[tuple[str, tuple[Point, ...]]]:
-    """Of each kind of change the points from as it is on, as far as both values are known."""
+    """The points of each kind of change, from the bundle as it is on, as far as both values are known."""
     for knob in dict.fromkeys(row.knob for row in found.tried if row.knob):
         rows = [row for row in found.tried if row.knob in ("", knob)]
         points = tuple(

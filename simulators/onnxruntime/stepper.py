@@ -130,7 +130,7 @@ class _Traces:
         self._ms[view] += ms
 
     def result(self) -> SpikingResult:
-        """Of all windows."""
+        """What all windows gave."""
 
         def counted(kind: str, names: Mapping[str, object]) -> dict[str, int]:
             return {name: self._counts[f"{name}.{kind}"] for name in names}

@@ -60,7 +60,7 @@ def answers(record: RunRecord) -> Section:
 
 
 def _energy(record: RunRecord) -> tuple[str, str]:
-    """Of a clip, or of one sample of several."""
+    """The energy of a clip, or of one sample of several, and what it is of."""
     whole, profile = energy_cell(record.totals.energy_pj), record.profile.name
     priced = [sample.energy_pj.reference for sample in record.samples if sample.energy_pj is not None]
     if len(priced) < 2:

@@ -20,40 +20,29 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import multiprocessing
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
 from ablations import insert
+from trainings import Job, cached, spread, train, write_config
 
 from hybridnet.cli import main as hybridnet
-from hybridnet.cli.console import progress_on_stderr
-from hybridnet.config import Experiment
+from hybridnet.config import DEFAULT_VIEWS, Experiment
 from hybridnet.configs import load_experiment, load_recipe
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.support.files import write_text
-from hybridnet.support.plain import to_dict
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.pretrained import start_from
-from hybridnet.training.run import CHECKPOINT, RECORD, run_training
+from hybridnet.training.run import CHECKPOINT, RECORD
 from hybridnet.training.sources import cached_splits, find_dataset
-from hybridnet.video.cache_build import build_cache
 
 MARKS = "<!-- gestures -->", "<!-- end of gestures -->"
 CHIP_MARKS = "<!-- gestures on the chip -->", "<!-- end of gestures on the chip -->"
 
 CONFIG, RECIPE = "gesture", "few-clips"
-
-MARGIN = 56
-"""Side of the cached views, for crops to move in: the whole frame."""
 
 MADE = "motion+gestures:208x160"
 
@@ -70,23 +59,6 @@ TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """One training."""
-
-    stage: str
-    config: Path
-    cache: Path
-    out: Path
-    seed: int
-    init: Path | None = None
-
-    def command(self) -> str:
-        """What a user would type for it."""
-        start = "" if self.init is None else f" --init {self.init}"
-        return f"hybridnet train --config {self.config} --data {self.cache}{start} --seed {self.seed} -o {self.out}"
-
-
 def main() -> None:
     """Cache, train what is missing, test, print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,23 +72,26 @@ def main() -> None:
     out: Path = args.out
 
     configs = write_configs(out)
-    made = Job("made", configs["made"], made_cache(out, args.made, args.workers), out / "made", 0)
+    made = Job(configs["made"], made_cache(out, args.made, args.workers), out / "made", 0)
     train([made], 1)
     caches = {group: group_cache(out, args.root, group, args.workers) for group in range(1, GROUPS + 1)}
     seeds = {"frame": 1, "scratch": 1, "tuned": args.seeds}
-    jobs = [
-        Job(stage, configs[stage], cache, out / f"{stage}{group}-seed{seed}", seed,
-            made.out / CHECKPOINT if stage == "tuned" else None)
-        for stage, count in seeds.items() for seed in range(count) for group, cache in caches.items()
-    ]  # fmt: skip
-    train(jobs, args.workers)
+    jobs = {"made": [made]} | {
+        stage: [
+            Job(configs[stage], cache, out / f"{stage}{group}-seed{seed}", seed,
+                made.out / CHECKPOINT if stage == "tuned" else None)
+            for seed in range(count) for group, cache in caches.items()
+        ]
+        for stage, count in seeds.items()
+    }  # fmt: skip
+    train([job for every in jobs.values() for job in every], args.workers)
     tests = {"made": [[tested(made.out / CHECKPOINT, cache) for cache in caches.values()]]}
     for stage, count in seeds.items():
         tests[stage] = [
             [tested(out / f"{stage}{group}-seed{seed}" / CHECKPOINT, caches[group]) for group in caches]
             for seed in range(count)
         ]
-    minutes = {stage: [record(job)["seconds"] / 60 for job in (made, *jobs) if job.stage == stage] for stage in tests}
+    minutes = {stage: [job.record()["seconds"] / 60 for job in every] for stage, every in jobs.items()}
     text, chip = table(tests, minutes), chip_table(list(deployed(out, caches)))
     print(text + "\n" + chip)
     if args.write is not None:
@@ -135,10 +110,7 @@ def write_configs(out: Path) -> dict[str, Path]:
         "scratch": Experiment(base.model, longer),
         "frame": Experiment(frame, longer),
     }
-    paths = {stage: out / f"{stage}.yaml" for stage in stages}
-    for stage, experiment in stages.items():
-        write_text(paths[stage], yaml.safe_dump(to_dict(experiment), sort_keys=False))
-    return paths
+    return {stage: write_config(out / f"{stage}.yaml", experiment) for stage, experiment in stages.items()}
 
 
 def made_cache(out: Path, clips: int, workers: int) -> Path:
@@ -146,44 +118,12 @@ def made_cache(out: Path, clips: int, workers: int) -> Path:
     dataset = find_dataset(f"{MADE}@{out / 'clips'}", 1)
     most = {"train": clips, "validation": 10, "test": 10}
     splits = {split: found[: most[split] * len(dataset.classes)] for split, found in dataset.splits.items()}
-    return cached(out / "made-cache", dataclasses.replace(dataset, splits=splits), workers)
+    return cached(out / "made-cache", dataclasses.replace(dataset, splits=splits), CONFIG, DEFAULT_VIEWS, workers)
 
 
 def group_cache(out: Path, root: Path, group: int, workers: int) -> Path:
     """Views of the footage, with one group for test."""
-    return cached(out / f"group{group}-cache", find_dataset(f"groups@{root}", group), workers)
-
-
-def cached(folder: Path, dataset: Any, workers: int) -> Path:
-    """The cache of a data set, with a margin around the model's crop."""
-    preprocess = dataclasses.replace(load_experiment(CONFIG).model.preprocess, crop=MARGIN)
-    with progress_on_stderr() as progress:
-        build_cache(dataset, folder, preprocess, workers=workers, progress=progress)
-    return folder
-
-
-def train(jobs: Sequence[Job], workers: int) -> None:
-    """Run what has no record yet."""
-    missing = [job for job in jobs if not (job.out / RECORD).exists()]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, finished in enumerate(as_completed([pool.submit(run, job) for job in missing]), 1):
-            sys.stderr.write(f"{number}/{len(missing)}  {finished.result()}\n")
-
-
-def run(job: Job) -> str:
-    """Train, and tell how well."""
-    experiment = load_experiment(job.config)
-    experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, seed=job.seed))
-    splits = cached_splits(job.cache, experiment.model.preprocess)
-    done = run_training(experiment, job.out, splits, init=job.init, command=job.command())
-    return f"{job.out}: test {done.test.accuracy if done.test else 0:.1%}, {done.seconds:.0f} s"
-
-
-def record(job: Job) -> Mapping[str, Any]:
-    """What `hybridnet train` wrote at its end."""
-    found: Mapping[str, Any] = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
-    return found
+    return cached(out / f"group{group}-cache", find_dataset(f"groups@{root}", group), CONFIG, DEFAULT_VIEWS, workers)
 
 
 def tested(checkpoint: Path, cache: Path) -> tuple[int, int]:
@@ -286,13 +226,6 @@ def chip_table(rows: Sequence[Mapping[str, Any]]) -> str:
             f" {row['energy_uj']:.1f} µJ | {row['fit']} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def spread(shares: Sequence[float]) -> str:
-    """Mean ± standard deviation in per cent."""
-    percent = [100 * share for share in shares]
-    deviation = f" ± {statistics.stdev(percent):.1f}" if len(percent) > 1 else ""
-    return f"{statistics.mean(percent):.1f}{deviation} %"
 
 
 if __name__ == "__main__":

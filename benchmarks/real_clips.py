@@ -13,42 +13,27 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import multiprocessing
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
-import yaml
 from ablations import insert
+from trainings import Job, Record, cached, spread, train, write_config
 
-from hybridnet.cli.console import progress_on_stderr
 from hybridnet.config import AugmentConfig, Experiment, Modality
 from hybridnet.configs import load_experiment
-from hybridnet.support.files import write_text
-from hybridnet.support.plain import to_dict
-from hybridnet.training.run import CHECKPOINT, RECORD, run_training
-from hybridnet.training.sources import cached_splits, find_dataset
-from hybridnet.video.cache_build import build_cache
+from hybridnet.training.run import CHECKPOINT
+from hybridnet.training.sources import find_dataset
 from hybridnet.video.datasets import FOLDS
 
 MARKS = "<!-- real clips -->", "<!-- end of real clips -->"
 
 FOLD_MARKS = "<!-- folds -->", "<!-- end of folds -->"
 
-MARGIN = 56
-"""Side of the cached views, for crops to move in: the whole height of a frame."""
-
 CONFIGS: Mapping[str, tuple[Modality, ...]] = {"I + MV + R": ("i", "mv", "r"), "MV + R": ("mv", "r")}
 
-
-Record = Mapping[str, Any]
-"""What `hybridnet train` writes at its end."""
 
 Key = TypeVar("Key")
 
@@ -63,22 +48,6 @@ class Way:
 
     def __str__(self) -> str:
         return f"{self.data} | {self.kind} | {'the motion set' if self.pretrained else 'nothing'}"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training: of a config on a cache, maybe from another training's weights."""
-
-    config: Path
-    cache: Path
-    out: Path
-    seed: int
-    init: Path | None = None
-
-    def command(self) -> str:
-        """What a user would type for it."""
-        start = "" if self.init is None else f" --init {self.init}"
-        return f"hybridnet train --config {self.config} --data {self.cache}{start} --seed {self.seed} -o {self.out}"
 
 
 def main() -> None:
@@ -99,7 +68,7 @@ def main() -> None:
     starts = {
         kind: Job(_config(out, kind, pretraining=True), motion, out / f"motion-{_short(kind)}", 0) for kind in CONFIGS
     }
-    _run_all(list(starts.values()), args.workers)
+    train(list(starts.values()), args.workers)
 
     def jobs(way: Way, fold: int = 1) -> list[Job]:
         """A way's trainings on a fold, one for each seed."""
@@ -110,8 +79,8 @@ def main() -> None:
         return [Job(config, cache, folder / f"seed{seed}", seed, init) for seed in range(args.seeds)]
 
     def trained(found: Mapping[Key, Sequence[Job]]) -> dict[Key, list[Record]]:
-        _run_all([job for runs in found.values() for job in runs], args.workers)
-        return {key: [_record(job) for job in runs] for key, runs in found.items()}
+        train([job for runs in found.values() for job in runs], args.workers)
+        return {key: [job.record() for job in runs] for key, runs in found.items()}
 
     ways = [Way(name, kind, pretrained) for name in sources for kind in CONFIGS for pretrained in (False, True)]
     records = trained({way: jobs(way) for way in ways})
@@ -123,16 +92,6 @@ def main() -> None:
     print(text)
     if args.write is not None:
         insert(args.write, text, marks)
-
-
-def run(job: Job) -> str:
-    """Train, and tell how well."""
-    experiment = load_experiment(job.config)
-    experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, seed=job.seed))
-    splits = cached_splits(job.cache, experiment.model.preprocess)
-    record = run_training(experiment, job.out, splits, init=job.init, command=job.command())
-    test = "" if record.test is None else f", test {record.test.accuracy:.1%}"
-    return f"{job.out}: validation {record.validation_accuracy or 0:.1%}{test}, {record.seconds:.0f} s"
 
 
 def best_way(records: Mapping[Way, Sequence[Record]], data: str) -> Way:
@@ -148,11 +107,11 @@ def table(records: Mapping[Way, Sequence[Record]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for way, runs in records.items():
-        test = _spread([r["test"]["accuracy"] for r in runs])
+        test = spread([r["test"]["accuracy"] for r in runs])
         clips = ", ".join(str(runs[0]["clips"][split]) for split in ("train", "validation", "test"))
         minutes = statistics.mean(r["seconds"] for r in runs) / 60
         lines.append(
-            f"| {way} | {_spread([r['validation_accuracy'] for r in runs])} |"
+            f"| {way} | {spread([r['validation_accuracy'] for r in runs])} |"
             f" {f'**{test}**' if way == best_way(records, way.data) else test} | {clips} | {minutes:.1f} |"
         )
     return "\n".join(lines) + "\n"
@@ -167,14 +126,8 @@ def folds_table(records: Mapping[tuple[Way, int], Sequence[Record]]) -> str:
     for way in dict.fromkeys(way for way, _ in records):
         tests = [[r["test"]["accuracy"] for r in records[way, fold]] for fold in range(1, FOLDS + 1)]
         means = [statistics.mean(seed) for seed in zip(*tests, strict=True)]
-        lines.append(f"| {way} | {' | '.join(_spread(seeds) for seeds in tests)} | **{_spread(means)}** |")
+        lines.append(f"| {way} | {' | '.join(spread(seeds) for seeds in tests)} | **{spread(means)}** |")
     return "\n".join(lines) + "\n"
-
-
-def _spread(shares: Sequence[float]) -> str:
-    percent = [100 * share for share in shares]
-    deviation = f" ± {statistics.stdev(percent):.1f}" if len(percent) > 1 else ""
-    return f"{statistics.mean(percent):.1f}{deviation} %"
 
 
 def _config(out: Path, kind: str, *, epochs: int = 4, pretraining: bool = False) -> Path:
@@ -184,9 +137,8 @@ def _config(out: Path, kind: str, *, epochs: int = 4, pretraining: bool = False)
     training = dataclasses.replace(base.training, epochs=epochs)
     if pretraining:  # left and right differ in the motion set
         training = dataclasses.replace(training, warmup_epochs=1, augment=AugmentConfig(smallest_crop=0.8))
-    path = out / f"{'motion' if pretraining else 'footage'}-{_short(kind)}.yaml"
-    write_text(path, yaml.safe_dump(to_dict(Experiment(model, training)), sort_keys=False))
-    return path
+    name = f"{'motion' if pretraining else 'footage'}-{_short(kind)}.yaml"
+    return write_config(out / name, Experiment(model, training))
 
 
 def _short(kind: str) -> str:
@@ -198,25 +150,7 @@ def _fold(number: int) -> str:
 
 
 def _cache(out: Path, name: str, source: str, workers: int, fold: int = 1) -> Path:
-    """Views with a margin around the model's crop."""
-    preprocess = dataclasses.replace(load_experiment("micro").model.preprocess, crop=MARGIN)
-    folder = out / f"{name}{_fold(fold)}-cache"
-    with progress_on_stderr() as progress:
-        build_cache(find_dataset(source, fold), folder, preprocess, views=8, workers=workers, progress=progress)
-    return folder
-
-
-def _run_all(jobs: Sequence[Job], workers: int) -> None:
-    missing = [job for job in jobs if not (job.out / RECORD).exists()]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, finished in enumerate(as_completed([pool.submit(run, job) for job in missing]), 1):
-            sys.stderr.write(f"{number}/{len(missing)}  {finished.result()}\n")
-
-
-def _record(job: Job) -> Record:
-    found: Record = json.loads((job.out / RECORD).read_text(encoding="utf-8"))
-    return found
+    return cached(out / f"{name}{_fold(fold)}-cache", find_dataset(source, fold), "micro", 8, workers)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import onnx
 from onnx import numpy_helper
 
@@ -14,10 +16,8 @@ def reorder_gelu(model: onnx.ModelProto) -> None:
     """
     halves = {t.name for t in model.graph.initializer if not t.dims and numpy_helper.to_array(t) == 0.5}
     made_by = {name: node for node in model.graph.node for name in node.output}
-    users: dict[str, int] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            users[name] = users.get(name, 0) + 1
+    read = [name for node in model.graph.node for name in node.input]
+    users = Counter([*read, *(output.name for output in model.graph.output)])
     for product in model.graph.node:
         if product.op_type != "Mul":
             continue

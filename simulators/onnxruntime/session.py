@@ -41,7 +41,7 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     # Left to itself it counts the machine's cores, not those that the process may use, and its threads spin while they
-    # wait: beside other work, the reader's and the emulator's included, a run then takes several times as long.
+    # wait: on two idle cores that is a little quicker, and beside other work, the emulator's included, far slower.
     options.intra_op_num_threads = runtime.threads or cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     onnxruntime.set_default_logger_severity(FATAL)

@@ -1,0 +1,94 @@
+"""Trainings of a benchmark: each as `hybridnet train` does it, with its record in its folder; finished ones stay."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from hybridnet.cli.console import progress_on_stderr
+from hybridnet.config import Experiment
+from hybridnet.configs import load_experiment
+from hybridnet.support.files import write_text
+from hybridnet.support.plain import to_dict
+from hybridnet.training.run import RECORD, run_training
+from hybridnet.training.sources import cached_splits
+from hybridnet.video.cache_build import build_cache
+from hybridnet.video.dataset import DataSet
+
+MARGIN = 56
+"""Side of the cached views, for crops to move in: the whole height of a frame."""
+
+Record = Mapping[str, Any]
+"""What `hybridnet train` writes at its end."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: of a config on a cache, maybe from another training's weights."""
+
+    config: Path
+    cache: Path
+    out: Path
+    seed: int
+    init: Path | None = None
+
+    def command(self) -> str:
+        """What a user would type for it."""
+        start = "" if self.init is None else f" --init {self.init}"
+        return f"hybridnet train --config {self.config} --data {self.cache}{start} --seed {self.seed} -o {self.out}"
+
+    def run(self) -> str:
+        """Train, and tell how well."""
+        experiment = load_experiment(self.config)
+        experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, seed=self.seed))
+        splits = cached_splits(self.cache, experiment.model.preprocess)
+        done = run_training(experiment, self.out, splits, init=self.init, command=self.command())
+        validation = "" if done.validation_accuracy is None else f"validation {done.validation_accuracy:.1%}, "
+        test = "" if done.test is None else f"test {done.test.accuracy:.1%}, "
+        return f"{self.out}: {validation}{test}{done.seconds:.0f} s"
+
+    def record(self) -> Record:
+        """What `hybridnet train` wrote at its end."""
+        found: Record = json.loads((self.out / RECORD).read_text(encoding="utf-8"))
+        return found
+
+
+def train(jobs: Sequence[Job], workers: int) -> None:
+    """Run what has no record yet, so many at a time, each on one thread."""
+    missing = [job for job in jobs if not (job.out / RECORD).exists()]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for number, finished in enumerate(as_completed([pool.submit(job.run) for job in missing]), 1):
+            sys.stderr.write(f"{number}/{len(missing)}  {finished.result()}\n")
+
+
+def write_config(path: Path, experiment: Experiment) -> Path:
+    """A file for `hybridnet train --config`."""
+    write_text(path, yaml.safe_dump(to_dict(experiment), sort_keys=False))
+    return path
+
+
+def cached(folder: Path, dataset: DataSet, config: str, views: int, workers: int) -> Path:
+    """The cache of a data set for a config, with a margin around the model's crop."""
+    preprocess = dataclasses.replace(load_experiment(config).model.preprocess, crop=MARGIN)
+    with progress_on_stderr() as progress:
+        build_cache(dataset, folder, preprocess, views=views, workers=workers, progress=progress)
+    return folder
+
+
+def spread(shares: Sequence[float]) -> str:
+    """Mean ± standard deviation in per cent."""
+    percent = [100 * share for share in shares]
+    deviation = f" ± {statistics.stdev(percent):.1f}" if len(percent) > 1 else ""
+    return f"{statistics.mean(percent):.1f}{deviation} %"

@@ -65,6 +65,8 @@ def _clip(inputs: dict[str, Array], bundle: Bundle) -> Iterator[Sheet]:
     since = "since the I-frame" if preprocess.accumulate else "since the frame before"
     motion = shrink(inputs["motion_vectors"][steps].transpose(0, 2, 3, 1), MOTION_SIDE) * preprocess.motion_clip_px
     yield sheet_of(SheetKind.MOTION, "motion_vectors", f"motion {since}", labels, motion, unit="px")
+    if "residuals" not in inputs:  # the model reads none
+        return
     residuals = shrink(inputs["residuals"][steps].transpose(0, 2, 3, 1), RESIDUAL_SIDE) * preprocess.residual_clip
     full = float(np.percentile(np.abs(residuals), SCALE_PERCENTILE))
     yield sheet_of(SheetKind.RESIDUAL, "residuals", f"residual {since}", labels, residuals, full, "grey levels")

@@ -92,9 +92,9 @@ class Stepper:
         self._traces, self._t = _Traces(self.program, 1, potentials=self._record), 0
 
     def step(self, inputs: Mapping[str, Array]) -> None:
-        """Advance by one step; `inputs` by name, (1, C, H, W) float32, in model units."""
+        """Advance by one step; `inputs` by name, (1, C, H, W) float32, in model units; more of them are left aside."""
         started = time.perf_counter()
-        found = self._graph.step(inputs)
+        found = self._graph.step({node.name: inputs[node.name] for node in self.program.inputs})
         self._traces.put(0, self._t, found, (time.perf_counter() - started) * 1e3)
         self._t += 1
 

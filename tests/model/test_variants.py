@@ -35,8 +35,9 @@ from hybridnet.support.arrays import Array
 from hybridnet.support.plain import from_dict, to_dict
 from hybridnet.video import open_clip, prepare_view, stack_views
 from hybridnet.workflows.export import export
-from hybridnet.workflows.options import ExportOptions
+from hybridnet.workflows.options import ExportOptions, WatchOptions
 from hybridnet.workflows.simulate import simulate
+from hybridnet.workflows.watch import Watcher
 
 USED = {"i": "i_frame", "mv": "motion_vectors", "r": "residuals"}
 
@@ -137,8 +138,13 @@ def test_a_variants_ann_half_is_the_same_in_onnx(name: str, tmp_path: Path) -> N
     assert measure(config).ann_macs == sum(node.macs for node in graph.nodes)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*DEPLOYABLE, "without-accumulation"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "mv" else pytest.param(name, marks=pytest.mark.slow)
+        for name in (*DEPLOYABLE, "without-accumulation")
+    ],
+)
 def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
     name: str, clip: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +160,8 @@ def test_a_deployable_variants_checkpoint_becomes_a_bundle_that_runs_on_video(
         inputs = stack_views([prepare_view(view, config.preprocess) for view in opened]).tensors()
         logits = load_checkpoint(tmp_path / "model.pt").model(**inputs).numpy()
     assert np.abs(run.logits - logits).max() < 0.2 * np.abs(logits).max()
+    watcher = Watcher(bundle, WatchOptions(policy="queue", idle_s=0.1))
+    assert [row.label for row in watcher.watch(clip)] == ["abc"[n] for n in run.logits.argmax(axis=1)]
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -24,11 +24,7 @@ def trace_graph(program: GraphProgram, inputs: Mapping[str, Tensor]) -> dict[str
         program: In float.
         inputs: By name, (N, T, C, H, W), or (N, C, H, W) of a still one.
     """
-    sent = {
-        n.name: [inputs[n.name] if n.still else inputs[n.name][:, t] for t in range(program.steps)]
-        for n in program.inputs
-    }
-    return {name: joined(torch.stack, steps, 1) for name, steps in run_program(program, sent).items()}
+    return run_program(program, {node.name: inputs[node.name] for node in program.inputs})
 
 
 class TorchGraph:

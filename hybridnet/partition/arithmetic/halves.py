@@ -18,7 +18,7 @@ from hybridnet.errors import ModelError, PartitionError
 from hybridnet.model.stm import read
 from hybridnet.partition.arithmetic.batches import MORE, beside, free
 from hybridnet.partition.arithmetic.crossing import Crossing
-from hybridnet.partition.arithmetic.equations import State, joined, run_program
+from hybridnet.partition.arithmetic.equations import State, run_program
 from hybridnet.partition.arithmetic.host import Host
 from hybridnet.partition.arithmetic.populations import Populations, offers
 from hybridnet.partition.arithmetic.reading import Reading
@@ -74,11 +74,11 @@ class Halves:
             ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
         """
         states = self.states(inputs)
-        return {t.name: read(joined(torch.stack, states[t.layer], 1), t.kind).float() for t in self.bridge}
+        return {t.name: read(states[t.layer], t.kind).float() for t in self.bridge}
 
     @torch.no_grad()
-    def states(self, inputs: Mapping[str, Tensor]) -> dict[str, list[State]]:
-        """All steps of all populations, float64, by name.
+    def states(self, inputs: Mapping[str, Tensor]) -> dict[str, State]:
+        """All steps of all populations, float64, by name, (B, T, C, H, W).
 
         Raises:
             ModelError: If inputs are missing, or of other sizes than the examples but for the batch.
@@ -87,8 +87,7 @@ class Halves:
         if program is None:
             return {}
         fed = self.fed(inputs)
-        steps = {n.name: [fed[n.name]] * program.steps if n.still else fed[n.name].unbind(1) for n in program.inputs}
-        return run_program(program, {name: [x.double() for x in xs] for name, xs in steps.items()})
+        return run_program(program, {node.name: fed[node.name].double() for node in program.inputs})
 
     @torch.no_grad()
     def fed(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

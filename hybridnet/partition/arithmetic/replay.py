@@ -107,12 +107,10 @@ def _differing_together(reading: Reading, sent: Mapping[str, list[Tensor]]) -> d
     """How many spikes of each population differ if the whole program runs by itself."""
     if reading.program is None:
         return {}
-    states = run_program(reading.program, {node.name: sent[node.name] for node in reading.program.inputs})
+    fed = {n.name: sent[n.name][0] if n.still else torch.stack(sent[n.name], 1) for n in reading.program.inputs}
+    states = run_program(reading.program, fed)
     firing = [p.name for p in reading.program.populations if p.threshold is not None]
-    differing = {
-        name: sum(int((state.o != spikes).sum()) for state, spikes in zip(states[name], sent[name], strict=True))
-        for name in firing
-    }
+    differing = {name: int((states[name].o != torch.stack(sent[name], 1)).sum()) for name in firing}
     return {name: count for name, count in differing.items() if count}
 
 

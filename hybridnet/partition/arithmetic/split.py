@@ -109,10 +109,8 @@ class ReadSplit:
 
     def trace(self, inputs: Mapping[str, Tensor]) -> dict[str, LIFState]:
         """Potentials u and spikes o of every population and step, (N, T, C, H, W) each, in float32."""
-        return {
-            name: LIFState(*(torch.stack([getattr(s, part) for s in steps], 1).float() for part in ("u", "o")))
-            for name, steps in self.halves.states(inputs).items()
-        }
+        states = self.halves.states(inputs)
+        return {name: LIFState(state.u.float(), state.o.float()) for name, state in states.items()}
 
     def shapes(self, half: fx.GraphModule) -> dict[str, Shape]:
         """What each operation of a half gives in one view; nothing where it cannot be told without numbers."""

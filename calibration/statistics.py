@@ -10,6 +10,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from hybridnet.errors import RangeError
+from hybridnet.support.arrays import Array
+from hybridnet.support.kernels import kernel
 
 OCTAVES = (-24, 16)
 """Magnitudes from 2^−24 to 2^16 are told apart; what is smaller or larger falls into the first or last bin."""
@@ -91,17 +93,25 @@ def statistics_of(x: Tensor, where: str) -> Statistics:
         RangeError: If a value is not finite.
     """
     values = x.detach().float().flatten().numpy()
-    total = float(values.sum(dtype=np.float64))
+    histogram = np.zeros(BINS, np.int64)
+    zeros, minimum, maximum, total, squares = _look(values, values.view(np.int32), histogram)
     if not math.isfinite(total):
         raise RangeError("holds values that are not finite", where=where, remedy="Look for NaN and ∞ in the inputs")
-    nonzero = np.abs(values[values != 0])
-    places = ((nonzero.view(np.int32) >> 20) - FIRST_BIN).clip(0, BINS - 1)
-    return Statistics(
-        count=values.size,
-        zeros=values.size - nonzero.size,
-        minimum=float(values.min()),
-        maximum=float(values.max()),
-        total=total,
-        squares=float(np.dot(values, values)),
-        histogram=tuple(np.bincount(places, minlength=BINS).tolist()),
-    )
+    return Statistics(values.size, zeros, minimum, maximum, total, squares, tuple(histogram.tolist()))
+
+
+@kernel
+def _look(values: Array, bits: Array, histogram: Array) -> tuple[int, float, float, float, float]:
+    """What `Statistics` holds, in one pass; `bits` are the same memory."""
+    zeros, minimum, maximum, total, squares = 0, np.inf, -np.inf, 0.0, 0.0
+    for i in range(len(values)):
+        x = float(values[i])
+        minimum, maximum = min(minimum, x), max(maximum, x)
+        total += x
+        squares += x * x
+        if x == 0:
+            zeros += 1
+        else:
+            place = ((bits[i] & 0x7FFFFFFF) >> 20) - FIRST_BIN
+            histogram[min(max(place, 0), BINS - 1)] += 1
+    return zeros, minimum, maximum, total, squares

@@ -90,15 +90,18 @@ def _step_by_step(
 def _all_arriving(program: GraphProgram, p: Population, sent: Mapping[str, Tensor], still: Collection[str]) -> Tensor:
     """What the groups of a population add up to at each step, (B, T, C, H, W)."""
     like = next(iter(sent.values()))
-    total = like.new_zeros(len(like), program.steps, *p.shape)
+    total: Tensor | None = None
     for synapse in program.onto(p.name):
         kept = program.steps - synapse.delay
         if kept > 0:
             x = sent[synapse.source]
             frames = x if synapse.source in still else x[:, :kept].flatten(0, 1)
             current = run_synapse(synapse.geometry, torch.as_tensor(synapse.weight, dtype=x.dtype), frames)
-            total[:, synapse.delay :] += current.unflatten(0, (len(x), -1))
-    return total
+            current = current.unflatten(0, (len(x), -1)).expand(-1, kept, *p.shape)
+            if synapse.delay:
+                current = torch.cat([current.new_zeros(len(x), synapse.delay, *p.shape), current], 1)
+            total = current if total is None else total + current
+    return like.new_zeros(len(like), program.steps, *p.shape) if total is None else total.contiguous()
 
 
 def whole_window(p: Population, arriving: Tensor) -> State:

@@ -9,7 +9,7 @@ from helpers.random_graphs import graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridnet.partition.arithmetic.equations import joined, step, whole_window
+from hybridnet.partition.arithmetic.equations import State, joined, step, whole_window
 from hybridnet.program.fixed_graph import FixedGraph
 
 
@@ -21,7 +21,7 @@ def test_a_window_has_the_bits_of_its_steps(dtype: torch.dtype, graph: FixedGrap
     for p in program.populations:
         scale = float(np.abs(p.threshold).max()) if p.threshold is not None else 1.0
         arriving = torch.from_numpy(rng.normal(scale=scale, size=(views, program.steps, *p.shape))).to(dtype)
-        states = []
+        states: list[State] = []
         for t in range(program.steps):
             states.append(step(p, arriving[:, t], states[-1] if states else None))
         one_by_one, at_once = joined(torch.stack, states, 1), whole_window(p, arriving)

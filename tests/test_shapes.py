@@ -17,20 +17,21 @@ def scaled(x: Array, weight: Array) -> Array:
 
     Args:
         x: Frames, float (N, T, C, H, W).
-        weight: (C, 2, …), or
+        weight: (C, 2, …), () or
             (C,).
     """
     return x * weight.reshape(-1, 1, 1)
 
 
 def test_shapes_are_read_from_the_docstring() -> None:
-    assert stated_shapes(scaled.__doc__) == {"x": [("N", "T", "C", "H", "W")], "weight": [("C", "2", "…"), ("C",)]}
+    assert stated_shapes(scaled.__doc__) == {"x": [("N", "T", "C", "H", "W")], "weight": [("C", "2", "…"), (), ("C",)]}
 
 
 @pytest.mark.parametrize(
     ("x", "weight", "fits"),
     [
         ((1, 2, 3, 4, 5), (3,), True),
+        ((1, 2, 3, 4, 5), (), True),
         ((1, 2, 3, 4, 5), (3, 2, 9, 9), True),
         ((1, 2, 3, 4, 5), (3, 1, 9, 9), False),
         ((1, 2, 3, 4, 5), (4,), False),

@@ -165,9 +165,11 @@ def _open(
         source.check()
         if not isinstance(error, av.FFmpegError | UnicodeDecodeError | MemoryError):
             raise
-        raise _refused(error, where) from error
+        raise _no_index(where) if source.lacks_index() else _refused(error, where) from error
     try:
         source.check()
+        if source.lacks_index():
+            raise _no_index(where)
     except BaseException:
         container.close()
         source.close()
@@ -185,6 +187,15 @@ def _refused(error: Exception, where: object) -> VideoError:
         cause = "it is of another format, or its header is wrong"
         remedy = f"Formats that are read, by FFmpeg's names: {' '.join(CONTAINERS)}"
     return VideoError(f"cannot be opened as a video ({cause})", where=where, remedy=remedy)
+
+
+def _no_index(where: object) -> VideoError:
+    return VideoError(
+        "is an MP4 whose index lies at its end, so that its frames cannot be read as they come",
+        where=where,
+        remedy="Give the finished file to `hybridnet simulate`, or write one that can be read while it grows:"
+        " ffmpeg -i INPUT -c copy -movflags frag_keyframe+empty_moov OUTPUT.mp4",
+    )
 
 
 def _check_format(name: str | None, allowed: tuple[str, ...]) -> None:

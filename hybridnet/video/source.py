@@ -21,6 +21,9 @@ from hybridnet.support.ahead import POLL_S, StoppedError, stopped
 TIME_LIMIT_S = 60.0
 """Longest that opening a file, or finding its next packet, may take."""
 
+HEAD_BYTES = 4096
+"""As much of a source's beginning is kept as shows in which order an MP4 was written."""
+
 PROTOCOLS = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "srt", "srtp", "tcp", "tls", "udp")
 """FFmpeg's names of the protocols of live streams. None reaches a file."""
 
@@ -53,12 +56,14 @@ class Source:
         self._file, self._where, self._owned, self._limit_s = file, where, owned, limit_s
         self._error: BaseException | None = None
         self._poll, self._more_at_hand = _poll_of(file), False
+        self._head = b""
         self.restart()
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end, and once something is wrong."""
         content = self._tried(lambda: self._read(size), b"")
         if type(content) is bytes and len(content) <= size:
+            self._head += content[: HEAD_BYTES - len(self._head)]
             return content
         returned = f"{len(content)} bytes" if type(content) is bytes else f"a {type(content).__name__}"
         self._error = VideoError(
@@ -80,6 +85,10 @@ class Source:
         """The position."""
         position = self._tried(lambda: self._file.tell(), -1)
         return position if type(position) is int else -1
+
+    def lacks_index(self) -> bool:
+        """Whether it is an MP4 whose frames come before their index, and that cannot go back to them."""
+        return not self.seekable() and _frames_come_first(self._head)
 
     def restart(self) -> None:
         """Begin the time limit anew, for the next packet."""
@@ -130,6 +139,17 @@ class Source:
         except BaseException as error:
             self._error = error
             return failed
+
+
+def _frames_come_first(head: bytes) -> bool:
+    """Whether `mdat`, the frames, comes before `moov`, their index, in an MP4 (boxes: ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= len(head) and head[4:8] == b"ftyp":
+        size, kind = int.from_bytes(head[at : at + 4]), head[at + 4 : at + 8]
+        if size < 8 or kind in (b"mdat", b"moov"):
+            return kind == b"mdat"
+        at += size
+    return False
 
 
 def _poll_of(file: object) -> select.poll | None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 LETTER = re.compile(r"[A-Za-z](_\w+)?|\d+|…")
-SHAPE = re.compile(r"\(([A-Z](?:_\w+)?(?:, [^()]+)?,?)\)")
+SHAPE = re.compile(r"(?<!\w)\((|[A-Z](?:_\w+)?(?:, [^()]+)?,?)\)")
 
 Shapes = dict[str, list[tuple[str, ...]]]
 """By name of an argument or attribute, the shapes that it may have."""

@@ -42,6 +42,10 @@ def make_workshop(folder: Path) -> None:
         (folder / name).mkdir()
         for n in range(count):
             make_clip(folder / name / f"{n}.avi", ("pan_left", "shake")[n % 2], n, frames=30)
+    for label in ("pan_left", "zoom_in"):
+        (folder / "FOLDER" / label).mkdir(parents=True)
+        for n in range(3):
+            make_clip(folder / "FOLDER" / label / f"{n}.avi", label, n, frames=30)
     for name in ("ckpt.pt", "best.pt", "runs/edge-fights/best.pt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(shipped_checkpoint(), folder / name)
@@ -58,7 +62,10 @@ def make_workshop(folder: Path) -> None:
     arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     for name in ("inputs.npz", "val.npz"):
         np.savez(folder / name, **arrays)  # type: ignore[arg-type]
-    for name in ("run.json", "a.json", "b.json"):
+    rows = {name: np.concatenate([values] * 3) for name, values in arrays.items()}
+    np.savez(folder / "rows.npz", **rows)  # type: ignore[arg-type]
+    np.save(folder / "classes.npy", np.arange(6) % 2)
+    for name in ("run.json", "a.json", "b.json", "c.json"):
         assert main(["simulate", str(clip), "--json", str(folder / name)]) == 0
 
 

@@ -132,3 +132,27 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
         open_live(Trickle(tmp_path / "noise.avi"), PREPROCESS)
     with pytest.raises(VideoError, match="does not exist"):
         open_live(tmp_path / "missing.avi", PREPROCESS)
+
+
+def in_mp4(clip: Path, path: Path, **options: str) -> Path:
+    """The same packets in MP4, whose index lies at the end unless options say otherwise."""
+    with av.open(str(clip)) as given, av.open(str(path), "w", options=options) as output:
+        stream = output.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    return path
+
+
+def test_an_index_at_the_end_is_told(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.avi", "zoom_in", 0, frames=24)
+    at_end = in_mp4(clip, tmp_path / "end.mp4")
+    for source in (at_end, Trickle(at_end)):
+        with pytest.raises(VideoError, match="index lies at its end"):
+            open_live(source, PREPROCESS, idle_s=0.1)
+    in_front = in_mp4(clip, tmp_path / "front.mp4", movflags="faststart")
+    fragments = in_mp4(clip, tmp_path / "fragments.mp4", movflags="frag_keyframe+empty_moov")
+    for readable in (in_front, fragments):
+        with open_live(readable, PREPROCESS, idle_s=0.1) as live:
+            assert_same(iter(live), file_views(clip))

@@ -85,9 +85,8 @@ def software(device: torch.device) -> str:
 
 def all_rows(made: Made, seconds: float) -> list[Row]:
     """Part by part; clips are run by what was fastest of each half."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        ann, spiking = measured(ann_half(made), seconds), measured(spiking_half(made), seconds)
-        whole = measured(clips(made, fastest(spiking[1:]), fastest(ann)), seconds)
+    ann, spiking = measured(ann_half(made), seconds), measured(spiking_half(made), seconds)
+    whole = measured(clips(made, fastest(spiking[1:]), fastest(ann)), seconds)
     return [*ann, *spiking, *whole, *measured(training_steps(made), seconds)]
 
 

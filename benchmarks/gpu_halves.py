@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from integers_on_device import WAYS, IntegersOnDevice, Way, differing
+from integers_on_device import WAYS, IntegersOnDevice, Way, differing, whole_float32
 
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
@@ -174,8 +174,9 @@ def torch_half(dtype: torch.dtype, made: Made) -> AnnHalf:
 
     @torch.no_grad()
     def run(feed: Feed) -> Array:
-        taken = (torch.from_numpy(feed[name]).to(made.device, dtype) for name in made.split.ann_inputs)
-        return module(*taken).float().cpu().numpy()
+        taken = [torch.from_numpy(feed[name]).to(made.device, dtype) for name in made.split.ann_inputs]
+        with whole_float32():
+            return module(*taken).float().cpu().numpy()
 
     return run
 

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 from gpu_halves import ANN_HALVES, EMULATOR, SPIKING_HALVES, VIEWS, Case, Made, Run, crossed
+from integers_on_device import whole_float32
 from torch import Tensor
 
 from hybridnet.errors import BackendError
@@ -64,9 +65,8 @@ def whole_model(made: Made, *, low: bool, read: bool = False) -> tuple[Run, str]
 
     @torch.no_grad()
     def logits(views: Mapping[str, Tensor]) -> Array:
-        with torch.autocast(made.device.type, torch.bfloat16, enabled=low):
-            found: Tensor = model(**{name: x.to(made.device) for name, x in views.items()})
-        return found.float().cpu().numpy()
+        with whole_float32(), torch.autocast(made.device.type, torch.bfloat16, enabled=low):
+            return model(**{name: x.to(made.device) for name, x in views.items()}).float().cpu().numpy()
 
     def from_files() -> None:
         preprocess = made.experiment.model.preprocess

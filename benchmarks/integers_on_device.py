@@ -9,9 +9,11 @@ bits first.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +41,24 @@ WAYS = {
     "float32, no cuDNN": Way(torch.float32, cudnn=False),
     "float64": Way(torch.float64),
 }
+
+
+@contextmanager
+def whole_float32(*, cudnn: bool = True) -> Iterator[None]:
+    """While this lasts float32 is not rounded to TensorFloat-32, and cuDNN is used or not."""
+    backends: Any = torch.backends
+    before = backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision, backends.cudnn.enabled
+    _set_backends("ieee", "ieee", cudnn)
+    try:
+        yield
+    finally:
+        _set_backends(*before)
+
+
+def _set_backends(conv: str, matmul: str, cudnn: bool) -> None:
+    backends: Any = torch.backends
+    backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision = conv, matmul
+    backends.cudnn.enabled = cudnn
 
 
 class Trace:
@@ -152,7 +172,8 @@ class IntegersOnDevice:
         Returns:
             By input its messages, whole numbers, and how many were clipped; by population its trace.
         """
-        steps, traces = self.program.steps, {}
+        steps = self.program.steps
+        traces: dict[str, Trace] = {}
         quantised = {node.name: _messages(inputs[node.name], node) for node in self.program.inputs}
         messages = {name: values for name, (values, _) in quantised.items()}
         sent = {
@@ -162,7 +183,7 @@ class IntegersOnDevice:
         for p in self.program.populations:
             traces[p.name] = Trace(p, _views(inputs), self.device)
             sent[p.name] = traces[p.name].o
-        with torch.backends.cudnn.flags(enabled=self.way.cudnn, allow_tf32=False):
+        with whole_float32(cudnn=self.way.cudnn):
             for t, p in product(range(steps), self.program.populations):
                 trace = traces[p.name]
                 self._neurons[p.name].step(trace, self._arriving(p, sent, t))

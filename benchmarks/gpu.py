@@ -133,8 +133,8 @@ def drawn(rows: Sequence[Row]) -> str:
             peer = first.setdefault((row.part, row.views), row.ms)
             clips = f"{1e3 / row.ms:.2f}" if row.views == VIEWS else NONE
             numbers = [f"{row.ms:.2f}", f"{peer / row.ms:.2f}×", clips]
-        cells.append((row.part, row.how, str(row.views), *numbers, row.seen))
-    return table(("part", "how", "views", "median ms", "× first", "clips/s", "seen"), cells, left=2)
+        cells.append((row.part, row.how, row.seen, str(row.views), *numbers))
+    return table(("part", "how", "seen", "views", "median ms", "× first", "clips/s"), cells, left=3)
 
 
 def say(what: str) -> None:

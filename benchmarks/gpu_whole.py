@@ -21,12 +21,13 @@ from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import sqnr_db
 from hybridnet.training.data import ViewSet
+from hybridnet.training.evaluate import CPU
 from hybridnet.training.loop import Trainer
 from hybridnet.training.neurons import keep_in_float32
 from hybridnet.video import to_int8
 from hybridnet.video.frontend import read_clip
 
-CLIPS, STEPS = 4, 5
+CLIPS, STEPS = 4, 3
 """Clips of a run that reads them, training steps of a run."""
 
 LEARNING_RATE = 1e-6
@@ -96,17 +97,21 @@ def training_steps(made: Made) -> list[Case]:
 
         return epoch, "bf16, spikes in fp32" if low else "fp32"
 
-    part = "training step"
-    places = {"views on the device": made.device, "views in memory": torch.device("cpu")}
-    return [Case(part, how, partial(start, where), config.batch_size) for how, where in places.items()]
+    places = {"views in the host's memory": CPU}
+    if made.device != CPU:
+        places["views on the card"] = made.device
+    return [Case("training step", how, partial(start, where), config.batch_size) for how, where in places.items()]
 
 
 def repeated(made: Made, count: int, where: torch.device) -> ViewSet:
     """The clip's views again and again, as training keeps them, of each class in turn."""
-    kept = {
-        "i_frame": torch.from_numpy(made.views["i_frame"]).half(),
-        **{name: torch.from_numpy(to_int8(made.views[name])) for name in ("motion_vectors", "residuals")},
-    }
-    views = {name: x.repeat(-(-count // VIEWS), *[1] * (x.ndim - 1))[:count].to(where) for name, x in kept.items()}
+
+    def again(values: Tensor) -> Tensor:
+        return values.repeat(-(-count // VIEWS), *[1] * (values.ndim - 1))[:count].to(where)
+
+    i_frame = again(torch.from_numpy(made.views["i_frame"]).half())
+    motion_vectors, residuals = (
+        again(torch.from_numpy(to_int8(made.views[name]))) for name in ("motion_vectors", "residuals")
+    )
     numbers = torch.arange(count)
-    return ViewSet(**views, label=numbers % made.experiment.model.num_classes, clip=numbers)
+    return ViewSet(i_frame, motion_vectors, residuals, numbers % made.experiment.model.num_classes, numbers)

@@ -9,7 +9,7 @@ bits first.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -237,5 +237,5 @@ def _integers(values: Tensor) -> Array:
     return values.to(torch.int32).cpu().numpy()
 
 
-def _views(inputs: Mapping[str, Array] | Mapping[str, Tensor]) -> int:
+def _views(inputs: Mapping[str, Sized]) -> int:
     return len(next(iter(inputs.values())))

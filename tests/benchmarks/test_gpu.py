@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import onnxruntime
@@ -24,19 +25,30 @@ from hybridnet.simulators.emulator.graph import GraphEmulator
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import gpu
-from gpu_halves import Case, provider_of, verdict
+from gpu_halves import Case, Run, provider_of, verdict
 from integers_on_device import WAYS, IntegersOnDevice
 from networks import chain, in_integers
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads of torch wait for each other long where other work has their core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_all_of_it_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--small", "--seconds", "0"])
     gpu.main()
     printed = capsys.readouterr().out
     rows = [line for line in printed.splitlines() if re.match("ANN half|spiking half|clip, from|training step", line)]
-    assert len(rows) == 10 + 5 + 6 + 2
+    assert len(rows) == 10 + 5 + 6 + 1
     assert all("×" in row for row in rows), printed
     assert [" equal bits, " in row for row in rows].count(True) == 5
     nodes = re.findall(r"(\d+) of (\d+) nodes on CPUExecutionProvider", printed)
@@ -55,7 +67,7 @@ def test_without_a_card_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this build has it")
 def test_a_provider_that_is_missing_is_a_row() -> None:
-    def start() -> tuple[gpu.Run, str]:
+    def start() -> tuple[Run, str]:
         provider_of(torch.device("cuda"))
         raise AssertionError
 
@@ -63,12 +75,11 @@ def test_a_provider_that_is_missing_is_a_row() -> None:
     assert row.ms is None
     assert row.seen == "this onnxruntime has no CUDAExecutionProvider"
     assert gpu.fastest([row]) is None
-    assert re.search(r"8 +– +– +– +this onnxruntime has no", gpu.drawn([row]))
+    assert re.search(r"this onnxruntime has no CUDAExecutionProvider +8 +– +– +–", gpu.drawn([row]))
 
 
-@pytest.mark.parametrize("way", WAYS)
-@settings(patient, max_examples=15)
-@given(graph=graphs(), views=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))
+@settings(patient, max_examples=20)
+@given(way=st.sampled_from([*WAYS]), graph=graphs(), views=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))
 def test_integers_in_torch_are_the_naive_loops(way: str, graph: FixedGraph, views: int, seed: int) -> None:
     inputs = random_inputs(graph, views, seed)
     result = IntegersOnDevice(graph, CPU, WAYS[way]).run(inputs, record_potentials=True)
@@ -91,7 +102,7 @@ def test_sums_that_might_round_are_refused() -> None:
     graph = in_integers(chain((2, 9, 7), (3,), (1,), 2))
     (group,) = graph.synapses
     wide = dataclasses.replace(group, weight=np.full_like(group.weight, 2**16), weight_bits=24)
-    graph = dataclasses.replace(graph, synapses=(wide,))
+    graph = FixedGraph(graph.inputs, graph.populations, (wide,), graph.steps)
     with pytest.raises(RangeError, match=r"x→s\.0: sums of up to .* are not exact in torch\.float32"):
         IntegersOnDevice(graph, CPU, WAYS["float32"])
     IntegersOnDevice(graph, CPU, WAYS["float64"])

@@ -33,7 +33,7 @@ from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingBackend, SpikingResult
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.onnxruntime.graph import OnnxGraph
-from hybridnet.simulators.onnxruntime.session import EXECUTION_PROVIDERS
+from hybridnet.simulators.onnxruntime.session import EXECUTION_PROVIDERS, FATAL
 from hybridnet.simulators.options import Provider, Runtime
 from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.arrays import Array
@@ -264,6 +264,7 @@ def where_nodes_ran(made: Made, name: str | None, feed: Feed) -> str:
         return ""
     wanted, options = EXECUTION_PROVIDERS[provider_of(made.device)], onnxruntime.SessionOptions()
     options.enable_profiling, options.profile_file_prefix = True, str(made.folder / "profile")
+    options.log_severity_level = FATAL
     session = onnxruntime.InferenceSession(str(onnx_file(made, name)), options, providers=[wanted])
     session.run(None, {node.name: feed[node.name][:1] for node in session.get_inputs()})
     events = json.loads(Path(session.end_profiling()).read_text())

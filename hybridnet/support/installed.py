@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 
 OURS = ("hybridnet", "hybridnet-runtime")
 """Wheels of this project; the second holds a part of the first."""
 
 
+@functools.cache
 def version_of(name: str) -> str:
-    """The version of a distribution, or that there is none."""
+    """The version of a distribution as this process found it, or that there is none."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -178,7 +178,7 @@ class GopSteps:
         if not self._accumulate:
             self._references.start(self._before)
         self._references.step(frame.tau)
-        self._before, inter = frame.picture, frame.inter[None]
+        self._before, inter, size = frame.picture, frame.inter[None], self.size
         view = View(
             i_frame=self._i_frame,
             motion_vectors=self._references.motion_vectors()[None],
@@ -187,7 +187,7 @@ class GopSteps:
             corrupt=frame.corrupt,
             frames=1,
             frames_without_vectors=int(not frame.has_vectors),
-            _inter=lambda: to_pixels(inter, *self.size),
+            _inter=lambda: to_pixels(inter, *size),  # without self, which holds the view: nothing would free the circle
         )
         rotation, mirrored = self._orientation
         if rotation or mirrored:

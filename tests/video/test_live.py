@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,20 @@ def test_a_view_comes_before_the_rest_has_arrived(tmp_path: Path) -> None:
     with open_live(source, PREPROCESS, options=PROBE) as live:
         next(iter(live))
         assert source.given < path.stat().st_size / 2
+
+
+def test_steps_are_freed_at_once(tmp_path: Path) -> None:
+    """Else a stream's memory grows until Python's garbage collector looks at old objects."""
+    steps = []
+    clip = make_clip(tmp_path / "clip.avi", "zoom_in", 0, frames=24)
+    gc.collect()
+    gc.disable()
+    try:
+        with open_live(clip, PREPROCESS, idle_s=0.1, on_step=lambda _, step: steps.append(weakref.ref(step))) as live:
+            assert len(list(live)) == 2
+        assert [step() for step in steps] == [None] * 22
+    finally:
+        gc.enable()
 
 
 def test_a_pipe_is_read_while_it_is_written(tmp_path: Path) -> None:

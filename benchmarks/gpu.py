@@ -1,10 +1,10 @@
 """`base` on one GPU, in one run of a few minutes: python benchmarks/gpu.py [--seconds S].
 
 Both halves in torch and in ONNX Runtime: the ANN half in fp32 and in less, the spiking half in the chip's integers,
-whose every bit must be the emulator's before it is timed. Then clips of 8 views, beside the paper's 16 a second, and
-training steps. Times are medians, by turns and with the device waited for, from arrays in the host's memory to arrays
-there. What does not run is a row that says why: nothing falls back. TensorFloat-32 is off, but in training, which is
-left as `hybridnet train` has it.
+whose every bit must be the emulator's, on a made clip and on random messages, before it is timed. Then clips of 8 views,
+beside the paper's 16 a second, and training steps. Times are medians, by turns and with the device waited for, from
+arrays in the host's memory to arrays there. What does not run is a row that says why: nothing falls back.
+TensorFloat-32 is off, but in training, which is left as `hybridnet train` has it. It needs 10 GB of memory.
 
 Nobody has run it on a GPU yet. Tests run it on the CPU with a small model (--device cpu --small): it counts and
 compares as it should there, which tells nothing of a card.
@@ -23,7 +23,8 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from gpu_halves import VIEWS, Case, Made, Run, ann_half, make, spiking_half
+from gpu_halves import ann_half, spiking_half
+from gpu_made import VIEWS, Case, Made, Run, make
 from gpu_whole import clips, training_steps
 from measuring import conditions
 

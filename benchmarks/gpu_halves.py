@@ -4,157 +4,38 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import onnxruntime
 import torch
+from gpu_made import VIEWS, Case, Feed, Made, Run, Trial
 from integers_on_device import WAYS, IntegersOnDevice, Way, differing, whole_float32
 
-from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observe
-from hybridnet.config import Experiment
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.graph_program import write_onnx_graph
 from hybridnet.deploy.onnx.int8 import write_half
 from hybridnet.errors import BackendError
-from hybridnet.model.network import HybridNet, example_inputs
-from hybridnet.partition.splitter import Partition, partition
-from hybridnet.program.bridge import fixed_encodings
-from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.model.network import example_inputs
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.numbers import decibels
-from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.graph import GraphEmulator
-from hybridnet.simulators.interface import SpikingBackend, SpikingResult
+from hybridnet.simulators.interface import SpikingBackend
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.onnxruntime.graph import OnnxGraph
 from hybridnet.simulators.onnxruntime.session import EXECUTION_PROVIDERS, FATAL
 from hybridnet.simulators.options import Provider, Runtime
-from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.arrays import Array
 from hybridnet.support.statistics import sqnr_db
-from hybridnet.video import MOTIONS, make_clip
-from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.host_parts import ann_examples
-
-VIEWS = 8
-"""Views of a clip, in one batch."""
-
-Feed = Mapping[str, Array]
-Run = Callable[[], list[float]]
-"""Runs once; the time of each thing in it, in ms."""
 
 AnnHalf = Callable[[Feed], Array]
 """Logits (N, classes) of what it is fed, both in the host's memory."""
 
 SpikingHalf = tuple[SpikingBackend, Callable[[], Feed]]
 """A back-end, and what gives the last potentials of the clip, by population, in the host's memory."""
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """A model that was not trained, a clip, and what the CPU makes of it.
-
-    Attributes:
-        experiment: Its config.
-        device: Where it is measured.
-        folder: For files.
-        clip: The file.
-        model: In evaluation mode, on the CPU.
-        split: The model cut in two.
-        fixed: Its spiking half in the chip's integers, calibrated on the clip.
-        views: Inputs of the model, VIEWS of them.
-        snn: What the emulator gives, potentials and currents of all steps included.
-        feed: What the ANN half is then fed.
-        logits: What the ANN half gives on that in float32, (VIEWS, classes).
-        whole: What the model gives before it is cut, in float32, likewise.
-    """
-
-    experiment: Experiment
-    device: torch.device
-    folder: Path
-    clip: Path
-    model: HybridNet
-    split: Partition
-    fixed: FixedGraph
-    views: dict[str, Array]
-    snn: SpikingResult
-    feed: dict[str, Array]
-    logits: Array
-    whole: Array
-
-    @property
-    def spiking_inputs(self) -> dict[str, Array]:
-        """Those that the spiking half reads."""
-        return {name: self.views[name] for name in self.split.feeds}
-
-    def timed(self, work: Callable[[], object], count: int = 1) -> Run:
-        """The time of `count` equal things that are done together, until the device has nothing left to do."""
-
-        def run() -> list[float]:
-            self.wait()
-            started = time.perf_counter()
-            work()
-            self.wait()
-            return [(time.perf_counter() - started) * 1e3 / count]
-
-        return run
-
-    def wait(self) -> None:
-        """Until the device has nothing left to do."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-@dataclass(frozen=True)
-class Case:
-    """Something to be timed.
-
-    Attributes:
-        part: What it is part of.
-        how: How it differs from others of this part.
-        start: Gives what to run and what was seen of its numbers, or raises where it cannot run or may not be timed.
-        views: How many go through together.
-    """
-
-    part: str
-    how: str
-    start: Callable[[], tuple[Run, str]]
-    views: int = VIEWS
-
-
-def make(experiment: Experiment, device: torch.device, folder: Path) -> Made:
-    """Random weights, a made clip, and all references."""
-    torch.manual_seed(0)
-    model, size = HybridNet(experiment.model).eval(), experiment.model.preprocess
-    split = partition(model, example_inputs(experiment.model))
-    clip = make_clip(
-        folder / "clip.avi",
-        MOTIONS[0],
-        0,
-        frames=VIEWS * (size.steps + 1),
-        width=size.frame_width,
-        height=size.frame_height,
-        gop=size.steps + 1,
-    )
-    views = read_clip(clip, size, VIEWS).views
-    fixed = quantise_graph(split.program, observe(split, views.tensors()))
-    snn = GraphEmulator(fixed).run({name: views.arrays[name] for name in split.feeds}, record_potentials=True)
-    feed = views.arrays | crossed(split, fixed, snn.readouts)
-    logits = TorchAnnBackend(split.ann, split.ann_inputs).run(feed)[LOGITS]
-    with torch.no_grad():
-        whole = model(**views.tensors()).numpy()
-    return Made(experiment, device, folder, clip, model, split, fixed, views.arrays, snn, feed, logits, whole)
-
-
-def crossed(split: Partition, fixed: FixedGraph, readouts: Feed) -> dict[str, Array]:
-    """What the bridge makes of last potentials: the reference model hands on nothing else."""
-    return {**Bridge(split.bridge, fixed_encodings(split.bridge, fixed)).cross(readouts, {}, fixed_point=True).values}
 
 
 def ann_half(made: Made) -> list[Case]:
@@ -192,19 +73,20 @@ def spiking_half(made: Made) -> list[Case]:
 
     def start(how: str) -> tuple[Run, str]:
         backend, readouts = SPIKING_HALVES[how](made)
-        seen = verdict(backend.run(made.spiking_inputs, record_potentials=True), made.snn)
+        seen = verdict(backend, made.trials)
         return made.timed(readouts), seen + where_nodes_ran(made, ONNX_FILES.get(how), made.spiking_inputs)
 
     return [Case("spiking half", how, partial(start, how)) for how in SPIKING_HALVES]
 
 
-def verdict(found: SpikingResult, expected: SpikingResult) -> str:
+def verdict(backend: SpikingBackend, trials: Sequence[Trial]) -> str:
     """That all bits are equal.
 
     Raises:
         BackendError: If one is not.
     """
-    unequal, compared = differing(found, expected)
+    runs = [differing(backend.run(inputs, record_potentials=True), expected) for inputs, expected in trials]
+    unequal, compared = (sum(numbers) for numbers in zip(*runs, strict=True))
     if unequal:
         raise BackendError(f"refused: {unequal:,} of {compared:,} differ")
     return f"equal bits, {compared:,} numbers"

@@ -11,7 +11,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from gpu_halves import ANN_HALVES, EMULATOR, SPIKING_HALVES, VIEWS, Case, Made, Run, crossed
+from gpu_halves import ANN_HALVES, EMULATOR, SPIKING_HALVES
+from gpu_made import VIEWS, Case, Made, Run, crossed
 from integers_on_device import whole_float32
 from torch import Tensor
 

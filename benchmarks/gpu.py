@@ -3,7 +3,7 @@
 Both halves in torch and in ONNX Runtime: the ANN half in fp32 and in less, the spiking half in the chip's integers,
 whose every bit must be the emulator's, on a made clip and on random messages, before it is timed. Then clips of 8
 views, beside the paper's 16 a second, and training steps. Times are medians, by turns and with the device waited for,
-from arrays in the host's memory to arrays there. What does not run is a row that says why: nothing falls back.
+from arrays in the host's memory to arrays there. What does not run, or gives other numbers, is a row that says so.
 TensorFloat-32 is off, but in training, which is left as `hybridnet train` has it.
 
 Nobody has run it on a GPU yet. Tests run it on the CPU with a small model (--device cpu --small): it counts and

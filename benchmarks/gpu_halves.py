@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from gpu_made import VIEWS, Case, Feed, Made, Run, Trial
+from gpu_made import VIEWS, Case, Feed, Made, Run, Trial, agreement
 from integers_on_device import WAYS, IntegersOnDevice, Way, differing, whole_float32
 
 from hybridnet.deploy.onnx.export import export_ann
@@ -20,7 +20,6 @@ from hybridnet.deploy.onnx.int8 import write_half
 from hybridnet.errors import BackendError
 from hybridnet.model.network import example_inputs
 from hybridnet.program.outputs import LOGITS
-from hybridnet.report.numbers import decibels
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingBackend
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
@@ -28,7 +27,6 @@ from hybridnet.simulators.onnxruntime.graph import OnnxGraph
 from hybridnet.simulators.onnxruntime.session import EXECUTION_PROVIDERS, FATAL
 from hybridnet.simulators.options import Provider, Runtime
 from hybridnet.support.arrays import Array
-from hybridnet.support.statistics import sqnr_db
 from hybridnet.workflows.host_parts import ann_examples
 
 AnnHalf = Callable[[Feed], Array]
@@ -43,7 +41,7 @@ def ann_half(made: Made) -> list[Case]:
 
     def start(how: str, views: int) -> tuple[Run, str]:
         half, feed = ANN_HALVES[how](made), {name: values[:views] for name, values in made.feed.items()}
-        seen = f"SQNR {decibels(sqnr_db(half(feed), made.logits[:views]))}"
+        seen = agreement(half(feed), made.logits[:views])
         return made.timed(lambda: half(feed)), seen + where_nodes_ran(made, ONNX_FILES.get(how), made.feed)
 
     return [Case("ANN half", how, partial(start, how, views), views) for views in (1, VIEWS) for how in ANN_HALVES]

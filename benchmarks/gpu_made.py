@@ -13,21 +13,27 @@ import torch
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.config import Experiment
+from hybridnet.errors import BackendError
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.bridge import fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.outputs import LOGITS
+from hybridnet.report.numbers import decibels
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.torch.ann import TorchAnnBackend
 from hybridnet.support.arrays import Array
+from hybridnet.support.statistics import sqnr_db
 from hybridnet.video import MOTIONS, make_clip
 from hybridnet.video.frontend import read_clip
 
 VIEWS = 8
 """Views of a clip, in one batch."""
+
+LEAST_DB = 20
+"""Logits that are further from float32's are wrong, whatever the precision: bfloat16 alone leaves some 40 dB."""
 
 Feed = Mapping[str, Array]
 Run = Callable[[], list[float]]
@@ -133,6 +139,18 @@ def make(experiment: Experiment, device: torch.device, folder: Path) -> Made:
     with torch.no_grad():
         whole = model(**views.tensors()).numpy()
     return Made(experiment, device, folder, clip, model, split, fixed, views.arrays, trials, feed, logits, whole)
+
+
+def agreement(logits: Array, reference: Array) -> str:
+    """How far logits are from the CPU's in float32.
+
+    Raises:
+        BackendError: If they are others.
+    """
+    ratio = sqnr_db(logits, reference)
+    if ratio is not None and ratio < LEAST_DB:
+        raise BackendError(f"refused: SQNR {decibels(ratio)}, and {LEAST_DB} is the least")
+    return f"SQNR {decibels(ratio)}"
 
 
 def crossed(split: Partition, fixed: FixedGraph, readouts: Feed) -> dict[str, Array]:

@@ -12,15 +12,13 @@ from functools import partial
 import numpy as np
 import torch
 from gpu_halves import ANN_HALVES, EMULATOR, SPIKING_HALVES
-from gpu_made import VIEWS, Case, Made, Run, crossed
+from gpu_made import VIEWS, Case, Made, Run, agreement, crossed
 from integers_on_device import whole_float32
 from torch import Tensor
 
 from hybridnet.errors import BackendError
-from hybridnet.report.numbers import decibels
 from hybridnet.support.ahead import ahead
 from hybridnet.support.arrays import Array
-from hybridnet.support.statistics import sqnr_db
 from hybridnet.training.data import ViewSet
 from hybridnet.training.evaluate import CPU
 from hybridnet.training.loop import Trainer
@@ -46,7 +44,7 @@ def clips(made: Made, spiking: str | None, ann: str | None) -> list[Case]:
         def logits() -> Array:
             return half({**made.views, **crossed(made.split, made.fixed, readouts())})
 
-        return made.timed(logits), f"SQNR {decibels(sqnr_db(logits(), made.logits))}"
+        return made.timed(logits), agreement(logits(), made.logits)
 
     memory, file = "clip, from memory", "clip, from file"
     return [
@@ -78,7 +76,7 @@ def whole_model(made: Made, *, low: bool, read: bool = False) -> tuple[Run, str]
                 logits(views)
 
     views = {name: torch.from_numpy(values) for name, values in made.views.items()}
-    seen = f"SQNR {decibels(sqnr_db(logits(views), made.whole))}"
+    seen = agreement(logits(views), made.whole)
     return (made.timed(from_files, CLIPS) if read else made.timed(lambda: logits(views))), seen
 
 

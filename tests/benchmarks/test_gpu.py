@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import gpu
 from gpu_halves import provider_of, verdict
-from gpu_made import Case, Run, large_inputs, tried
+from gpu_made import Case, Run, agreement, large_inputs, tried
 from integers_on_device import WAYS, IntegersOnDevice
 from networks import chain, in_integers
 
@@ -50,7 +50,8 @@ def test_all_of_it_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     printed = capsys.readouterr().out
     rows = [line for line in printed.splitlines() if re.match("ANN half|spiking half|clip, from|training step", line)]
     assert len(rows) == 10 + 5 + 6 + 1
-    assert all("×" in row for row in rows), printed
+    # With oneDNN 3.12 (torch 2.13, AMX) some convolutions in bfloat16 return wrong numbers, which are refused.
+    assert all("×" in row or ("bf16" in row and "refused: SQNR" in row) for row in rows), printed
     assert [" equal bits, " in row for row in rows].count(True) == 5
     nodes = re.findall(r"(\d+) of (\d+) nodes on CPUExecutionProvider", printed)
     assert len(nodes) == 5
@@ -98,6 +99,14 @@ def test_a_bit_that_differs_is_refused() -> None:
     spikes[0, 4, 3, 0, 0] ^= True
     with pytest.raises(BackendError, match=r"refused: 1 of [\d,]+ differ"):
         verdict(integers, [(inputs, dataclasses.replace(expected, spikes={**expected.spikes, "s.1": spikes}))])
+
+
+def test_logits_that_are_others_are_refused() -> None:
+    logits = np.random.default_rng(0).normal(size=(8, 10))
+    assert agreement(logits, logits) == "SQNR exact"
+    assert agreement(1.05 * logits, logits) == "SQNR 26.0 dB"
+    with pytest.raises(BackendError, match=r"refused: SQNR 14\.0 dB"):
+        agreement(1.2 * logits, logits)
 
 
 def test_sums_that_might_round_are_refused() -> None:

@@ -51,7 +51,7 @@ reset. [Does it fit a chip?](fit.md) says what the estimate rests on.
 
 OTHERWISE = (
     "Leave the layer on the host, keep it there by name with `--keep-on-host`, or write it as one of "
-    "[the equations that are read](arithmetic.md#by-equation)."
+    "[the equations that are read](partition.md#by-equation)."
 )
 
 

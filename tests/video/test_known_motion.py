@@ -31,7 +31,7 @@ FIELDS = {"flags": "+ilme+ildct"}
 INTERLACED = {
     "mpeg4": (".avi", {**SHARP, **FIELDS}),
     "mpeg2video": (".mpg", {**SHARP, **FIELDS}),
-    "libx264": (".mp4", {**X264, "x264-params": "interlaced=1"}),
+    "libx264": (".mkv", {**X264, "x264-params": "interlaced=1"}),
 }
 
 

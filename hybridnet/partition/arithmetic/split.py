@@ -146,7 +146,7 @@ def place(model: nn.Module, inputs: Mapping[str, Tensor], keep_on_host: Sequence
         raise PartitionError(
             f"{counted[0].lower()}{counted[1:].rstrip('.')} ({' '.join(reasons).rstrip('.')})",
             where=type(model).__name__,
-            remedy="docs/arithmetic.md tells which neurons and synapses the chip takes",
+            remedy="docs/partition.md says which neurons and synapses the chip takes",
         )
     return ReadSplit(_read_by_someone(reading.program, {tensor.layer for tensor in halves.bridge}), halves)
 

@@ -120,7 +120,7 @@ def test_every_register_holds(case: str) -> None:
             assert np.shape(ours) == np.shape(theirs)
 
 
-@settings(patient, max_examples=6)
+@settings(patient, max_examples=4)
 @given(graph=graphs(3), seed=st.integers(0, 2**32 - 1))
 def test_no_graph_is_worse_than_by_the_maximum_where_both_are_fed_the_same(graph: FixedGraph, seed: int) -> None:
     """The first population is, in what it loses on the views of the search."""

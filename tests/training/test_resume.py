@@ -228,6 +228,7 @@ os.write(1, f"inside {inside} outside {of_gloo()}".encode() + b"\\n")
 """
 
 
+@pytest.mark.slow  # the group itself is tested above
 def test_no_thread_of_a_group_outlives_it(tmp_path: Path) -> None:
     """One that did could abort the process when Python ends."""
     script = tmp_path / "leave.py"

@@ -126,6 +126,7 @@ def test_fewer_bits_cross(done: Calibrated, bundle: Bundle, clip: Path) -> None:
     assert sum(whole.bytes.values()) == views * sum(row.bytes_before for row in rows.values())
 
 
+@pytest.mark.slow  # a graph is calibrated twice in test_graph_calibrate.py
 def test_calibrating_twice_gives_the_same_bundle(done: Calibrated, bundle: Bundle, clips: Path, tmp_path: Path) -> None:
     again = calibrate(bundle, tmp_path / "again", thorough(clips)).bundle
     assert again.manifest == done.bundle.manifest  # holds the SHA-256 of every file

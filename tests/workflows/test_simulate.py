@@ -31,7 +31,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @needs_lava
 @pytest.mark.parametrize(
     ("name", "transcoded"),
-    [pytest.param(*case, marks=[pytest.mark.slow] * (number > 1)) for number, case in enumerate(CLIPS.items())],
+    [pytest.param(*case, marks=[pytest.mark.slow] * (number > 0)) for number, case in enumerate(CLIPS.items())],
 )
 def test_emulator_and_lava_agree_to_the_bit(name: str, transcoded: bool, real_clips: Path, shipped: Bundle) -> None:
     record = assert_same_bits(real_clips / name, shipped)
@@ -61,7 +61,9 @@ def assert_same_bits(clip: Path, bundle: Bundle) -> RunRecord:
     return emulator.record
 
 
-@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (number > 1)) for number, name in enumerate(CLIPS)]
+)
 def test_the_float_model_agrees_in_top_1(name: str, real_clips: Path, shipped: Bundle) -> None:
     fixed = simulate(real_clips / name, shipped, SimulateOptions(snn="emulator")).record
     in_float = simulate(real_clips / name, shipped, SimulateOptions(snn="torch", ann="torch")).record

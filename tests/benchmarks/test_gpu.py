@@ -43,6 +43,7 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow  # a quarter of a minute of CPU
 def test_all_of_it_runs_on_the_cpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--small", "--seconds", "0"])
     monkeypatch.setattr(gpu, "LEAST_TURNS", 1)

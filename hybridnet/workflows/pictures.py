@@ -99,7 +99,9 @@ def _crossing(bundle: Bundle, run: HybridRun, view: int) -> Iterator[Sheet]:
         if (tensor := tensors.get(layer)) is not None:
             last = tensor.kind == "potential"
             u, what = run.crossing.values[tensor.name][view], f"potential, {'last step' if last else 'all steps'}"
-            yield _sheet(SheetKind.POTENTIAL, layer, what, as_maps(u[None] if last else u, o if layer in firing else u))
+            yield _sheet(
+                SheetKind.POTENTIAL, layer, what, as_maps(u[None] if last else u, o if layer in firing else None)
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,11 @@
 """The pictures of a run show its busiest view, and a page made later from the record is the page of the run."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from helpers import manners
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import RunRecord
@@ -39,6 +41,15 @@ def test_pictures_are_of_the_view_with_the_most_spikes(bundle: Bundle, clip: Pat
     assert {sheet.name for sheet in pictures.of_kind(SheetKind.POTENTIAL)} == crossing
     seen = read_clip(clip, bundle.preprocess).views.arrays["i_frame"][pictures.view] * PIXEL_STD + PIXEL_MEAN
     assert np.abs(frame.array[0] - seen.transpose(1, 2, 0)).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_potential_of_one_channel_that_never_fires_is_drawn(export: Any) -> None:
+    model, bundle = export(manners.SpikingUNet)
+    inputs = {name: values.numpy() for name, values in model.inputs(2).items()}
+    pictures = Simulator(bundle, SimulateOptions(parity=False)).run(inputs).record.pictures
+    assert pictures is not None
+    (sheet,) = pictures.of_kind(SheetKind.POTENTIAL)
+    assert sheet.labels == ("channel 0",)
 
 
 def test_no_pictures_where_nobody_asked(bundle: Bundle, clip: Path) -> None:

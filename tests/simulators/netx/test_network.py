@@ -8,7 +8,7 @@ import pytest
 from helpers import naive_netx, naive_program
 from helpers.chains import write_chain
 from helpers.foreign_nets import SMALL, cuba, write
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hybridnet.deploy.netx.foreign import read_foreign_net
@@ -86,7 +86,11 @@ def test_a_second_implementation_agrees(
     frames = rng.integers(-200, 200, shape) if graded or encoded else rng.random(shape) < 0.4
     bits = 8 if graded and not encoded else 0
     network = NetxNetwork(description, input_message_bits=bits, reset_interval=interval, reset_offset=offset)
-    traces = network.run(frames, steps=17)
+    try:
+        traces = network.run(frames, steps=17)
+    except RangeError as error:
+        assert "leave the 32 bits" in str(error)  # noqa: PT017 - large weights behind a current that hardly decays
+        reject()
     without = network.run(frames, steps=17, record_states=False)
     for ours, theirs in zip(without, traces, strict=True):
         np.testing.assert_array_equal(ours.spikes, theirs.spikes)

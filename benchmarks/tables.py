@@ -1,7 +1,8 @@
 """Run the benchmarks that docs/speed.md shows, and write what they print: `python benchmarks/tables.py [WORD …]`.
 
 Each block of that page is titled by a command and holds what it printed. WORDs choose the commands that have one of
-them. All take half an hour of a machine that has nothing else to do. RUNTIME_PYTHON is that of benchmarks/runtime.py.
+them. All take some twenty minutes, of a machine that has nothing else to do. RUNTIME_PYTHON is
+that of benchmarks/runtime.py.
 """
 
 from __future__ import annotations

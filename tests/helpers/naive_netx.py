@@ -25,11 +25,20 @@ class Neurons:
         if self.interval and self.time % self.interval == self.offset % self.interval:
             self.u, self.v = np.zeros_like(self.u), np.zeros_like(self.v)
         u = decayed(self.u, self.du) + a * 64
+        in_32_bits(a * 64, u)
         self.u = np.where(u > MAX_24, u - 2 * MAX_24, np.where(u <= -MAX_24, u + 2 * MAX_24, u))
-        v = np.clip(decayed(self.v, self.dv) + self.u + bias * 64, 1 - MAX_24, MAX_24 - 1)
+        v = decayed(self.v, self.dv) + self.u + bias * 64
+        in_32_bits(v)
+        v = np.clip(v, 1 - MAX_24, MAX_24 - 1)
         spikes = v > self.vth * 64
         self.v = np.where(spikes, 0, v)
         return spikes
+
+
+def in_32_bits(*values: Any) -> None:
+    """OverflowError beyond the integers that Lava computes with."""
+    if any(np.min(each) < -(2**31) or np.max(each) >= 2**31 for each in values):
+        raise OverflowError("beyond 32 bits")
 
 
 def decayed(state: Any, decay: Any) -> Any:
@@ -72,7 +81,7 @@ def convolve(x: Any, layer: Conv) -> Any:
 def run(
     network: ForeignNetwork, frames: Any, *, reset_interval: int | None = None, reset_offset: int = 0
 ) -> list[dict[str, Any]]:
-    """(T, C, H, W) or (T, features) to spikes, u and v of each layer after each step."""
+    """(T, C, H, W) or (T, features) to spikes, u and v of each layer after each step; OverflowError beyond 32 bits."""
     layers = list(network.layers)
     shapes = [layer.output_shape for layer in layers]
     neurons = [layer.neuron for layer in layers]

@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridnet.model.scan import BLOCK
 from hybridnet.partition.arithmetic.synapses import run_synapse
 from hybridnet.program.components import components, is_circle
 from hybridnet.program.graph import GraphProgram, Population
 from hybridnet.program.layers import FloatArray
 from hybridnet.support.arrays import Array
 from hybridnet.support.kernels import kernel
-
-BLOCK = 2048
-"""Neurons that go through all steps together: what they need stays in the nearest cache."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,6 +68,13 @@ class Duration:
 
 
 @dataclass(frozen=True)
+class Barrier(Duration):
+    """Time in ns in which all cores agree that a step is over, on this many tiles or more."""
+
+    tiles: int
+
+
+@dataclass(frozen=True)
 class Times:
     """How long the events of a step take.
 
@@ -79,7 +86,7 @@ class Times:
         message_in: In a core: one message that arrives.
         hop_ew: For a message: from a tile to its eastern or western neighbour.
         hop_ns: For a message: to its northern or southern neighbour.
-        barrier: In a step: all cores agree that it is over.
+        barrier: In a step: all cores agree that it is over; by the number of tiles, from one on.
         host_byte: In a view: one byte between host and chip; None if nobody has published it.
     """
 
@@ -90,8 +97,17 @@ class Times:
     message_in: Duration
     hop_ew: Duration
     hop_ns: Duration
-    barrier: Duration
+    barrier: tuple[Barrier, ...]
     host_byte: Duration | None = None
+
+    def __post_init__(self) -> None:
+        tiles = [entry.tiles for entry in self.barrier]
+        if not tiles or tiles[0] != 1 or tiles != sorted(set(tiles)):
+            raise ConfigError("times.barrier", tiles, "entries of ascending numbers of tiles, the first of 1")
+
+    def barrier_of(self, tiles: int) -> Barrier:
+        """That of this many tiles."""
+        return next((entry for entry in reversed(self.barrier) if entry.tiles <= tiles), self.barrier[0])
 
 
 @dataclass(frozen=True)

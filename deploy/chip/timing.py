@@ -2,7 +2,7 @@
 
     sending   = updates·t_update + spikes·t_spike + messages out·t_out
     receiving = messages in·t_in + synaptic events·t_syn
-    step      = max over cores of both + max over messages (hops east or west·t_ew + hops north or south·t_ns) + t_barrier
+    step      = max over cores of both + max over messages (hops east, west·t_ew + north, south·t_ns) + t_barrier
     view      = Σ steps + bytes from and to the host·t_byte
 
 A core reads messages while it updates neurons: its units for incoming spikes, for updates and for outgoing spikes work
@@ -72,9 +72,7 @@ def steps_of(found: Traffic, times: Times, end: End = REFERENCE) -> Steps:
     return Steps(np.maximum(sending, receiving), travel, end(times.barrier_of(found.tiles)))
 
 
-def chip_time(
-    chip: str, found: Traffic, times: Times, host_bytes: int, split: Split | None = None
-) -> ChipTime:
+def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int, split: Split | None = None) -> ChipTime:
     """What the record keeps of a run.
 
     Args:

@@ -72,6 +72,7 @@ def time_of(run: OnChip, host_bytes: int) -> ChipTime | None:
     halved = halved_tiles(layers[whole.limiting_layer])
     if halved is None:
         return whole
-    found = traffic(run.graph, place((layers | {halved.name: halved}).values()), run.chip.mesh, pipeline(run.graph), run.events)
+    tiled = place((layers | {halved.name: halved}).values())
+    found = traffic(run.graph, tiled, run.chip.mesh, pipeline(run.graph), run.events)
     split = split_of(halved.name, found, times, host_bytes)
     return chip_time(run.chip.name, run.traffic, times, host_bytes, split)

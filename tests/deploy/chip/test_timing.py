@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.placing import Tiling
 from hybridnet.deploy.chip.profile import Barrier, Duration, Mesh, Times, load_chip
-from hybridnet.errors import ConfigError
 from hybridnet.deploy.chip.timing import chip_time, halved_tiles, split_of, steps_of
 from hybridnet.deploy.chip.traffic import Traffic, traffic
+from hybridnet.errors import ConfigError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.program.pipeline import Pipeline, pipeline
@@ -129,7 +129,8 @@ def test_a_core_sends_and_receives_side_by_side() -> None:
         ("synaptic_event", "message_in"), ("neuron_update", "spike", "message_out"))]  # fmt: skip
     sending, receiving = (steps_of(found, times).busy for times in ends)
     assert (steps_of(found, TIMES).busy == np.maximum(sending, receiving)).all()
-    assert receiving[0, 0].any() and not sending[0, 0].any()  # the input is read before its neurons are first updated
+    assert receiving[0, 0].any()
+    assert not sending[0, 0].any()  # the input is read before its neurons are first updated
 
 
 def test_a_barrier_is_that_of_the_tiles() -> None:

@@ -100,8 +100,9 @@ def traffic(
     """
     layers = tuple(name for name, tiling in placed.items() for _ in tiling.cores)
     shape = (len(next(iter(events.values()))), machine.length(graph.steps), len(layers))
-    counts = (np.zeros(shape, np.int64) for _ in range(4))
-    found = Traffic(layers, -(-len(layers) // mesh.cores_per_tile), *counts, np.zeros(shape[1:], np.int64), {})
+    events_in, spikes, messages_out, messages_in = (np.zeros(shape, np.int64) for _ in range(4))
+    tiles, updates = -(-len(layers) // mesh.cores_per_tile), np.zeros(shape[1:], np.int64)
+    found = Traffic(layers, tiles, events_in, spikes, messages_out, messages_in, updates, {})
     for name, home in homes(graph, placed).items():
         when = machine.steps_of(name, graph.steps)
         routes = [_Route.between(graph, home, onto, mesh) for onto in placed.values() if onto.name in _fed(graph, name)]

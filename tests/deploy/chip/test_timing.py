@@ -125,9 +125,9 @@ def test_a_core_sends_and_receives_side_by_side() -> None:
     """The time of a step is that of whichever takes longer; both in turn would take their sum."""
     graph, placed, mesh, events = chain(0.5)
     found = traffic(graph, placed, mesh, pipeline(graph), events)
-    ends = [dataclasses.replace(TIMES, **dict.fromkeys(fields, Duration(0, 0, 0, "a test"))) for fields in (
-        ("synaptic_event", "message_in"), ("neuron_update", "spike", "message_out"))]  # fmt: skip
-    sending, receiving = (steps_of(found, times).busy for times in ends)
+    free = Duration(0, 0, 0, "a test")
+    sending = steps_of(found, dataclasses.replace(TIMES, synaptic_event=free, message_in=free)).busy
+    receiving = steps_of(found, dataclasses.replace(TIMES, neuron_update=free, spike=free, message_out=free)).busy
     assert (steps_of(found, TIMES).busy == np.maximum(sending, receiving)).all()
     assert receiving[0, 0].any()
     assert not sending[0, 0].any()  # the input is read before its neurons are first updated

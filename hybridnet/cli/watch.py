@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.workflows.watch_text import json_of, line_of, summary_document, summary_json
 
     options = dataclasses.replace(chosen(WatchOptions, args), settings=settings_of(args))
+    say("hybridnet: loading the bundle and compiled loops; the first run compiles them, for seconds")
     watcher = Watcher(args.bundle, options, say=lambda text: say(f"hybridnet: {text}"))
     say(f"hybridnet: watching {args.source}; Ctrl-C ends it")
     try:

@@ -37,7 +37,7 @@ MARKS = "<!-- sana-fe -->", "<!-- end of sana-fe -->"
 CHAINS, STEPS, MOST_SYNAPSES = 40, 3, 150_000
 INPUT = "x"
 PUBLISHED_ERROR = 0.25
-"""Of SANA-FE's time, beside Loihi (Boyle et al. 2025, IEEE TCAD 44(8))."""
+"""The error of SANA-FE's time, beside Loihi (Boyle et al. 2025, IEEE TCAD 44(8))."""
 
 NOTHING = Duration(0, 0, 0, "left out")
 

@@ -62,7 +62,7 @@ class Traffic:
 
     Attributes:
         layers: The layer of each core, (cores,).
-        tiles: Of the mesh, that hold these cores.
+        tiles: How many of the mesh hold these cores.
         synaptic_events: (N, M, cores).
         spikes: (N, M, cores).
         messages_out: (N, M, cores).

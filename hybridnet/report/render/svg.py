@@ -143,9 +143,7 @@ def scatter(picture: Scatter, told: str) -> str:
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{y:.1f}"/>{text_at("tick", x, y + 16, text, "middle")}')
     for value, text in y_ticks:
         x, y = at(0, value)
-        parts.append(
-            f'<path class="grid" d="M{x:.1f} {y:.1f}H{end:.1f}"/>{text_at("tick", x - 6, y + 4, text, "end")}'
-        )
+        parts.append(f'<path class="grid" d="M{x:.1f} {y:.1f}H{end:.1f}"/>{text_at("tick", x - 6, y + 4, text, "end")}')
     for number, (_, series) in enumerate(picture.series):
         line = "L".join("{:.1f} {:.1f}".format(*at(p.x, p.y)) for p in series)
         parts.append(f'<path class="line l{number}" d="M{line}"/>')

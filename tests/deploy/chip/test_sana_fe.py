@@ -70,7 +70,7 @@ print(json.dumps(found))
 """In a process of its own: it is never imported here."""
 
 PUBLISHED_ERROR = 0.25
-"""Of SANA-FE's time, beside Loihi (Boyle et al. 2025, IEEE TCAD 44(8))."""
+"""The error of SANA-FE's time, beside Loihi (Boyle et al. 2025, IEEE TCAD 44(8))."""
 
 
 @pytest.mark.skipif(importlib.util.find_spec("sanafe") is None, reason="needs pip install sanafe, a test oracle")

@@ -134,7 +134,7 @@ GLOSSARY = {
     "measured": "a time on this host; no neuromorphic chip was measured",
     "modelled": "counts times published prices or published times of events; never a measurement",
     "message": "what a spike, or a value of an input that is not 0, sends to one core of a chip",
-    "hop": "a step of a message from a tile of the chip's mesh to the next",
+    "hop": "a step of a message from one router of the chip's mesh to the next",
     "range": "lowest and highest of the sources of a price",
     "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",

@@ -38,7 +38,7 @@ WORDS = {
     "delay": "steps that a synapse group is late",
     "dropped": "a GOP of a live source that was left out because the machine was too slow",
     "equation": "how a neuron's potential follows from the last one and from what arrives",
-    "estimated": "reckoned from public compiler logs: the fit of a chip. Only Intel's compiler can say that a network fits",
+    "estimated": "reckoned from public compiler logs, as the fit of a chip is; only Intel's compiler can be sure",
     "example inputs": "inputs that a model brings along, by which it is read; random ones say nothing of real data",
     "fit": "whether a spiking half has a place on a chip, and how many cores it takes",
     "fixed point": "the chip's integers: a number is an integer over a scale",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -85,7 +87,9 @@ class Example(nn.Module):
     def forward(self, events: Tensor) -> tuple[Tensor, ...]:
         """How often each neuron fires whose spikes are named s, r or b."""
         zero = torch.zeros(())
-        names = {"self": self, "torch": torch, "nn": nn, "events": events} | dict.fromkeys("vwasrb", zero)
+        names: dict[str, Any] = {"self": self, "torch": torch, "nn": nn, "events": events} | dict.fromkeys(
+            "vwasrb", zero
+        )
         counts = dict.fromkeys("srb", zero)
         for t, x in enumerate(events.unbind(1)):
             names |= {"x": x, "current": self.conv(x), "t": t}

@@ -80,7 +80,7 @@ def test_every_error_and_rule_has_a_meaning_an_example_and_what_to_do() -> None:
     for page, wanted in {
         "errors.md": classes - {"HybridNetError"},
         "fit-rules.md": {(rule.__doc__ or "").partition(":")[0] for rule in RULES},
-        "placement-rules.md": {rule.id for rule in (*BOUNDS, *PLACEMENT_RULES)},
+        "placement-rules.md": {bound.id for bound in BOUNDS} | {rule.id for rule in PLACEMENT_RULES},
     }.items():
         parts = re.split(r"^##+ (.*)\n", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
         sections = dict(zip(parts[1::2], parts[2::2], strict=True))

@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     options = dataclasses.replace(
         chosen(WatchOptions, args), settings=settings_of(args), keep_last=args.record is not None
     )
+    say("hybridnet: loading the bundle and compiled loops; the first run compiles them, for seconds")
     watcher = Watcher(args.bundle, options, say=lambda text: say(f"hybridnet: {text}"))
     say(f"hybridnet: watching {args.source}; Ctrl-C ends it")
     try:

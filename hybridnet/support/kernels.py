@@ -11,12 +11,16 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _njit: Any = numba.njit
 
+KEEP = "Set NUMBA_CACHE_DIR to a folder that this process may write, the same one each time"
+
+_compiled_anew: set[str] = set()
+
 
 def kernel(function: _F) -> _F:
     """Compile a function at its first call, without the interpreter's lock, so that threads run it side by side.
 
-    The machine code is kept beside the source or in the user's cache folder, so that a later process starts at once;
-    where neither can be written it is compiled anew.
+    The machine code is kept in NUMBA_CACHE_DIR, beside the source or in the user's cache folder, so that a later
+    process starts at once. Where none of them can be written it is compiled anew; see `are_kept`.
     """
     return _compiled(function)
 
@@ -35,10 +39,16 @@ def inlined(function: _F) -> _F:
     return compiled
 
 
+def are_kept() -> bool:
+    """Whether a later process finds the machine code of all kernels that were declared so far."""
+    return not _compiled_anew
+
+
 def _compiled(function: _F, **options: bool) -> _F:
     compiled: _F
     try:
         compiled = _njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # no folder to keep it in
+        _compiled_anew.add(function.__qualname__)
         compiled = _njit(nogil=True, **options)(function)
     return compiled

@@ -57,7 +57,7 @@ def read_clip(
     Raises:
         VideoError: If the clip cannot be read; see `hybridnet.video.open_clip`.
     """
-    load_kernels()
+    load_kernels(progress)
     started = time.perf_counter()
     progress("reading", 0, views)
     with open_clip(path, preprocess, transcode=transcode, crop=True, residuals=residuals) as clip:

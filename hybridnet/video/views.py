@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybridnet.config import PreprocessConfig
-from hybridnet.support.kernels import shared_kernel
+from hybridnet.support.kernels import are_kept, shared_kernel
+from hybridnet.support.progress import Progress, silent
 from hybridnet.support.views import Views
 from hybridnet.video import accumulate
 from hybridnet.video.gop import View
@@ -56,14 +57,21 @@ class ViewArrays:
         return {name: values for name, values in arrays.items() if values.size}
 
 
-def load_kernels() -> None:
-    """Compile the reader's loops, or load what an earlier process compiled, before the first view is timed."""
+def load_kernels(progress: Progress = silent) -> None:
+    """Compile the reader's loops, or load what an earlier process compiled, before the first view is timed.
+
+    Args:
+        progress: Told before and after, since compiling takes seconds: at the first run, or where nothing can be kept.
+    """
+    what = "loading compiled loops" if are_kept() else "compiling loops, which no folder keeps (NUMBA_CACHE_DIR)"
+    progress(what, 0, 1)
     accumulate.load_kernels()
     out, ratios, limit = np.zeros((1, 1, 1, 1), np.float32), np.ones(1, np.float32), np.float32(1)
     for dtype in (np.uint8, np.int16):
         resize(out.astype(dtype), (1, 1), (0, 0), 1)
     for values in (out, out.astype(np.int16)):
         _scale_and_clip(values, 0, 0, ratios, limit, out)
+    progress(what, 1, 1)
 
 
 def prepare_view(view: View, preprocess: PreprocessConfig, place: Place | None = None) -> ViewArrays:

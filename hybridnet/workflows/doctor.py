@@ -12,11 +12,14 @@ from hybridnet.errors import HybridNetError
 from hybridnet.report.document import Document, Section, Table, facts
 from hybridnet.report.numbers import plural
 from hybridnet.simulators import registry
+from hybridnet.support.kernels import KEEP, are_kept
 from hybridnet.support.optional import PACKAGES, optional
 from hybridnet.workflows import simulate
 from hybridnet.workflows.record import environment
 
 SCHEMA = "hybridnet.doctor/1"
+
+LOOPS_ARE_LOST = f"no folder for them can be written, so each start compiles them for seconds. {KEEP}"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Trial:
     """One thing that was tried.
 
     Attributes:
-        kind: `snn` and `ann`, back-ends of that half, or `package`.
+        kind: `snn` and `ann`, back-ends of that half, `package`, or `loops`, which Numba compiles.
         problem: Why it fails and what to do; empty if it works.
         optional: Whether hybridnet works without it.
     """
@@ -64,6 +67,7 @@ def examine() -> Examination:
         for name, entry in entries.items()
     ]
     trials += [Trial("package", p.name, _problem(partial(optional, module)), True) for module, p in PACKAGES.items()]
+    trials.append(Trial("loops", "kept for the next start", "" if are_kept() else LOOPS_ARE_LOST, True))
     return Examination(SCHEMA, environment(), str(bundle.path), bundle.manifest.model.name, tuple(trials))
 
 

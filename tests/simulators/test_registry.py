@@ -137,6 +137,7 @@ def test_doctor_tries_every_entry(
         assert main(["doctor", "--full"]) == code
         out = capsys.readouterr().out
         assert re.search(rf"^snn +borrowed +.*{said}$", out, re.MULTILINE)
+        assert re.search(r"^loops +kept for the next start +works$", out, re.MULTILINE)
         assert re.search(rf"^pytest +{pytest.__version__}$", out, re.MULTILINE)
 
 

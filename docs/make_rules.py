@@ -91,7 +91,8 @@ def broken_source(number: int) -> str:
     tree = ast.parse(inspect.getsource(broken_rules))
     entries = next(node.value for node in tree.body if isinstance(node, ast.AnnAssign))
     _, build, inputs = entries.elts[number].elts
-    given = "" if ast.unparse(inputs) == "X" else f"\n\ninputs = {ast.unparse(inputs)}"
+    written = ast.unparse(inputs).replace("'", '"')
+    given = "" if written == "X" else f"\n\n\ninputs = {written}"
     if isinstance(build, ast.Lambda):
         return ast.unparse(build.body) + given
     return inspect.getsource(getattr(broken_rules, ast.unparse(build))).rstrip() + given

@@ -34,7 +34,7 @@ WORDS = {
     "circle": "populations that feed each other, with a delay somewhere",
     "core": "a part of a chip with some neurons, their synapses and their potentials",
     "cut": "dividing a model into front, spiking half and ANN half",
-    "damaged": "a frame that the decoder reports as broken; its GOP is left out",
+    "damaged": "a frame that the decoder reports as broken, or a GOP that has one",
     "delay": "steps that a synapse group is late",
     "dropped": "a GOP of a live source that was left out because the machine was too slow",
     "equation": "how a neuron's potential follows from the last one and from what arrives",

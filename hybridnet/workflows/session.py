@@ -13,8 +13,8 @@ from hybridnet.report.record.session import GopRow, Session
 from hybridnet.video.source import Readable, is_address
 
 STDIN = "-"
-KEPT_ROWS = 1000
-"""How many of the last GOPs have a row of their own."""
+KEPT_ROWS, KEPT_LATENCIES = 1_000, 100_000
+"""How many of the last GOPs have a row of their own, and how many percentiles are of: a session may last for months."""
 
 
 @dataclass
@@ -28,6 +28,7 @@ class WatchSummary:
         connections: How often the source was opened.
         unused_frames: Frames in no view.
         classes: How many GOPs each class got.
+        latencies_ms: Those of the last GOPs.
         rows: The last GOPs.
     """
 
@@ -37,7 +38,7 @@ class WatchSummary:
     connections: int = 0
     unused_frames: int = 0
     classes: dict[str, int] = field(default_factory=dict)
-    latencies_ms: list[float] = field(default_factory=list)
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LATENCIES))
     rows: deque[GopRow] = field(default_factory=lambda: deque(maxlen=KEPT_ROWS))
 
     def add(self, row: GopRow) -> None:
@@ -50,7 +51,7 @@ class WatchSummary:
         self.rows.append(row)
 
     def percentile_ms(self, share: float) -> float | None:
-        """The latency that this per cent of the GOPs did not exceed; None without any."""
+        """The latency that this per cent of the last GOPs did not exceed; None without any."""
         return float(np.percentile(self.latencies_ms, share)) if self.latencies_ms else None
 
     def session(self) -> Session:

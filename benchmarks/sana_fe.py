@@ -3,7 +3,7 @@
 Chains of one to three convolutions, with random shapes, tiles and spikes, are placed on Loihi 1 and written as SANA-FE
 reads them (`pip install sanafe`, asked in a process of its own). Its detailed model of time lets messages queue in the
 mesh, its simple one does not. Each chain runs as it is, and without the messages of the host, which all enter at one
-tile. Takes four minutes.
+router. Takes four minutes.
 """
 
 from __future__ import annotations

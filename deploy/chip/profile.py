@@ -69,9 +69,9 @@ class Duration:
 
 @dataclass(frozen=True)
 class Barrier(Duration):
-    """Time in ns in which all cores agree that a step is over, on this many tiles or more."""
+    """Time in ns in which all cores agree that a step is over, at this many routers or more."""
 
-    tiles: int
+    routers: int
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Times:
         message_in: In a core: one message that arrives.
         hop_ew: For a message: from a tile to its eastern or western neighbour.
         hop_ns: For a message: to its northern or southern neighbour.
-        barrier: In a step: all cores agree that it is over; by the number of tiles, from one on.
+        barrier: In a step: all cores agree that it is over; by the number of routers, from one on.
         host_byte: In a view: one byte between host and chip; None if nobody has published it.
     """
 
@@ -101,13 +101,13 @@ class Times:
     host_byte: Duration | None = None
 
     def __post_init__(self) -> None:
-        tiles = [entry.tiles for entry in self.barrier]
-        if not tiles or tiles[0] != 1 or tiles != sorted(set(tiles)):
-            raise ConfigError("times.barrier", tiles, "entries of ascending numbers of tiles, the first of 1")
+        routers = [entry.routers for entry in self.barrier]
+        if not routers or routers[0] != 1 or routers != sorted(set(routers)):
+            raise ConfigError("times.barrier", routers, "entries of ascending numbers of routers, the first of 1")
 
-    def barrier_of(self, tiles: int) -> Barrier:
-        """That of this many tiles."""
-        return next((entry for entry in reversed(self.barrier) if entry.tiles <= tiles), self.barrier[0])
+    def barrier_of(self, routers: int) -> Barrier:
+        """That of this many routers, which cores that are taken lie at."""
+        return next((entry for entry in reversed(self.barrier) if entry.routers <= routers), self.barrier[0])
 
 
 @dataclass(frozen=True)

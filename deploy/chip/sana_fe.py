@@ -2,8 +2,8 @@
 
 SANA-FE's fields are those of its own examples. Every synapse is an edge, so that all geometries, groups and circles can
 be said; what it cannot say, delays and the chip's integers, is left out: its neurons are of floating point. With
-events, neurons replay them in place of computing. Every tile has one more core than the chip's: the host's inputs stand
-on that of the first tile, where its messages enter, and take no time of a core.
+events, neurons replay them in place of computing. Every router, SANA-FE's tile, has one more core than the chip's: the
+host's inputs stand on that of the first one, where its messages enter, and take no time of a core.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _architecture(chip: Chip, t: Times, prices: ProfileRow, cores: int, room: in
         for way, term, duration in (("north", "hop_ns", t.hop_ns), ("south", "hop_ns", t.hop_ns),
                                     ("east", "hop_ew", t.hop_ew), ("west", "hop_ew", t.hop_ew))
     )  # fmt: skip
-    barrier = ", ".join(f"{entry.tiles}: {entry.reference}e-9" for entry in t.barrier)
+    barrier = ", ".join(f"{entry.routers}: {entry.reference}e-9" for entry in t.barrier)
     yield from (
         f"# {chip.description}: times of {t.synaptic_event.source}; prices of {prices.name}",
         "architecture:",

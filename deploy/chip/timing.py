@@ -69,7 +69,7 @@ def steps_of(found: Traffic, times: Times, end: End = REFERENCE) -> Steps:
     for sent in found.sent.values():
         way = sent.distances @ np.array([end(times.hop_ew), end(times.hop_ns)])
         travel = np.maximum(travel, np.where(sent.messages > 0, way, 0.0).max(-1, initial=0.0))
-    return Steps(np.maximum(sending, receiving), travel, end(times.barrier_of(found.tiles)))
+    return Steps(np.maximum(sending, receiving), travel, end(times.barrier_of(found.routers)))
 
 
 def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int, split: Split | None = None) -> ChipTime:

@@ -62,7 +62,7 @@ class Traffic:
 
     Attributes:
         layers: The layer of each core, (cores,).
-        tiles: How many of the mesh hold these cores.
+        routers: How many of the mesh these cores lie at.
         synaptic_events: (N, M, cores).
         spikes: (N, M, cores).
         messages_out: (N, M, cores).
@@ -72,7 +72,7 @@ class Traffic:
     """
 
     layers: tuple[str, ...]
-    tiles: int
+    routers: int
     synaptic_events: Counts
     spikes: Counts
     messages_out: Counts
@@ -101,8 +101,8 @@ def traffic(
     layers = tuple(name for name, tiling in placed.items() for _ in tiling.cores)
     shape = (len(next(iter(events.values()))), machine.length(graph.steps), len(layers))
     events_in, spikes, messages_out, messages_in = (np.zeros(shape, np.int64) for _ in range(4))
-    tiles, updates = -(-len(layers) // mesh.cores_per_tile), np.zeros(shape[1:], np.int64)
-    found = Traffic(layers, tiles, events_in, spikes, messages_out, messages_in, updates, {})
+    routers, updates = -(-len(layers) // mesh.cores_per_tile), np.zeros(shape[1:], np.int64)
+    found = Traffic(layers, routers, events_in, spikes, messages_out, messages_in, updates, {})
     for name, home in homes(graph, placed).items():
         when = machine.steps_of(name, graph.steps)
         routes = [_Route.between(graph, home, onto, mesh) for onto in placed.values() if onto.name in _fed(graph, name)]

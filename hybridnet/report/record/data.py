@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/7`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/8`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -15,9 +15,10 @@ from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.measured import Measured
 from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
+from hybridnet.report.record.session import Session
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/7"
+SCHEMA = "hybridnet.run/8"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -235,6 +236,7 @@ class RunRecord:
         measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
         pictures: What one view looked like; None of one of several clips, and if they were not asked for.
+        session: What the whole session saw whose last GOP the run was; None of all but `hybridnet watch`.
     """
 
     schema: str
@@ -262,6 +264,7 @@ class RunRecord:
     ann_profile: ProfileRow | None
     notes: tuple[Note, ...]
     pictures: Pictures | None
+    session: Session | None
 
     @property
     def source(self) -> str:

@@ -104,7 +104,7 @@ def test_twice_the_views_are_twice_the_events_and_as_long_a_view() -> None:
 
 
 def test_splitting_a_layer_moves_the_limit() -> None:
-    """On one tile, so that the barrier stays what it is."""
+    """At one router, so that the barrier stays what it is."""
     graph, placed, _, events = chain(0.5)
     mesh = Mesh(8, 4, 8, "a test")
     found = traffic(graph, placed, mesh, pipeline(graph), events)
@@ -133,7 +133,7 @@ def test_a_core_sends_and_receives_side_by_side() -> None:
     assert not sending[0, 0].any()  # the input is read before its neurons are first updated
 
 
-def test_a_barrier_is_that_of_the_tiles() -> None:
+def test_a_barrier_is_that_of_the_routers() -> None:
     assert [TIMES.barrier_of(n) for n in (1, 2, 3, 100)] == [BARRIER[0], BARRIER[0], BARRIER[1], BARRIER[1]]
-    with pytest.raises(ConfigError, match="ascending numbers of tiles"):
+    with pytest.raises(ConfigError, match="ascending numbers of routers"):
         dataclasses.replace(TIMES, barrier=BARRIER[1:])

@@ -23,9 +23,12 @@ from hybridnet.report.numbers import count, energy_cell, figure, joules, plural,
 from hybridnet.report.pricing.advice import advice
 from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PartitionRow, RunRecord
+from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import Pictures, SheetKind
+from hybridnet.report.render.firing import idle_lines
 from hybridnet.report.render.raster import images_of
+from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections import amount
 from hybridnet.report.render.sections_energy import profiles_text
 from hybridnet.report.render.sections_samples import predicted_text
@@ -48,9 +51,12 @@ def answers(record: RunRecord) -> Section:
         tiles.append((best.label, f"predicted, score {share(best.score)}"))
     elif several := predicted_text(record):
         tiles.append((plural(len(record.samples), "sample"), several))
-    p = record.parity
+    elif not record.samples or len(record.samples) == 1:
+        tiles.append(("no labels", returned_text(record)))
+    p, firing = record.parity, firing_of_run(record)
     if p is not None and p.top1_agrees is not None:
         tiles.append(("same class" if p.top1_agrees else "ANOTHER CLASS", "as the float program, same views"))
+    tiles += [("silent" if firing.is_silent else "idle layers", line) for line in idle_lines(firing)]
     tiles.append(_energy(record))
     tiles.append((f"{record.totals.latency_ms:.1f} ms", f"for {amount(record)}, measured on this host"))
     if record.verdict is not None:

@@ -14,8 +14,9 @@ from hybridnet.support.views import Views
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST_ROWS = 4
-"""Fewest rows, or clips, that a calibration takes: of fewer there would be nothing to hold out."""
+LEAST_CLIPS = 4
+"""Fewest clips, or rows of arrays, that a calibration takes: of fewer there would be nothing to hold out, and one odd
+clip would decide every scale."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Per input its shape without the views."""

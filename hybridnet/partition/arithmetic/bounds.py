@@ -103,8 +103,7 @@ HOST_MAXIMUM = Bound(
 HOST_READ = Bound("R230", "it reads {what} ({where}), which only the host computes")
 APART = Bound(
     "R231",
-    "it lies {side} {what}, which only the host computes; a view passes the chip once, and the larger part of"
-    " the layers goes on it",
+    "it lies {side} {what}, which only the host computes; the chip runs once a view, and takes the larger side",
 )
 COMPARISON = Bound(
     "R234", "the host computes its potential, by {what} ({where}), so that only a comparison would be left to the chip"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from hybridnet.report.document import Section, Table
-from hybridnet.report.numbers import decibels, figure, outputs, plural, points, share, whole, worst_output_text
+from hybridnet.report.numbers import (
+    CHECK_BELOW_DB,
+    decibels,
+    figure,
+    is_doubtful,
+    outputs,
+    plural,
+    points,
+    share,
+    whole,
+    worst_output_text,
+)
 from hybridnet.report.record.firing import firing_of_export
 from hybridnet.report.record.parity import Check, Fidelity, ParityReport
 from hybridnet.report.render.firing import agreement_text, idle_lines
@@ -52,7 +63,9 @@ def parity_lines(report: ParityReport, neurons: Iterable[str]) -> Iterator[str]:
     firing = firing_of_export(report, neurons)
     told = [] if firing.is_silent else [agreement_text(firing), worst_output_text(report.output_sqnr_db)]
     if any(told):
-        yield f"In fixed point, {'; '.join(filter(None, told))}."
+        doubt = f" Below about {CHECK_BELOW_DB:.0f} dB, a rule of thumb, check the accuracy, and try finer scales."
+        is_far = is_doubtful(report.output_sqnr_db)
+        yield f"In fixed point {'; '.join(filter(None, told))}.{doubt if is_far else ''}"
     yield from idle_lines(firing)
 
 

@@ -21,7 +21,7 @@ from hybridnet.report.record.data import LayerRow, Parity, RunRecord
 from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import Pipeline
 from hybridnet.report.render.firing import idle_lines
-from hybridnet.support.inputs import LEAST_ROWS
+from hybridnet.support.inputs import LEAST_CLIPS
 
 CROSSING = {
     "message": "x[t] ≠ 0", "potential": "u[T]", "potentials": "u[1..T]", "spikes": "o[1..T]", "last_spikes": "o[T]",
@@ -141,11 +141,13 @@ def lost_lines(record: RunRecord) -> Iterator[str]:
 
 def check_advice(record: RunRecord) -> str:
     """What to do where an output is doubtful."""
-    enough = record.arrays is not None and len(record.samples) >= LEAST_ROWS
-    clips = shlex.quote(record.source) if enough else "DIR" if record.video else f"FILE.npz ({LEAST_ROWS} rows or more)"
+    enough = record.arrays is not None and len(record.samples) >= LEAST_CLIPS
+    clips = (
+        shlex.quote(record.source) if enough else "DIR" if record.video else f"FILE.npz ({LEAST_CLIPS} rows or more)"
+    )
     bundle, new = (shlex.quote(name) for name in (record.model.bundle, f"{Path(record.model.bundle).name}-calibrated"))
     check = f"hybridnet calibrate {bundle} -o {new} --clips {clips}"
-    return f"Below about {CHECK_BELOW_DB:.0f} dB, a rule of thumb, check the accuracy: {check}"
+    return f"Below about {CHECK_BELOW_DB:.0f} dB, a rule of thumb, check the accuracy, and try finer scales: {check}"
 
 
 def parity_outcome(parity: Parity) -> str:

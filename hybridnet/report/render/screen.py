@@ -18,8 +18,7 @@ from hybridnet.report.render.sections import amount, title
 from hybridnet.report.render.sections_energy import profiles_text
 from hybridnet.report.render.sections_measured import measured_line
 from hybridnet.report.render.sections_run import check_advice, lost_lines
-from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_table
-from hybridnet.report.render.sections_verdict import short_verdict
+from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_table, whole_verdict
 
 CLASSES, SAMPLES, TERMS_OF_SAMPLES = 3, 5, 2
 """Classes of a clip, samples of arrays, and dearest terms of these, that it shows at the most."""
@@ -94,10 +93,7 @@ def _costs(record: RunRecord) -> Section:
     last = ("total", "", energy_cell(total), "", f"{record.totals.latency_ms:.1f}")
     all_samples = f"all {len(record.samples)} samples" if len(record.samples) > 1 else ""
     heading = (f"partition{all_samples and f', {all_samples}'}", "energy, modelled", "", "share", "ms, this host")
-    verdict = short_verdict(record)
-    if all_samples and verdict:
-        verdict = f"{verdict.removesuffix('.')}; both for {all_samples}."
-    note = f"Prices: {profiles_text(record)}. {verdict}"
+    note = f"Prices: {profiles_text(record)}. {whole_verdict(record)}"
     notes = (*wrapped(note), *wrapped(measured_line(record)))
     return Section("", table=Table(heading, (*rows, last), left=2), notes=notes)
 

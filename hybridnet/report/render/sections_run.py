@@ -103,7 +103,7 @@ def parity(record: RunRecord) -> Section:
         sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
         same = ", ".join(f"{n} {share(v, 2)}" for n, v in firing.agreement.items())
         compared = (
-            f"With {p.reference}: {parity_outcome(p)}",
+            f"With {p.reference}: {'silent in both' if firing.is_silent else parity_outcome(p)}",
             f"SQNR on the bridge: {sqnr or 'nothing but zeros crossed'}",
             f"Same spikes: {same or NONE}",
             *idle_lines(firing),

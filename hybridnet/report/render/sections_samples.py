@@ -9,6 +9,7 @@ from hybridnet.report.numbers import NONE, figure, joules, share, span, whole
 from hybridnet.report.record.data import RunRecord, Sample
 from hybridnet.report.render.lines import classes_text, energy_text
 from hybridnet.report.render.returned import largest_text, returned_text
+from hybridnet.report.render.sections_verdict import short_verdict
 from hybridnet.support.statistics import mean_and_deviation
 
 SHOWN = 10
@@ -31,6 +32,14 @@ def per_sample(record: RunRecord) -> str:
     if len(record.samples) < 2 or not priced:
         return ""
     return f"{energy_text(*mean_and_deviation(priced))} a sample (mean ± deviation)"
+
+
+def whole_verdict(record: RunRecord) -> str:
+    """The verdict in one line, which is of all samples together where there are several."""
+    verdict = short_verdict(record)
+    if len(record.samples) < 2 or not verdict:
+        return verdict
+    return f"{verdict.removesuffix('.')}; both for all {len(record.samples)} samples."
 
 
 def samples_section(record: RunRecord) -> Section:

@@ -30,7 +30,8 @@ BAR = 20
 def screen_document(record: RunRecord) -> Document:
     """At most LINES lines of COLUMNS columns, but for names that are longer; the report has the rest."""
     if len(record.samples) < 2:
-        return Document(title(record), (_what(record), _sure(record), _costs(record), _change(record)))
+        sure = Section("", lines=tuple(line for text in _sure(record) for line in wrapped(text)))
+        return Document(title(record), (_what(record), sure, _costs(record), _change(record)))
     rest = (_costs(record), _change(record))
     room = LINES - sum(map(height, rest)) - len(rest)
     head = next((one for n in range(SAMPLES, 1, -1) if height(one := _samples(record, n)) <= room), _samples(record, 1))
@@ -41,7 +42,7 @@ def _samples(record: RunRecord, shown: int) -> Section:
     """What some samples are, and how sure that is."""
     returned = predicted_text(record) or returned_text(record)
     each = f"* of its own events, an equal share of the rest: {per_sample(record)}"
-    notes = (*wrapped(each), *_sure(record).lines)
+    notes = (*wrapped(each), *wrapped(" ".join(_sure(record))))
     return Section("", lines=(_title(record), *wrapped(returned)), table=samples_table(record, shown), notes=notes)
 
 
@@ -57,14 +58,15 @@ def _what(record: RunRecord) -> Section:
     return Section("", lines=(_title(record),), table=Table((), rows, left=2))
 
 
-def _sure(record: RunRecord) -> Section:
+def _sure(record: RunRecord) -> Iterator[str]:
+    """How near the float program is, what to do where that is far, and what is odd about the spikes and registers."""
     firing = firing_of_run(record)
-    told = (*lost_lines(record), *_compared(record, firing), *idle_lines(firing))
-    return Section("", lines=tuple(wrapped(" ".join(told))))
+    yield from idle_lines(firing)
+    yield from lost_lines(record)
+    yield from _compared(record, firing)
 
 
 def _compared(record: RunRecord, firing: Firing) -> Iterator[str]:
-    """How near the float program is, and what to do where that is far."""
     p = record.parity
     if p is None:
         yield "Not compared with the float program."

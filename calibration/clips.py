@@ -125,10 +125,8 @@ def read_clips(
     usable = [clip for clip in clips if not _still(clip, spiking, warnings)]
     if len(usable) < LEAST_CLIPS:
         why = f" ({'; '.join(warnings)})" if warnings else ""
-        kind, what, that = VideoError, "clips", "in which something moves"
-        if arrays:
-            kind, what, that = ModelError, "rows", "that are not all zero"
-        raise kind(
+        what, that = ("rows", "that are not all zero") if arrays else ("clips", "in which something moves")
+        raise (ModelError if arrays else VideoError)(
             f"{LEAST_CLIPS} usable {what} or more are needed to calibrate on, and there are {len(usable)}{why}",
             where=path or "the motion set",
             remedy=f"Give {LEAST_CLIPS} or more {what} {that}; {FEW_CLIPS} or more are better",

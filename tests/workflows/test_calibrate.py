@@ -290,6 +290,6 @@ def test_the_command_calibrates_a_checkpoint_and_fails_where_asked(
 
 def test_too_few_rows_of_arrays_are_called_rows(bundle: Bundle, tmp_path: Path) -> None:
     shapes = bundle.manifest.model.inputs
-    np.savez(tmp_path / "in.npz", **{name: np.ones((3, *shape), np.float32) for name, shape in shapes.items()})
+    write_arrays(tmp_path / "in.npz", {name: np.ones((3, *shape), np.float32) for name, shape in shapes.items()})
     with pytest.raises(ModelError, match="4 usable rows or more are needed to calibrate on, and there are 3"):
         calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=tmp_path / "in.npz"))

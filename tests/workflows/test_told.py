@@ -1,4 +1,4 @@
-# mypy: disable-error-code="arg-type,index,union-attr"
+# mypy: disable-error-code="arg-type,index,type-var,union-attr"
 """What a run and an export say of a model without labels, and of one whose layers never fire."""
 
 import dataclasses

@@ -86,8 +86,8 @@ def _energy(record: RunRecord) -> tuple[str, str]:
 
 def changes(record: RunRecord) -> Section:
     """The verdict and the advice."""
-    doubtful = record.parity is not None and is_doubtful(record.parity.output_sqnr_db)
-    parity = f"{worst_output_text(record.parity.output_sqnr_db)}. {check_advice(record)}" if doubtful else ""
+    sqnr_db = {} if record.parity is None else record.parity.output_sqnr_db
+    parity = f"{worst_output_text(sqnr_db)}. {check_advice(record)}" if is_doubtful(sqnr_db) else ""
     return Section("What to change", lines=tuple(filter(None, (whole_verdict(record), parity, *advice(record)))))
 
 

@@ -54,7 +54,9 @@ def samples_table(record: RunRecord, shown: int) -> Table:
     largest = next((row.largest for row in record.outputs if row.largest), ())
     if record.samples[0].best is not None:
         heading: tuple[str, ...] = ("class", "score")
-        told = [("", "") if s.best is None else (s.best.label, share(s.best.score)) for s in record.samples]
+        told: list[tuple[str, ...]] = [
+            ("", "") if s.best is None else (s.best.label, share(s.best.score)) for s in record.samples
+        ]
     elif largest:
         heading, told = ("largest at index",), [(largest_text(index),) for index in largest]
     else:

@@ -123,6 +123,7 @@ def build_record(
             *pricing_notes(prices, layers),
         ),
         pictures=pictures_of(setup.bundle, read, run) if options.pictures else None,
+        session=None,
     )
 
 
@@ -141,7 +142,7 @@ def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
 
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
     """The partitions with their times, a front where there is one; what they cost is the sum of their layers'."""
-    frontend = ("none", "not run") if read.video is None else ("pyav", "not counted")
+    frontend = ("pyav", "not counted") if read.is_clip else ("none", "not run")
     read_ms = None if read.view_ms is None else summarise(read.view_ms, read.open_ms)
     yield PartitionRow("frontend", *frontend, None, read_ms, None, None)
     if run.front_ms is not None:

@@ -114,9 +114,10 @@ def _int8(record: RunRecord, lever: Lever) -> Lever:
     int8 = profile if profile.arithmetic == "int8" else profile.other
     if int8 is None or int8.arithmetic != "int8":
         return dataclasses.replace(lever, text=f"a smaller model, trained anew ({profile.name} has no prices of int8)")
-    bundle, source = shlex.quote(record.model.bundle), shlex.quote(record.source)
+    bundle = shlex.quote(record.model.bundle)
+    again = f"simulate {shlex.quote(record.source)}" if record.session is None else "watch SOURCE"
     ran = sum((row.energy_pj for row in rows if row.energy_pj is not None), NO_ENERGY)
-    run = f"hybridnet simulate {source} --ann onnxruntime-int8 --bundle"
+    run = f"hybridnet {again} --ann onnxruntime-int8 --bundle"
     if record.int8_ann is not None:
         floats = profile if profile.arithmetic == "fp32" else profile.other or profile
         then = [price(ops, int8 if width == "int8" else floats) for width, ops in record.int8_ann.items()]

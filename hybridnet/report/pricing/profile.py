@@ -53,8 +53,8 @@ TERMS: dict[str, Term] = {
     "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions", "functions"),
     "spike": Term("pJ", lambda o: o.spikes, "neurons that fire", "spike generation"),
     "message": Term("pJ", lambda o: o.messages, "messages from core to core, one per spike and core", COMMUNICATION),
-    "hop_ew": Term("pJ", lambda o: o.hops_ew, "hops of messages to the eastern or western tile", COMMUNICATION),
-    "hop_ns": Term("pJ", lambda o: o.hops_ns, "hops of messages to the northern or southern tile", COMMUNICATION),
+    "hop_ew": Term("pJ", lambda o: o.hops_ew, "hops of messages to the eastern or western router", COMMUNICATION),
+    "hop_ns": Term("pJ", lambda o: o.hops_ns, "hops of messages to the northern or southern router", COMMUNICATION),
     "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross: messages in, potentials and spikes out"),
     "static_w": Term(
         "W",

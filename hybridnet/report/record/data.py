@@ -16,6 +16,7 @@ from hybridnet.report.record.measured import Measured
 from hybridnet.report.record.outputs import OutputRow
 from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
+from hybridnet.report.record.session import Session
 from hybridnet.report.record.verdict import Verdict
 
 SCHEMA = "hybridnet.run/8"
@@ -243,6 +244,7 @@ class RunRecord:
         measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
         pictures: What one view looked like; None of one of several clips, and if they were not asked for.
+        session: What the whole session saw whose last GOP the run was; None of all but `hybridnet watch`.
     """
 
     schema: str
@@ -272,6 +274,7 @@ class RunRecord:
     ann_profile: ProfileRow | None
     notes: tuple[Note, ...]
     pictures: Pictures | None
+    session: Session | None
 
     @property
     def source(self) -> str:

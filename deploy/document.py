@@ -11,7 +11,7 @@ from hybridnet.program.layers import FloatArray, IntArray
 from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import GraphCount, count_graph
 from hybridnet.report.document import Document, Section, Table, facts
-from hybridnet.report.numbers import NONE, count, listed, plural, shape_text, size, whole
+from hybridnet.report.numbers import NONE, listed, plural, shape_text, size, whole
 from hybridnet.report.render.parity import parity_lines, parity_sections
 from hybridnet.support.inputs import LEAST_CLIPS
 
@@ -49,7 +49,7 @@ def bundle_document(bundle: Bundle, given: Path | None = None) -> Document:
 def _counted(graph: GraphCount) -> str:
     if not graph.nodes:
         return "nothing that is counted"
-    return f"{plural(len(graph.nodes), 'counted ONNX node')}, {count(graph.macs)} MAC per view"
+    return f"{plural(len(graph.nodes), 'counted ONNX node')}, {graph.macs:,} MAC per view"
 
 
 def _where(bundle: Bundle, front: GraphCount | None, ann: GraphCount) -> Iterator[str]:

@@ -83,7 +83,7 @@ def test_a_model_tells_its_own_inputs_and_returns_what_is_no_class(tmp_path: Pat
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs["output"].shape == (2, 3)
     assert main(run) == 0
-    assert "no prediction" in capsys.readouterr().out
+    assert "It returns output (2, 3); --output FILE.npz writes it" in capsys.readouterr().out
     assert_error(main([*run, "--fail-on", "parity"]), capsys, "fail-on")
 
 

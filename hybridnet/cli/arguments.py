@@ -162,6 +162,8 @@ DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUN
 """What does not exist is made for made sets, and refused for others."""
 
 OUT_FOLDER = Writes(_FOLDERS)
+OUT_COPIES = Writes(_FOLDERS | {Kind.VIDEO, Kind.EMPTY})
+"""A folder, or the copy of one video; which copies are replaced is for `transcode` to know."""
 OUT_TEXT = Writes(_TEXTS | {Kind.EMPTY})
 OUT_ARRAYS = Writes(frozenset({Kind.ARRAYS, Kind.EMPTY}))
 OUT_PICTURE = Writes(frozenset({Kind.PICTURE, Kind.TEXT, Kind.EMPTY}))

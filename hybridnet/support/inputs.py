@@ -14,6 +14,10 @@ from hybridnet.support.views import Views
 if TYPE_CHECKING:
     from torch import Tensor
 
+LEAST_CLIPS = 4
+"""Fewest clips, or rows of arrays, that a calibration takes: of fewer there would be nothing to hold out, and one odd
+clip would decide every scale."""
+
 Shapes = Mapping[str, tuple[int, ...]]
 """Per input its shape without the views."""
 

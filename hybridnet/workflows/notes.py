@@ -40,7 +40,7 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
     yield Note(NoteKind.COUNTS, snn)
     yield Note(NoteKind.COUNTS, f"ann: {graph.coverage}; MACs with padding")
     if bundle.manifest.labels is None:
-        text = "prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns"
+        text = "prediction: no labels name the classes; --output FILE.npz writes what the model returns"
         yield Note(NoteKind.PREDICTION, text)
     yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed, run))
     if not compared:

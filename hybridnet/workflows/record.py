@@ -28,7 +28,7 @@ from hybridnet.workflows.chip import on_chip, time_of
 from hybridnet.workflows.notes import chip_notes, run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.pictures import pictures_of
-from hybridnet.workflows.predictions import predict, samples_of
+from hybridnet.workflows.predictions import outputs_of, predict, samples_of
 from hybridnet.workflows.rows import bridge_rows, input_rows, onnx_rows, snn_rows, static_row, with_messages
 from hybridnet.workflows.sources import Read
 
@@ -100,6 +100,7 @@ def build_record(
         prediction=None
         if manifest.labels is None or len(samples) > 1
         else predict(run.logits, manifest.labels, options.top_k),
+        outputs=tuple(outputs_of(run, of_samples=read.are_samples)),
         samples=price_samples(samples, layers, prices),
         partitions=partitions,
         layers=layers,
@@ -112,6 +113,7 @@ def build_record(
         parity=None if reference is None else compare(run, reference, of_samples=read.are_samples),
         overflows=dict(run.spiking.overflows),
         clipped_inputs=dict(run.spiking.clipped_inputs),
+        fed_inputs={name: values.size for name, values in run.spiking.inputs.items()},
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=(
@@ -128,7 +130,8 @@ def build_record(
 def _model_row(bundle: Bundle) -> ModelRow:
     manifest, crossing = bundle.manifest, {tensor.name for tensor in bundle.bridge}
     direct = tuple(name for name in manifest.ann_inputs if name not in crossing)
-    return ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(bundle.path), direct)
+    is_reference = manifest.model.config is not None
+    return ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(bundle.path), direct, is_reference)
 
 
 def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
@@ -155,7 +158,11 @@ def compare(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> Parity
         reference="the float32 program, same views",
         top1_agrees=_same_best_class(run, reference, of_samples=of_samples) if LOGITS in run.outputs else None,
         output_sqnr_db={name: sqnr_db(values, reference.outputs[name]) for name, values in run.outputs.items()},
-        sqnr_db={name: sqnr_db(u, reference.crossing.values[name]) for name, u in run.crossing.values.items()},
+        sqnr_db={
+            name: sqnr_db(u, reference.crossing.values[name])
+            for name, u in run.crossing.values.items()
+            if u.any() or reference.crossing.values[name].any()
+        },
         spike_agreement={
             name: spike_agreement(o, reference.spiking.spikes[name]) for name, o in run.spiking.spikes.items()
         },

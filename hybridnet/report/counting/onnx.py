@@ -50,10 +50,11 @@ class NodeCount:
 
 @dataclass(frozen=True)
 class GraphCount:
-    """Every node that computes, and how many of each operator could not be counted."""
+    """Every node that computes, how many of each operator could not be counted, and the modules with weights here."""
 
     nodes: tuple[NodeCount, ...]
     uncounted: dict[str, int]
+    modules: tuple[str, ...]
 
     @property
     def macs(self) -> int:
@@ -87,7 +88,9 @@ def count_graph(path: AnyFile) -> GraphCount:
             uncounted[node.op_type] += 1
         else:
             nodes.append(_counted(node, work, precision, graph))
-    return GraphCount(tuple(nodes), dict(sorted(uncounted.items())))
+    held = [name for node in graph.nodes for name in node.input if name in graph.constants and "." in name]
+    modules = dict.fromkeys(name.rpartition(".")[0] for name in held)  # exported under their names in the model
+    return GraphCount(tuple(nodes), dict(sorted(uncounted.items())), tuple(modules))
 
 
 def _work(node: NodeProto, graph: SizedGraph, path: AnyFile) -> Work | None:

@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from hybridnet.report.numbers import joules, share
 from hybridnet.report.pricing.profile import price
@@ -81,7 +82,7 @@ def _lever(record: RunRecord, place: str, term: str, cost: float, part: float) -
     lever = Lever(f"{place}: {term}", cost, part, "")
     if place == "ann":
         return _int8(record, lever)
-    anew = "trained anew" if record.video is None else f"trained anew: {TRAIN}"  # arrays are of other models
+    anew = f"trained anew: {TRAIN}" if record.model.is_reference else "trained anew"
     bundle = shlex.quote(record.model.bundle)
     if place == OUTPUTS:
         most = sum(_fewer_bits(row, record.views) for row in record.layers if row.partition == "bridge")
@@ -149,10 +150,12 @@ def _most(row: LayerRow, int8: ProfileRow) -> float:
 def _time(record: RunRecord) -> Iterator[str]:
     frontend = record.partition("frontend").latency_ms
     total = record.totals.latency_ms
-    if record.video is not None and record.video.transcoded and frontend is not None and total:
+    if record.video is not None and record.video.needs_copy and frontend is not None and total:
         saved = (frontend.total - sum(frontend.views)) / total
         if saved >= WORTH:
+            copy = f"{PurePath(record.source).stem}.direct.avi"
             yield (
-                f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured): make a copy that is"
-                " read directly with hybridnet transcode"
+                f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured); a copy is read"
+                f" directly: hybridnet transcode {shlex.quote(record.source)} -o {shlex.quote(copy)} --bundle"
+                f" {shlex.quote(record.model.bundle)}"
             )

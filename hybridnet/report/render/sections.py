@@ -9,6 +9,7 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
+from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections_chip import chip_time, fit, traffic
 from hybridnet.report.render.sections_energy import chip_terms, energy_terms, prices, profiles_text, without
 from hybridnet.report.render.sections_measured import measured
@@ -65,7 +66,7 @@ def prediction(record: RunRecord) -> Section:
     if len(record.samples) > 1:
         return samples_section(record)
     if record.prediction is None:
-        return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
+        return Section("Prediction", lines=(returned_text(record),))
     rows = tuple((share(c.score), c.label) for c in record.prediction.top_k)
     return Section("Prediction", "softmax of the mean logits over views", table=Table(("score", "class"), rows, left=2))
 
@@ -154,7 +155,7 @@ def _predicted(record: RunRecord) -> str:
     if predicted := predicted_text(record):
         return f"Predicts {predicted}"
     best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
-    return f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels"
+    return f"Predicts {best.label}, score {share(best.score)}" if best else returned_text(record).rstrip(".")
 
 
 def amount(record: RunRecord) -> str:

@@ -19,17 +19,29 @@ from hybridnet.report.document import (
     Tiles,
     Timeline,
 )
-from hybridnet.report.numbers import count, energy_cell, figure, joules, plural, share
+from hybridnet.report.numbers import (
+    count,
+    energy_cell,
+    figure,
+    is_doubtful,
+    joules,
+    plural,
+    share,
+    worst_output_text,
+)
 from hybridnet.report.pricing.advice import advice
 from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PartitionRow, RunRecord
+from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import Pictures, SheetKind
+from hybridnet.report.render.firing import idle_lines
 from hybridnet.report.render.raster import images_of
+from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections import amount
 from hybridnet.report.render.sections_energy import profiles_text
-from hybridnet.report.render.sections_samples import predicted_text
-from hybridnet.report.render.sections_verdict import short_verdict
+from hybridnet.report.render.sections_run import check_advice
+from hybridnet.report.render.sections_samples import predicted_text, whole_verdict
 from hybridnet.support.statistics import mean_and_deviation
 
 VIEWS, TERMS_SHOWN, LAYERS_SHOWN = 24, 5, 12
@@ -50,9 +62,12 @@ def answers(record: RunRecord) -> Section:
         tiles.append((best.label, f"predicted, score {share(best.score)}"))
     elif several := predicted_text(record):
         tiles.append((plural(len(record.samples), "sample"), several))
-    p = record.parity
+    elif record.outputs:
+        tiles.append(("no labels", returned_text(record)))
+    p, firing = record.parity, firing_of_run(record)
     if p is not None and p.top1_agrees is not None:
         tiles.append(("same class" if p.top1_agrees else "ANOTHER CLASS", "as the float program, same views"))
+    tiles += [("silent" if firing.is_silent else "idle layers", line) for line in idle_lines(firing)]
     tiles.append(_energy(record))
     tiles.append((f"{record.totals.latency_ms:.1f} ms", f"for {amount(record)}, measured on this host"))
     if record.verdict is not None:
@@ -73,7 +88,9 @@ def _energy(record: RunRecord) -> tuple[str, str]:
 
 def changes(record: RunRecord) -> Section:
     """The verdict and the advice."""
-    return Section("What to change", lines=tuple(filter(None, (short_verdict(record), *advice(record)))))
+    sqnr_db = {} if record.parity is None else record.parity.output_sqnr_db
+    parity = f"{worst_output_text(sqnr_db)}. {check_advice(record)}" if is_doubtful(sqnr_db) else ""
+    return Section("What to change", lines=tuple(filter(None, (whole_verdict(record), parity, *advice(record)))))
 
 
 def seen(record: RunRecord, pictures: Pictures) -> Section:

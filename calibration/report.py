@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hybridnet.report.record.parity import Fidelity
 
-SCHEMA = "hybridnet.calibration/2"
+SCHEMA = "hybridnet.calibration/3"
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,25 @@ class AnnRow:
 
 
 @dataclass(frozen=True)
+class CostRow:
+    """A part of a run on the held-out clips, before and after.
+
+    Attributes:
+        part: In words.
+        before: Bytes of what crosses the bridge, operations of the rest.
+        after: Likewise.
+        energy_before_pj: Modelled, at reference prices of the default profile.
+        energy_pj: Likewise.
+    """
+
+    part: str
+    before: int
+    after: int
+    energy_before_pj: float
+    energy_pj: float
+
+
+@dataclass(frozen=True)
 class LimitRow:
     """A limit that was asked for."""
 
@@ -194,6 +213,7 @@ class CalibrationReport:
         first_loss: The first layer in the order of data flow that keeps less than LOSS_DB by itself, and why; if none
             does and a limit failed, the layer that keeps least end to end; else empty.
         limits: The limits asked for; empty if none was.
+        costs: What a run costs, part by part, without reading and front, which stay as they are.
         warnings: What a reader must know before trusting the figures.
     """
 
@@ -207,6 +227,7 @@ class CalibrationReport:
     stages: tuple[StageRow, ...]
     ann: tuple[AnnRow, ...]
     limits: tuple[LimitRow, ...]
+    costs: tuple[CostRow, ...]
     warnings: tuple[str, ...]
 
     @property

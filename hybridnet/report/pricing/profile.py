@@ -31,12 +31,14 @@ class Term:
     Attributes:
         unit: Unit of its price.
         amount: What the price multiplies.
+        words: What is priced, where a sentence names it.
         meaning: A line for the glossary.
         beside: How a headline names it where it is left out; an energy without any other term is a lower bound.
     """
 
     unit: Unit
     amount: Callable[[Ops], float]
+    words: str
     meaning: str
     beside: str = ""
 
@@ -44,21 +46,54 @@ class Term:
 COMMUNICATION = "communication"
 
 TERMS: dict[str, Term] = {
-    "mac": Term("pJ", lambda o: o.macs, "multiply-accumulates: of the ANN half, and of analog inputs that spike"),
-    "ac": Term("pJ", lambda o: o.acs, "accumulates: a spike that arrives at a synapse (SynOp)"),
-    "neuron_update": Term("pJ", lambda o: o.neuron_updates, "additions of a membrane update, every neuron, every step"),
-    "leak": Term("pJ", lambda o: o.leak_multiplies, "multiplications by the leak λ, every neuron, every step"),
-    "element_op": Term("pJ", lambda o: o.element_ops, "additions and multiplications of norms, activations, pooling"),
-    "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved", "memory"),
-    "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions", "functions"),
-    "spike": Term("pJ", lambda o: o.spikes, "neurons that fire", "spike generation"),
-    "message": Term("pJ", lambda o: o.messages, "messages from core to core, one per spike and core", COMMUNICATION),
-    "hop_ew": Term("pJ", lambda o: o.hops_ew, "hops of messages to the eastern or western tile", COMMUNICATION),
-    "hop_ns": Term("pJ", lambda o: o.hops_ns, "hops of messages to the northern or southern tile", COMMUNICATION),
-    "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross: messages in, potentials and spikes out"),
+    "mac": Term(
+        "pJ", lambda o: o.macs, "MACs", "multiply-accumulates: of the ANN half, and of analog inputs that spike"
+    ),
+    "ac": Term("pJ", lambda o: o.acs, "ACs", "accumulates: a spike that arrives at a synapse (SynOp)"),
+    "neuron_update": Term(
+        "pJ", lambda o: o.neuron_updates, "membrane updates", "additions of a membrane update, every neuron, every step"
+    ),
+    "leak": Term(
+        "pJ",
+        lambda o: o.leak_multiplies,
+        "leak multiplications",
+        "multiplications by the leak λ, every neuron, every step",
+    ),
+    "element_op": Term(
+        "pJ",
+        lambda o: o.element_ops,
+        "element operations",
+        "additions and multiplications of norms, activations, pooling",
+    ),
+    "memory_byte": Term(
+        "pJ",
+        lambda o: o.memory_bytes,
+        "bytes of memory",
+        "weights, membrane potentials and activations moved",
+        "memory",
+    ),
+    "function": Term("pJ", lambda o: o.functions, "functions", "exponentials, roots and error functions", "functions"),
+    "spike": Term("pJ", lambda o: o.spikes, "spikes", "neurons that fire", "spike generation"),
+    "message": Term(
+        "pJ", lambda o: o.messages, "messages", "messages from core to core, one per spike and core", COMMUNICATION
+    ),
+    "hop_ew": Term(
+        "pJ", lambda o: o.hops_ew, "hops east or west", "hops of messages to the eastern or western tile", COMMUNICATION
+    ),
+    "hop_ns": Term(
+        "pJ",
+        lambda o: o.hops_ns,
+        "hops north or south",
+        "hops of messages to the northern or southern tile",
+        COMMUNICATION,
+    ),
+    "bridge_byte": Term(
+        "pJ", lambda o: o.bytes, "bridge bytes", "bytes that cross: messages in, potentials and spikes out"
+    ),
     "static_w": Term(
         "W",
         lambda o: 1e6 * o.chip_us,
+        "static power",
         "static power over the modelled on-chip time; the range is that of the power",
         "static power",
     ),

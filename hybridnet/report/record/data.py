@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/7`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/8`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -17,7 +17,7 @@ from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/7"
+SCHEMA = "hybridnet.run/8"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -222,6 +222,20 @@ class FitRow:
 
 
 @dataclass(frozen=True)
+class Int8Ann:
+    """What the ANN half would take in int8, for all views.
+
+    Attributes:
+        ops: By the width of its nodes: those that quantise compute in float.
+        in_bundle: Whether these are the counts of the bundle's own int8 graph; else of the one that calibration would
+            make with every layer in int8.
+    """
+
+    ops: dict[str, Ops]
+    in_bundle: bool
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One `hybridnet simulate` of one video, or of one set of arrays; the other of the two is None.
 
@@ -230,7 +244,7 @@ class RunRecord:
         repriced_by: The command that put other prices on it later; None if none did.
         prediction: None if the model is no classifier with labels, and of several samples, each of which has its own.
         samples: Rows of arrays in order; empty of a video.
-        int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
+        int8_ann: The ANN half in int8; None if it ran in it, or no layer of it has weights.
         verdict: None if the spiking half has no layers.
         measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
@@ -250,7 +264,7 @@ class RunRecord:
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
-    int8_ann: dict[str, Ops] | None
+    int8_ann: Int8Ann | None
     verdict: Verdict | None
     timing: Timing
     measured: Measured | None

@@ -89,10 +89,7 @@ def _costs(record: RunRecord) -> Section:
 
 
 def _change(record: RunRecord) -> Section:
-    dearest = [
-        f"{one.term.replace(': ', ', ').replace('_', ' ')} {joules(one.energy_pj)} ({share(one.share, 0)})"
-        for one in levers(record)
-    ]
+    dearest = [f"{one.what} {joules(one.energy_pj)} ({share(one.share, 0)})" for one in levers(record)]
     lines = [f"Dearest: {'; '.join(dearest)}", *_first(record)] if dearest else []
     return Section("", lines=tuple(line for text in lines for line in wrapped(text)), notes=(REST,))
 

@@ -29,7 +29,7 @@ from hybridnet.report.render.raster import images_of
 from hybridnet.report.render.sections import amount
 from hybridnet.report.render.sections_energy import profiles_text
 from hybridnet.report.render.sections_samples import predicted_text
-from hybridnet.report.render.sections_verdict import short_verdict
+from hybridnet.report.render.sections_verdict import short_verdict, verdict_tile
 from hybridnet.support.statistics import mean_and_deviation
 
 VIEWS, TERMS_SHOWN, LAYERS_SHOWN = 24, 5, 12
@@ -54,8 +54,7 @@ def answers(record: RunRecord) -> Section:
     tiles.append(_energy(record))
     tiles.append((f"{record.totals.latency_ms:.1f} ms", f"for {amount(record)}, measured on this host"))
     if record.verdict is not None:
-        word = {"yes": "pays", "no": "does not pay", "depends": "may pay or not"}[record.verdict.pays]
-        tiles.append((f"spiking {word}", "beside the same layers as an ANN, bridge included"))
+        tiles.append(verdict_tile(record.verdict))
     return Section("", pictures=(Tiles("In short", tuple(tiles)),))
 
 

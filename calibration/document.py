@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hybridnet.calibration.report import CalibrationReport, CostRow, LayerCalibration, TensorRow
+from hybridnet.calibration.report import IN_BYTES, CalibrationReport, CostRow, LayerCalibration, TensorRow
 from hybridnet.calibration.statistics import BINS, BINS_PER_OCTAVE, OCTAVES, edges
 from hybridnet.report.document import Bar, Bars, Document, Histogram, Section, Table
 from hybridnet.report.numbers import (
@@ -78,26 +78,34 @@ def _cost_sentence(costs: Sequence[CostRow]) -> str:
     if abs(after - before) <= SAME_COST * before:
         return f"{now}, as much as before"
     most = max(costs, key=lambda c: abs(c.energy_pj - c.energy_before_pj))
-    amounts = f"{_amount(most.part, most.after)}, before {_amount(most.part, most.before)}"
+    of = "" if most.part in IN_BYTES else " operations"
+    amounts = f"{_amount(most.part, most.after)}{of}, before {_amount(most.part, most.before)}{of}"
     return f"{now}, before {joules(before)}; most of the change is of {most.part}: {amounts}"
 
 
-def _amount(part: str, number: int) -> str:
-    return size(number) if "chip" in part else f"{count(number)} operations"
+def _amount(part: str, number: int) -> Number:
+    return size(number) if part in IN_BYTES else count(number)
 
 
 def _costs(report: CalibrationReport) -> Section:
     """What runs cost, part by part."""
     rows = tuple(
-        (c.part, _amount(c.part, c.before), _amount(c.part, c.after), joules(c.energy_before_pj), joules(c.energy_pj))
+        (
+            c.part,
+            "bytes" if c.part in IN_BYTES else "operations",
+            _amount(c.part, c.before),
+            _amount(c.part, c.after),
+            joules(c.energy_before_pj),
+            joules(c.energy_pj),
+        )
         for c in report.costs
     )
-    heading = ("part of a run", "before", "now", "energy* before", "energy* now")
+    heading = ("part of a run", "counted", "before", "now", "energy* before", "energy* now")
     notes = (
         f"* at the reference prices of {DEFAULT_PROFILE}; reading, and an ANN before the chip, cost as much as before.",
     )
     basis = "counted on held-out clips, energy modelled"
-    return Section("What runs cost", basis, table=Table(heading, rows), notes=notes)
+    return Section("What runs cost", basis, table=Table(heading, rows, left=2), notes=notes)
 
 
 def _fidelity(layers: Sequence[LayerCalibration]) -> Section:

@@ -175,13 +175,18 @@ class AnnRow:
     note: str = ""
 
 
+MESSAGES, SPIKING, RESULTS, ANN_HALF = "messages into the chip", "spiking half", "results out of the chip", "ANN half"
+IN_BYTES = (MESSAGES, RESULTS)
+"""Parts of a run, and those that are counted in bytes."""
+
+
 @dataclass(frozen=True)
 class CostRow:
     """A part of a run on the held-out clips, before and after.
 
     Attributes:
-        part: In words.
-        before: Bytes of what crosses the bridge, operations of the rest.
+        part: One of those above.
+        before: Bytes of IN_BYTES, operations of the rest.
         after: Likewise.
         energy_before_pj: Modelled, at reference prices of the default profile.
         energy_pj: Likewise.

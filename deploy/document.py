@@ -8,6 +8,7 @@ from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.document import Document, Section, Table, facts
 from hybridnet.report.numbers import NONE, count, plural, shape_text, size, whole
+from hybridnet.report.record.words import BEFORE
 from hybridnet.report.render.parity import parity_lines, parity_sections
 from hybridnet.support.sealed import SealedFile
 
@@ -20,7 +21,7 @@ def bundle_document(bundle: Bundle) -> Document:
     calibrate = f"hybridnet calibrate {bundle.path}{own} -o {bundle.path} --overwrite"
     table = facts(
         ("model", f"{manifest.model.name}, {_classes(manifest.labels)}"),
-        *(() if bundle.front_path is None else (("front", _front(bundle.front_path)),)),
+        *(() if bundle.front_path is None else ((BEFORE, _front(bundle.front_path)),)),
         ("ANN half", f"{plural(len(graph.nodes), 'counted ONNX node')}, opset {manifest.opset}"),
         ("MAC per view", count(graph.macs)),
         ("scales", f"{scales.rule}, {plural(scales.views, 'view')} of {scales.calibrated_on}"),

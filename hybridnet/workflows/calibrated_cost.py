@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hybridnet.calibration.report import CostRow
+from hybridnet.calibration.report import ANN_HALF, MESSAGES, RESULTS, SPIKING, CostRow
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.bridge import ANALOG, FixedEncoding
 from hybridnet.program.fixed_graph import FixedGraph
@@ -71,13 +71,13 @@ def _rows(
     """The rows of a run, each with the part that it belongs to."""
     fed = feed(views.arrays).inputs
     result = GraphEmulator(pipeline.fixed, currents=False).run(fed, record_potentials=False)
-    yield from (("messages into the chip", row) for row in input_rows(pipeline.fixed, result))
-    yield from (("spiking half", row) for row in snn_rows(pipeline.fixed, result))
+    yield from ((MESSAGES, row) for row in input_rows(pipeline.fixed, result))
+    yield from ((SPIKING, row) for row in snn_rows(pipeline.fixed, result))
     for t in bundle.bridge:
         ops = Ops(bytes=t.bytes(pipeline.encodings[t.name].bits, len(views)))
         carried: Carried = "analog" if t.kind in ANALOG else "spike"
         yield (
-            "results out of the chip",
+            RESULTS,
             LayerRow("bridge", t.name, t.kind, carried, t.shape, None, ops, None, None, None),
         )
-    yield from (("ANN half", row) for row in onnx_rows("ann", graph, len(views)))
+    yield from ((ANN_HALF, row) for row in onnx_rows("ann", graph, len(views)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hybridnet.report.document import Document, Section, Table, facts
 from hybridnet.report.numbers import NONE, plural, shape_text, size, whole
+from hybridnet.report.record.words import partition_words
 from hybridnet.workflows.inspect import SplitReport, SplitRow
 
 
@@ -17,7 +18,10 @@ def model_document(report: SplitReport, *, everything: bool = False) -> Document
     shown = tuple(_cells(row) for row in report.rows if everything or row.layer)
     hidden = len(report.rows) - len(shown)
     layers = {half: sum(row.half == half and row.layer for row in report.rows) for half in report.parameters}
-    halves = {half: f"{plural(n, 'layer')}, {whole(report.parameters[half])} parameters" for half, n in layers.items()}
+    halves = {
+        partition_words(half): f"{plural(n, 'layer')}, {whole(report.parameters[half])} parameters"
+        for half, n in layers.items()
+    }
     fixed, in_float = report.crossing
     totals = facts(
         ("model", report.model),
@@ -40,4 +44,4 @@ def model_document(report: SplitReport, *, everything: bool = False) -> Document
 def _cells(row: SplitRow) -> tuple[str, ...]:
     shape = NONE if row.shape is None else shape_text(row.shape)
     crosses = size(row.bytes_fixed) if row.half == "bridge" else ""
-    return (row.half, row.name, row.kind, shape, row.why, whole(row.parameters or None), crosses)
+    return (partition_words(row.half), row.name, row.kind, shape, row.why, whole(row.parameters or None), crosses)

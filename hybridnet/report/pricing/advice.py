@@ -12,6 +12,7 @@ from hybridnet.report.numbers import joules, share
 from hybridnet.report.pricing.profile import TERMS, price
 from hybridnet.report.quantities import NO_ENERGY
 from hybridnet.report.record.data import LayerRow, RunRecord
+from hybridnet.report.record.words import partition_words
 
 DEAREST = 3
 FEWEST_BITS = 4
@@ -45,7 +46,7 @@ class Lever:
     @property
     def what(self) -> str:
         """The place and its terms."""
-        return f"{self.place}, {' and '.join(TERMS[term].words for term in self.terms)}"
+        return f"{partition_words(self.place)}, {' and '.join(TERMS[term].words for term in self.terms)}"
 
     @property
     def line(self) -> str:
@@ -117,7 +118,7 @@ def _lever(record: RunRecord, lever: Lever) -> Lever:
         layer = max((row for row in record.layers if row.partition == "snn"), key=lambda row: _cost(row, term))
         text = f"most in {layer.name}: a larger stride or fewer channels there, {anew}"
     else:
-        text = "a smaller front, trained anew"
+        text = "fewer layers or channels there, trained anew"
     return dataclasses.replace(lever, text=text)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.prices import Arithmetic, NoPrice, NotPriced, Price, ProfileRow, Unit
+from hybridnet.report.record.words import READER
 from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
 INT8_PROFILE, INT8_MEMORY_PROFILE = "horowitz45-int8", "horowitz45-int8-memory"
@@ -116,7 +117,7 @@ DECODING = NotPriced(
     NoPrice.UNCOUNTED,
     reason="bitstream parsing, decoding, motion-vector accumulation, resizing: no published price per operation",
 )
-"""Why no profile prices the frontend."""
+"""Why no profile prices the video reader."""
 
 
 @dataclass(frozen=True)
@@ -229,5 +230,5 @@ def unpriced(ops: Ops, profile: ProfileRow) -> tuple[str, ...]:
 
 def left_out(profile: ProfileRow) -> dict[str, NotPriced]:
     """Every term without a price and why, in the order of the profile; then what it does not mention, and decoding."""
-    entries = {**profile.prices, **{term: profile.entry(term) for term in TERMS}, "frontend": DECODING}
+    entries = {**profile.prices, **{term: profile.entry(term) for term in TERMS}, READER: DECODING}
     return {term: entry for term, entry in entries.items() if isinstance(entry, NotPriced)}

@@ -13,6 +13,7 @@ from hybridnet.report.numbers import Number, energy_cell, figure, joules
 from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.data import RunRecord
+from hybridnet.report.record.words import partition_words
 
 COUNTS = tuple(field.name for field in dataclasses.fields(Ops) if field.name != "chip_us")
 """What is counted of a layer; the time on the chip is modelled."""
@@ -89,7 +90,7 @@ def _cause(one: RunRecord, other: RunRecord) -> str:
     costs = {key: tuple(_term(record, *key) for record in (one, other)) for key in sorted(rows)}
     (partition, term), (before, now) = max(costs.items(), key=lambda item: (item[1][1] - item[1][0]) / total)
     ratio = f", {now / before:.2f} ×" if before else ""
-    what = TERMS[term].words if partition == "bridge" else f"{TERMS[term].words} of {partition}"
+    what = TERMS[term].words if partition == "bridge" else f"{TERMS[term].words} of {partition_words(partition)}"
     return f", most of it {what}: {joules(now)} for {joules(before)}{ratio}"
 
 
@@ -121,15 +122,17 @@ def _partitions(one: RunRecord, other: RunRecord) -> Iterator[Change]:
     for a, b in zip(one.partitions, other.partitions, strict=True):
         x, y = a.energy_pj, b.energy_pj
         if x is not None or y is not None:
-            yield Change(f"{a.name}: energy", "pJ", _reference(x), _reference(y), "modelled")
+            yield Change(f"{partition_words(a.name)}: energy", "pJ", _reference(x), _reference(y), "modelled")
         s, t = a.latency_ms, b.latency_ms
         if s is not None or t is not None:
             before, after = (None if times is None else times.p50 for times in (s, t))
-            yield Change(f"{a.name}: p50 of a view", "ms", before, after, "measured on the host of each")
+            yield Change(
+                f"{partition_words(a.name)}: p50 of a view", "ms", before, after, "measured on the host of each"
+            )
         for name in COUNTS:
             m, n = (None if ops is None else float(getattr(ops, name)) for ops in (a.ops, b.ops))
             if m or n:
-                yield Change(f"{a.name}: {name}", "", m, n, "counted")
+                yield Change(f"{partition_words(a.name)}: {name}", "", m, n, "counted")
 
 
 def _layers(one: RunRecord, other: RunRecord) -> Iterator[Change]:

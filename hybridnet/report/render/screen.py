@@ -10,6 +10,7 @@ from hybridnet.report.numbers import decibels, energy_cell, joules, share
 from hybridnet.report.pricing.advice import advice, levers
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.latency import Latency
+from hybridnet.report.record.words import partition_words
 from hybridnet.report.render.fitted import REST, wrapped
 from hybridnet.report.render.sections import amount, title
 from hybridnet.report.render.sections_energy import profiles_text
@@ -72,7 +73,7 @@ def _costs(record: RunRecord) -> Section:
     total = record.totals.energy_pj
     rows = tuple(
         (
-            row.name,
+            partition_words(row.name),
             bar(row.share or 0.0),
             energy_cell(row.energy_pj) if row.ops is not None else "not priced",
             share(row.share),

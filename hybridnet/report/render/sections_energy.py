@@ -10,6 +10,7 @@ from hybridnet.report.pricing.profile import CHIP_TERMS, TERMS
 from hybridnet.report.quantities import Ops, Span, total_ops
 from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, NoteKind, RunRecord
 from hybridnet.report.record.prices import NotPriced, ProfileRow
+from hybridnet.report.record.words import partition_words
 
 
 def energy_terms(record: RunRecord) -> Section:
@@ -17,7 +18,7 @@ def energy_terms(record: RunRecord) -> Section:
     total = record.totals.energy_pj
     rows, bars = [], []
     for name, term in total.terms.items():
-        owners = [p.name for p in record.partitions if p.energy_pj and name in p.energy_pj.terms]
+        owners = [partition_words(p.name) for p in record.partitions if p.energy_pj and name in p.energy_pj.terms]
         part = term.reference / total.reference if total.reference else None
         cells = (joules(term.reference), range_text(term), share(part))
         rows.append((name, TERMS[name].meaning if name in TERMS else "", ", ".join(owners), *cells))

@@ -25,6 +25,7 @@ from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PartitionRow, RunRecord
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import Pictures, SheetKind
+from hybridnet.report.record.words import partition_words
 from hybridnet.report.render.raster import images_of
 from hybridnet.report.render.sections import amount
 from hybridnet.report.render.sections_energy import profiles_text
@@ -111,9 +112,13 @@ def network(record: RunRecord) -> Section:
 def _whole(record: RunRecord) -> Iterator[Picture]:
     yield partition_flow(record)
     yield time_line(record)
-    rows = [(row.name, row.energy_pj) for row in record.partitions if row.energy_pj is not None]
+    rows = [(partition_words(row.name), row.energy_pj) for row in record.partitions if row.energy_pj is not None]
     yield energy_stacks("energy of each partition, by term", rows, record.totals.energy_pj)
-    layers = [(f"{row.partition}: {row.name}", row.energy_pj) for row in record.layers if row.energy_pj is not None]
+    layers = [
+        (f"{partition_words(row.partition)}: {row.name}", row.energy_pj)
+        for row in record.layers
+        if row.energy_pj is not None
+    ]
     layers.sort(key=lambda one: -one[1].reference)
     some = (
         f"the dearest {LAYERS_SHOWN} of {len(layers)} layers" if len(layers) > LAYERS_SHOWN else "energy of each layer"
@@ -128,7 +133,7 @@ def _whole(record: RunRecord) -> Iterator[Picture]:
 def partition_flow(record: RunRecord) -> Flow:
     """The partitions that compute, and the bridge as the ways into the spiking half and out of it."""
     rows = [row for row in record.partitions if row.name != "bridge"]
-    boxes = tuple(Box(row.name, tuple(_box_lines(record, row)), row.share) for row in rows)
+    boxes = tuple(Box(partition_words(row.name), tuple(_box_lines(record, row)), row.share) for row in rows)
     names = [row.name for row in rows]
     edges = tuple(_edge(record, into) for into in names[1:])
     direct = record.model.direct_inputs
@@ -165,7 +170,7 @@ def time_line(record: RunRecord) -> Timeline:
     times = np.array([row.latency_ms.views[:VIEWS] for row in rows if row.latency_ms is not None])
     ends = schedule(times)
     lanes = tuple(
-        Lane(row.name, tuple(zip((ends[s] - times[s]).tolist(), ends[s].tolist(), strict=True)))
+        Lane(partition_words(row.name), tuple(zip((ends[s] - times[s]).tolist(), ends[s].tolist(), strict=True)))
         for s, row in enumerate(rows)
     )
     what = "sample" if record.samples else "view"

@@ -72,12 +72,12 @@ def verdict_words(v: Verdict) -> str:
 def verdict_sentence(record: RunRecord, v: Verdict) -> str:
     """Whether it pays, against what, and over which range."""
     best, whole = v.cheapest, v.ways[0].energy_pj
-    front = f" and {joules(v.front_pj.reference)} of front" if v.front_pj.high else ""
+    front = f" and {joules(v.front_pj.reference)} of the host before the chip" if v.front_pj.high else ""
     return (
         f"Spiking {verdict_words(v)}{_memory(record)}: {joules(whole.reference)} ({span(whole)};"
         f" {joules(v.events_pj.reference)} of events, {joules(v.bridge_pj.reference)} of bridge{front}) against"
         f" {joules(best.energy_pj.reference)} ({span(best.energy_pj)}) of the same layers on {_rival(best)}"
-        f"{', front included' if front else ''}. {_plain(v)}"
+        f"{', the host before the chip included' if front else ''}. {_plain(v)}"
     )
 
 
@@ -86,7 +86,7 @@ def short_verdict(record: RunRecord) -> str:
     v = record.verdict
     if v is None:
         return ""
-    front = " and front" if v.front_pj.high else ""
+    front = " and the host before the chip" if v.front_pj.high else ""
     best = v.cheapest
     priced = "" if _is_of_the_run(record, v) else f", all by {v.profile}"
     return (

@@ -87,7 +87,7 @@ def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
     text = render_document(run_document(record))
-    for word in ("frontend", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
+    for word in ("video reader", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
         assert word in text
     listed = render_document(Document("", (layers(record),)))
     assert all(row.name in listed for row in record.layers)

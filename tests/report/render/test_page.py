@@ -64,7 +64,7 @@ def test_a_page_tells_in_words_what_it_shows(record: RunRecord) -> None:
     assert outline.silent == []
     assert outline.levels[0] == 1
     assert all(after <= before + 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))
-    for words in ("i_frame: I-frame, t = 0", "frontend", "to snn:", 'scope="col"', 'lang="en"', 'tabindex="0"'):
+    for words in ("i_frame: I-frame, t = 0", "video reader", "to snn:", 'scope="col"', 'lang="en"', 'tabindex="0"'):
         assert words in text
 
 
@@ -119,7 +119,7 @@ def test_motion_has_a_colour_for_each_direction_and_none_at_rest() -> None:
 
 def test_boxes_hold_energy_and_time_and_arrows_what_crosses(record: RunRecord) -> None:
     flow = partition_flow(record)
-    assert [box.name for box in flow.boxes] == ["frontend", "snn", "ann"]
+    assert [box.name for box in flow.boxes] == ["video reader", "snn", "ann"]
     assert flow.past == "i_frame, directly"
     assert [edge[2] for edge in flow.edges] == ["messages", "potentials"]
     for upright in ("wide", "narrow"):

@@ -1,12 +1,14 @@
 """Write docs/placement-rules.md and docs/fit-rules.md from the rules themselves, with an example of each."""
 
+import ast
+import inspect
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rule_examples import BETWEEN, NEURON, PLAIN, told
+from rule_examples import EXAMPLES, KEPT, told
 
 from hybridnet.deploy.chip.fit import RULES as FIT_RULES
 from hybridnet.deploy.chip.fit import LayerDemand, fit
@@ -31,8 +33,8 @@ and the remedy. The layer still computes what it computed; it only is not priced
 
 ## Models that are read by what they compute
 
-The examples stand in a loop over the steps, behind `current = self.conv(x)`, with v the potential and s the spikes of
-the last step. A second layer reads `spikes`, those of this step.
+The examples stand in a loop over the steps t, behind `x = events[:, t]` and `current = self.conv(x)`. Potentials are v,
+w and a, spikes are s, r and b; all are 0 before the first step. The model returns how often each neuron spikes.
 """
 
 MODULES = """
@@ -40,6 +42,10 @@ MODULES = """
 
 A model that keeps all of these is cut along its modules, to the last bit. One that breaks any is read by what it
 computes, so that these are seen by users of `hybridnet.partition` alone.
+
+The examples change `Good`, whose `front` is a SpikingStack and whose `head` is linear; `Layers(between)` has something
+between two spiking layers, and `Unrolled(synapses, neuron)` a neuron in a loop. All are in
+`tests/helpers/broken_models.py`.
 """
 
 FIT_HEADING = """# Rules of fit
@@ -59,9 +65,8 @@ def bound_section(bound: Bound) -> Iterator[str]:
     """A rule of the reader by arithmetic."""
     says = re.sub(r"{(\w+)[^}]*}", r"*\1*", bound.says)
     yield f"### {bound.id}\n\n{sentence(says)}\n"
-    if bound.id in NEURON or bound.id in BETWEEN:
-        shown = NEURON.get(bound.id) or f"{PLAIN.replace('s = ', 'spikes = s = ')}\ncurrent = {BETWEEN[bound.id]}"
-        yield f"```python\n{shown}\n```\n\n```text\n{told(bound.id)}\n```\n"
+    option = "".join(f"`--keep-on-host {pattern}` and\n\n" for pattern in KEPT.get(bound.id, ()))
+    yield f"{option}```python\n{EXAMPLES[bound.id]}\n```\n\n```text\n{told(bound.id)}\n```\n"
     yield f"**What to do.** {sentence(bound.remedy) if bound.remedy else OTHERWISE}\n"
 
 
@@ -69,13 +74,28 @@ def rule_section(rule: Rule) -> Iterator[str]:
     """A rule of the reader by modules."""
     from helpers.broken_rules import BROKEN
 
-    build, inputs = next((build, inputs) for identifier, build, inputs in BROKEN if identifier == rule.id)
+    number, build, inputs = next((i, build, inputs) for i, (id_, build, inputs) in enumerate(BROKEN) if id_ == rule.id)
     yield f"### {rule.id}\n\n{rule.text}\n"
     try:
         partition(build(), inputs)
     except PartitionError as error:
-        yield f"```text\n{error.where}: {error.what.rpartition(' (rule ')[0]}\n```\n"
+        found = f"{error.where}: {error.what.rpartition(' (rule ')[0]}"
+        yield f"```python\n{broken_source(number)}\n```\n\n```text\n{found}\n```\n"
     yield f"**What to do.** {sentence(rule.remedy)}\n"
+
+
+def broken_source(number: int) -> str:
+    """The model of an entry of `BROKEN` as it is written there, and its inputs where they are others than most have."""
+    from helpers import broken_rules
+
+    tree = ast.parse(inspect.getsource(broken_rules))
+    entries = next(node.value for node in tree.body if isinstance(node, ast.AnnAssign))
+    _, build, inputs = entries.elts[number].elts
+    written = ast.unparse(inputs).replace("'", '"')
+    given = "" if written == "X" else f"\n\n\ninputs = {written}"
+    if isinstance(build, ast.Lambda):
+        return ast.unparse(build.body) + given
+    return inspect.getsource(getattr(broken_rules, ast.unparse(build))).rstrip() + given
 
 
 def fit_sections() -> Iterator[str]:
@@ -99,7 +119,7 @@ def fit_sections() -> Iterator[str]:
 def sentence(text: str) -> str:
     """A text as a sentence."""
     text = text[0].upper() + text[1:]
-    return text if text.endswith((".", ")")) else f"{text}."
+    return text if text.endswith(".") else f"{text}."
 
 
 def placement_page() -> str:

@@ -19,7 +19,7 @@ HELD = (
     "simulators/*.py", "simulators/onnxruntime/*", "simulators/lava/__init__.py", "simulators/lava/options.py",
     "workflows/__init__.py", "workflows/chip.py", "workflows/many.py", "workflows/measure.py", "workflows/notes.py",
     "workflows/options.py", "workflows/pictures.py", "workflows/predictions.py", "workflows/record.py",
-    "workflows/rows.py", "workflows/simulate.py", "workflows/sources.py", "workflows/watch.py",
+    "workflows/rows.py", "workflows/session.py", "workflows/simulate.py", "workflows/sources.py", "workflows/watch.py",
     "workflows/watch_text.py",
     "cli/__init__.py", "cli/arguments.py", "cli/backends.py", "cli/console.py", "cli/endings.py", "cli/formats.py",
     "cli/many.py", "cli/options.py", "cli/results.py", "cli/run.py", "cli/simulate.py",

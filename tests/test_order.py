@@ -1,4 +1,4 @@
-"""The house: arrows between its rooms only run down, and no module needs itself (see CONTRIBUTING.md)."""
+"""The order of folders: imports only run down it, and no module imports itself in a circle (see CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ORDER = (
     "errors", "program", "support", "config", "configs", "report", "model", "video", "partition", "explain", "training",
     "deploy", "simulators", "calibration", "workflows", "evaluation", "cli",
 )  # fmt: skip
-"""Rooms and root modules of `hybridnet`; each imports from those before it alone."""
+"""Folders and root modules of `hybridnet`; each imports from those before it alone."""
 
-FLOORS = {"report": ("quantities", "numbers", "document", "counting", "record", "pricing", "render")}
-"""The same within a room, for rooms that have an order of their own."""
+WITHIN = {"report": ("quantities", "numbers", "document", "counting", "record", "pricing", "render")}
+"""The same within a folder, for folders that have an order of their own."""
 
 TORCH_FREE = ("errors", "config", "configs", "program", "support", "video", "report")
 HEAVY = ("torch", "onnx", "h5py")
@@ -38,7 +38,7 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def arrows(found: Mapping[str, Path]) -> dict[str, set[str]]:
+def imports(found: Mapping[str, Path]) -> dict[str, set[str]]:
     """Per module those that it imports, anywhere in its text."""
     return {name: {t for t in _imported(path, found) if t != name} for name, path in found.items()}
 
@@ -58,19 +58,19 @@ def _imported(path: Path, found: Mapping[str, Path]) -> set[str]:
 
 
 def upward(graph: Mapping[str, set[str]]) -> list[str]:
-    """Arrows that run up, as sentences."""
+    """Imports that run up, as sentences."""
     wrong = []
     for name, targets in graph.items():
-        room, _, inner = name.partition(".")
+        folder, _, inner = name.partition(".")
         for target in targets:
             other, _, other_inner = target.partition(".")
             if "" in (name, target):
                 continue
-            if ORDER.index(other) > ORDER.index(room):
-                wrong.append(f"{name} imports {target}, but {room} lies below {other}")
-            floors = FLOORS.get(room, ()) if room == other else ()
+            if ORDER.index(other) > ORDER.index(folder):
+                wrong.append(f"{name} imports {target}, but {folder} lies below {other}")
+            levels = WITHIN.get(folder, ()) if folder == other else ()
             here, there = inner.partition(".")[0], other_inner.partition(".")[0]
-            if floors and here and there and floors.index(there) > floors.index(here):
+            if levels and here and there and levels.index(there) > levels.index(here):
                 wrong.append(f"{name} imports {target}, but {here} lies below {there}")
     return sorted(wrong)
 
@@ -85,18 +85,18 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def test_arrows_run_down() -> None:
-    assert upward(arrows(modules(ROOT))) == []
+    assert upward(imports(modules(ROOT))) == []
 
 
 def test_no_module_needs_itself() -> None:
-    assert circle(arrows(modules(ROOT))) == []
+    assert circle(imports(modules(ROOT))) == []
 
 
 def test_every_room_has_its_place() -> None:
-    rooms = {name.partition(".")[0] for name in modules(ROOT)} - {""}
-    assert rooms - set(ORDER) == {"assets"}
+    folders = {name.partition(".")[0] for name in modules(ROOT)} - {""}
+    assert folders - set(ORDER) == {"assets"}
     inner = {name.split(".")[1] for name in modules(ROOT) if name.startswith("report.")}
-    assert inner == set(FLOORS["report"])
+    assert inner == set(WITHIN["report"])
 
 
 @pytest.mark.parametrize(
@@ -111,20 +111,20 @@ def test_a_planted_arrow_is_found(where: str, line: str, found: str, tmp_path: P
     known = modules(ROOT)
     planted = tmp_path / "planted.py"
     planted.write_text(known[where].read_text(encoding="utf-8") + "\n" + line + "\n", encoding="utf-8")
-    assert any(sentence.startswith(found) for sentence in upward(arrows({**known, where: planted})))
+    assert any(sentence.startswith(found) for sentence in upward(imports({**known, where: planted})))
 
 
 def test_a_planted_circle_is_found(tmp_path: Path) -> None:
     known = modules(ROOT)
     planted = tmp_path / "planted.py"
     planted.write_text("from hybridnet.deploy.bundle import Bundle\n", encoding="utf-8")
-    assert {"deploy.graph_file", "deploy.bundle"} <= set(circle(arrows({**known, "deploy.graph_file": planted})))
+    assert {"deploy.graph_file", "deploy.bundle"} <= set(circle(imports({**known, "deploy.graph_file": planted})))
 
 
 def test_the_floor_needs_no_torch() -> None:
-    floor = [name for name in modules(ROOT) if name.partition(".")[0] in TORCH_FREE]
+    free = [name for name in modules(ROOT) if name.partition(".")[0] in TORCH_FREE]
     code = (
         f"import importlib, sys\nfor name in {HEAVY}: sys.modules[name] = None\n"
-        f"for name in {floor}: importlib.import_module('hybridnet.' + name)"
+        f"for name in {free}: importlib.import_module('hybridnet.' + name)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"})

@@ -14,6 +14,8 @@ from helpers.workshop import commands, copy_workshop, make_workshop
 from hybridnet import errors
 from hybridnet.cli import build_parser, main
 from hybridnet.deploy.chip.fit import RULES
+from hybridnet.partition.arithmetic.bounds import BOUNDS
+from hybridnet.partition.rules import RULES as PLACEMENT_RULES
 
 sys.path.insert(0, str(ROOT / "docs"))
 
@@ -73,12 +75,19 @@ def test_every_link_leads_somewhere() -> None:
             assert not anchor or anchor in headings(target), f"{page.name}: {link}"
 
 
-def test_every_error_and_rule_of_fit_has_a_section() -> None:
-    """The placement rules' sections are held by tests/partition/test_rules.py."""
+def test_every_error_and_rule_has_a_meaning_an_example_and_what_to_do() -> None:
     classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
-    assert {slug(name) for name in classes - {"HybridNetError"}} <= headings(ROOT / "docs" / "errors.md")
-    rules = {(rule.__doc__ or "").partition(":")[0] for rule in RULES}
-    assert {slug(rule) for rule in rules} <= headings(ROOT / "docs" / "fit-rules.md")
+    for page, wanted in {
+        "errors.md": classes - {"HybridNetError"},
+        "fit-rules.md": {(rule.__doc__ or "").partition(":")[0] for rule in RULES},
+        "placement-rules.md": {bound.id for bound in BOUNDS} | {rule.id for rule in PLACEMENT_RULES},
+    }.items():
+        parts = re.split(r"^##+ (.*)\n", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+        for name in wanted:
+            assert re.search(
+                r"\A\n\w.*?\n```\w+\n.+?^```\n.*?\n\*\*What to do\.\*\* \w", sections[name], re.M | re.S
+            ), name
 
 
 def test_the_glossary_is_the_codes() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
+from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
 from hybridnet.cli.backends import add_settings, settings_of
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.simulators.registry import ANN_ENTRIES, SPIKING
 from hybridnet.workflows.options import WatchOptions
+
+if TYPE_CHECKING:
+    from hybridnet.workflows.watch import Watcher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--exec", "the command, run without a shell; HYBRIDNET_CLASS, HYBRIDNET_SCORE and HYBRIDNET_GOP are in its"
            " environment", dest="exec_command", metavar="CMD")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="a line of JSON per GOP, and one for the summary")
+    parser.add_argument("--record", type=arguments.OUT_TEXT, metavar="FILE",
+                        help="write the record of the last GOP and of the session, for `hybridnet report`")  # fmt: skip
     add_settings(parser)
 
 
@@ -63,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.workflows.watch import Watcher
     from hybridnet.workflows.watch_text import json_of, line_of, summary_document, summary_json
 
-    options = dataclasses.replace(chosen(WatchOptions, args), settings=settings_of(args))
+    options = dataclasses.replace(
+        chosen(WatchOptions, args), settings=settings_of(args), keep_last=args.record is not None
+    )
     say("hybridnet: loading the bundle and compiled loops; the first run compiles them, for seconds")
     watcher = Watcher(args.bundle, options, say=lambda text: say(f"hybridnet: {text}"))
     say(f"hybridnet: watching {args.source}; Ctrl-C ends it")
@@ -73,4 +82,21 @@ def run(args: argparse.Namespace) -> int:
     finally:
         summary = watcher.summary
         put(summary_json(summary) + "\n" if args.json else "\n" + render_document(summary_document(summary)))
+        if args.record is not None:
+            _write_record(args, watcher)
     return 0
+
+
+def _write_record(args: argparse.Namespace, watcher: Watcher) -> None:
+    from hybridnet.cli.console import say
+    from hybridnet.report.record.file import to_json
+    from hybridnet.support.files import write_text
+    from hybridnet.workflows.session import without_secrets
+
+    record = watcher.record(shlex.join(map(without_secrets, shlex.split(args.typed))))
+    if record is None:
+        say(f"hybridnet: no GOP had a result, so {args.record} was not written")
+        return
+    write_text(args.record, to_json([record]))
+    say(f"hybridnet: wrote {args.record}")
+    say(f"Next: hybridnet report {args.record} --format html")

@@ -54,13 +54,13 @@ def _lags(graph: Graph[Any, Any, Any], period: int) -> dict[str, int] | None:
     """The least lags; None if a circle would have to be faster than the machine."""
     lags = {node.name: 0 for node in (*graph.inputs, *graph.populations)}
     order = {name: place for place, name in enumerate(lags)}
-    arrows = sorted((order[g.target], g.source, g.target, 1 - period * g.delay) for g in graph.synapses)
-    settled = not arrows
+    groups = sorted((order[g.target], g.source, g.target, 1 - period * g.delay) for g in graph.synapses)
+    settled = not groups
     while not settled:
         if max(lags.values()) >= len(lags):  # no way is as long but a circle
             return None
         settled = True
-        for _, source, target, later in arrows:
+        for _, source, target, later in groups:
             if lags[source] + later > lags[target]:
                 lags[target], settled = lags[source] + later, False
     return lags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
@@ -24,18 +25,14 @@ class CodedFrame:
         width: W in pixels.
         kind: I, P, B, S or ?.
         corrupt: Whether the decoder found it damaged.
-        tau: τ in whole pixels, x then y, on the grid of 8×8 cells, shape (2, h, w).
-        inter: Which cells were predicted from the frame before, shape (h, w); elsewhere τ = 0.
-        has_vectors: Whether the decoder gave any; if not, it is all intra, or they were lost.
+
+    All else is taken out of the decoded frame by the thread that asks for it, since decoding takes the most time.
     """
 
     height: int
     width: int
     kind: str
     corrupt: bool
-    tau: NDArray[np.int16]
-    inter: NDArray[np.bool_]
-    has_vectors: bool
     _frame: VideoFrame = field(repr=False)
     _reformatter: VideoReformatter = field(repr=False)
 
@@ -43,6 +40,29 @@ class CodedFrame:
     def size(self) -> tuple[int, int]:
         """H and W in pixels."""
         return self.height, self.width
+
+    @property
+    def tau(self) -> NDArray[np.int16]:
+        """τ in whole pixels, x then y, on the grid of 8×8 cells, shape (2, h, w)."""
+        return self._grid[0]
+
+    @property
+    def inter(self) -> NDArray[np.bool_]:
+        """Which cells were predicted from the frame before, shape (h, w); elsewhere τ = 0."""
+        return self._grid[1]
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether the decoder gave any; if not, it is all intra, or they were lost."""
+        return self._vectors is not None
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.void] | None:
+        return block_vectors(self._frame)
+
+    @cached_property
+    def _grid(self) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+        return mv_grid(np.zeros(0, VECTOR) if self._vectors is None else self._vectors, self.height, self.width)
 
     @property
     def picture(self) -> Picture:
@@ -66,16 +86,11 @@ class FrameReader:
 
     def read(self, frame: VideoFrame) -> CodedFrame:
         """A frame decoded with motion vectors."""
-        vectors = block_vectors(frame)
-        tau, inter = mv_grid(np.zeros(0, VECTOR) if vectors is None else vectors, frame.height, frame.width)
         return CodedFrame(
             height=frame.height,
             width=frame.width,
             kind=kind_of(frame),
             corrupt=bool(frame.is_corrupt),
-            tau=tau,
-            inter=inter,
-            has_vectors=vectors is not None,
             _frame=frame,
             _reformatter=self._reformatter,
         )

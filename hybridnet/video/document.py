@@ -59,7 +59,7 @@ def _file(i: Inspection, preprocess: PreprocessConfig) -> Section:
             f"{i.hidden_frames:,} frames that it hides are read, as others refer to them" if i.hidden_frames else "",
         ),
         ("pictures", ", ".join(f"{count:,} {kind}" for kind, count in s.picture_types.items())),
-        ("corrupt", plural(s.corrupt_frames, "frame")),
+        ("damaged", plural(s.corrupt_frames, "frame")),
         ("GOP", i.gop),
         ("intra", intra),
     )

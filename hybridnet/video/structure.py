@@ -6,16 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hybridnet.errors import VideoError
-from hybridnet.support.kernels import kernel
 from hybridnet.video.fields import is_field_picture, may_hold_fields
 from hybridnet.video.h264 import may_code_fields, reference_frames
 from hybridnet.video.orientation import UPRIGHT, Orientation, orientation_of
@@ -193,24 +191,12 @@ def kind_of_packet(codec: str, packet: Packet[VideoStream]) -> str | None:
     if codec not in _PICTURE_STARTS:
         return "I" if packet.is_keyframe else "P"
     start, byte, shift, mask, first = _PICTURE_STARTS[codec]
-    content = np.frombuffer(memoryview(packet), np.uint8)
-    position, count = start_codes(content, np.frombuffer(start, np.uint8))
-    if count != 1 or position + len(start) + byte >= len(content):
+    content = bytes(packet)
+    position = content.find(start)
+    place = position + len(start) + byte
+    if position < 0 or place >= len(content) or content.find(start, position + 1) >= 0:
         return None
-    return _KINDS.get((int(content[position + len(start) + byte]) >> shift & mask) + first)
-
-
-@kernel
-def start_codes(content: Any, code: Any) -> tuple[int, int]:
-    """Where a code of four bytes starts first, −1 if nowhere, and how often it occurs."""
-    a, b, c, d = code[0], code[1], code[2], code[3]
-    count = 0
-    for n in range(len(content) - 3):  # without a branch, so that the compiler compares many places at once
-        count += (content[n] == a) & (content[n + 1] == b) & (content[n + 2] == c) & (content[n + 3] == d)
-    for n in range(len(content) - 3 if count else 0):
-        if content[n] == a and content[n + 1] == b and content[n + 2] == c and content[n + 3] == d:
-            return n, count
-    return -1, count
+    return _KINDS.get((content[place] >> shift & mask) + first)
 
 
 def scan(source: Source, path: Path, *, any_codec: bool = False) -> Structure:

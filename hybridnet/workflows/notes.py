@@ -32,7 +32,7 @@ def source_notes(read: Read) -> Iterator[Note]:
         + ("not read" if video.saturated_residual is None else share(video.saturated_residual, 2)),
     )
     if video.corrupt_frames:
-        yield Note(NoteKind.SOURCE, f"video: {video.corrupt_frames} corrupt frames")
+        yield Note(NoteKind.SOURCE, f"video: {video.corrupt_frames} damaged frames")
 
 
 def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bool) -> Iterator[Note]:

@@ -151,6 +151,7 @@ class WatchOptions:
         reconnect: Open an address or a camera again when it is lost, later and later up to RECONNECT_S seconds.
         on_class: A class whose coming runs `exec_command`.
         exec_command: A command and its arguments, run each time that the class becomes `on_class`.
+        keep_last: Keep the last GOP, for `Watcher.record`.
     """
 
     snn: str | None = None
@@ -166,6 +167,7 @@ class WatchOptions:
     reconnect: bool = True
     on_class: str | None = None
     exec_command: str | None = None
+    keep_last: bool = False
 
     def __post_init__(self) -> None:
         if self.smooth < 1:

@@ -46,7 +46,7 @@ def pictures_of(bundle: Bundle, read: Read, run: HybridRun) -> Pictures:
     view = int(sum(o.reshape(len(o), -1).sum(axis=1) for o in spikes.values()).argmax()) if spikes else 0
     inputs = {name: values[view] for name, values in read.views.arrays.items()}
     sheets = (
-        *(_clip(inputs, bundle) if read.video is not None else _arrays(inputs, bundle)),
+        *(_clip(inputs, bundle) if read.is_clip else _arrays(inputs, bundle)),
         *(_messages(run, view) if bundle.front_path is not None else ()),
         *_crossing(bundle, run, view),
     )

@@ -17,7 +17,8 @@ from hybridnet.report.counting.onnx import GraphCount, count_graph, count_in_int
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, price_samples, pricing_notes
 from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import Ops, total_ops
-from hybridnet.report.record.data import SCHEMA, Int8Ann, ModelRow, Parity, PartitionRow, RunRecord
+from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow, RunRecord
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.latency import summarise, timing
 from hybridnet.report.record.measured import Measured
 from hybridnet.simulators.hybrid import HybridRun
@@ -143,6 +144,7 @@ def build_record(
             *pricing_notes(prices, layers),
         ),
         pictures=pictures_of(setup.bundle, read, run) if options.pictures else None,
+        session=None,
     )
 
 
@@ -160,7 +162,7 @@ def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
 
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
     """The partitions with their times, a front where there is one; what they cost is the sum of their layers'."""
-    frontend = ("none", "not run") if read.video is None else ("pyav", "not counted")
+    frontend = ("pyav", "not counted") if read.is_clip else ("none", "not run")
     read_ms = None if read.view_ms is None else summarise(read.view_ms, read.open_ms)
     yield PartitionRow("frontend", *frontend, None, read_ms, None, None)
     if run.front_ms is not None:

@@ -36,6 +36,7 @@ class Read:
         view_ms: Host time of reading each view, (N,); None of arrays.
         open_ms: Host time of opening the clip, transcoding included.
         are_samples: Whether each view is a sample of its own, and not one of several of a clip.
+        is_live: Whether the reader made the view of a live source, of which there is no row.
     """
 
     views: Views
@@ -44,6 +45,12 @@ class Read:
     view_ms: npt.NDArray[np.float64] | None
     open_ms: float
     are_samples: bool
+    is_live: bool = False
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether the reader made the views."""
+        return self.video is not None or self.is_live
 
 
 def read_source(

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ import numpy as np
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ONNX_STEP
 from hybridnet.errors import BackendError, ConfigError, ModelError, VideoError
-from hybridnet.report.record.data import ArraysRow
+from hybridnet.report.record.data import ArraysRow, RunRecord
+from hybridnet.report.record.session import GopRow
+from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.stepper import Stepper
 from hybridnet.simulators.options import Runtime
@@ -32,71 +34,13 @@ from hybridnet.video.container import CAMERAS
 from hybridnet.video.source import Readable, is_address
 from hybridnet.video.views import load_kernels, prepare_steps
 from hybridnet.workflows.options import SimulateOptions, WatchOptions
+from hybridnet.workflows.pictures import pictures_of
+from hybridnet.workflows.session import STDIN, WatchSummary, shown
 from hybridnet.workflows.simulate import Simulator, load
 from hybridnet.workflows.sources import Read
 
-STDIN = "-"
 FIRST_WAIT_S, RECONNECT_S = 0.5, 30.0
 """Seconds before a lost source is opened again: the first time, and at the most; each time twice as long."""
-
-
-@dataclass(frozen=True)
-class GopRow:
-    """What one GOP gave.
-
-    Attributes:
-        time: When the result was there, local time, ISO 8601.
-        gop: Number of the GOP since the start, from 0; those that were dropped are counted.
-        label: The class with the largest score.
-        score: Its share of the softmax of logits, averaged over the last GOPs.
-        latency_ms: From the arrival of the GOP's last frame to the result.
-        energy_pj: Modelled, reference value; None without prices.
-        corrupt: Whether a frame of it is damaged.
-        dropped: GOPs left out since the row before.
-    """
-
-    time: str
-    gop: int
-    label: str
-    score: float
-    latency_ms: float
-    energy_pj: float | None
-    corrupt: bool
-    dropped: int
-
-
-@dataclass
-class WatchSummary:
-    """What a session saw.
-
-    Attributes:
-        gops: GOPs with a result.
-        dropped: GOPs left out, as the machine was too slow.
-        corrupt: GOPs with a result and a damaged frame.
-        connections: How often the source was opened.
-        unused_frames: Frames in no view.
-        classes: How many GOPs each class got.
-    """
-
-    gops: int = 0
-    dropped: int = 0
-    corrupt: int = 0
-    connections: int = 0
-    unused_frames: int = 0
-    classes: dict[str, int] = field(default_factory=dict)
-    latencies_ms: list[float] = field(default_factory=list)
-
-    def add(self, row: GopRow) -> None:
-        """Count a row."""
-        self.gops += 1
-        self.dropped += row.dropped
-        self.corrupt += row.corrupt
-        self.classes[row.label] = self.classes.get(row.label, 0) + 1
-        self.latencies_ms.append(row.latency_ms)
-
-    def percentile_ms(self, share: float) -> float | None:
-        """The latency that this per cent of the GOPs did not exceed; None without any."""
-        return float(np.percentile(self.latencies_ms, share)) if self.latencies_ms else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +95,8 @@ class Watcher:
         self._stepper = self._step_by_step() if options.snn is None else None
         self._scores: deque[Array] = deque(maxlen=options.smooth)
         self._last, self._running = "", list[subprocess.Popen[bytes]]()
+        self._source = ""
+        self._kept: tuple[Read, HybridRun, RunRecord] | None = None
         load_kernels()
         self._rehearse()
 
@@ -163,7 +109,7 @@ class Watcher:
         Raises:
             HybridNetError: If the source cannot be opened, or is lost and cannot be opened again.
         """
-        coming = self._gops(source)
+        self._source, coming = shown(source), self._gops(source)
         waiting = newest(coming) if self._options.policy == "drop" else ((one, 0) for one in coming)
         number = -1
         with closing(waiting):
@@ -174,16 +120,34 @@ class Watcher:
                 self._react(row)
                 yield row
 
+    def record(self, command: str = "") -> RunRecord | None:
+        """The record of the last GOP, with its pictures and the session; None before there is one, or unless kept.
+
+        Args:
+            command: What made the run.
+        """
+        if self._kept is None:
+            return None
+        read, run, record = self._kept
+        rows = record.partitions
+        if self._stepper is not None:
+            rows = tuple(replace(row, backend="onnxruntime") if row.name == "snn" else row for row in rows)
+        pictures = pictures_of(self._bundle, read, run)
+        return replace(record, command=command, partitions=rows, pictures=pictures, session=self.summary.session())
+
     def _row(self, seen: _Seen, number: int, dropped: int) -> GopRow:
         spiking = seen.spiking or self._simulator.spiking(seen.inputs)
-        read = Read(Views(dict(seen.inputs)), None, ArraysRow("live", 1), None, 0.0, are_samples=False)
-        run, record = self._simulator.finished(read, spiking)
+        origin = ArraysRow(self._source, 1)
+        read = Read(Views(dict(seen.inputs)), None, origin, None, 0.0, are_samples=False, is_live=True)
+        run, made = self._simulator.finished(read, spiking)
         self._scores.append(_softmax(run.logits[0]))
         scores = np.mean(self._scores, axis=0)
         latency_ms = (time.monotonic() - seen.at) * 1e3
         best = int(scores.argmax())
         now = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
-        energy = record().totals.energy_pj
+        record = made()
+        self._kept = (read, run, record) if self._options.keep_last else None
+        energy = record.totals.energy_pj
         energy_pj = None if energy is None else energy.reference
         return GopRow(
             now, number, self._labels[best], float(scores[best]), latency_ms, energy_pj, seen.corrupt, dropped

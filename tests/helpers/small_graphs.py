@@ -27,13 +27,13 @@ def synapse(source: str, target: str, delay: int = 0, shape: tuple[int, int, int
     return Synapse(source, target, geometry, np.zeros(geometry.weight_shape), delay)
 
 
-def program(*arrows: str) -> GraphProgram:
-    """Arrows such as `a>b` without delay and `b>>a` with one."""
-    synapses = [_synapse(arrow) for arrow in arrows]
+def program(*edges: str) -> GraphProgram:
+    """Edges such as `a>b` without delay and `b>>a` with one."""
+    synapses = [_synapse(edge) for edge in edges]
     names = sorted({end for g in synapses for end in (g.source, g.target)} - {"x"})
     return GraphProgram((Input("x", (2, 5, 4)),), tuple(population(name) for name in names), tuple(synapses), 2)
 
 
-def _synapse(arrow: str) -> Synapse:
-    source, target = arrow.replace(">>", ">").split(">")
-    return synapse(source, target, int(">>" in arrow))
+def _synapse(edge: str) -> Synapse:
+    source, target = edge.replace(">>", ">").split(">")
+    return synapse(source, target, int(">>" in edge))

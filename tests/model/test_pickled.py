@@ -66,7 +66,7 @@ def test_a_hostile_pickle_is_one_line_at_once(pickle: bytes, reason: str, tmp_pa
         (lambda: np.float64(0.5), "torch.load"),
         (
             lambda: argparse.Namespace(width=3),
-            "'argparse Namespace'.*If you trust it, load it with torch.load",
+            "argparse.Namespace.*If you trust it, load it with torch.load",
         ),
         (lambda: torch.nn.Linear(2, 2), "an object of class torch.nn.modules.linear.Linear"),
     ],

@@ -1,5 +1,6 @@
 """Every placement rule refuses what breaks it, with its id, its text, the node and the remedy."""
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +16,12 @@ from hybridnet.model.stm import ReadOut, SpikingStack
 from hybridnet.partition.arithmetic.bounds import BOUNDS
 from hybridnet.partition.rules import RULES
 from hybridnet.partition.splitter import partition
+
+sys.path.insert(0, str(ROOT / "docs"))
+
+from rule_examples import EXAMPLES, told
+
+PAGE = ROOT / "docs" / "placement-rules.md"
 
 
 @pytest.mark.parametrize(("identifier", "build", "inputs"), BROKEN, ids=lambda value: getattr(value, "__name__", None))
@@ -76,11 +83,17 @@ def test_other_arguments_than_the_example_inputs_are_refused() -> None:
 
 
 def test_the_documented_rules_are_the_rules() -> None:
-    page = ROOT / "docs" / "placement-rules.md"
-    text = page.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     said = [(rule.id, rule.text, rule.remedy) for rule in RULES]
     said += [(bound.id, bound.says.partition("{")[0], bound.remedy) for bound in BOUNDS]
     for identifier, *texts in said:
         section = text.partition(f"### {identifier}\n")[2].partition("###")[0]
         assert all(each[1:] in section for each in texts), "run `make docs`"
     assert len({bound.id for bound in BOUNDS}) == len(BOUNDS) > 30
+
+
+@pytest.mark.parametrize("identifier", sorted(bound.id for bound in BOUNDS))
+def test_each_rule_has_an_example_that_breaks_it(identifier: str) -> None:
+    """As the page shows it; `told` fails if an export names another rule."""
+    shown = f"```python\n{EXAMPLES[identifier]}\n```\n\n```text\n{told(identifier)}\n```\n"
+    assert shown in PAGE.read_text(encoding="utf-8"), "run `make docs`"

@@ -104,7 +104,7 @@ def test_damage_is_told(pan: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.avi").write_bytes(content)
     found = inspect(tmp_path / "damaged.avi", PREPROCESS)
     assert found.stream.corrupt_frames > 0
-    assert f"corrupt   {found.stream.corrupt_frames} frames" in render_document(video_document(found, PREPROCESS))
+    assert f"damaged   {found.stream.corrupt_frames} frames" in render_document(video_document(found, PREPROCESS))
 
 
 def test_command_writes_text_json_and_figure(pan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

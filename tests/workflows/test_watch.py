@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import json
@@ -20,10 +21,15 @@ from helpers.rtsp_server import serving
 
 from hybridnet.cli import main
 from hybridnet.errors import ConfigError, ModelError, VideoError
+from hybridnet.report.pricing.price import load_prices, reprice
+from hybridnet.report.record.file import read_records
+from hybridnet.report.record.pictures import SheetKind
+from hybridnet.report.render.formats import rendered
 from hybridnet.support.ahead import newest
 from hybridnet.video import make_clip
 from hybridnet.workflows import watch
 from hybridnet.workflows.options import SimulateOptions, WatchOptions
+from hybridnet.workflows.session import shown
 from hybridnet.workflows.simulate import Simulator, shipped_bundle_path
 from hybridnet.workflows.watch import Watcher
 
@@ -79,16 +85,48 @@ def test_a_pipe_on_the_command_line(
     with os.fdopen(reading, "rb") as pipe:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(pipe))
         typed = ["watch", "-", "--bundle", str(shipped_bundle_path()), "--threads", "1", "--json", "--policy", "queue",
-                 "--smooth", "4", "--on-class", "pan_left", "--exec", command]  # fmt: skip
+                 "--smooth", "4", "--on-class", "pan_left", "--exec", command,
+                 "--record", str(tmp_path / "s.json")]  # fmt: skip
         assert main(typed) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["gop"] for line in lines[:-1]] == [0, 1, 2, 3]
     assert lines[-1]["summary"]["gops"] == 4
     assert lines[-1]["summary"]["p90_ms"] > 0
+    (record,) = read_records(tmp_path / "s.json")
+    assert (record.source, record.command.partition(" --")[0]) == ("stdin", "hybridnet watch -")
+    assert record.session is not None
+    assert [dataclasses.asdict(row) for row in record.session.rows] == lines[:-1]
     until = time.monotonic() + 60
     while not told.exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert told.read_text().startswith("pan_left")
+
+
+def test_the_record_of_a_session_is_that_of_its_last_gop(clip: Path) -> None:
+    watcher = Watcher(shipped_bundle_path(), options(keep_last=True))
+    assert watcher.record() is None
+    rows = list(watcher.watch(clip))
+    record = watcher.record("made by")
+    assert record is not None
+    assert record.session is not None
+    assert record.pictures is not None
+    assert (record.command, record.source, record.views) == ("made by", str(clip), 1)
+    assert (record.session.gops, record.session.classes, record.session.rows) == (4, {"pan_left": 4}, tuple(rows))
+    assert record.totals.energy_pj.reference == rows[-1].energy_pj
+    assert (record.partition("snn").backend, record.partition("frontend").backend) == ("onnxruntime", "pyav")
+    assert [sheet.kind for sheet in record.pictures.sheets[:2]] == [SheetKind.FRAME, SheetKind.MOTION]
+    page = rendered([record], "html")
+    assert "the last of 4 GOPs" in page
+    assert "GOPs of the session" in page
+    assert "hybridnet watch SOURCE --ann" in page
+    again = reprice(record, load_prices("loihi2", None)).session
+    assert again is not None
+    assert [row.energy_pj for row in again.rows] == [None] * 4
+
+
+def test_a_record_names_an_address_without_what_may_be_secret() -> None:
+    assert shown("rtsp://me:secret@camera:8554/live?token=secret#part") == "rtsp://camera:8554/live"
+    assert (shown("-"), shown("clip.mkv"), shown(io.BytesIO())) == ("stdin", "clip.mkv", "live")
 
 
 def test_a_server_that_goes_away_is_opened_again(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

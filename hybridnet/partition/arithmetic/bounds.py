@@ -63,7 +63,6 @@ GATED_ARRIVAL = Bound(
 )
 SEVERAL_POTENTIALS = Bound("R205", "it depends on several potentials ({paths})")
 LATER_STEP = Bound("R206", "it reads a later step of what feeds it")
-UNEVEN_INPUT = Bound("R207", "it reads its input unevenly")
 READS_DIFFER = Bound(
     "R208",
     "it does not read the same at each step",
@@ -86,7 +85,6 @@ OUT_OF_RANGE = Bound("R216", "its {name} is {low:.3g} to {high:.3g}; the program
 FEWER_STEPS = Bound("R217", "it runs {own} of {steps} steps", "Let it run at each step")
 ANOTHER_NEURON = Bound("R218", "replayed, it is another neuron: at step {step} {found}")
 ODD_MAXIMUM = Bound("R219", "it reads a maximum over spikes and constants, or over a dilated window")
-SHAPES_DIFFER = Bound("R220", "it multiplies spike maps of different shapes")
 GATED_WAY = Bound("R221", "what it reads is gated by spikes on its way")
 READS_POTENTIAL = Bound("R222", "it reads the potential of {path}")
 SHAPE = Bound("R223", "what it reads is of shape {shape} at each step; neurons are (C, H, W) or (F,)")

@@ -87,7 +87,7 @@ def _response(origin: Origin, seen: Mapping[int, Mapping[int | None, Tensor]], s
     for t, at in seen.items():
         for source, factor in at.items():
             if source is None or source > t:
-                raise NoNeuronError(bounds.LATER_STEP if source else bounds.UNEVEN_INPUT)
+                raise NoNeuronError(bounds.LATER_STEP)
             by_delay.setdefault(t - source, {})[t] = factor
     for delay, factors in by_delay.items():
         if set(factors) != set(range(delay, steps)) or not same(list(factors.values())):

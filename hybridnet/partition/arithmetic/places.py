@@ -116,10 +116,8 @@ class Places:
 
     def _and(self, source: Product, at: int) -> tuple[Origin, int]:
         located: list[Located] = [(self.of(frozenset({v}), at), (), ONE) for v in sorted(source, key=repr)]
-        shapes = {origin.shape for (origin, _), _, _ in located}
-        if len(shapes) > 1:
-            raise NoRouteError(bounds.SHAPES_DIFFER)
-        return self._gathered("and", "", located, shapes.pop(), at, None)
+        ((first, _), _, _) = located[0]  # frames that are multiplied have one shape
+        return self._gathered("and", "", located, first.shape, at, None)
 
     def _gathered(
         self, kind: str, path: str, located: list[Located], shape: tuple[int, ...], at: int, frame: Frame | None

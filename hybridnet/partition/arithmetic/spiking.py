@@ -18,7 +18,7 @@ from hybridnet.partition.arithmetic.places import layer_before
 
 ROUNDING = ("round", "floor", "ceil", "trunc")
 COMPETING = ("amax", "max", "argmax", "topk", "sort", "kthvalue", "_softmax")
-UNEVEN = (bounds.READS_DIFFER.id, bounds.LATER_STEP.id, bounds.UNEVEN_INPUT.id)
+UNEVEN = (bounds.READS_DIFFER.id, bounds.LATER_STEP.id)
 
 
 @dataclass(eq=False)

@@ -86,8 +86,8 @@ def _sent(
     batch = len(values[next(iter(p.frames.values()))])
     made = [torch.zeros(batch, *p.shape, dtype=torch.float64)] * steps
     for t, frame in frames.items():
-        spikes = values[frame].double().reshape(-1, *p.shape)
-        made[t] = 1 - spikes if _is_inverted(frame, found) else spikes
+        fired = values[frame].reshape(-1, *p.shape) != 0  # the largest of spikes times 2 is 2
+        made[t] = (fired ^ _is_inverted(frame, found)).double()
     return made
 
 

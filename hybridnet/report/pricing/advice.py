@@ -154,7 +154,8 @@ def _int8(record: RunRecord, lever: Lever) -> Lever:
             "a smaller model, trained anew (int8 would not lower it: its nodes that quantise cost more than it saves)"
         )
         return dataclasses.replace(lever, text=text)
-    run = f"hybridnet simulate {shlex.quote(record.source)} --ann onnxruntime-int8 --bundle"
+    again = f"simulate {shlex.quote(record.source)}" if record.session is None else "watch SOURCE"
+    run = f"hybridnet {again} --ann onnxruntime-int8 --bundle"
     if then.in_bundle:
         return dataclasses.replace(lever, text=f"in int8: {run} {shlex.quote(record.model.bundle)}", saved_pj=saved)
     text = f"in int8: {_calibrate(record, '--ann int8')} && {run} BUNDLE2"

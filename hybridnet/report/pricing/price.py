@@ -144,6 +144,7 @@ def reprice(record: RunRecord, prices: Prices, command: str | None = None) -> Ru
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=kept + pricing_notes(prices, layers),
+        session=None if record.session is None else record.session.unpriced(),
     )
 
 

@@ -79,13 +79,17 @@ TERMS: dict[str, Term] = {
         "pJ", lambda o: o.messages, "messages", "messages from core to core, one per spike and core", COMMUNICATION
     ),
     "hop_ew": Term(
-        "pJ", lambda o: o.hops_ew, "hops east or west", "hops of messages to the eastern or western tile", COMMUNICATION
+        "pJ",
+        lambda o: o.hops_ew,
+        "hops east or west",
+        "hops of messages to the eastern or western router",
+        COMMUNICATION,
     ),
     "hop_ns": Term(
         "pJ",
         lambda o: o.hops_ns,
         "hops north or south",
-        "hops of messages to the northern or southern tile",
+        "hops of messages to the northern or southern router",
         COMMUNICATION,
     ),
     "bridge_byte": Term(

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/8`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/9`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -11,13 +11,15 @@ from enum import StrEnum
 from typing import Literal
 
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.measured import Measured
 from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
+from hybridnet.report.record.session import Session
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/8"
+SCHEMA = "hybridnet.run/9"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -222,20 +224,6 @@ class FitRow:
 
 
 @dataclass(frozen=True)
-class Int8Ann:
-    """What the ANN half would take in int8, for all views.
-
-    Attributes:
-        ops: By the width of its nodes: those that quantise compute in float.
-        in_bundle: Whether these are the counts of the bundle's own int8 graph; else of the one that calibration would
-            make with every layer in int8.
-    """
-
-    ops: dict[str, Ops]
-    in_bundle: bool
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """One `hybridnet simulate` of one video, or of one set of arrays; the other of the two is None.
 
@@ -249,6 +237,7 @@ class RunRecord:
         measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
         pictures: What one view looked like; None of one of several clips, and if they were not asked for.
+        session: What the whole session saw whose last GOP the run was; None of all but `hybridnet watch`.
     """
 
     schema: str
@@ -276,6 +265,7 @@ class RunRecord:
     ann_profile: ProfileRow | None
     notes: tuple[Note, ...]
     pictures: Pictures | None
+    session: Session | None
 
     @property
     def source(self) -> str:

@@ -15,6 +15,7 @@ from hybridnet.report.render.sections_energy import chip_terms, energy_terms, pr
 from hybridnet.report.render.sections_measured import measured
 from hybridnet.report.render.sections_run import bridge, kind_text, latency, parity
 from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
+from hybridnet.report.render.sections_session import gops, session
 from hybridnet.report.render.sections_verdict import sceptic, spiking
 
 
@@ -22,6 +23,7 @@ def run_document(record: RunRecord) -> Document:
     """Everything that a record says."""
     sections = (
         headline(record),
+        *(() if record.session is None else (session(record.session), gops(record.session))),
         prediction(record),
         partitions(record),
         energy_terms(record),
@@ -137,7 +139,7 @@ GLOSSARY = {
     "measured": "a time on this host; no neuromorphic chip was measured",
     "modelled": "counts times published prices or published times of events; never a measurement",
     "message": "what a spike, or a value of an input that is not 0, sends to one core of a chip",
-    "hop": "a step of a message from a tile of the chip's mesh to the next",
+    "hop": "a step of a message from one router of the chip's mesh to the next",
     "range": "lowest and highest of the sources of a price",
     "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",
@@ -159,7 +161,9 @@ def _predicted(record: RunRecord) -> str:
 
 
 def amount(record: RunRecord) -> str:
-    """How many views or samples were run."""
+    """How many views or samples were run, or which of a session."""
+    if record.session is not None:
+        return f"the last of {plural(record.session.gops, 'GOP')}"
     return plural(record.views, "sample" if record.samples else "view")
 
 
@@ -169,6 +173,8 @@ def title(record: RunRecord) -> str:
 
 
 def _source(record: RunRecord) -> str:
+    if record.arrays is not None and record.session is not None:
+        return f"Live source {record.arrays.path}; {amount(record)}"
     if record.arrays is not None:
         return f"Arrays {record.arrays.path}; {amount(record)}"
     v = record.video

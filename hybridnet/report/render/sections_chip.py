@@ -45,7 +45,7 @@ def traffic(record: RunRecord) -> Section:
     heading = ("from", "synaptic events", "updates", "spikes", "messages", "per spike", "hops", "per message")
     note = (
         "A spike is one message to each core that it reaches. Hops are those of a stated placement: cores in the order"
-        " of layers, tiles of the mesh column by column, the host at the first one."
+        " of layers, routers of the mesh column by column, the host at the first one."
     )
     return Section("Traffic on the chip", "counted", lines, Table(heading, tuple(rows)), notes=(note,))
 

@@ -45,6 +45,8 @@ def answers(record: RunRecord) -> Section:
     """What it is, how sure, what it costs, how long it took."""
     best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
     tiles: list[tuple[str, str]] = []
+    if (s := record.session) is not None:
+        tiles.append((plural(s.gops, "GOP"), f"watched, {s.dropped} dropped; all else is of the last one"))
     if best is not None:
         tiles.append((best.label, f"predicted, score {share(best.score)}"))
     elif several := predicted_text(record):

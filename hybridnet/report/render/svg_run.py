@@ -115,14 +115,14 @@ def timeline(picture: Timeline, told: str, width: int) -> str:
     if end <= 0:
         return ""
     room, parts = width - GUTTER - 12, []
-    floor = 8 + LANE * len(picture.lanes)
+    floor, form = 8 + LANE * len(picture.lanes), ",.0f" if end >= 100 else ".3g"
     for tick in range(5):
         x = GUTTER + room * tick / 4
         parts.append(f'<path class="grid" d="M{x:.1f} 6V{floor}"/>')
         unit = picture.unit if tick == 4 else ""
         anchor = "end" if tick == 4 else "middle"
         parts.append(
-            text_at("tick", x + (8 if tick == 4 else 0), floor + 16, figure(end * tick / 4, ".3g", unit), anchor)
+            text_at("tick", x + (8 if tick == 4 else 0), floor + 16, figure(end * tick / 4, form, unit), anchor)
         )
     for n, lane in enumerate(picture.lanes):
         y = 10 + LANE * n

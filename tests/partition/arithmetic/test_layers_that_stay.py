@@ -170,6 +170,14 @@ def test_the_largest_of_sums_of_spikes_is_told_as_such() -> None:
     )
 
 
+def test_the_largest_of_scaled_spikes_is_placed() -> None:
+    def doubled(net: Any, s: Tensor) -> Tensor:
+        return torch.stack([net.next(nn.functional.max_pool2d(2 * f, 2)) for f in s])
+
+    _, reading = one(type("Two", (Two,), {"between": doubled})())
+    assert placement(reading).lines() == ("Placed 2 of 2 spiking layers on the chip.",)
+
+
 def test_strict_refuses_a_layer_behind_a_mixture_of_steps(tmp_path: Path) -> None:
     model = type("Two", (Two,), {"between": BETWEEN["a convolution over time"][0]})()
     with pytest.raises(PartitionError, match=r"Placed 1 of 2 .* lif2 stays on the host: R241"):

@@ -14,7 +14,8 @@ from hybridnet.report.pricing.profile import load_profile, profile_names
 from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.pricing.ways import information_bits
 from hybridnet.report.quantities import Ops, total_ops
-from hybridnet.report.record.data import Int8Ann, LayerRow, RunRecord
+from hybridnet.report.record.data import LayerRow, RunRecord
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.verdict import CROSSED, RATE, STEPS, SYNAPSES, Turn, Verdict, pays_against
 from hybridnet.report.render.sections_verdict import short_verdict, turning_sentence
 

@@ -146,6 +146,13 @@ def test_nothing_to_draw_is_no_figure() -> None:
     assert pictured(Stacks("t", (), (Stack("x", (0.0,), "0"),))) == ""
 
 
+def test_the_scale_of_a_time_line_is_read_without_powers_of_ten() -> None:
+    for end, ticks in ((6840.0, ["0", "1,710", "3,420", "5,130", "6,840 ms"]), (2.0, ["0", "0.5", "1", "1.5", "2 ms"])):
+        svg = pictured(Timeline("t", (Lane("a", ((0.0, end),)),), "ms", "view"))
+        drawn = re.findall(r'<text class="tick"[^>]*>([^<]+)<', svg)
+        assert drawn == 2 * ticks  # once for a wide page, once for a narrow one
+
+
 def test_names_in_boxes_are_text() -> None:
     hostile = "</text><script>x</script>"
     page = Page(pictured(Flow(hostile, (Box(hostile, (hostile,), 0.5), Box("b", (), None)), ((hostile,),), hostile)))

@@ -91,7 +91,7 @@ def _together(single: Iterable[Lever]) -> Iterator[Lever]:
         )
 
 
-TRAIN = "hybridnet train --config CONFIG.yaml"
+TRAIN = "`hybridnet train --config CONFIG.yaml`"
 INPUTS, OUTPUTS = "into the chip", "out of the chip"
 
 
@@ -110,7 +110,7 @@ def _lever(record: RunRecord, lever: Lever) -> Lever:
         most = sum(_fewer_bits(row, record.views) for row in record.layers if row.partition == "bridge")
         if not most:
             return dataclasses.replace(lever, text=f"fewer neurons whose spikes or sums the ANN half reads, {anew}")
-        text = f"fewer bits per potential: {_calibrate(record, '--search-bridge')}"
+        text = f"fewer bits per potential: `{_calibrate(record, '--search-bridge')}`"
         return dataclasses.replace(lever, text=text, most_pj=most)
     if place == INPUTS:
         text = f"smaller inputs or fewer steps, {anew}"
@@ -125,7 +125,7 @@ def _lever(record: RunRecord, lever: Lever) -> Lever:
 def _calibrate(record: RunRecord, what: str) -> str:
     """The command that changes this alone: other integers would change what crosses the bridge too."""
     bundle = shlex.quote(record.model.bundle)
-    clips = "CLIPS" if record.video is not None else "INPUTS.npz"
+    clips = "INPUTS.npz" if record.arrays is not None else "CLIPS"
     return f"hybridnet calibrate {bundle} --scales {bundle} {what} --clips {clips} -o BUNDLE2"
 
 
@@ -157,8 +157,8 @@ def _int8(record: RunRecord, lever: Lever) -> Lever:
     again = f"simulate {shlex.quote(record.source)}" if record.session is None else "watch SOURCE"
     run = f"hybridnet {again} --ann onnxruntime-int8 --bundle"
     if then.in_bundle:
-        return dataclasses.replace(lever, text=f"in int8: {run} {shlex.quote(record.model.bundle)}", saved_pj=saved)
-    text = f"in int8: {_calibrate(record, '--ann int8')} && {run} BUNDLE2"
+        return dataclasses.replace(lever, text=f"in int8: `{run} {shlex.quote(record.model.bundle)}`", saved_pj=saved)
+    text = f"in int8: `{_calibrate(record, '--ann int8')} && {run} BUNDLE2`"
     return dataclasses.replace(lever, text=text, most_pj=saved)
 
 
@@ -178,5 +178,5 @@ def _time(record: RunRecord) -> Iterator[str]:
         if saved >= WORTH:
             yield (
                 f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured): make a copy that is"
-                " read directly with hybridnet transcode"
+                " read directly with `hybridnet transcode`"
             )

@@ -19,8 +19,9 @@ from hybridnet.report.document import (
     Tiles,
     Timeline,
 )
-from hybridnet.report.numbers import count, energy_cell, figure, joules, plural, share
+from hybridnet.report.numbers import count, energy_cell, figure, joules, plural, range_text, share
 from hybridnet.report.pricing.advice import advice
+from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PartitionRow, RunRecord
 from hybridnet.report.record.latency import schedule
@@ -66,9 +67,12 @@ def _energy(record: RunRecord) -> tuple[str, str]:
     whole, profile = energy_cell(record.totals.energy_pj), record.profile.name
     priced = [sample.energy_pj.reference for sample in record.samples if sample.energy_pj is not None]
     if len(priced) < 2:
-        return whole, f"for {amount(record)}, modelled with {profile}"
+        return whole, f"for {amount(record)}, range {range_text(record.totals.energy_pj)}, modelled with {profile}"
     mean, deviation = mean_and_deviation(priced)
-    return joules(mean), f"a sample, ± {joules(deviation)}, modelled with {profile}; {whole} for all {len(priced)}"
+    range_of_all = range_text(record.totals.energy_pj)
+    return joules(mean), (
+        f"a sample, ± {joules(deviation)}, modelled with {profile}; {whole} ({range_of_all}) for all {len(priced)}"
+    )
 
 
 def changes(record: RunRecord) -> Section:
@@ -190,7 +194,8 @@ def energy_stacks(title: str, rows: Sequence[tuple[str, Energy]], total: Energy)
         parts = [energy.terms[name].reference if name in energy.terms else 0.0 for name in dearest]
         rest = (max(energy.reference - sum(parts), 0.0),) if others else ()
         stacked.append(Stack(label, (*parts, *rest), energy_cell(energy)))
-    return Stacks(title, (*dearest, *(("other terms",) if others else ())), tuple(stacked))
+    words = (TERMS[name].words if name in TERMS else name for name in dearest)
+    return Stacks(title, (*words, *(("other terms",) if others else ())), tuple(stacked))
 
 
 def _which(record: RunRecord, pictures: Pictures) -> str:

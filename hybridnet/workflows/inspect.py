@@ -194,14 +194,14 @@ def _rows(model: nn.Module, split: Split) -> Iterator[SplitRow]:
 
 def _by_module(model: nn.Module, rows: Iterable[SplitRow]) -> Iterator[SplitRow]:
     """Rows of parameters that a forward reads by itself as one row of their module, at the place of the first."""
-    given = list(rows)
+    given, modules = list(rows), dict(model.named_modules())
     owned = [row.name.rpartition(".")[0] if row.kind == "parameter" and row.parameters else "" for row in given]
     for n, (row, owner) in enumerate(zip(given, owned, strict=True)):
         if not owner:
             yield row
         elif owner not in owned[:n]:
             size = sum(other.parameters for other, name in zip(given, owned, strict=True) if name == owner)
-            kind = type(model.get_submodule(owner)).__name__
+            kind = type(modules[owner]).__name__ if owner in modules else row.kind
             yield dataclasses.replace(row, name=owner, kind=kind, shape=None, parameters=size)
 
 

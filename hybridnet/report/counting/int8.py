@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hybridnet.report.counting.shapes import SizedGraph, precisions_of
+from hybridnet.report.quantities import Precision
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -31,12 +32,13 @@ def in_int8(graph: SizedGraph) -> SizedGraph | None:
     tensors = dict.fromkeys(name for node in weighted for name in _quantised(node, graph))
     added = [node for name in tensors for node in _pair(name)]
     shapes = {out: graph.shapes[name] for name in tensors if name in graph.shapes for out in _outputs(name)}
+    in_float: tuple[Precision, ...] = ("fp32",) * len(added)
     dequantised = {*tensors, *(name for node in weighted for name in _weights(node, graph))}
     return dataclasses.replace(
         graph,
         nodes=(*graph.nodes, *added),
         shapes={**graph.shapes, **shapes},
-        precisions=(*precisions_of(graph.nodes, dequantised, graph.constants), *("fp32" for _ in added)),
+        precisions=(*precisions_of(graph.nodes, dequantised, graph.constants), *in_float),
     )
 
 

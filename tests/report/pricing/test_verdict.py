@@ -16,7 +16,7 @@ from hybridnet.report.pricing.ways import information_bits
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import LayerRow, RunRecord
 from hybridnet.report.record.int8 import Int8Ann
-from hybridnet.report.record.verdict import CROSSED, RATE, STEPS, SYNAPSES, Turn, Verdict, pays_against
+from hybridnet.report.record.verdict import CROSSED, RATE, STEPS, SYNAPSES, Answer, Turn, Verdict, pays_against
 from hybridnet.report.render.sections_verdict import short_verdict, turning_sentence
 
 STEPS_OF_THE_RECORD = 3
@@ -181,12 +181,13 @@ def test_advice_on_int8_promises_what_the_graph_that_would_run_saves(record: Run
 
 
 def test_sentences_say_at_which_prices_and_beside_whom(record: RunRecord) -> None:
-    def sentence(pays: str, at_reference: bool) -> str:
+    verdict = record.verdict
+    assert verdict is not None
+
+    def sentence(pays: Answer, at_reference: bool) -> str:
         v = dataclasses.replace(verdict, pays=pays, pays_at_reference=at_reference)
         return short_verdict(dataclasses.replace(record, verdict=v))
 
-    verdict = record.verdict
-    assert verdict is not None
     assert sentence("depends", True).startswith("Spiking pays at reference prices, not at all prices of their range:")
     assert sentence("depends", False).startswith("Spiking does not pay at reference prices, but does at some of their")
     assert sentence("yes", True).startswith("Spiking pays:")

@@ -14,11 +14,13 @@ from helpers.pages import Page
 
 from hybridnet.cli import main
 from hybridnet.report.document import Box, Flow, Lane, Stack, Stacks, Timeline
+from hybridnet.report.numbers import range_text
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.file import to_json
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import MAX_CELLS, Pictures, SheetKind, sheet_of
 from hybridnet.report.render.formats import rendered
+from hybridnet.report.render.html import render_html
 from hybridnet.report.render.index import INDEX, PICTURED, index_pages
 from hybridnet.report.render.page import page_document
 from hybridnet.report.render.pictures import pictured
@@ -186,3 +188,21 @@ def test_an_index_of_many_runs_is_a_small_page(record: RunRecord) -> None:
     assert len(pages[INDEX].encode()) < LARGEST
     assert f"The first {PICTURED} have a picture." in pages[INDEX]
     assert "b" not in Page(pages[INDEX]).tags
+
+
+def test_a_page_has_ranges_words_and_commands_as_such(record: RunRecord) -> None:
+    text = render_html([page_document(record)])
+    assert "<code>hybridnet train --config CONFIG.yaml</code>" in text
+    assert f"range {range_text(record.totals.energy_pj)}" in text
+    drawn = [one for part in page_document(record).sections for one in part.pictures if isinstance(one, Stacks)]
+    assert "bridge bytes" in drawn[0].series
+    assert not any("_" in name for one in drawn for name in one.series)
+
+
+def test_values_of_which_none_is_negative_have_a_scale_from_zero() -> None:
+    counts = np.array([[[0.0, 1.0], [2.0, 2.38]]])
+    drawn = images_of(sheet_of(SheetKind.INPUT, "x", "value", ("channel 0",), counts))
+    assert (drawn.low, drawn.high, drawn.ramp) == ("0", "2.38", "spikes")
+    signed = images_of(sheet_of(SheetKind.INPUT, "x", "value", ("channel 0",), -counts))
+    assert (signed.low, signed.ramp) == ("−2.38", "signed")
+    assert 'class="images one map"' in pictured(drawn)

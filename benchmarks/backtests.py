@@ -137,16 +137,16 @@ def modelled(rate: float) -> tuple[float, float]:
     random = np.random.default_rng(0)
     events: dict[str, np.ndarray] = {p.name: random.random((1, STEPS, *p.shape)) < rate for p in graph.populations}
     events |= {node.name: np.zeros((1, STEPS, *node.shape), np.int32) for node in graph.inputs}  # a bias on the chip
-    done = traffic(graph, placed, chip.mesh, events)
+    done = traffic(graph, placed, chip.mesh, pipeline(graph), events)
     times = loihi1.times
     if not isinstance(times, Times):
         raise RuntimeError("Loihi 1 has published times")
-    ns = steps_of(done, pipeline(graph), times).ns[0]
+    ns = steps_of(done, times).ns[0]
     fed = ns[len(PILOTNET) + 1 : STEPS]  # all layers at work
     sent = list(done.sent.values())
     ops = Ops(
         acs=int(done.synaptic_events.sum()),
-        neuron_updates=int(done.updates.sum()) * STEPS,
+        neuron_updates=int(done.updates.sum()),
         spikes=int(done.spikes.sum()),
         messages=sum(one.total for one in sent),
         hops_ew=sum(one.hops[0] for one in sent),

@@ -68,6 +68,13 @@ class Duration:
 
 
 @dataclass(frozen=True)
+class Barrier(Duration):
+    """Time in ns in which all cores agree that a step is over, at this many routers or more."""
+
+    routers: int
+
+
+@dataclass(frozen=True)
 class Times:
     """How long the events of a step take.
 
@@ -79,7 +86,7 @@ class Times:
         message_in: In a core: one message that arrives.
         hop_ew: For a message: from a tile to its eastern or western neighbour.
         hop_ns: For a message: to its northern or southern neighbour.
-        barrier: In a step: all cores agree that it is over.
+        barrier: In a step: all cores agree that it is over; by the number of routers, from one on.
         host_byte: In a view: one byte between host and chip; None if nobody has published it.
     """
 
@@ -90,8 +97,17 @@ class Times:
     message_in: Duration
     hop_ew: Duration
     hop_ns: Duration
-    barrier: Duration
+    barrier: tuple[Barrier, ...]
     host_byte: Duration | None = None
+
+    def __post_init__(self) -> None:
+        routers = [entry.routers for entry in self.barrier]
+        if not routers or routers[0] != 1 or routers != sorted(set(routers)):
+            raise ConfigError("times.barrier", routers, "entries of ascending numbers of routers, the first of 1")
+
+    def barrier_of(self, routers: int) -> Barrier:
+        """That of this many routers, which cores that are taken lie at."""
+        return next((entry for entry in reversed(self.barrier) if entry.routers <= routers), self.barrier[0])
 
 
 @dataclass(frozen=True)

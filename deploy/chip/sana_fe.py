@@ -2,14 +2,14 @@
 
 SANA-FE's fields are those of its own examples. Every synapse is an edge, so that all geometries, groups and circles can
 be said; what it cannot say, delays and the chip's integers, is left out: its neurons are of floating point. With
-events, neurons replay them in place of computing. The host's inputs stand on the first core, and cost nothing there.
+events, neurons replay them in place of computing. Every router, SANA-FE's tile, has one more core than the chip's: the
+host's inputs stand on that of the first one, where its messages enter, and take no time of a core.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -53,10 +53,11 @@ def sana_fe(
     at = homes(graph, placed)
     names = {name: f"g{n}" for n, name in enumerate(at)}
     cores = max((tiling.cores.stop for tiling in placed.values()), default=1)
-    sizes = [int(np.prod(node.shape)) for node in graph.inputs]
-    room = sum(sizes) + max((int(tiling.neurons().max()) for tiling in placed.values()), default=0)
+    replays, taken = events is not None, Counter[int]()
+    mapping = [line for name in at for line in _mapping(names[name], at[name], chip, taken, replays=replays)]
+    inputs, room = taken.pop(HOST, 1), max(taken.values(), default=1)
     lines = (
-        *_architecture(chip, chip.times, prices, cores, room),
+        *_architecture(chip, chip.times, prices, cores, room, inputs),
         "network:",
         "  name: hybridnet",
         "  groups:",
@@ -64,21 +65,12 @@ def sana_fe(
         *(
             line
             for p in graph.populations
-            for line in _group(p.name, names, p.shape, "[]" if events is not None else _neuron(p), events)
+            for line in _group(p.name, names, p.shape, "[]" if replays else _neuron(p), events)
         ),
-        "  edges:",
-        *(line for g in graph.synapses for line in _edges(g, names, replays=events is not None)),
+        "  edges:" if number else "  edges: []",
+        *(line for g in graph.synapses for line in _edges(g, names, replays=replays)),
         "mappings:",
-        *(
-            line
-            for node, first in zip(graph.inputs, itertools.accumulate(sizes, initial=0), strict=False)
-            for line in _mapping(names[node.name], at[node.name], chip, first=first)
-        ),
-        *(
-            line
-            for p in graph.populations
-            for line in _mapping(names[p.name], at[p.name], chip, replays=events is not None)
-        ),
+        *mapping,
     )
     return "\n".join(lines) + "\n"
 
@@ -100,7 +92,7 @@ def synapse_pairs(g: FixedSynapse) -> tuple[Counts, Counts, Counts]:
     return source, target, weight
 
 
-def _architecture(chip: Chip, t: Times, prices: ProfileRow, cores: int, room: int) -> Iterator[str]:
+def _architecture(chip: Chip, t: Times, prices: ProfileRow, cores: int, room: int, inputs: int) -> Iterator[str]:
     def pj(term: str) -> str:
         entry = prices.entry(term)
         return f"{entry.reference if isinstance(entry, Price) else 0.0}e-12"
@@ -119,18 +111,27 @@ def _architecture(chip: Chip, t: Times, prices: ProfileRow, cores: int, room: in
         for way, term, duration in (("north", "hop_ns", t.hop_ns), ("south", "hop_ns", t.hop_ns),
                                     ("east", "hop_ew", t.hop_ew), ("west", "hop_ew", t.hop_ew))
     )  # fmt: skip
+    barrier = ", ".join(f"{entry.routers}: {entry.reference}e-9" for entry in t.barrier)
     yield from (
         f"# {chip.description}: times of {t.synaptic_event.source}; prices of {prices.name}",
         "architecture:",
         "  name: chip",
         "  attributes:",
-        f"    {{topology: mesh, width: {wide}, height: {mesh.height}, link_buffer_size: 16, sync_model: fixed,"
-        f" latency_sync: {t.barrier.reference}e-9}}",
+        f"    {{topology: mesh, width: {wide}, height: {mesh.height}, link_buffer_size: 16, sync_model: table,"
+        f" latency_sync: {{{barrier}}}}}",
         "  tile:",
         f"    - name: tile[0..{wide * mesh.height - 1}]",
         f"      attributes: {{{hops}}}",
         "      core:",
-        f"        - name: core[0..{mesh.cores_per_tile - 1}]",
+        *_core(f"core[0..{mesh.cores_per_tile - 1}]", room, t, pj, soma, t.message_out.reference),
+        *_core("host", max(1, inputs), t, pj, free, 0.0),
+    )
+
+
+def _core(name: str, room: int, t: Times, pj: Callable[[str], str], soma: str, message_out_ns: float) -> Iterator[str]:
+    """What processes neurons at this price, on which either all replay or none do."""
+    yield from (
+        f"        - name: {name}",
         f"          attributes: {{buffer_position: soma, buffer_inside_unit: false, max_neurons_supported: {room}}}",
         "          axon_in:",
         "            - {name: in, attributes: {energy_message_in: 0.0,"
@@ -143,10 +144,9 @@ def _architecture(chip: Chip, t: Times, prices: ProfileRow, cores: int, room: in
         "          soma:",
         f"            - {{name: lif, attributes: {{model: leaky_integrate_fire, {soma}}}}}",
         f"            - {{name: 'replay[0..{room - 1}]', attributes: {{model: input, {soma}}}}}",
-        f"            - {{name: 'host[0..{room - 1}]', attributes: {{model: input, {free}}}}}",
         "          axon_out:",
         f"            - {{name: out, attributes: {{energy_message_out: {pj('message')},"
-        f" latency_message_out: {t.message_out.reference}e-9}}}}",
+        f" latency_message_out: {message_out_ns}e-9}}}}",
     )
 
 
@@ -184,13 +184,12 @@ def _edges(g: FixedSynapse, names: Mapping[str, str], *, replays: bool) -> Itera
         yield f"    - {names[g.source]}.{one} -> {names[g.target]}.{other}: [weight: {weight}]"
 
 
-def _mapping(name: str, tiling: Tiling, chip: Chip, *, first: int = 0, replays: bool = False) -> Iterator[str]:
-    """Each neuron's core, as tile and core of it; inputs on the first one. What replays has a unit of its own."""
+def _mapping(name: str, tiling: Tiling, chip: Chip, taken: Counter[int], *, replays: bool) -> Iterator[str]:
+    """Each neuron's core, as tile and core of it. What replays has a unit of its own; the host always does."""
     tiles = np.meshgrid(*(tiling.tiles(axis) for axis in range(3)), indexing="ij")
-    core = max(tiling.first, 0) + np.ravel_multi_index(tiles, tiling.grid).reshape(-1)
-    unit, taken = "host" if tiling.first == HOST else "replay", Counter[int]()
-    for n, one in enumerate(core.tolist()):
-        tile, within = divmod(one, chip.mesh.cores_per_tile)
-        soma = f'"{unit}[{first + taken[one]}]"' if tiling.first == HOST or replays else "lif"
+    core = tiling.first + np.ravel_multi_index(tiles, tiling.grid).reshape(-1)
+    for n, one in enumerate(core.tolist() if tiling.first != HOST else [HOST] * core.size):
+        tile, within = divmod(one, chip.mesh.cores_per_tile) if one != HOST else (0, chip.mesh.cores_per_tile)
+        soma = f'"replay[{taken[one]}]"' if replays or one == HOST else "lif"
         taken[one] += 1
         yield f"  - {name}.{n}: [core: {tile}.{within}, soma: {soma}]"

@@ -1,8 +1,13 @@
 """How long a run takes on a chip: per step the slowest core, the longest way of a message, and the barrier.
 
-    core    = synaptic events·t_syn + updates·t_update + spikes·t_spike + messages out·t_out + messages in·t_in
-    step    = max over cores + max over messages (hops east or west·t_ew + hops north or south·t_ns) + t_barrier
-    view    = Σ steps + bytes from and to the host·t_byte
+    sending   = updates·t_update + spikes·t_spike + messages out·t_out
+    receiving = messages in·t_in + synaptic events·t_syn
+    step      = max over cores of both + max over messages (hops east, west·t_ew + north, south·t_ns) + t_barrier
+    view      = Σ steps + bytes from and to the host·t_byte
+
+A core reads messages while it updates neurons: its units for incoming spikes, for updates and for outgoing spikes work
+side by side, and are joined by the barrier alone (Davies et al. 2018, IEEE Micro 38(1), core microarchitecture). What
+neurons send in a step is read in the same one, and counts for updates of the next.
 
 Populations run behind the inputs (`hybridnet.program.pipeline`), so that a step of the machine holds different steps of
 the program, and a view takes as many more steps as the last one lies behind. A core waits in steps that are none of its
@@ -21,7 +26,6 @@ import numpy.typing as npt
 from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.profile import Duration, Times
 from hybridnet.deploy.chip.traffic import Traffic
-from hybridnet.program.pipeline import Pipeline
 from hybridnet.report.quantities import Span
 from hybridnet.report.record.chip import ChipTime, CoreLoad, Split, StepTimes
 
@@ -53,49 +57,34 @@ class Steps:
         return self.busy.max(-1) + self.travel + self.barrier
 
 
-def steps_of(found: Traffic, machine: Pipeline, times: Times, end: End = REFERENCE) -> Steps:
+def steps_of(found: Traffic, times: Times, end: End = REFERENCE) -> Steps:
     """The steps of a run at one end of the range of times."""
-    views, steps, cores = found.spikes.shape
-    program = (
-        found.synaptic_events * end(times.synaptic_event)
-        + found.updates * end(times.neuron_update)
+    sending = (
+        found.updates * end(times.neuron_update)
         + found.spikes * end(times.spike)
         + found.messages_out * end(times.message_out)
-        + found.messages_in * end(times.message_in)
     )
-    busy = np.zeros((views, steps * machine.period + machine.depth, cores))
-    travel = np.zeros(busy.shape[:2])
-
-    def when(name: str) -> slice:
-        first = machine.lags[name]
-        return slice(first, first + (steps - 1) * machine.period + 1, machine.period)
-
-    for layer in dict.fromkeys(found.layers):
-        own = [name == layer for name in found.layers]
-        busy[:, when(layer), own] = program[:, :, own]
-    for name, sent in found.sent.items():
+    receiving = found.messages_in * end(times.message_in) + found.synaptic_events * end(times.synaptic_event)
+    travel = np.zeros(sending.shape[:2])
+    for sent in found.sent.values():
         way = sent.distances @ np.array([end(times.hop_ew), end(times.hop_ns)])
-        longest = np.where(sent.messages > 0, way, 0.0).max(-1, initial=0.0)
-        travel[:, when(name)] = np.maximum(travel[:, when(name)], longest)
-    return Steps(busy, travel, end(times.barrier))
+        travel = np.maximum(travel, np.where(sent.messages > 0, way, 0.0).max(-1, initial=0.0))
+    return Steps(np.maximum(sending, receiving), travel, end(times.barrier_of(found.routers)))
 
 
-def chip_time(
-    chip: str, found: Traffic, machine: Pipeline, times: Times, host_bytes: int, split: Split | None = None
-) -> ChipTime:
+def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int, split: Split | None = None) -> ChipTime:
     """What the record keeps of a run.
 
     Args:
         chip: Its name.
         found: What the run does.
-        machine: When each population runs.
         times: Times of events.
         host_bytes: That enter and leave the chip, of all views.
         split: The same run with the limiting layer split.
     """
-    run, views = steps_of(found, machine, times), len(found.spikes)
+    run, views = steps_of(found, times), len(found.spikes)
     host = Span(*(_host_ms(times, host_bytes, views, end) or 0.0 for end in ENDS))
-    own = Span(*(float(steps_of(found, machine, times, end).ns.sum()) / views / 1e6 for end in ENDS))
+    own = Span(*(float(steps_of(found, times, end).ns.sum()) / views / 1e6 for end in ENDS))
     limits = _slowest(run, len(found.layers))
     by_layer = {name: float(limits[[n == name for n in found.layers]].sum()) for name in dict.fromkeys(found.layers)}
     layer = max(by_layer, key=by_layer.__getitem__)
@@ -118,10 +107,10 @@ def chip_time(
     )
 
 
-def split_of(layer: str, found: Traffic, machine: Pipeline, times: Times, host_bytes: int) -> Split:
+def split_of(layer: str, found: Traffic, times: Times, host_bytes: int) -> Split:
     """What a run takes in which this layer has been split."""
     views = len(found.spikes)
-    own_ms = float(steps_of(found, machine, times).ns.sum()) / views / 1e6
+    own_ms = float(steps_of(found, times).ns.sum()) / views / 1e6
     return Split(layer, len(found.layers), own_ms + (_host_ms(times, host_bytes, views, REFERENCE) or 0.0))
 
 

@@ -1,10 +1,11 @@
 """What a run does on a chip, per step and core: synaptic events, updates, spikes, messages and hops. Exact counts.
 
 A spike goes as one message to each core that holds a neuron it reaches, over however many synapses and groups; the core
-then reads all synapses. A value of an input that is not 0 does the same from the host. Which core a position reaches
-falls apart by axis: of channel c, row y and column x it is the product of what each reaches, so that counts are three
-small matrix products per layer instead of a walk over spikes. Where several groups join the same two layers, the cores
-that a spike reaches by any of them are a union of such products.
+then reads all synapses. A value of an input that is not 0 does the same from the host. A message is sent, crosses the
+mesh and is read in one step of the machine; a delay is time in which what was read waits at the neuron. Which core a
+position reaches falls apart by axis: of channel c, row y and column x it is the product of what each reaches, so that
+counts are three small matrix products per layer instead of a walk over spikes. Where several groups join the same two
+layers, the cores that a spike reaches by any of them are a union of such products.
 
 Counts depend on the events and the placement alone, so that they are those of every back-end with these events.
 """
@@ -23,6 +24,7 @@ from hybridnet.deploy.chip.placing import HOST, Counts, Tiling, homes, positions
 from hybridnet.deploy.chip.profile import Mesh
 from hybridnet.deploy.chip.reach import Along, spread, synapses, united
 from hybridnet.program.graph import Graph
+from hybridnet.program.pipeline import Pipeline
 from hybridnet.support.arrays import Array
 
 
@@ -32,7 +34,7 @@ class Sent:
 
     Attributes:
         distances: (D, 2), tiles east or west, and north or south.
-        messages: (N, T, D).
+        messages: (N, M, D).
     """
 
     distances: Counts
@@ -56,19 +58,21 @@ class Sent:
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """All of a run of N views of T steps. A message is in the step of the program that it is sent in, or arrives for.
+    """All of a run of N views of M steps of the machine.
 
     Attributes:
         layers: The layer of each core, (cores,).
-        synaptic_events: (N, T, cores).
-        spikes: (N, T, cores).
-        messages_out: (N, T, cores).
-        messages_in: (N, T, cores).
-        updates: Updates of each step, (cores,).
+        routers: How many of the mesh these cores lie at.
+        synaptic_events: (N, M, cores).
+        spikes: (N, M, cores).
+        messages_out: (N, M, cores).
+        messages_in: (N, M, cores).
+        updates: The same in every view, (M, cores).
         sent: By layer, and by input.
     """
 
     layers: tuple[str, ...]
+    routers: int
     synaptic_events: Counts
     spikes: Counts
     messages_out: Counts
@@ -78,7 +82,11 @@ class Traffic:
 
 
 def traffic(
-    graph: Graph[Any, Any, Any], placed: Mapping[str, Tiling], mesh: Mesh, events: Mapping[str, Array]
+    graph: Graph[Any, Any, Any],
+    placed: Mapping[str, Tiling],
+    mesh: Mesh,
+    machine: Pipeline,
+    events: Mapping[str, Array],
 ) -> Traffic:
     """Count what the events of a run do.
 
@@ -87,22 +95,25 @@ def traffic(
         placed: The cores of each population. One without synapses, which stands for a bias, need not be there: it is on
             the first core that it feeds.
         mesh: Where cores lie.
+        machine: When each population runs.
         events: What each input and population sent, (N, T, C, H, W); what is not 0 is a message.
     """
     layers = tuple(name for name, tiling in placed.items() for _ in tiling.cores)
-    shape = (len(next(iter(events.values()))), graph.steps, len(layers))
+    shape = (len(next(iter(events.values()))), machine.length(graph.steps), len(layers))
     events_in, spikes, messages_out, messages_in = (np.zeros(shape, np.int64) for _ in range(4))
-    found = Traffic(layers, events_in, spikes, messages_out, messages_in, np.zeros(len(layers), np.int64), {})
+    routers, updates = -(-len(layers) // mesh.cores_per_tile), np.zeros(shape[1:], np.int64)
+    found = Traffic(layers, routers, events_in, spikes, messages_out, messages_in, updates, {})
     for name, home in homes(graph, placed).items():
+        when = machine.steps_of(name, graph.steps)
         routes = [_Route.between(graph, home, onto, mesh) for onto in placed.values() if onto.name in _fed(graph, name)]
         distances = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *(r.distances for r in routes)]), axis=0)
         sent = Sent(distances, np.zeros((*shape[:2], len(distances)), np.int64))
         for view, values in enumerate(events[name]):
             fired = (values != 0).astype(np.float32)
             for route in routes:
-                route.count(fired, view, found, sent)
-            found.spikes[view][:, home.cores] += spread(fired, _own(home)) if home.cores else 0
-        found.updates[home.cores] += home.neurons() if home.cores else 0
+                route.count(fired, view, when, found, sent)
+            found.spikes[view][when, home.cores] += spread(fired, _own(home)) if home.cores else 0
+        found.updates[when, home.cores] += home.neurons() if home.cores else 0
         found.sent[name] = sent
     return found
 
@@ -133,21 +144,21 @@ class _Route:
     Attributes:
         home: Where it comes from.
         onto: Where it goes.
-        groups: Synapses of each group, with its delay.
+        groups: Synapses of each group.
         paths: Messages.
     """
 
     home: Tiling
     onto: Tiling
-    groups: tuple[tuple[int, Along], ...]
+    groups: tuple[Along, ...]
     paths: tuple[_Path, ...]
 
     @staticmethod
     def between(graph: Graph[Any, Any, Any], home: Tiling, onto: Tiling, mesh: Mesh) -> _Route:
         """Between two nodes."""
         joined = [g for g in graph.onto(onto.name) if g.source == home.name]
-        groups = tuple((g.delay, synapses(g.geometry, onto)) for g in joined)
-        reached = [tuple((part > 0).astype(np.int64) for part in along) for _, along in groups]
+        groups = tuple(synapses(g.geometry, onto) for g in joined)
+        reached = [tuple((part > 0).astype(np.int64) for part in along) for along in groups]
         paths = (_path(sign, box, home, onto, mesh) for sign, box in united(reached))  # type: ignore[arg-type]
         return _Route(home, onto, groups, tuple(paths))
 
@@ -156,19 +167,17 @@ class _Route:
         """The distances of all its paths, (P, 2)."""
         return np.concatenate([np.zeros((0, 2), np.int64), *(path.distances for path in self.paths)])
 
-    def count(self, fired: npt.NDArray[np.float32], view: int, found: Traffic, sent: Sent) -> None:
-        """Add what one view, (T, C, H, W) of 0 and 1, sends."""
-        steps = len(fired)
-        for delay, along in self.groups:
-            found.synaptic_events[view][delay:, self.onto.cores] += spread(fired[: max(0, steps - delay)], along)
-        first = min(delay for delay, _ in self.groups)
+    def count(self, fired: npt.NDArray[np.float32], view: int, when: slice, found: Traffic, sent: Sent) -> None:
+        """Add what one view, (T, C, H, W) of 0 and 1, sends in these steps of the machine."""
+        for along in self.groups:
+            found.synaptic_events[view][when, self.onto.cores] += spread(fired, along)
         for path in self.paths:
             messages = path.sign * spread(fired, path.along)
             if self.home.cores:
-                np.add.at(found.messages_out[view].T, path.source, messages.T)
-            np.add.at(found.messages_in[view][first:].T, path.target, messages[: max(0, steps - first)].T)
+                np.add.at(found.messages_out[view][when].T, path.source, messages.T)
+            np.add.at(found.messages_in[view][when].T, path.target, messages.T)
             which = (path.distances[:, None] == sent.distances).all(-1).argmax(1)
-            np.add.at(sent.messages[view].T, which, messages.T)
+            np.add.at(sent.messages[view][when].T, which, messages.T)
 
 
 def _path(sign: int, box: Along, home: Tiling, onto: Tiling, mesh: Mesh) -> _Path:

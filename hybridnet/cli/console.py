@@ -6,6 +6,7 @@ While a command runs, whatever else writes to stdout, a library or a user's modu
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -97,12 +98,14 @@ def progress_on_stderr() -> Iterator[Progress]:
         yield _lines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     description = TextColumn("{task.description}", markup=False)
-    columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
+    left = (TextColumn("·"), TimeRemainingColumn(), TextColumn("left"))
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left)
+    drawn = Console(stderr=True)
+    with Bars(*columns, console=drawn, transient=True, redirect_stdout=False, speed_estimate_period=math.inf) as bars:
         tasks: dict[str, TaskID] = {}
 
         def draw(what: str, done: int, total: int) -> None:

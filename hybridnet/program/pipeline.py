@@ -37,6 +37,15 @@ class Pipeline:
         """Steps of the machine by which the last population is behind the inputs."""
         return max(self.lags.values(), default=0)
 
+    def length(self, steps: int) -> int:
+        """M, the steps of the machine that so many steps of the program take."""
+        return steps * self.period + self.depth
+
+    def steps_of(self, name: str, steps: int) -> slice:
+        """The steps of the machine that stand for this node's steps of the program."""
+        first = self.lags[name]
+        return slice(first, first + (steps - 1) * self.period + 1, self.period)
+
 
 def pipeline(graph: Graph[Any, Any, Any]) -> Pipeline:
     """The pipeline of a graph with the least period and lags."""

@@ -55,7 +55,7 @@ def on_chip(graph: FixedGraph, chip: Chip, result: SpikingResult) -> OnChip:
     }
     events = {**fed, **result.spikes}
     fitted = fit(layer_demands(graph), chip)
-    return OnChip(chip, graph, events, fitted, traffic(graph, place(fitted.layers), chip.mesh, events))
+    return OnChip(chip, graph, events, fitted, traffic(graph, place(fitted.layers), chip.mesh, pipeline(graph), events))
 
 
 def time_of(run: OnChip, host_bytes: int) -> ChipTime | None:
@@ -67,12 +67,12 @@ def time_of(run: OnChip, host_bytes: int) -> ChipTime | None:
     times = run.chip.times
     if isinstance(times, Untimed):
         return None
-    machine = pipeline(run.graph)
-    whole = chip_time(run.chip.name, run.traffic, machine, times, host_bytes)
+    whole = chip_time(run.chip.name, run.traffic, times, host_bytes)
     layers = {layer.name: layer for layer in run.fitted.layers}
     halved = halved_tiles(layers[whole.limiting_layer])
     if halved is None:
         return whole
-    found = traffic(run.graph, place((layers | {halved.name: halved}).values()), run.chip.mesh, run.events)
-    split = split_of(halved.name, found, machine, times, host_bytes)
-    return chip_time(run.chip.name, run.traffic, machine, times, host_bytes, split)
+    tiled = place((layers | {halved.name: halved}).values())
+    found = traffic(run.graph, tiled, run.chip.mesh, pipeline(run.graph), run.events)
+    split = split_of(halved.name, found, times, host_bytes)
+    return chip_time(run.chip.name, run.traffic, times, host_bytes, split)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observe import observe_arrays
@@ -17,6 +18,7 @@ from hybridnet.deploy.chip.profile import Chip, load_chip
 from hybridnet.errors import ConfigError, RangeError
 from hybridnet.program.bridge import ANALOG, crossing_of, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.program.graph import GraphProgram
 from hybridnet.report.pricing.price import Prices, load_prices, price_layers, summed
 from hybridnet.report.quantities import Energy, Ops, Span, total_ops
 from hybridnet.report.record.chip import StepTimes
@@ -80,6 +82,7 @@ class Exploration:
         views: How many.
         profile: Whose prices these are.
         clips: On which accuracy was measured; empty if it was not asked for.
+        warnings: What is odd about them.
     """
 
     model: str
@@ -88,6 +91,7 @@ class Exploration:
     chip: str
     profile: str
     clips: str
+    warnings: tuple[str, ...]
     tried: tuple[Tried, ...]
     impossible: tuple[Impossible, ...]
 
@@ -106,7 +110,7 @@ def explore(
         bundle: Whose spiking half is changed.
         source: A video or arrays, whose events are counted.
         options: Chip, prices, and clips for accuracy.
-        progress: Told after each variant.
+        progress: Told after each variant, and each population of it that is searched for integers.
 
     Raises:
         HybridNetError: With what to do about it.
@@ -115,38 +119,55 @@ def explore(
     trial = None if options.evaluate is None else Trial.on(bundle, options.evaluate, options.labels, progress)
     read = read_source(source, bundle, options.views, progress=progress)
     fed = Feed(bundle)(read.views.arrays, progress).inputs
+    made: list[tuple[Variant, GraphProgram]] = []
     tried: list[Tried] = []
     impossible: list[Impossible] = []
-    every = tuple(variants(bundle.program))
-    for number, variant in enumerate(every):
-        progress("exploring", number, len(every))
+    for variant in variants(bundle.program):
         try:
-            tried.append(_try(bundle, variant, fed, chip, prices, trial))
+            made.append((variant, variant.make()))
+        except ConfigError as error:
+            impossible.append(Impossible(variant.knob, variant.change, str(error)))
+    parts = [1 + (0 if trial is None else trial.searches(program)) for _, program in made]
+    for number, (variant, program) in enumerate(made):
+        within = partial(_within, progress, sum(parts[:number]), sum(parts))
+        within("", 0, 0)
+        try:
+            tried.append(_try(bundle, variant, program, fed, chip, prices, trial, within))
         except (ConfigError, RangeError) as error:
             if not variant.knob:
                 raise
             impossible.append(Impossible(variant.knob, variant.change, str(error)))
-    progress("exploring", len(every), len(every))
+    progress("exploring", sum(parts), sum(parts))
     name = "arrays" if isinstance(source, Mapping) else str(source)
-    clips = "" if trial is None else trial.source
-    model = bundle.manifest.model.name
-    return Exploration(
-        model, name, len(read.views), chip.name, prices.profile.name, clips, tuple(tried), tuple(impossible)
-    )
+    clips, warnings = ("", ()) if trial is None else (trial.source, trial.warnings)
+    model, profile = bundle.manifest.model.name, prices.profile.name
+    views = len(read.views)
+    return Exploration(model, name, views, chip.name, profile, clips, warnings, tuple(tried), tuple(impossible))
+
+
+def _within(progress: Progress, before: int, total: int, _what: str, done: int, _parts: int) -> None:
+    """The populations of one variant as parts of the whole."""
+    progress("exploring", before + done, total)
 
 
 def _try(
-    bundle: Bundle, variant: Variant, fed: Mapping[str, Array], chip: Chip, prices: Prices, trial: Trial | None
+    bundle: Bundle,
+    variant: Variant,
+    program: GraphProgram,
+    fed: Mapping[str, Array],
+    chip: Chip,
+    prices: Prices,
+    trial: Trial | None,
+    progress: Progress,
 ) -> Tried:
     """One variant, from its program to its row."""
-    program = variant.make()
     inputs = inputs_of(program, fed)
     refused = "" if trial is None else trial.obstacle(program)
     can_run = None if refused else trial
     fixed = (
         quantise_graph(program, observe_arrays(program, inputs), variant.bits)
         if can_run is None
-        else can_run.calibrated(program, variant.bits)
+        else can_run.calibrated(program, variant.bits, progress)
     )
     run = GraphEmulator(fixed, currents=False).run(inputs)
     placed, views = on_chip(fixed, chip, run), len(next(iter(inputs.values())))

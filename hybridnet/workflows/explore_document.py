@@ -23,7 +23,8 @@ def explore_document(found: Exploration) -> Document:
         f"{found.model} on {found.chip}: {plural(len(found.tried) - 1, 'change')}, one at a time, nothing trained;"
         f" events of {plural(found.views, 'view')} of {found.source}",
         "A network that is trained in another shape fires otherwise: counts are those of the weights at hand.",
-        *([f"Accuracy on the held-out third of {found.clips}, calibrated anew on the rest."] if found.clips else []),
+        *([f"Accuracy on the other clips of {found.clips} than those each was calibrated on."] if found.clips else []),
+        *(f"Warning: {warning}" for warning in found.warnings),
     )
     refused = tuple((row.change, row.reason) for row in found.impossible)
     untried = tuple((row.change, row.no_accuracy) for row in found.tried if row.no_accuracy)

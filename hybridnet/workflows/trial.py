@@ -17,7 +17,7 @@ from hybridnet.program.bridge import crossing_of, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
 from hybridnet.program.spiking import input_shapes
-from hybridnet.report.numbers import shape_text
+from hybridnet.report.numbers import plural, shape_text
 from hybridnet.simulators.bridge import Bridge
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.feed import Feed
@@ -31,7 +31,10 @@ from hybridnet.workflows.options import CalibrateOptions
 from hybridnet.workflows.variants import inputs_of
 
 READ = CalibrateOptions()
-"""Clips are read as a calibration reads them."""
+"""Integers are found on as many clips as a calibration finds them on."""
+
+MOST_CLIPS = 64
+"""Clips read at most; those beyond a calibration's cost little, and make accuracy finer."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +56,21 @@ class Trial:
 
     Attributes:
         source: What was read, in words.
+        warnings: What is odd about it.
         found_on: What the spiking half is fed of the views that integers are found on, (N, …) by name.
         tried_on: Each other clip, and what the spiking half is fed.
     """
 
     bundle: Bundle
     source: str
+    warnings: tuple[str, ...]
     found_on: Mapping[str, Array]
     tried_on: tuple[tuple[CalibrationClip, Mapping[str, Array]], ...]
     ann: OnnxRuntimeBackend
 
     @classmethod
     def on(cls, bundle: Bundle, clips: Path, labels: Path | None, progress: Progress) -> Self:
-        """Read the clips; two of three are for finding integers.
+        """Read the clips; two of three are for finding integers, but no more than a calibration takes.
 
         Raises:
             ConfigError: If the model has no classes, or no class of a clip is known.
@@ -82,16 +87,26 @@ class Trial:
             classes,
             truth=labels,
             spiking=feed.read,
-            most=READ.most_clips,
+            most=MOST_CLIPS,
             views=READ.views,
             progress=progress,
         )
-        known = [clip for clip in read.held_out if clip.label is not None]
+        searched = [read.searched[i] for i in evenly(len(read.searched), READ.most_clips * 2 // 3)]
+        others = [clip for clip in read.clips if clip not in searched]
+        known = [clip for clip in others if clip.label is not None]
         if not known:
             raise ConfigError("evaluate", str(clips), f"clips in folders called as classes: {', '.join(classes[:20])}")
-        together = Views.join(clip.views for clip in read.searched)
+        warnings = read.warnings
+        if unknown := len(others) - len(known):
+            warnings += (f"not tried: {plural(unknown, 'clip')} of no class of the model",)
+        together = Views.join(clip.views for clip in searched)
         tried_on = tuple((clip, feed(clip.views.arrays).inputs) for clip in known)
-        return cls(bundle, read.source, feed(together.arrays).inputs, tried_on, OnnxRuntimeBackend(bundle.ann_path))
+        ann = OnnxRuntimeBackend(bundle.ann_path)
+        return cls(bundle, read.source, warnings, feed(together.arrays).inputs, tried_on, ann)
+
+    def searches(self, program: GraphProgram) -> int:
+        """How many populations are searched for integers, each of which takes long; none where there is an obstacle."""
+        return 0 if self.obstacle(program) else len(program.populations)
 
     def obstacle(self, program: GraphProgram) -> str:
         """Why the ANN half cannot take what crosses from a changed program; empty if it can."""
@@ -103,13 +118,14 @@ class Trial:
         read = sorted(changed & set(self.ann.input_names))
         return f"the ANN half reads {read[0]} too, and is of the whole of it" if read else ""
 
-    def calibrated(self, program: GraphProgram, weight_bits: int) -> FixedGraph:
-        """The integers of a program, searched on the clips for that."""
+    def calibrated(self, program: GraphProgram, weight_bits: int, progress: Progress) -> FixedGraph:
+        """The integers of a program, searched on the clips for that; `progress` is told after each population."""
         inputs = Views(inputs_of(program, self.found_on))
         seen = observe_arrays(program, inputs.arrays)
         chosen = [inputs[n].arrays for n in evenly(len(inputs), SEARCH_VIEWS)]
         views = [SearchView(view, trace_graph(program, tensors_of(view))) for view in chosen]
-        return search_graph(program, seen, views, self.bundle.bridge, weight_bits=weight_bits).program
+        found = search_graph(program, seen, views, self.bundle.bridge, weight_bits=weight_bits, progress=progress)
+        return found.program
 
     def accuracy(self, program: GraphProgram, fixed: FixedGraph) -> Accuracy:
         """How many of the other clips are right."""

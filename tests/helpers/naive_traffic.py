@@ -13,6 +13,7 @@ from hybridnet.deploy.chip.placing import Tiling
 from hybridnet.deploy.chip.profile import Mesh
 from hybridnet.program.graph import Geometry, Graph
 from hybridnet.program.layers import ConvGeometry
+from hybridnet.program.pipeline import Pipeline
 from hybridnet.support.arrays import Array
 
 Neuron = tuple[int, int, int]
@@ -51,35 +52,32 @@ def tile_of(core: int, mesh: Mesh) -> tuple[int, int]:
 
 
 def walk(
-    graph: Graph[Any, Any, Any], placed: Mapping[str, Tiling], mesh: Mesh, events: Mapping[str, Array]
+    graph: Graph[Any, Any, Any],
+    placed: Mapping[str, Tiling],
+    mesh: Mesh,
+    machine: Pipeline,
+    events: Mapping[str, Array],
 ) -> dict[str, Counter[Any]]:
-    """All counts by kind, each by view, step and core, or by sender and distance."""
+    """All counts by kind, each by view, step of the machine and core, or by sender and distance."""
     found: dict[str, Counter[Any]] = defaultdict(Counter)
     joined = {id(g): synapses_of(g.geometry) for g in graph.synapses}
     for name, values in events.items():
         for place in np.argwhere(values != 0).tolist():
             view, t, *where = place
             neuron: Neuron = (where[0], where[1], where[2])
-            core = core_of(placed[name], neuron) if name in placed else -1
+            core, m = core_of(placed[name], neuron) if name in placed else -1, machine.lags[name] + t * machine.period
             if core >= 0:
-                found["spikes"][view, t, core] += 1
-            arrivals: dict[int, int] = {}
+                found["spikes"][view, m, core] += 1
+            arrivals = set()
             for g in graph.behind(name):
                 for target in joined[id(g)][neuron]:
                     onto = core_of(placed[g.target], target)
-                    arrivals[onto] = min(arrivals.get(onto, g.delay), g.delay)
-                    if t + g.delay < graph.steps:
-                        found["synaptic_events"][view, t + g.delay, onto] += 1
-            first = {
-                p: min(g.delay for g in graph.behind(name) if g.target == p)
-                for p in {g.target for g in graph.behind(name)}
-            }
+                    arrivals.add(onto)
+                    found["synaptic_events"][view, m, onto] += 1
             for onto in arrivals:
-                layer = next(n for n, tiling in placed.items() if onto in tiling.cores)
                 if core >= 0:
-                    found["messages_out"][view, t, core] += 1
-                if t + first[layer] < graph.steps:
-                    found["messages_in"][view, t + first[layer], onto] += 1
+                    found["messages_out"][view, m, core] += 1
+                found["messages_in"][view, m, onto] += 1
                 (x, y), (x2, y2) = tile_of(core, mesh), tile_of(onto, mesh)
-                found["sent"][name, view, t, abs(x - x2), abs(y - y2)] += 1
+                found["sent"][name, view, m, abs(x - x2), abs(y - y2)] += 1
     return found

@@ -13,6 +13,7 @@ from helpers.naive_traffic import walk
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.placing import place
 from hybridnet.deploy.chip.profile import load_chip
+from hybridnet.program.pipeline import pipeline
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.file import read_records, to_json
@@ -36,12 +37,11 @@ def total(record: RunRecord, name: str) -> int:
 
 def test_synaptic_events_and_updates_of_the_cores_are_those_of_the_layers(ran: Simulation, bundle: Bundle) -> None:
     found = on_chip(bundle.fixed, load_chip("loihi1"), ran.run.spiking).traffic
-    steps = ran.record.views * bundle.fixed.steps
     for row in ran.record.layers:
         if row.partition == "snn" and row.synapses is not None:
             own = [layer == row.name for layer in found.layers]
             assert found.synaptic_events[:, :, own].sum() == row.ops.macs + row.ops.acs
-            assert found.updates[own].sum() * steps == row.ops.neuron_updates
+            assert found.updates[:, own].sum() * ran.record.views == row.ops.neuron_updates
             assert found.spikes[:, :, own].sum() == row.ops.spikes
             assert found.messages_out[:, :, own].sum() == row.ops.messages
 
@@ -53,7 +53,7 @@ def test_messages_are_those_of_a_walk_on_every_back_end(kind: type[Manner], expo
     runs = [simulate(given, bundle, SimulateOptions(snn=name, chip="loihi1", parity=False)) for name in
             ("emulator", "onnxruntime")]  # fmt: skip
     one, other = (on_chip(bundle.fixed, load_chip("loihi1"), each.run.spiking) for each in runs)
-    walked = walk(one.graph, place(one.fitted.layers), one.chip.mesh, one.events)
+    walked = walk(one.graph, place(one.fitted.layers), one.chip.mesh, pipeline(one.graph), one.events)
     names = {*one.from_inputs.values(), *one.from_layers.values()}
     assert sum(sent.total for sent in names) == walked["sent"].total() == total(runs[0].record, "messages")
     hops = sum(number * (key[3] + key[4]) for key, number in walked["sent"].items())

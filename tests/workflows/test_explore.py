@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 import hybridnet.workflows.explore as workflow
+import hybridnet.workflows.trial as trial
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
 from hybridnet.report.render.html import render_html
 from hybridnet.report.render.text import render_document
 from hybridnet.support.arrays import write_arrays
+from hybridnet.support.progress import silent
 from hybridnet.workflows.explore import Exploration, Tried, explore
 from hybridnet.workflows.explore_document import explore_document, ticks, to_json
 from hybridnet.workflows.options import ExploreOptions, SimulateOptions
@@ -87,14 +90,20 @@ def test_a_chip_without_times_has_no_time(bundle: Bundle, clip: Path, monkeypatc
 def test_accuracy_where_the_ann_half_can_take_it(
     bundle: Bundle, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Six rows, of which every third is held out: whoever names what the float model says is right."""
+    """Six rows, of which every third is tried: whoever names what the float model says is right."""
     kinds = ("as it is", "weights of 6 bits", "2 × the stride of the first layers")
     monkeypatch.setattr(workflow, "variants", lambda p: [v for v in variants(p) if v.change in kinds])
     view = {name: values[-1:] for name, values in read_source(clip, bundle, 2).views.arrays.items()}
     rows = {name: np.repeat(values, 6, 0) for name, values in view.items()}
     said = simulate(view, bundle, SimulateOptions(parity=False)).run.logits.argmax()
     write_arrays(tmp_path / "rows.npz", {**rows, "labels": np.full(6, said)})
-    found = explore(bundle, clip, ExploreOptions(views=2, evaluate=tmp_path / "rows.npz"))
+    told: list[tuple[int, int]] = []
+    options = ExploreOptions(views=2, evaluate=tmp_path / "rows.npz")
+    found = explore(bundle, clip, options, progress=lambda what, *at: told.append(at) if what == "exploring" else None)
+    searches = 2 * len(bundle.program.populations)  # those of two variants take nearly all of the time
+    assert told[-1] == (3 + searches, 3 + searches)
+    assert sorted(told) == told
+    assert len(set(told)) >= searches
     by_change = {row.change: row for row in found.tried}
     own = by_change["as it is"].accuracy
     assert own is not None
@@ -106,6 +115,19 @@ def test_accuracy_where_the_ann_half_can_take_it(
     text = render_document(explore_document(found))
     assert "100.0 % (2 of 2)" in text
     assert refused.no_accuracy in text
+
+
+def test_what_a_calibration_does_not_take_is_tried(
+    bundle: Bundle, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine rows, of which integers are found on two."""
+    monkeypatch.setattr(trial, "READ", dataclasses.replace(trial.READ, most_clips=3))
+    view = {name: values[-1:] for name, values in read_source(clip, bundle, 2).views.arrays.items()}
+    rows = {name: np.repeat(values, 9, 0) for name, values in view.items()}
+    write_arrays(tmp_path / "rows.npz", {**rows, "labels": np.zeros(9, np.int64)})
+    found = trial.Trial.on(bundle, tmp_path / "rows.npz", None, silent)
+    assert {len(values) for values in found.found_on.values()} == {2}
+    assert len(found.tried_on) == 7
 
 
 def test_clips_of_no_class_are_refused(bundle: Bundle, clip: Path, tmp_path: Path) -> None:

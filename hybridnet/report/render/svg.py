@@ -132,9 +132,10 @@ def scatter(picture: Scatter, told: str) -> str:
     points = [point for _, series in picture.series for point in series]
     right = max((tick for tick, _ in x_ticks), default=0.0) or max(p.x for p in points) or 1.0
     most = max((tick for tick, _ in y_ticks), default=0.0) or max(p.y for p in points) or 1.0
+    end = width - max(24, _room(text for _, text in x_ticks) / 2)  # half of the last number is to the right of it
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return left + (width - left - 24) * x / right, height - bottom - (height - bottom - top) * y / most
+        return left + (end - left) * x / right, height - bottom - (height - bottom - top) * y / most
 
     _, parts = legend([name for name, _ in picture.series], left, width)
     for value, text in x_ticks:
@@ -142,9 +143,7 @@ def scatter(picture: Scatter, told: str) -> str:
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{y:.1f}"/>{text_at("tick", x, y + 16, text, "middle")}')
     for value, text in y_ticks:
         x, y = at(0, value)
-        parts.append(
-            f'<path class="grid" d="M{x:.1f} {y:.1f}H{width - 24}"/>{text_at("tick", x - 6, y + 4, text, "end")}'
-        )
+        parts.append(f'<path class="grid" d="M{x:.1f} {y:.1f}H{end:.1f}"/>{text_at("tick", x - 6, y + 4, text, "end")}')
     for number, (_, series) in enumerate(picture.series):
         line = "L".join("{:.1f} {:.1f}".format(*at(p.x, p.y)) for p in series)
         parts.append(f'<path class="line l{number}" d="M{line}"/>')

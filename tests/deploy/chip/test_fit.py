@@ -178,7 +178,8 @@ def test_a_second_chip_is_one_file(
     path = made_chip(tmp_path, basis="guess", authority="nobody", cores={"value": 7, **source},
                      exact_width=None, input_chips=None, neurons=None,
                      mesh={"width": 2, "height": 2, "cores_per_tile": 2, **source},
-                     times={name: {"low": 1, "reference": 2, "high": 3, **source} for name in TIMES})  # fmt: skip
+                     times={name: {"low": 1, "reference": 2, "high": 3, **source} for name in TIMES}
+                     | {"barrier": [{"routers": 1, "low": 1, "reference": 2, "high": 3, **source}]})  # fmt: skip
     assert main(["fit", str(bundle.path), "--chip", str(path), "--chips", "9", "--full"]) == 0
     text = capsys.readouterr().out
     assert "9 × a made chip" in text

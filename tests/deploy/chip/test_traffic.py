@@ -10,6 +10,7 @@ from helpers.random_traffic import Run, runs
 from hypothesis import given, settings
 
 from hybridnet.deploy.chip.traffic import Traffic, traffic
+from hybridnet.program.pipeline import pipeline
 
 
 def as_counts(found: Traffic) -> dict[str, dict[Any, int]]:
@@ -30,7 +31,8 @@ def as_counts(found: Traffic) -> dict[str, dict[Any, int]]:
 @given(runs())
 def test_counts_are_those_of_a_walk_over_every_spike(run: Run) -> None:
     graph, placed, mesh, events = run
-    found, walked = traffic(graph, placed, mesh, events), walk(graph, placed, mesh, events)
+    machine = pipeline(graph)
+    found, walked = traffic(graph, placed, mesh, machine, events), walk(graph, placed, mesh, machine, events)
     for kind, counted in as_counts(found).items():
         assert counted == dict(walked[kind]), kind
-    assert found.updates.sum() == sum(np.prod(p.shape) for p in graph.populations)
+    assert found.updates.sum() == graph.steps * sum(np.prod(p.shape) for p in graph.populations)

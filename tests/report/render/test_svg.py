@@ -5,10 +5,10 @@ import re
 import pytest
 from helpers.pages import Page
 
-from hybridnet.report.document import Bar, Bars, Cell, Document, Heatmap, Histogram, Picture, Section
+from hybridnet.report.document import Bar, Bars, Cell, Document, Heatmap, Histogram, Picture, Point, Scatter, Section
 from hybridnet.report.render.html import render_html
 from hybridnet.report.render.pictures import pictured as drawn
-from hybridnet.report.render.svg import CELL, NUMBERED
+from hybridnet.report.render.svg import CELL, LETTER, NUMBERED
 
 HOSTILE = "</title></svg><script>x</script>\x1b & a name that is longer than there is room for"
 
@@ -63,6 +63,15 @@ def test_outlines_of_a_histogram() -> None:
     assert first == floor
     assert half == pytest.approx((floor + second) / 2, abs=0.1)
     assert f"M{middle:.1f} " in svg.split(">2<")[0]
+
+
+def test_the_last_number_along_a_scatter_is_within_the_picture() -> None:
+    ticks = ((0.0, "0"), (300.0, "300.00 µJ"))
+    svg = drawn(Scatter("t", (("a", (Point(0, 0, "x"), Point(300, 1, "y"))),), ("e", ticks), ("a", ((1.0, "1"),))))
+    (middle,) = (float(x) for x in re.findall(r'x="([\d.]+)"[^>]*>300.00 µJ<', svg))
+    (width,) = (float(w) for w in re.findall(r'viewBox="0 0 (\d+)', svg))
+    assert middle + LETTER * len("300.00 µJ") / 2 <= width
+    assert f'cx="{middle}"' in svg
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def in_int8(graph: SizedGraph) -> SizedGraph | None:
     tensors = dict.fromkeys(name for node in weighted for name in _quantised(node, graph))
     added = [node for name in tensors for node in _pair(name)]
     shapes = {out: graph.shapes[name] for name in tensors if name in graph.shapes for out in _outputs(name)}
-    in_float: tuple[Precision, ...] = ("fp32",) * len(added)
+    in_float: list[Precision] = ["fp32" for _ in added]
     dequantised = {*tensors, *(name for node in weighted for name in _weights(node, graph))}
     return dataclasses.replace(
         graph,

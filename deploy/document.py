@@ -12,6 +12,7 @@ from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import GraphCount, count_graph
 from hybridnet.report.document import Document, Section, Table, facts
 from hybridnet.report.numbers import NONE, listed, plural, shape_text, size, whole
+from hybridnet.report.record.words import BEFORE
 from hybridnet.report.render.parity import parity_lines, parity_sections
 from hybridnet.support.inputs import LEAST_CLIPS
 
@@ -31,7 +32,7 @@ def bundle_document(bundle: Bundle, given: Path | None = None) -> Document:
         ("wrote", f"{bundle.path}/, of {manifest.model.name}, {_classes(manifest.labels)}"),
         ("next", _simulate(bundle, given)),
         ("finer scales", _calibrate(bundle, given)),
-        *(() if front is None else (("front", f"{_counted(front)}, on the host before the chip"),)),
+        *(() if front is None else ((BEFORE, _counted(front)),)),
         ("ANN half", f"{_counted(ann)}, opset {manifest.opset}"),
         ("scales", f"{scales.rule}, {plural(scales.views, 'view')} of {scales.calibrated_on}"),
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hybridnet.errors import ArgumentError
 from hybridnet.support.kinds import Kind, kind_of
@@ -179,6 +180,18 @@ class Parser(argparse.ArgumentParser):
         from hybridnet.support.text import visible
 
         super().error(visible(message))
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse all of it; what nothing takes is an error, with the option that it may be meant for."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            from hybridnet.support.text import nearest
+
+            parser = getattr(found, "parser", self)
+            meant = nearest(unknown[0].partition("=")[0], parser._option_string_actions)
+            hint = f"; did you mean {meant}?" if meant else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint} (`{parser.prog} --help` lists all)")
+        return found
 
 
 def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Takes | Writes]]:

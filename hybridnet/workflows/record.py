@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.profile import Chip
-from hybridnet.deploy.layout import CHECKPOINT
+from hybridnet.deploy.layout import ANN_INT8, CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import AnyGraph
-from hybridnet.report.counting.onnx import GraphCount
+from hybridnet.report.counting.onnx import GraphCount, count_graph, count_in_int8
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, price_samples, pricing_notes
 from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow, RunRecord
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.latency import summarise, timing
 from hybridnet.report.record.measured import Measured
 from hybridnet.simulators.hybrid import HybridRun
@@ -34,6 +35,28 @@ from hybridnet.workflows.sources import Read
 
 
 @dataclass(frozen=True, eq=False)
+class Int8Graph:
+    """The counted ANN half in int8: the bundle's own, or the one that calibration would make."""
+
+    graph: GraphCount
+    in_bundle: bool
+
+    @staticmethod
+    def of(bundle: Bundle, counted: str) -> Int8Graph | None:
+        """Beside the graph of a bundle that runs; None if that is in int8, or has no weights to quantise."""
+        if counted == ANN_INT8:
+            return None
+        if ANN_INT8 in bundle.manifest.files:
+            return Int8Graph(count_graph(bundle.file(ANN_INT8)), in_bundle=True)
+        made = count_in_int8(bundle.file(counted))
+        return None if made is None else Int8Graph(made, in_bundle=False)
+
+    def row(self, views: int) -> Int8Ann:
+        """What so many views take."""
+        return Int8Ann(by_width(self.graph, views), self.in_bundle)
+
+
+@dataclass(frozen=True, eq=False)
 class Setup:
     """A bundle on a pair of back-ends, and what its runs are priced with.
 
@@ -42,7 +65,7 @@ class Setup:
         program: What the spiking back-end runs, float or fixed.
         front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
-        int8: That of the ANN half in int8; None if the bundle has none, or runs in it.
+        int8: What the ANN half would be in int8; None if it runs in it, or no layer of it has weights.
         settings: How the back-ends ran, by option.
         prices: What all counts are priced with.
         chip: Whose time and fit are estimated.
@@ -53,7 +76,7 @@ class Setup:
     program: AnyGraph
     front: GraphCount | None
     graph: GraphCount
-    int8: GraphCount | None
+    int8: Int8Graph | None
     settings: dict[str, str]
     prices: Prices
     chip: Chip
@@ -105,7 +128,7 @@ def build_record(
         partitions=partitions,
         layers=layers,
         totals=totals,
-        int8_ann=None if setup.int8 is None else by_width(setup.int8, views),
+        int8_ann=None if setup.int8 is None else setup.int8.row(views),
         verdict=judge(layers, views, setup.program.steps, prices.profile),
         timing=timing({row.name: row.latency_ms for row in partitions}, time),
         measured=measured,

@@ -101,7 +101,7 @@ def assert_error(code: int, capsys: Captured, *mentions: str) -> None:
     ("factory", "mentions"),
     [
         ("nowhere_at_all:model", "there is no module nowhere_at_all"),
-        ("helpers.foreign_model:nothing", "AttributeError"),
+        ("helpers.foreign_model:nothing", "there is no nothing in helpers.foreign_model"),
         ("helpers.foreign_model:failing", "no weights today"),
         ("helpers.foreign_model:no_module", "returns a str"),
         ("foreign_model", "package.module:factory"),
@@ -159,7 +159,7 @@ def garbage(path: Path) -> None:
         (other_shape, "head.bias is (7,), the model's (3,)"),
         (twice, "'model', 'ema'. Say which: --weights model"),
         (doubles, "in float64, with numbers that float32 does not hold. Save it as float32"),
-        (code, "is no part of a tensor"),
+        (code, "and not weights alone"),
         (garbage, "is text. Give export a checkpoint"),
         (lambda path: None, "does not exist"),
     ],

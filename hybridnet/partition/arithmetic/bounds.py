@@ -98,6 +98,9 @@ HOST_MAXIMUM = Bound(
     "it reads {what} ({where}), which only the host computes",
     "Give the convolution before it a stride, or pool its spikes",
 )
+NORM_REMEDY = "Use BatchNorm, which folds into the weights"
+"""What to change where the host computes a norm whose statistics are those of its input."""
+
 HOST_READ = Bound("R230", "it reads {what} ({where}), which only the host computes")
 APART = Bound(
     "R231",

@@ -285,4 +285,5 @@ def _of_the_host(read: Frame, found: Expansion) -> Reason:
         added = found.forms[first.operands[0]].variables
         bound = bounds.SUM_MAXIMUM if all(v.binary for v in added) else bounds.HOST_MAXIMUM
         return bound.because(**named(first))
-    return (bounds.HOST_MIXES if mixes(first) else bounds.HOST_READ).because(**named(first))
+    reason = (bounds.HOST_MIXES if mixes(first) else bounds.HOST_READ).because(**named(first))
+    return replace(reason, remedy=bounds.NORM_REMEDY) if "norm" in first.what.lower() and not reason.remedy else reason

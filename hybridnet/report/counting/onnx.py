@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybridnet.errors import BundleError
+from hybridnet.report.counting.int8 import in_int8
 from hybridnet.report.counting.operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
 from hybridnet.report.counting.shapes import BYTES, SizedGraph, sized_graph
 from hybridnet.report.quantities import Ops, Precision
@@ -77,7 +78,20 @@ def count_graph(path: AnyFile) -> GraphCount:
     Raises:
         BundleError: If the shapes of a node with MACs cannot be inferred.
     """
-    graph = sized_graph(path)
+    return _count(sized_graph(path), path)
+
+
+def count_in_int8(path: AnyFile) -> GraphCount | None:
+    """The same of a float model as static quantisation would make it; None if there is nothing to quantise.
+
+    Raises:
+        BundleError: Likewise.
+    """
+    graph = in_int8(sized_graph(path))
+    return None if graph is None else _count(graph, path)
+
+
+def _count(graph: SizedGraph, path: AnyFile) -> GraphCount:
     nodes: list[NodeCount] = []
     uncounted: Counter[str] = Counter()
     for node, precision in zip(graph.nodes, graph.precisions, strict=True):

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/8`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/9`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.measured import Measured
 from hybridnet.report.record.outputs import OutputRow
@@ -19,7 +20,7 @@ from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.record.session import Session
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/8"
+SCHEMA = "hybridnet.run/9"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -238,7 +239,7 @@ class RunRecord:
         prediction: None if the model is no classifier with labels, and of several samples, each of which has its own.
         outputs: What the model returns, in order.
         samples: Rows of arrays in order; empty of a video.
-        int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
+        int8_ann: The ANN half in int8; None if it ran in it, or no layer of it has weights.
         verdict: None if the spiking half has no layers.
         fed_inputs: How many values the spiking half was fed, per input.
         measured: What the meters of this host counted; None if nobody asked for it.
@@ -261,7 +262,7 @@ class RunRecord:
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
-    int8_ann: dict[str, Ops] | None
+    int8_ann: Int8Ann | None
     verdict: Verdict | None
     timing: Timing
     measured: Measured | None

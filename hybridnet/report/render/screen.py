@@ -11,6 +11,7 @@ from hybridnet.report.pricing.advice import advice, levers
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.firing import Firing, firing_of_run
 from hybridnet.report.record.latency import Latency
+from hybridnet.report.record.words import partition_words
 from hybridnet.report.render.firing import agreement_text, idle_lines
 from hybridnet.report.render.fitted import LINES, REST, height, wrapped
 from hybridnet.report.render.returned import returned_text
@@ -83,7 +84,7 @@ def _costs(record: RunRecord) -> Section:
     total = record.totals.energy_pj
     rows = tuple(
         (
-            row.name,
+            partition_words(row.name),
             bar(row.share or 0.0),
             energy_cell(row.energy_pj) if row.ops is not None else "not priced",
             share(row.share),
@@ -101,10 +102,7 @@ def _costs(record: RunRecord) -> Section:
 
 
 def _change(record: RunRecord) -> Section:
-    dearest = [
-        f"{one.term.replace(': ', ', ').replace('_', ' ')} {joules(one.energy_pj)} ({share(one.share, 0)})"
-        for one in levers(record)
-    ]
+    dearest = [f"{one.what} {joules(one.energy_pj)} ({share(one.share, 0)})" for one in levers(record)]
     dearest = dearest[: TERMS_OF_SAMPLES if len(record.samples) > 1 else None]
     lines = [f"Dearest: {'; '.join(dearest)}", *_first(record)] if dearest else []
     return Section("", lines=tuple(line for text in lines for line in wrapped(text)), notes=(REST,))

@@ -9,6 +9,7 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
+from hybridnet.report.record.words import partition_words
 from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections_chip import chip_time, fit, traffic
 from hybridnet.report.render.sections_energy import chip_terms, energy_terms, prices, profiles_text, without
@@ -49,7 +50,9 @@ def run_document(record: RunRecord) -> Document:
 def headline(record: RunRecord) -> Section:
     """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice on it."""
     total, times, each = record.totals.energy_pj, record.totals.latency_ms, per_sample(record)
-    shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
+    shares = ", ".join(
+        f"{partition_words(row.name)} {share(row.share, 0)}" for row in record.partitions if row.share is not None
+    )
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
@@ -95,14 +98,14 @@ _BASES = "operations counted, ms measured on this host, energy modelled"
 def _partition(row: PartitionRow, video: VideoRow | None) -> tuple[str, ...]:
     operations = _decoded(video) if row.ops is None and video is not None else _operations(row.ops)
     cells = ("not priced", NONE) if row.ops is None else (energy_cell(row.energy_pj), range_text(row.energy_pj))
-    return (row.name, row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
+    return (partition_words(row.name), row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
 
 
 def layers(record: RunRecord) -> Section:
     """Every layer."""
     rows = tuple(
         (
-            r.partition,
+            partition_words(r.partition),
             r.name,
             kind_text(r),
             r.input,

@@ -20,6 +20,7 @@ from hybridnet.report.numbers import (
 from hybridnet.report.record.data import LayerRow, Parity, RunRecord
 from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import Pipeline
+from hybridnet.report.record.words import partition_words
 from hybridnet.report.render.firing import idle_lines
 from hybridnet.support.inputs import LEAST_CLIPS
 
@@ -38,7 +39,7 @@ def kind_text(row: LayerRow) -> str:
 def latency(record: RunRecord) -> Section:
     """Host times, modelled chip time, and what overlapping gives."""
     rows = [
-        (row.name, row.backend, *(f"{v:.2f}" for v in (t.p50, t.p90, t.p99, t.total)), t.basis)
+        (partition_words(row.name), row.backend, *(f"{v:.2f}" for v in (t.p50, t.p90, t.p99, t.total)), t.basis)
         for row in record.partitions
         if (t := row.latency_ms) is not None
     ]
@@ -53,7 +54,7 @@ def latency(record: RunRecord) -> Section:
     over = f"p50, p90, p99 are over {record.views} views, of the halves after a warm-up."
     notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.",)
     bars = tuple(
-        Bar(row.name, t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
+        Bar(partition_words(row.name), t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
         for row in record.partitions
         if (t := row.latency_ms) is not None
     )
@@ -66,7 +67,7 @@ def latency(record: RunRecord) -> Section:
 def _pipeline(p: Pipeline) -> str:
     return (
         f"{p.sequential_ms:.1f} ms one view after the other, {p.pipelined_ms:.1f} ms with all partitions at work at"
-        f" once ({p.views_per_second:.1f} views/s, limited by {p.bottleneck}); the first result after"
+        f" once ({p.views_per_second:.1f} views/s, limited by {partition_words(p.bottleneck)}); the first result after"
         f" {p.first_view_ms:.1f} ms, its critical path ({p.basis})."
     )
 

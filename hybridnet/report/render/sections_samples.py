@@ -39,7 +39,7 @@ def whole_verdict(record: RunRecord) -> str:
     verdict = short_verdict(record)
     if len(record.samples) < 2 or not verdict:
         return verdict
-    return f"{verdict.removesuffix('.')}; both for all {len(record.samples)} samples."
+    return f"{verdict.removesuffix('.')}; for all {len(record.samples)} samples together."
 
 
 def samples_section(record: RunRecord) -> Section:

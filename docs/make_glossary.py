@@ -48,7 +48,7 @@ WORDS = {
     "head-room": "by how much the largest potential could grow before it saturates",
     "held out": "kept from the search of integers or from training, so that figures are honest",
     "host": "the machine that runs all that is not on the chip",
-    "host before the chip": "layers in front of the spiking half that the host computes, as ONNX; in records, the front",
+    "host before the chip": "what the host computes for the spiking half, as ONNX; in records, the front",
     "ideal int8 host": "one that multiplies in int8 and skips every 0 for free: the strongest rival, not to be bought",
     "I-frame, P-frame": "a picture coded by itself; one coded by motion vectors and residuals",
     "integrator": "a population that never fires, whose potential is read",

@@ -144,7 +144,8 @@ GLOSSARY = {
     "range": "lowest and highest of the sources of a price",
     "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",
-    "SQNR": "signal to quantisation noise ratio, 10·log10(Σu² / Σ(u − u_ref)²): at 20 dB the error is a tenth of the signal",
+    "SQNR": "signal to quantisation noise ratio, 10·log10(Σu² / Σ(u − u_ref)²); at 20 dB the error is a tenth of the"
+    " signal",
 }
 
 

@@ -33,7 +33,7 @@ class Firing:
     """How the layers of neurons fired.
 
     Attributes:
-        agreement: Of each layer that was compared and whose agreement tells something.
+        agreement: That of each layer that was compared, if it tells something.
         never: Layers that never fired, and nor did their float twins, as far as these ran.
         lost: Those that never fired, though their float twins did.
         always: Those that fired in all neuron-steps.

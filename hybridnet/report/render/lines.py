@@ -113,7 +113,7 @@ def classes_text(classes: Mapping[str, int]) -> str:
 
 def energy_text(mean: float, deviation: float) -> str:
     """Mean and spread of energies in pJ."""
-    return f"{joules(mean)} ± {share(deviation / mean if mean else 0.0, 0)}"
+    return f"{joules(mean)} ± {share(deviation / mean if mean else 0.0)}"
 
 
 def _summary(s: LinesSummary) -> tuple[str, ...]:

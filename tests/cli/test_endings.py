@@ -117,7 +117,7 @@ MODULES = {
     ),
     "makes no module": ("def make():\n    return 3", "returns a int"),
     "is no Python": ("def make(", "SyntaxError"),
-    "has no factory": ("", "has no attribute 'make'"),
+    "has no factory": ("", "there is no make in "),
     "exits in forward": (
         "from torch import nn, zeros\nclass Make(nn.Module):\n    example_inputs = {'x': zeros(1, 2, 3, 4, 4)}\n"
         "    def forward(self, x):\n        raise SystemExit(0)\nmake = Make", "it called sys.exit(0)"),

@@ -60,7 +60,7 @@ def test_samples_fit_a_screen_and_say_what_is_of_all(unlabelled: Bundle) -> None
     assert max(map(len, lines)) <= COLUMNS
     assert "* of its own events" in text
     assert "partition, all 8 samples" in text
-    assert "both for all 8 samples." in text
+    assert "for all 8 samples together." in text
 
 
 def test_equal_numbers_have_no_largest(unlabelled: Bundle) -> None:

@@ -150,8 +150,8 @@ def test_pooled_currents_are_the_hosts() -> None:
     assert not program.inputs[0].still
     (why,) = reading.obstacles
     assert str(why) == (
-        "lif1: it reads max_pool2d (conv1 → max_pool2d), which only the host computes. "
-        "Give the convolution before it a stride, or pool its spikes"
+        "lif1: it lies before max_pool2d (conv2 → max_pool2d), which only the host computes; the chip runs once a view,"
+        " and takes the larger side. Give the convolution before it a stride, or pool its spikes"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hybridnet.program.pipeline import pipeline
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.file import read_records, to_json
+from hybridnet.report.render.screen import screen_document
 from hybridnet.report.render.sections import run_document
 from hybridnet.report.render.text import render_document
 from hybridnet.workflows.chip import on_chip
@@ -74,6 +76,16 @@ def test_a_record_of_a_chip_priced_again_is_that_of_a_fresh_run(ran: Simulation,
     assert read == ran.record
     other = reprice(read, load_prices("horowitz45", None))
     assert reprice(other, load_prices("loihi1", "horowitz45-int8")) == ran.record
+
+
+def test_the_time_on_the_chip_is_on_the_screen(ran: Simulation) -> None:
+    timed = ran.record.timing.chip
+    assert timed is not None
+    text = render_document(screen_document(ran.record))
+    assert f"On loihi1, modelled: {timed.view_ms.reference:.3f} ms a view, " in text
+    assert f"limited by {timed.limiting_layer}." in text
+    untimed = dataclasses.replace(ran.record, timing=dataclasses.replace(ran.record.timing, chip=None))
+    assert "On loihi1" not in render_document(screen_document(untimed))
 
 
 def test_energy_in_five_terms(ran: Simulation) -> None:

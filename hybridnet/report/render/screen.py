@@ -16,13 +16,14 @@ from hybridnet.report.render.firing import agreement_text, idle_lines
 from hybridnet.report.render.fitted import LINES, REST, height, wrapped
 from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections import amount, title
+from hybridnet.report.render.sections_chip import chip_line
 from hybridnet.report.render.sections_energy import profiles_text
 from hybridnet.report.render.sections_measured import measured_line
 from hybridnet.report.render.sections_run import check_advice, lost_lines
 from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_table, whole_verdict
 
-CLASSES, SAMPLES, TERMS_OF_SAMPLES = 3, 5, 2
-"""Classes of a clip, samples of arrays, and dearest terms of these, that it shows at the most."""
+CLASSES, SAMPLES, FEW_TERMS = 3, 5, 2
+"""Classes of a clip, samples of arrays, and dearest terms of these or beside a chip's time, at the most."""
 
 BAR = 20
 """Blocks of a whole bar."""
@@ -97,13 +98,13 @@ def _costs(record: RunRecord) -> Section:
     all_samples = f"all {len(record.samples)} samples" if len(record.samples) > 1 else ""
     heading = (f"partition{all_samples and f', {all_samples}'}", "energy, modelled", "", "share", "ms, this host")
     note = f"Prices: {profiles_text(record)}. {whole_verdict(record)}"
-    notes = (*wrapped(note), *wrapped(measured_line(record)))
+    notes = (*wrapped(note), *wrapped(chip_line(record)), *wrapped(measured_line(record)))
     return Section("", table=Table(heading, (*rows, last), left=2), notes=notes)
 
 
 def _change(record: RunRecord) -> Section:
     dearest = [f"{one.what} {joules(one.energy_pj)} ({share(one.share, 0)})" for one in levers(record)]
-    dearest = dearest[: TERMS_OF_SAMPLES if len(record.samples) > 1 else None]
+    dearest = dearest[: FEW_TERMS if len(record.samples) > 1 or record.timing.chip else None]
     lines = [f"Dearest: {'; '.join(dearest)}", *_first(record)] if dearest else []
     return Section("", lines=tuple(line for text in lines for line in wrapped(text)), notes=(REST,))
 

@@ -76,6 +76,17 @@ def chip_time(record: RunRecord) -> Section:
     return Section("Time on the chip", chip.basis, tuple(_limits(chip)), table, (_cores(chip),), (*notes, chip.source))
 
 
+def chip_line(record: RunRecord) -> str:
+    """The time on the chip in one sentence; empty of a chip whose times are not published."""
+    chip = record.timing.chip
+    if chip is None:
+        return ""
+    return (
+        f"On {chip.chip}, modelled: {chip.view_ms.reference:.3f} ms a view, half of the steps within"
+        f" {chip.step_us.p50:.1f} µs, limited by {chip.limiting_layer}."
+    )
+
+
 def _limits(chip: ChipTime) -> Iterator[str]:
     core = chip.cores[chip.limiting_core]
     yield (

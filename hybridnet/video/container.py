@@ -93,8 +93,8 @@ class VideoContainer:
             if isinstance(error, MemoryError):
                 raise
             what = (
-                f"is an MP4 whose index came, and not its first frame ({error.strerror}): the index lies at its end, and"
-                " the server sends no parts of a file (HTTP Range), or the connection broke"
+                f"is an MP4 whose index came, and not its first frame ({error.strerror}): the index lies at its end,"
+                " and the server sends no parts of a file (HTTP Range), or the connection broke"
             )
             raise VideoError(what, where=where, remedy=_READABLE) from error
 

@@ -146,7 +146,8 @@ def _misfit(
             return first, "it has B-frames"
         if packet.is_keyframe and begin is not None:
             length = len(first) - 1 - begin
-            return first, "" if length == steps + 1 else f"its first GOP has {length} frame{'s' * (length != 1)}, and {steps + 1} are needed"
+            frames = "1 frame" if length == 1 else f"{length} frames"
+            return first, "" if length == steps + 1 else f"its first GOP has {frames}, and {steps + 1} are needed"
         if packet.is_keyframe:
             begin = len(first) - 1
         if len(first) - (begin or 0) > 2 * (steps + 1):

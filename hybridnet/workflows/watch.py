@@ -192,7 +192,8 @@ class Watcher:
                 self.summary.frames += clip.counts.frames
                 self.summary.unused_frames += clip.counts.unused_frames
         if not clip.counts.frames and not stopped():
-            raise VideoError("ended, and not one frame of it could be read", where=shown(source), remedy="Check the source")
+            what = "ended, and not one frame of it could be read"
+            raise VideoError(what, where=shown(source), remedy="Check the source")
 
     def _opened(self, source: str | Path | Readable) -> LiveClip:
         options = self._options

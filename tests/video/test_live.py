@@ -177,7 +177,7 @@ def test_an_index_at_the_end_is_told_of_an_address(tmp_path: Path) -> None:
         for name in ("front.mp4", "fragments.mp4"):
             with open_live(f"{address}/{name}", PREPROCESS) as live:
                 assert_same(iter(live), file_views(clip))
-        with pytest.raises(VideoError, match="Not Found.*Check the address"):
+        with pytest.raises(VideoError, match=r"Not Found.*Check the address"):
             open_live(f"{address}/none.mp4", PREPROCESS)
     with files_served(tmp_path, parts=True) as address, open_live(f"{address}/end.mp4", PREPROCESS) as live:
         assert_same(iter(live), file_views(clip))

@@ -157,9 +157,7 @@ def test_a_server_that_goes_away_is_opened_again(clip: Path, monkeypatch: pytest
     assert any("opening it again" in line for line in said)
 
 
-def test_an_address_without_a_frame_is_an_error(
-    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_address_without_a_frame_is_an_error(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It was taken for a lost source, and opened again for ever."""
     (tmp_path / "head.avi").write_bytes(clip.read_bytes()[: clip.read_bytes().index(b"movi") + 4])
     with files_served(tmp_path) as address:
@@ -178,7 +176,7 @@ def test_what_cannot_be_watched_or_written_is_refused_before_anything_is_loaded(
         (["nofile.avi"], "does not exist"),
         ([str(tmp_path)], "is a folder"),
         ([str(clip), "--record", str(tmp_path / "clips.csv")], "holds text, and json is to be written"),
-        ([str(clip), "--record", "/proc/x.json"], "/proc"),
+        ([str(clip), "--record", "/proc/x.json"], "'/proc/x.json'"),
     ):
         assert main(["watch", *typed]) == 1
         out, err = capsys.readouterr()

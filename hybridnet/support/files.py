@@ -140,8 +140,10 @@ def check_writable(path: Path, kind: str = "") -> None:
     try:
         with workshop(beside(place), wait=True):
             pass
+    except OutputExistsError:
+        raise
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the hidden folder beside it
 
 
 def discard_unfinished(path: Path) -> None:

@@ -12,16 +12,13 @@ from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import VideoRow
 from hybridnet.support.arrays import read_array, read_samples
 from hybridnet.support.files import temporary_folder
-from hybridnet.support.inputs import Shapes, checked, checked_labels
+from hybridnet.support.inputs import LEAST_CLIPS, Shapes, checked, checked_labels
 from hybridnet.support.progress import Progress
 from hybridnet.support.sealed import sha256_file
 from hybridnet.support.statistics import evenly
 from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip
 from hybridnet.video.synthetic import MOTIONS
-
-LEAST_CLIPS = 4
-"""Fewer usable ones are refused: there would be nothing to hold out, and one odd clip would decide every scale."""
 
 FEW_CLIPS = 12
 """Fewer are warned of."""
@@ -128,10 +125,11 @@ def read_clips(
     usable = [clip for clip in clips if not _still(clip, spiking, warnings)]
     if len(usable) < LEAST_CLIPS:
         why = f" ({'; '.join(warnings)})" if warnings else ""
-        raise VideoError(
-            f"{LEAST_CLIPS} usable clips or more are needed to calibrate on, and there are {len(usable)}{why}",
+        what, that = ("rows", "that are not all zero") if arrays else ("clips", "in which something moves")
+        raise (ModelError if arrays else VideoError)(
+            f"{LEAST_CLIPS} usable {what} or more are needed to calibrate on, and there are {len(usable)}{why}",
             where=path or "the motion set",
-            remedy=f"Give {LEAST_CLIPS} or more clips in which something moves; {FEW_CLIPS} or more are better",
+            remedy=f"Give {LEAST_CLIPS} or more {what} {that}; {FEW_CLIPS} or more are better",
         )
     if len(usable) < FEW_CLIPS:
         warnings.append(
@@ -220,5 +218,6 @@ def _still(clip: CalibrationClip, spiking: Sequence[str], warnings: list[str]) -
     """Whether all inputs of the spiking half hold nothing but zeros; a clip of one colour, or of one picture."""
     still = not any(clip.views.arrays[name].any() for name in spiking)
     if still:
-        warnings.append(f"{Path(clip.name).name} was left out: nothing moves, {' and '.join(spiking)} are all zero")
+        moves = "nothing moves, " if clip.sha256 else ""
+        warnings.append(f"{Path(clip.name).name} was left out: {moves}{' and '.join(spiking)} are all zero")
     return still

@@ -7,16 +7,33 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hybridnet.calibration.report import CalibrationReport, LayerCalibration, TensorRow
+from hybridnet.calibration.report import IN_BYTES, CalibrationReport, CostRow, LayerCalibration, TensorRow
 from hybridnet.calibration.statistics import BINS, BINS_PER_OCTAVE, OCTAVES, edges
 from hybridnet.report.document import Bar, Bars, Document, Histogram, Section, Table
-from hybridnet.report.numbers import NONE, Number, decibels, figure, outputs, plural, points, share, size, whole
+from hybridnet.report.numbers import (
+    NONE,
+    Number,
+    count,
+    decibels,
+    figure,
+    joules,
+    outputs,
+    plural,
+    points,
+    share,
+    size,
+    whole,
+)
+from hybridnet.report.pricing import DEFAULT_PROFILE
 
 OCTAVES_SHOWN = 12
 """Octaves below the largest potential that a histogram shows."""
 
 NO_LOSS_DB = 80.0
 """Where the bar of a layer ends that has no noise at all."""
+
+SAME_COST = 0.005
+"""A change of less than this share is none worth a sentence."""
 
 HELD_OUT = "measured on held-out clips"
 
@@ -31,6 +48,7 @@ def calibration_document(report: CalibrationReport) -> Document:
         _bridge(report),
     )
     details = (
+        _costs(report),
         _spikes(report.layers),
         _sources(report.layers),
         *([_ann(report)] if report.ann else []),
@@ -47,9 +65,47 @@ def _headline(report: CalibrationReport) -> Section:
         f"Model {report.model}, integers found on {plural(c.searched, 'clip')} of {c.source}",
         f"Figures from {plural(c.held_out, 'clip')} held out, {c.labelled} of them labelled; {c.views} views in all",
         f"First loss: {report.first_loss or 'no single layer stands out'}",
+        _cost_sentence(report.costs),
         *(f"Warning: {warning}" for warning in report.warnings),
     )
     return Section("", lines=lines)
+
+
+def _cost_sentence(costs: Sequence[CostRow]) -> str:
+    """What runs cost more or less than before, and what most of it comes from."""
+    before, after = (sum(values) for values in zip(*((c.energy_before_pj, c.energy_pj) for c in costs), strict=True))
+    now = f"Cost of the held-out clips, modelled: {joules(after)}"
+    if abs(after - before) <= SAME_COST * before:
+        return f"{now}, as much as before"
+    most = max(costs, key=lambda c: abs(c.energy_pj - c.energy_before_pj))
+    of = "" if most.part in IN_BYTES else " operations"
+    amounts = f"{_amount(most.part, most.after)}{of}, before {_amount(most.part, most.before)}{of}"
+    return f"{now}, before {joules(before)}; most of the change is of {most.part}: {amounts}"
+
+
+def _amount(part: str, number: int) -> Number:
+    return size(number) if part in IN_BYTES else count(number)
+
+
+def _costs(report: CalibrationReport) -> Section:
+    """What runs cost, part by part."""
+    rows = tuple(
+        (
+            c.part,
+            "bytes" if c.part in IN_BYTES else "operations",
+            _amount(c.part, c.before),
+            _amount(c.part, c.after),
+            joules(c.energy_before_pj),
+            joules(c.energy_pj),
+        )
+        for c in report.costs
+    )
+    heading = ("part of a run", "counted", "before", "now", "energy* before", "energy* now")
+    notes = (
+        f"* at the reference prices of {DEFAULT_PROFILE}; reading, and an ANN before the chip, cost as much as before.",
+    )
+    basis = "counted on held-out clips, energy modelled"
+    return Section("What runs cost", basis, table=Table(heading, rows, left=2), notes=notes)
 
 
 def _fidelity(layers: Sequence[LayerCalibration]) -> Section:

@@ -168,7 +168,7 @@ def check_content(name: str, largest: float) -> None:
         raise RangeError(
             "the calibration inputs hold nothing but zeros",
             where=name,
-            remedy="Calibrate on inputs with content; a front may make zeros of them",
+            remedy="Calibrate on inputs with content; what the host computes before the chip may make zeros of them",
         )
 
 

@@ -77,6 +77,8 @@ def measure(
 ) -> CalibrationReport:
     """Run held-out clips through every stage, and say what is lost, where, and whether the limits are kept.
 
+    What runs cost is added by who can count them.
+
     Args:
         bench: The float pipeline and the clips.
         seen: What passed through the float model on the clips of the search.
@@ -118,6 +120,7 @@ def measure(
         stages=tuple(stages),
         ann=chosen.ann,
         limits=checked,
+        costs=(),
         warnings=(*clips.warnings, *_doubts(layers), *_narrow(stages[1], runnable[0])),
     )  # fmt: skip
 

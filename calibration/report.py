@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hybridnet.report.record.parity import Fidelity
 
-SCHEMA = "hybridnet.calibration/2"
+SCHEMA = "hybridnet.calibration/3"
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,30 @@ class AnnRow:
     note: str = ""
 
 
+MESSAGES, SPIKING, RESULTS, ANN_HALF = "messages into the chip", "spiking half", "results out of the chip", "ANN half"
+IN_BYTES = (MESSAGES, RESULTS)
+"""Parts of a run, and those that are counted in bytes."""
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """A part of a run on the held-out clips, before and after.
+
+    Attributes:
+        part: One of those above.
+        before: Bytes of IN_BYTES, operations of the rest.
+        after: Likewise.
+        energy_before_pj: Modelled, at reference prices of the default profile.
+        energy_pj: Likewise.
+    """
+
+    part: str
+    before: int
+    after: int
+    energy_before_pj: float
+    energy_pj: float
+
+
 @dataclass(frozen=True)
 class LimitRow:
     """A limit that was asked for."""
@@ -194,6 +218,7 @@ class CalibrationReport:
         first_loss: The first layer in the order of data flow that keeps less than LOSS_DB by itself, and why; if none
             does and a limit failed, the layer that keeps least end to end; else empty.
         limits: The limits asked for; empty if none was.
+        costs: What a run costs, part by part, without reading and front, which stay as they are.
         warnings: What a reader must know before trusting the figures.
     """
 
@@ -207,6 +232,7 @@ class CalibrationReport:
     stages: tuple[StageRow, ...]
     ann: tuple[AnnRow, ...]
     limits: tuple[LimitRow, ...]
+    costs: tuple[CostRow, ...]
     warnings: tuple[str, ...]
 
     @property

@@ -90,7 +90,7 @@ def _check_fed(bundle: Bundle) -> None:
     if any((time is None) != (name in still_ones) for name, time in manifest.feeds.items()):
         raise _differs(bundle, "the manifest tells of another axis of time than the spiking program")
     if bool(bundle.messages) != (bundle.front_path is not None):
-        raise _differs(bundle, "the spiking program reads what no file computes, or a front computes for nothing")
+        raise _differs(bundle, "the spiking program reads what no file computes, or front.onnx computes for nothing")
 
 
 def _check_front(bundle: Bundle) -> None:

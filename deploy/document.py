@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.program.layers import FloatArray, IntArray
 from hybridnet.program.spiking import SpikingHalf
-from hybridnet.report.counting.onnx import count_graph
+from hybridnet.report.counting.onnx import GraphCount, count_graph
 from hybridnet.report.document import Document, Section, Table, facts
-from hybridnet.report.numbers import NONE, count, plural, shape_text, size, whole
+from hybridnet.report.numbers import NONE, listed, plural, shape_text, size, whole
+from hybridnet.report.record.words import BEFORE
 from hybridnet.report.render.parity import parity_lines, parity_sections
-from hybridnet.support.sealed import SealedFile
+from hybridnet.support.inputs import LEAST_CLIPS
 
 
-def bundle_document(bundle: Bundle) -> Document:
-    """What an export wrote, how sure that is, what crosses, the commands that go on from there; then details."""
-    graph, manifest = count_graph(bundle.ann_path), bundle.manifest
+def bundle_document(bundle: Bundle, given: Path | None = None) -> Document:
+    """What an export wrote, how sure that is, what crosses, the commands that go on from there; then details.
+
+    Args:
+        bundle: What was written.
+        given: The user's file or folder that it was calibrated on; None if there was none.
+    """
+    ann, manifest = count_graph(bundle.ann_path), bundle.manifest
+    front = None if bundle.front_path is None else count_graph(bundle.front_path)
     scales = manifest.quantisation
-    own = "" if manifest.model.preprocess else " --clips INPUTS.npz"
-    calibrate = f"hybridnet calibrate {bundle.path}{own} -o {bundle.path} --overwrite"
+    neurons = [p.name for p in bundle.program.populations if p.threshold is not None and bundle.program.onto(p.name)]
     table = facts(
-        ("model", f"{manifest.model.name}, {_classes(manifest.labels)}"),
-        *(() if bundle.front_path is None else (("front", _front(bundle.front_path)),)),
-        ("ANN half", f"{plural(len(graph.nodes), 'counted ONNX node')}, opset {manifest.opset}"),
-        ("MAC per view", count(graph.macs)),
+        ("wrote", f"{bundle.path}/, of {manifest.model.name}, {_classes(manifest.labels)}"),
+        ("next", _simulate(bundle, given)),
+        ("finer scales", _calibrate(bundle, given)),
+        *(() if front is None else ((BEFORE, _counted(front)),)),
+        ("ANN half", f"{_counted(ann)}, opset {manifest.opset}"),
         ("scales", f"{scales.rule}, {plural(scales.views, 'view')} of {scales.calibrated_on}"),
-        ("wrote", f"{bundle.path}/"),
-        ("next", f"hybridnet simulate {'VIDEO' if manifest.model.preprocess else 'INPUTS.npz'} --bundle {bundle.path}"),
-        ("finer scales", calibrate),
     )
     sections = (
-        Section("Placement", lines=bundle.manifest.placement.lines()),
-        Section("", lines=parity_lines(bundle.parity)),
+        Section("Placement", lines=(*manifest.placement.lines(), *_where(bundle, front, ann))),
+        Section("", lines=tuple(parity_lines(bundle.parity, neurons))),
         Section("Bundle", table=table),
         _bridge(bundle),
         _populations(bundle.spiking),
@@ -39,9 +47,36 @@ def bundle_document(bundle: Bundle) -> Document:
     return Document(f"hybridnet: bundle of {manifest.model.name}", sections)
 
 
-def _front(path: SealedFile) -> str:
-    graph = count_graph(path)
-    return f"{plural(len(graph.nodes), 'counted ONNX node')}, {count(graph.macs)} MAC per view, before the chip"
+def _counted(graph: GraphCount) -> str:
+    if not graph.nodes:
+        return "nothing that is counted"
+    return f"{plural(len(graph.nodes), 'counted ONNX node')}, {graph.macs:,} MAC per view"
+
+
+def _where(bundle: Bundle, front: GraphCount | None, ann: GraphCount) -> Iterator[str]:
+    """Which modules run where, if the host computes before the chip too: those that have weights there."""
+    if front is not None:
+        before = listed(front.modules) or "operations without weights"
+        behind = f"{listed(ann.modules)} on the host behind it" if ann.modules else "no weights behind it"
+        placed = listed(bundle.manifest.placement.placed)
+        yield f"{before} run on the host before the chip; {placed} on the chip; {behind}."
+
+
+def _simulate(bundle: Bundle, given: Path | None) -> str:
+    """The command that runs the bundle, on what the user gave if it is one source."""
+    usual = "VIDEO" if bundle.manifest.model.preprocess else "FILE.npz"
+    source = usual if given is None else shlex.quote(str(given))
+    return f"hybridnet simulate {source} --bundle {shlex.quote(str(bundle.path))}"
+
+
+def _calibrate(bundle: Bundle, given: Path | None) -> str:
+    """The command that finds finer scales, on what the user gave if that is enough, with what it needs if not."""
+    video = bundle.manifest.model.preprocess is not None
+    new = shlex.quote(f"{bundle.path}-calibrated")
+    command = f"hybridnet calibrate {shlex.quote(str(bundle.path))} -o {new}"
+    if given is not None and (given.is_dir() if video else bundle.manifest.quantisation.views >= LEAST_CLIPS):
+        return f"{command} --clips {shlex.quote(str(given))}"
+    return f"{command} --clips {'DIR' if video else 'FILE.npz'} ({LEAST_CLIPS} {'clips' if video else 'rows'} or more)"
 
 
 def _classes(labels: tuple[str, ...] | None) -> str:

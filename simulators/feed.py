@@ -104,7 +104,7 @@ class Feed:
             started = time.perf_counter()
             found.append(run_session(self._front, list(self._messages), view, self._path))
             times.append((time.perf_counter() - started) * 1e3)
-            progress("front", n + 1, views)
+            progress("host before the chip", n + 1, views)
         messages = {name: np.concatenate([one[name] for one in found]) for name in self._messages}
         for name, values in messages.items():
             if not np.isfinite(values).all():

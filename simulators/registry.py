@@ -95,7 +95,7 @@ def _int8_ann(parts: Parts, options: Runtime) -> AnnBackend:
         raise BackendError(
             f"does not say that its weights have {bits} bits; sums of more saturate on CPUs without VNNI, in silence",
             where=parts.file(ANN_INT8),
-            remedy="Make it anew with `hybridnet calibrate BUNDLE --ann int8 -o DIR`",
+            remedy="Make it anew with `hybridnet calibrate BUNDLE --ann int8 --clips CLIPS -o BUNDLE2`",
         )
     return backend
 
@@ -167,7 +167,7 @@ _ANN = (
     AnnEntry(
         name="onnxruntime-int8", title="ONNX Runtime in int8", help="the graph that `calibrate --ann int8` quantised",
         home="onnxruntime.ann", build=_int8_ann, options=Runtime, files=(ANN_INT8,), packages=("onnxruntime",),
-        counted=ANN_INT8, remedy="Make it with `hybridnet calibrate BUNDLE --ann int8 --clips DIR -o DIR`",
+        counted=ANN_INT8, remedy="Make it with `hybridnet calibrate BUNDLE --ann int8 --clips CLIPS -o BUNDLE2`",
     ),
     AnnEntry(
         name="torch", title="torch", help="the modules of the checkpoint",

@@ -165,15 +165,15 @@ check: {name}_test
 	$(CC) $(CFLAGS) -o $@ {name}_test.c {name}.c
 
 sanitize: {name}_test.c {name}.c {name}.h
-	$(CC) $(CFLAGS) -g -fsanitize=address,undefined -fno-sanitize-recover=all -o {name}_test {name}_test.c {name}.c
-	./{name}_test
+	$(CC) $(CFLAGS) -g -fsanitize=address,undefined -fno-sanitize-recover=all -o {name}_sanitized {name}_test.c {name}.c
+	./{name}_sanitized
 
 size: {name}.c {name}.h
 	$(CC) $(CFLAGS) -c -o {name}.o {name}.c
 	size {name}.o
 
 clean:
-	rm -f {name}_test {name}.o
+	rm -f {name}_test {name}_sanitized {name}.o
 
 .PHONY: check sanitize size clean
 """

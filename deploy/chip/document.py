@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hybridnet.deploy.chip.advice import Advice
 from hybridnet.deploy.chip.fit import Check, FitReport
+from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import count, plural, shape_text, share, whole
@@ -15,12 +16,13 @@ from hybridnet.report.numbers import count, plural, shape_text, share, whole
 
 def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: Chip) -> Document:
     """The estimate; advice is left out of what fits."""
-    verdict = f"Over: {', '.join(report.broken)}" if report.broken else "All checks of this estimate pass"
+    verdict = f"Over: {', '.join(report.broken)}" if report.broken else "It fits, as far as this estimate goes"
     lines = (
         f"{model} on {report.chips_allowed} × {chip.description}: {report.cores} cores of"
         f" {report.chips_allowed * report.cores_per_chip}, {count(report.neurons)} neurons,"
         f" {count(report.weights)} weights, {plural(report.chips, 'chip')} by cores",
         f"{verdict}. Basis: {report.basis}; only {chip.authority} can say that a network fits.",
+        *_fullest(report, chip),
         *(f"{c.rule} {_mark(c)}: {c.title}; {c.found}. What to do: {c.remedy}" for c in report.checks if not c.ok),
     )
     rules = tuple((c.rule, _mark(c), c.title, c.found, c.remedy) for c in report.checks)
@@ -40,6 +42,20 @@ def to_json(report: FitReport, advice: Sequence[Advice]) -> str:
     return json.dumps(content | {"advice": [dataclasses.asdict(a) for a in advice]}, indent=1) + "\n"
 
 
+def _fullest(report: FitReport, chip: Chip) -> Iterator[str]:
+    """What fills a core most, which is what more cores would be needed for first."""
+    parts = [(part, name, layer.name) for layer in report.layers for name, part in _filled(layer, chip)]
+    if parts:
+        part, what, where = max(parts)
+        yield f"A core is filled most by its {what}: {share(part)} of what it holds, in {where}."
+
+
+def _filled(layer: LayerFit, chip: Chip) -> Iterator[tuple[str, float]]:
+    yield "neurons", layer.neurons_per_core / chip.neurons_per_core.value
+    yield "synapses", layer.synapse_words / chip.synapse_words_per_core.value
+    yield "axon map", layer.axon_map / chip.axon_map_per_core.value
+
+
 def _layers(report: FitReport, chip: Chip) -> Section:
     rows = tuple(
         (
@@ -47,9 +63,7 @@ def _layers(report: FitReport, chip: Chip) -> Section:
             shape_text(layer.shape),
             shape_text(layer.tile),
             whole(layer.cores),
-            share(layer.neurons_per_core / chip.neurons_per_core.value),
-            share(layer.synapse_words / chip.synapse_words_per_core.value),
-            share(layer.axon_map / chip.axon_map_per_core.value, 2),
+            *(share(part) for _, part in _filled(layer, chip)),
             whole(layer.weight_bits),
         )
         for layer in report.layers

@@ -109,14 +109,18 @@ def _exported(
 def _name_by_module(model: onnx.ModelProto) -> None:
     """Name each node after its module, as `transformer.blocks.0.mlp.0/MatMul`, and drop the exporter's metadata.
 
+    Where modules were inlined, the module is that of a node's weight.
+
     The metadata holds stack traces of the machine that exported: paths that help nobody and change the checksum, as the
     producer's version does, which tells one build of torch from another.
     """
     used: Counter[str] = Counter()
+    held = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
         scopes = {prop.key: prop.value for prop in node.metadata_props}.get("pkg.torch.onnx.name_scopes", "[]")
-        modules = ast.literal_eval(scopes)[:-1]  # the last scope is the operator itself
-        name = "/".join((*filter(None, modules[-1:]), node.op_type))
+        owners = [name.rpartition(".")[0] for name in node.input if name in held]
+        modules = [*filter(None, (*owners[::-1], *ast.literal_eval(scopes)[:-1]))]  # the last scope is the operator
+        name = "/".join((*modules[-1:], node.op_type))
         used[name] += 1
         node.name = name if used[name] == 1 else f"{name}_{used[name]}"
         del node.metadata_props[:]

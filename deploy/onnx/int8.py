@@ -24,6 +24,7 @@ import onnx
 
 from hybridnet.deploy.layout import INT8_WEIGHT_BITS
 from hybridnet.errors import BackendError
+from hybridnet.report.counting.int8 import FLOAT_OUTPUT, WEIGHTED
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.onnx_file import read_model
 from hybridnet.support.sealed import AnyFile, content_of
@@ -35,13 +36,6 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 
 PERCENTILE = 99.99
 """The percentage of an activation's magnitudes that its range keeps, by method `percentile`."""
-
-WEIGHTED = ("Conv", "MatMul", "Gemm")
-"""Operators that are quantised where they have weights. All others stay in float, also products of two activations (in
-attention): they were slower in int8."""
-
-FLOAT_OUTPUT = ("MatMul", "Gemm")
-"""Operators whose sums go on as float, since norms and activations follow; convolutions mostly feed convolutions."""
 
 
 @dataclass(frozen=True, eq=False)

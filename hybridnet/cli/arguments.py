@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hybridnet.errors import ArgumentError
 from hybridnet.support.kinds import Kind, kind_of
@@ -162,6 +163,8 @@ DATA_ROOT = _takes("the folder of a data set", Kind.FOLDER, Kind.CACHE, Kind.BUN
 """What does not exist is made for made sets, and refused for others."""
 
 OUT_FOLDER = Writes(_FOLDERS)
+OUT_COPIES = Writes(_FOLDERS | {Kind.VIDEO, Kind.EMPTY})
+"""A folder, or the copy of one video; which copies are replaced is for `transcode` to know."""
 OUT_TEXT = Writes(_TEXTS | {Kind.EMPTY})
 OUT_ARRAYS = Writes(frozenset({Kind.ARRAYS, Kind.EMPTY}))
 OUT_PICTURE = Writes(frozenset({Kind.PICTURE, Kind.TEXT, Kind.EMPTY}))
@@ -177,6 +180,18 @@ class Parser(argparse.ArgumentParser):
         from hybridnet.support.text import visible
 
         super().error(visible(message))
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse all of it; what nothing takes is an error, with the option that it may be meant for."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            from hybridnet.support.text import nearest
+
+            parser = getattr(found, "parser", self)
+            meant = nearest(unknown[0].partition("=")[0], parser._option_string_actions)
+            hint = f"; did you mean {meant}?" if meant else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint} (`{parser.prog} --help` lists all)")
+        return found
 
 
 def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Takes | Writes]]:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--most-clips", "clips read, spread over the folder; every third is held out", type=int, metavar="N")
     option("--views", "GOPs read of each clip", type=int, metavar="N")
     option("--ann", "int8: also quantise the ANN half, for `simulate --ann onnxruntime-int8`", choices=["fp32", "int8"])
-    option("--scales", "keep the scales of this bundle, in which train --qat worked; no search",
+    option("--scales", "keep the scales of this bundle, the same one, or that of train --qat; no search",
            type=arguments.BUNDLE, metavar="BUNDLE")  # fmt: skip
     option("--search-bridge", "find the fewest bits per bridge tensor that keep top-1", action="store_true")
     option("--max-top1-drop", "exit 3 if held-out clips lose more accuracy; without classes: if more per cent of them"

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     check_c(args)
     with progress_on_stderr() as progress:
         bundle = (_export_checkpoint if args.model is None else _export_module)(args, progress)
-        document = with_c(bundle_document(bundle), args, bundle, progress)
+        document = with_c(bundle_document(bundle, args.calibrate or args.inputs), args, bundle, progress)
     show(args, document, to_json(bundle.parity))
     if args.nir is not None:
         for file, losses in write_nir(args.nir, bundle.program, {tensor.layer for tensor in bundle.bridge}).items():

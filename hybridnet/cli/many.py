@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from hybridnet.cli.formats import format_of
 from hybridnet.cli.results import checks, write_report
 from hybridnet.report.numbers import plural
 from hybridnet.report.record.lines import summarise_lines
-from hybridnet.report.render.formats import drawn
+from hybridnet.report.render.formats import FILES, drawn
 from hybridnet.report.render.lines import CsvLines, JsonLines, TextLines, lines_document
 from hybridnet.workflows.many import files_of, simulate_many, workers_for
 
@@ -60,6 +61,7 @@ def run_many(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     if args.report is not None and records:
         write_report(args.report, records)
         say(f"hybridnet: wrote {args.report}")
+        say(f"Next: hybridnet report {shlex.quote(str(args.report / FILES['json']))} --index pages")
     if summary.failed:
         say(f"hybridnet: {summary.failed} of {summary.clips} clips failed; their lines tell why")
         return EXIT_ERROR

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hybridnet.cli import arguments
@@ -108,7 +110,7 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     from hybridnet.support.files import write_text
     from hybridnet.workflows.simulate import Simulator
 
-    with progress_on_stderr() as progress:
+    with progress_on_stderr() as progress, _default_told(args, bundle):
         result = Simulator(bundle, options).run(args.sources[0], progress=progress)
     record, kind = result.record, format_of(args)
     text = as_text(record, full=args.full) if kind == "text" else rendered([record], kind)
@@ -126,6 +128,23 @@ def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle)
     if write_json(args, to_json([record])):
         say(f"Next: hybridnet report {args.json}")
     return checks(args, [record])
+
+
+@contextlib.contextmanager
+def _default_told(args: argparse.Namespace, bundle: Bundle) -> Iterator[None]:
+    """Say beside what does not fit a model that nobody chose it."""
+    from hybridnet.errors import ModelError
+    from hybridnet.workflows.simulate import shipped_bundle_path
+
+    try:
+        yield
+    except ModelError as error:
+        if args.bundle is not None:
+            raise
+        shipped = bundle.path == shipped_bundle_path()
+        ran = f"the model that ships, {bundle.manifest.model.name}," if shipped else f"./{bundle.path}"
+        default = f"No --bundle was given, so {ran} was run; give --bundle DIR"
+        raise ModelError(error.what, where=error.where, remedy=f"{default}. {error.remedy}") from error
 
 
 def _check_parity(options: SimulateOptions, bundle: Bundle) -> None:

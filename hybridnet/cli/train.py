@@ -68,7 +68,7 @@ def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bo
         first = f"Accuracy on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
     following = f"hybridnet export {out / CHECKPOINT}"
     if scales is not None:  # export would choose other integers
-        following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips DIR -o BUNDLE"
+        following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips CLIPS -o BUNDLE"
     return [
         first,
         *record.notes,

@@ -70,7 +70,9 @@ def check_pickle(pickle: bytes) -> None:
             if argument in OTHER_TENSORS:
                 remedy = "Write them as dense tensors, in float32"
                 raise CheckpointError(f"holds {OTHER_TENSORS[str(argument)]}", remedy=remedy)
-            raise CheckpointError(f"asks for {str(argument)[:80]!r}, which is no part of a tensor", remedy=CODE_REMEDY)
+            name = str(argument)[:80].replace(" ", ".")
+            what = f"holds an object of class {name}" if _is_class(name) else f"asks for {name}"
+            raise CheckpointError(f"{what}, and not weights alone", remedy=CODE_REMEDY)
         if operation.name in _FOREIGN:
             raise CheckpointError("is pickled in another way than torch.save does, or holds a very long number")
         states += operation.name == "BUILD"
@@ -78,6 +80,11 @@ def check_pickle(pickle: bytes) -> None:
             raise CheckpointError(f"has more than {MAX_STATES} state dicts")
         if depths.after(operation, argument) > MAX_TUPLES:
             raise CheckpointError("has tuples within tuples without end")
+
+
+def _is_class(name: str) -> bool:
+    """Whether it is called as classes are; nothing is looked up."""
+    return name.rpartition(".")[2][:1].isupper()
 
 
 class _Depths:

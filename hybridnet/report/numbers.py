@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from hybridnet.report.quantities import Energy, Span
@@ -92,6 +92,42 @@ def points(change: float) -> Number:
 def decibels(value: float | None) -> Number:
     """An SQNR; None is that of equal bits."""
     return Number("exact" if value is None else f"{value:.1f} dB", value, "dB")
+
+
+CHECK_BELOW_DB = 20.0
+"""Below this SQNR of an output, an error of a tenth of the signal, reports advise to check the accuracy. It is a rule
+of thumb of ours: how much error an output bears is for its accuracy to say."""
+
+
+def error_text(sqnr_db: float | None) -> str:
+    """An SQNR with its plain meaning: the root mean square of the error in that of the signal."""
+    if sqnr_db is None:
+        return "equal to the bit"
+    error = 10 ** (-sqnr_db / 20)
+    size = (
+        f"{share(error, 2 if error < 0.01 else 0)} of the signal" if error < 1 else "as large as the signal or larger"
+    )
+    return f"{decibels(sqnr_db)} (error {size})"
+
+
+def worst_output_text(sqnr_db: Mapping[str, float | None]) -> str:
+    """The SQNR of the worst of several outputs with its plain meaning; empty where all are equal to the bit."""
+    noisy = {name: value for name, value in sqnr_db.items() if value is not None}
+    if not noisy:
+        return ""
+    name = min(noisy, key=lambda n: noisy[n])
+    return f"SQNR of {name} {error_text(noisy[name])}"
+
+
+def is_doubtful(sqnr_db: Mapping[str, float | None]) -> bool:
+    """Whether an output is so far from float that the accuracy should be checked."""
+    return any(value is not None and value < CHECK_BELOW_DB for value in sqnr_db.values())
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Names in a row, the first of many with how many more there are."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
 
 
 def outputs(sqnr_db: Mapping[str, float | None]) -> str:

@@ -14,6 +14,10 @@ from hybridnet.support.views import Views
 if TYPE_CHECKING:
     from torch import Tensor
 
+LEAST_CLIPS = 4
+"""Fewest clips, or rows of arrays, that a calibration takes: of fewer there would be nothing to hold out, and one odd
+clip would decide every scale."""
+
 Shapes = Mapping[str, tuple[int, ...]]
 """Per input its shape without the views."""
 
@@ -46,7 +50,8 @@ def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -
             raise ModelError(f"{name} holds {values.dtype}", where=where, remedy="Inputs are floats: convert it")
         if shapes is not None and values.shape[1:] != shapes[name]:
             wanted = ", ".join(map(str, ("N", *shapes[name])))
-            raise ModelError(f"{name} is {values.shape}, the model takes ({wanted})", where=where)
+            remedy = "It has no axis of samples: x[None] adds it" if values.ndim == len(shapes[name]) else ""
+            raise ModelError(f"{name} is {values.shape}, the model takes ({wanted})", where=where, remedy=remedy)
         if not np.isfinite(values).all():
             raise ModelError(f"{name} holds values that are not finite", where=where, remedy="Look for NaN and ∞")
     return Views({name: np.ascontiguousarray(inputs[name], np.float32) for name in names})

@@ -5,10 +5,19 @@ A terminal obeys control characters, bidirectional marks reorder what is read, a
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
+
+ALIKE = 0.75
+"""How much alike two words are, of 1, for one to be meant for the other."""
 
 TOLD = 400
 """Most characters of a library's message that are told."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one of the known words that is most like another; empty if none is much like it."""
+    return next(iter(difflib.get_close_matches(word, [*known], n=1, cutoff=ALIKE)), "")
 
 
 def visible(text: str) -> str:

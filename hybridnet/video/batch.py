@@ -60,15 +60,18 @@ def jobs_of(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
 
     Args:
         sources: Files and folders.
-        out: Folder for the copies. What lies in it already is no source.
+        out: Folder for the copies, in which what lies there already is no source; or the copy of a single file.
 
     Returns:
         The jobs in order of name, and the files in the folders that are no videos by their suffix.
 
     Raises:
         VideoError: If a source does not exist or there is nothing to do.
-        ConfigError: If two files would get the same copy, or a copy would replace its source.
+        ConfigError: If two files would get the same copy, a copy would replace its source, or `out` is the name of a
+            file for more than one copy, or for none of ours.
     """
+    if out.suffix.lower() in VIDEO_SUFFIXES and not out.is_dir():
+        return [_single(sources, out)], []
     found: list[tuple[Path, Path]] = []
     others: list[Path] = []
     for source in sources:
@@ -83,6 +86,8 @@ def jobs_of(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
         else:
             raise missing(source)
     jobs = [Job(source, (out / relative).with_suffix(OUTPUT_SUFFIX)) for source, relative in found]
+    if out.exists() and not out.is_dir():
+        raise ConfigError("out", str(out), "a folder for the copies, and this is a file")
     if not jobs:
         raise VideoError(
             "holds no videos",
@@ -96,6 +101,20 @@ def jobs_of(sources: Sequence[Path], out: Path) -> tuple[list[Job], list[Path]]:
         if job.target.resolve() == job.source.resolve():
             raise ConfigError("out", str(out), "a folder in which no copy replaces its source")
     return jobs, others
+
+
+def _single(sources: Sequence[Path], copy: Path) -> Job:
+    """The job of one file whose copy was named."""
+    if len(sources) > 1 or sources[0].is_dir():
+        raise ConfigError("out", str(copy), "a folder for the copies of several videos; FILE.avi is the copy of one")
+    if copy.suffix.lower() != OUTPUT_SUFFIX:
+        raise ConfigError("out", str(copy), f"FILE{OUTPUT_SUFFIX}, as copies are AVI files")
+    (source,) = sources
+    if not source.exists():
+        raise missing(source)
+    if copy.resolve() == source.resolve():
+        raise ConfigError("out", str(copy), "another file than its source")
+    return Job(source, copy)
 
 
 def transcode_files(

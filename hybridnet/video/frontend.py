@@ -104,6 +104,7 @@ def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
         frames=info.frames,
         gop=info.gop,
         transcoded=info.transcoded,
+        needs_copy=info.needs_copy,
         read_reason=info.reason,
         views=len(views),
         corrupt_frames=info.corrupt_frames,

@@ -63,6 +63,7 @@ class VideoInfo:
         bits_per_frame: Size of the file in bits over `frames`.
         mirrored: Whether left and right were exchanged before that, as players do.
         interlaced: Whether its pictures may be coded as fields.
+        needs_copy: Whether it cannot be read as it is.
         hidden_frames: Frames that an edit list hides, though others refer to them; they are read like all others.
     """
 
@@ -80,6 +81,7 @@ class VideoInfo:
     bits_per_frame: float
     mirrored: bool = False
     interlaced: bool = False
+    needs_copy: bool = False
     hidden_frames: int = 0
 
     @property
@@ -130,9 +132,10 @@ def plan(path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, *, s
     count = _frames(structure)
     if count <= steps:
         raise VideoError(f"has {count} frames; a view needs {steps + 1}", where=path, remedy="Use a longer clip")
-    reason = why_transcode(structure, steps)
+    needed = why_transcode(structure, steps)
+    reason = needed
     if policy == "always":
-        reason = f"transcoding was asked for{f' ({reason})' if reason else ''}"
+        reason = f"transcoding was asked for{f' ({needed})' if needed else ''}"
     if reason and policy == "never":
         gops = chains_without_b(structure, steps) if "B" in structure.kinds else []
         if not gops:
@@ -147,7 +150,7 @@ def plan(path: Path, preprocess: PreprocessConfig, policy: TranscodePolicy, *, s
     if not gops:
         remedy = f"Use a longer or an undamaged clip: a view needs {steps + 1} frames in a row"
         raise VideoError(f"has no complete GOP among its {count} frames", where=path, remedy=remedy)
-    info = _info(path, structure, gops, reason=reason or surprise, transcoded=bool(reason))
+    info = _info(path, structure, gops, reason=reason or surprise, transcoded=bool(reason), needs_copy=bool(needed))
     return Plan(info, transcode(path, path, preprocess) if reason else path, tuple(gops), decoded=True)
 
 
@@ -254,7 +257,15 @@ def _frames(structure: Structure) -> int:
     return sum(frame.kind != LOST for frame in structure.frames)
 
 
-def _info(path: Path, structure: Structure, gops: Sequence[ReadableGop], *, reason: str, transcoded: bool) -> VideoInfo:
+def _info(
+    path: Path,
+    structure: Structure,
+    gops: Sequence[ReadableGop],
+    *,
+    reason: str,
+    transcoded: bool,
+    needs_copy: bool = False,
+) -> VideoInfo:
     return VideoInfo(
         path=path,
         codec=structure.codec,
@@ -270,5 +281,6 @@ def _info(path: Path, structure: Structure, gops: Sequence[ReadableGop], *, reas
         bits_per_frame=structure.bits / _frames(structure),
         mirrored=structure.orientation.mirrored,
         interlaced=structure.fields,
+        needs_copy=needs_copy,
         hidden_frames=structure.hidden,
     )

@@ -22,22 +22,23 @@ from hybridnet.calibration.stages import Bench
 from hybridnet.deploy.bundle import checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
 from hybridnet.deploy.bundle_parts import BridgeEntry, Bundle, Manifest, Parts, Quantisation
-from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT, FRONT
+from hybridnet.deploy.layout import ANN, ANN_INT8, CALIBRATION, CHECKPOINT, FRONT, GRAPH_FLOAT
 from hybridnet.deploy.onnx.int8 import AnnQuantiser
 from hybridnet.errors import ConfigError
 from hybridnet.program.bridge import ANALOG, FixedEncoding, fixed_encodings
-from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.requantise import requantise
 from hybridnet.program.spiking import SpikingHalf
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.registry import check_requested, write_spiking_half
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.progress import Progress, silent
+from hybridnet.workflows.calibrated_cost import Pipeline, costs
 from hybridnet.workflows.export import export_checkpoint
 from hybridnet.workflows.options import CalibrateOptions
 from hybridnet.workflows.parity import remeasure_parity
 
 SEARCHED, FINE_TUNED = "searched on calibration clips", "those of a bundle, in which the model was fine-tuned"
+KEPT = "kept as they were"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def calibrate(
     check_requested(options.parity)
     limits = Limits(max_top1_drop=options.max_top1_drop, min_sqnr_db=options.min_sqnr_db)
     out = Path(out)
-    scales = None if options.scales is None else read_bundle(options.scales).fixed  # refused before any work
+    scales = None if options.scales is None else read_bundle(options.scales)  # refused before any work
     with bundle_folder(out, overwrite=options.overwrite) as folder, _bundle_of(source, progress) as bundle:
         report = _calibrate(bundle, folder, options, limits, scales, progress)
     return Calibrated(read_bundle(out), report)
@@ -92,7 +93,7 @@ def _calibrate(
     folder: Path,
     options: CalibrateOptions,
     limits: Limits,
-    scales: FixedGraph | None,
+    scales: Bundle | None,
     progress: Progress,
 ) -> CalibrationReport:
     """Write all files of the calibrated bundle into an empty folder."""
@@ -123,9 +124,13 @@ def _calibrate(
     int8 = folder / ANN_INT8 if options.ann == "int8" else None
     tried = () if int8 is None else quantise_ann(bench, fixed, encodings, int8)
     chosen = Chosen(searched, maximum, whole, encodings, int8, tried)
-    report = measure(bench, seen, searching, chosen, limits)
+    before = Pipeline(bundle.fixed, bundle.encodings, bundle.ann_path)
+    after = Pipeline(fixed, encodings, int8 or bundle.ann_path)
+    progress("counting what runs cost", 0, 1)
+    cost = costs(bundle, (clip.views for clip in clips.held_out), before, after)
+    report = dataclasses.replace(measure(bench, seen, searching, chosen, limits), costs=tuple(cost))
     (folder / CALIBRATION).write_text(report_to_json(report), encoding="utf-8")
-    rule = SEARCHED if options.scales is None else FINE_TUNED
+    rule = SEARCHED if scales is None else KEPT if _is_same_model(bundle, scales) else FINE_TUNED
     parts = Parts(folder, _manifest(bundle, folder, rule, clips, encodings), spiking)
     held_out = clips.together(clips.held_out)
     finish(parts, remeasure_parity(bundle.parity, parts, held_out, requested=options.parity, progress=progress))
@@ -136,14 +141,19 @@ def _searched(
     bundle: Bundle,
     seen: Observation,
     views: list[SearchView],
-    scales: FixedGraph | None,
+    scales: Bundle | None,
     progress: Progress,
 ) -> Searched:
-    """The integers, searched or in the scales of another bundle."""
+    """The integers: searched; those of a bundle of the same model; or those of another model in its scales."""
     if scales is None:
         return search_graph(bundle.program, seen, views, bundle.bridge, progress=progress)
-    integers = requantise(bundle.program, scales)
+    integers = scales.fixed if _is_same_model(bundle, scales) else requantise(bundle.program, scales.fixed)
     return Searched(integers, {p.name: () for p in integers.populations})
+
+
+def _is_same_model(one: Bundle, other: Bundle) -> bool:
+    """Whether two bundles are of one checkpoint, cut in one place."""
+    return all(one.manifest.files[name] == other.manifest.files[name] for name in (CHECKPOINT, GRAPH_FLOAT))
 
 
 def _check_asked(bundle: Bundle, options: CalibrateOptions) -> None:

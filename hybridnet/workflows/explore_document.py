@@ -61,14 +61,19 @@ def _cells(row: Tried, found: Exploration, *, timed: bool) -> Iterator[str]:
     if timed:
         yield figure(None if row.step_us is None else row.step_us.p50, ".2f")
         yield figure(None if row.view_ms is None else row.view_ms.reference, ".3f")
-    before = found.as_it_is.energy_pj
     yield energy_cell(row.energy_pj)
-    yield share(
-        row.energy_pj.reference / before.reference if row.energy_pj and before and before.reference else None, 0
-    )
+    yield share(_of_before(row, found), 0)
     if found.clips:
         a = row.accuracy
         yield NONE if a is None else f"{share(a.right / a.clips)} ({a.right} of {a.clips})"
+
+
+def _of_before(row: Tried, found: Exploration) -> float | None:
+    """The energy over that of the network as it is; of two lower bounds the ratio says nothing."""
+    now, before = row.energy_pj, found.as_it_is.energy_pj
+    if now is None or before is None or now.missing or before.missing or not before.reference:
+        return None
+    return now.reference / before.reference
 
 
 def _notes(found: Exploration) -> tuple[str, ...]:

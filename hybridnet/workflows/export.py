@@ -214,7 +214,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
         progress("writing the spiking half", 0, 1)
         write_spiking_half(folder, spiking)
         if split.front is not None:
-            progress("writing the front", 0, 1)
+            progress("writing what the host computes before the chip", 0, 1)
             export_front(split, examples, folder / FRONT, options.opset)
         progress("writing the ANN half", 0, 1)
         export_ann(split, ann_examples(split, examples), folder / ANN, outputs=outputs, opset=options.opset)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hybridnet.support.foreign import foreign_code
 from hybridnet.support.inputs import Shapes
 from hybridnet.support.modules import REMEDY, current_folder_first, split_factory
 from hybridnet.support.sealed import read_file
-from hybridnet.support.text import said
+from hybridnet.support.text import nearest, said
 
 MAX_LABELS_BYTES = 2**20
 
@@ -58,6 +59,7 @@ def load_model(factory: str, weights: Path, inputs: Path | None, key: str | None
         if inputs is None:
             return Loaded(model.eval(), declared_inputs(model), note)
         arrays = read_arrays(inputs)
+        check_names(model, arrays, inputs)
         return Loaded(model.eval(), {name: torch.from_numpy(values) for name, values in arrays.items()}, note)
 
 
@@ -93,11 +95,45 @@ def build_model(factory: str) -> nn.Module:
     with current_folder_first(), foreign_code(ModelError, "cannot be built", where=factory, remedy=REMEDY):
         build: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
-            build = getattr(build, part)
+            build = _part(build, part, factory)
         model = build()
     if not isinstance(model, nn.Module):
         raise ModelError(f"returns a {type(model).__name__}", where=factory, remedy="Return a torch.nn.Module")
     return model
+
+
+def _part(owner: Any, name: str, factory: str) -> Any:
+    """What a module or a class calls so.
+
+    Raises:
+        ModelError: If it has nothing of this name, with the one that it has.
+    """
+    if hasattr(owner, name):
+        return getattr(owner, name)
+    known = [n for n, value in vars(owner).items() if callable(value) and not n.startswith("_")]
+    meant = nearest(name, known)
+    remedy = f"Did you mean {factory.rpartition(name)[0]}{meant}?" if meant else f"It has {', '.join(known) or 'none'}"
+    raise ModelError(f"there is no {name} in {factory.rpartition(name)[0].rstrip(':.')}", where=factory, remedy=remedy)
+
+
+def check_names(model: nn.Module, names: Collection[str], where: object) -> None:
+    """Compare the names of example inputs with what `forward` takes.
+
+    Raises:
+        ModelError: If one is not taken, or one that is needed is not there.
+    """
+    parameters = inspect.signature(model.forward).parameters.values()
+    if any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
+        return
+    taken = [p.name for p in parameters]
+    unknown = [name for name in names if name not in taken]
+    missing = [p.name for p in parameters if p.default is p.empty and p.name not in names]
+    if unknown or missing:
+        what = [f"holds {', '.join(unknown)}"] if unknown else []
+        what += [f"lacks {', '.join(missing)}"] if missing else []
+        raise ModelError(
+            " and ".join(what), where=where, remedy=f"{type(model).__name__}.forward takes {', '.join(taken)}"
+        )
 
 
 def load_weights(model: nn.Module, path: Path, key: str | None = None) -> str:
@@ -120,7 +156,8 @@ def load_weights(model: nn.Module, path: Path, key: str | None = None) -> str:
     try:
         found = find_weights(read_weights(path), own, key)
     except CheckpointError as error:
-        raise ModelError(error.what, where=path, remedy=error.remedy) from error
+        remedy = error.remedy or "If these are weights of another network, give its --model"
+        raise ModelError(error.what, where=path, remedy=remedy) from error
     model.load_state_dict(found.weights)
     return f"weights of {path}: {found.note}" if found.note else ""
 

@@ -42,7 +42,11 @@ def output_names(split: Split, examples: Tensors, labels: tuple[str, ...] | None
     if labels is not None:
         shapes = {name: tuple(tensor.shape[1:]) for name, tensor in outputs.items()}
         if shapes != {LOGITS: (len(labels),)}:
-            raise ModelError(f"{len(labels)} labels do not fit what the model returns, {shapes}", where="labels")
+            returned = ", ".join(f"{name} (N{''.join(f', {n}' for n in shape)})" for name, shape in shapes.items())
+            remedy = f"Give {shapes[LOGITS][0]} labels" if len(shapes.get(LOGITS, ())) == 1 else "Leave --labels out"
+            raise ModelError(
+                f"{len(labels)} labels do not fit what the model returns, {returned}", where="labels", remedy=remedy
+            )
     return tuple(outputs)
 
 

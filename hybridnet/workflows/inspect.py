@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,9 @@ from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.onnx_file import read_model
 from hybridnet.workflows.foreign import check_module, load_model
 from hybridnet.workflows.host_parts import ann_examples, export_front, output_names
+
+RELAY = "relay"
+"""The kind of a population that pools or joins spikes."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ class OpenedModule:
 
     def report(self) -> SplitReport:
         """How it is split."""
+        placement, rows = self._split.placement, _by_module(self._model, _rows(self._model, self._split))
         return SplitReport(
-            self._name, self._split.program.steps, self._split.placement, tuple(_rows(self._model, self._split))
+            self._name, self._split.program.steps, placement, _with_relays(rows, self._split.program, placement)
         )
 
     def tag(self, path: Path) -> None:
@@ -129,7 +133,7 @@ class OpenedBundle:
         """How it is split; the ANN half as nodes of its graph."""
         bundle = self._bundle
         manifest = bundle.manifest
-        steps, rows = bundle.program.steps, tuple(_bundle_rows(bundle))
+        steps, rows = bundle.program.steps, _with_relays(_bundle_rows(bundle), bundle.program, manifest.placement)
         return SplitReport(manifest.model.name, steps, manifest.placement, rows)
 
     def tag(self, path: Path) -> None:
@@ -188,6 +192,28 @@ def _rows(model: nn.Module, split: Split) -> Iterator[SplitRow]:
         yield SplitRow(node.name, node.kind, node.half, node.why, node.shape, own, layer, fixed, in_float)
 
 
+def _by_module(model: nn.Module, rows: Iterable[SplitRow]) -> Iterator[SplitRow]:
+    """Rows of parameters that a forward reads by itself as one row of their module, at the place of the first."""
+    given, modules = list(rows), dict(model.named_modules())
+    owned = [row.name.rpartition(".")[0] if row.kind == "parameter" and row.parameters else "" for row in given]
+    for n, (row, owner) in enumerate(zip(given, owned, strict=True)):
+        if not owner:
+            yield row
+        elif owner not in owned[:n]:
+            size = sum(other.parameters for other, name in zip(given, owned, strict=True) if name == owner)
+            kind = type(modules[owner]).__name__ if owner in modules else row.kind
+            yield dataclasses.replace(row, name=owner, kind=kind, shape=None, parameters=size)
+
+
+def _with_relays(rows: Iterable[SplitRow], program: GraphProgram, placement: Placement) -> tuple[SplitRow, ...]:
+    """Populations that no spiking layer of the model is: they pool or join spikes, and nobody trained them."""
+    relays = {p.name for p in program.populations} - {*placement.placed}
+    return tuple(
+        dataclasses.replace(row, kind=RELAY, parameters=0) if row.half == "snn" and row.name in relays else row
+        for row in rows
+    )
+
+
 def _bundle_rows(bundle: Bundle) -> Iterator[SplitRow]:
     for name, shape in bundle.manifest.model.inputs.items():
         yield SplitRow(name, "input", "input", "an input of the model", shape)
@@ -223,8 +249,16 @@ def _population_rows(graph: GraphProgram) -> Iterator[SplitRow]:
         )
 
 
+CONSTANT = "constant_"
+"""How the exporter calls what the model makes itself, as the state at rest: nobody trained it."""
+
+
 def _onnx_rows(graph: onnx.GraphProto, half: Half, why: str) -> Iterator[SplitRow]:
-    sizes = {t.name: math.prod(t.dims) for t in graph.initializer if t.dims and t.data_type == onnx.TensorProto.FLOAT}
+    sizes = {
+        t.name: math.prod(t.dims)
+        for t in graph.initializer
+        if t.dims and t.data_type == onnx.TensorProto.FLOAT and not t.name.startswith(CONSTANT)
+    }
     shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
     for node in graph.node:
         size = sum(sizes.pop(name, 0) for name in node.input)

@@ -10,6 +10,7 @@ from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.report.counting.onnx import GraphCount
 from hybridnet.report.numbers import share
 from hybridnet.report.record.data import Note, NoteKind
+from hybridnet.report.record.words import READER
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.workflows.sources import Read
 
@@ -18,11 +19,11 @@ def source_notes(read: Read) -> Iterator[Note]:
     """What was read, if it is a video, and what of it is not counted."""
     if (video := read.video) is None:
         rows = "each row is a sample" if read.are_samples else "a prediction is the mean over all their views"
-        yield Note(NoteKind.SOURCE, f"frontend: not run, the inputs came as arrays; {rows}")
+        yield Note(NoteKind.SOURCE, f"{READER}: not run, the inputs came as arrays; {rows}")
         return
     yield Note(
         NoteKind.SOURCE,
-        f"frontend: {video.decoded_frames} frames, {video.decoded_bits} bits were decoded; the operations of decoding"
+        f"{READER}: {video.decoded_frames} frames, {video.decoded_bits} bits were decoded; the operations of decoding"
         " are not counted, only its host time, whose total includes opening the clip and transcoding",
     )
     yield Note(
@@ -40,7 +41,7 @@ def run_notes(bundle: Bundle, graph: GraphCount, run: HybridRun, *, compared: bo
     yield Note(NoteKind.COUNTS, snn)
     yield Note(NoteKind.COUNTS, f"ann: {graph.coverage}; MACs with padding")
     if bundle.manifest.labels is None:
-        text = "prediction: none, the bundle has no labels; --output FILE.npz writes what the model returns"
+        text = "prediction: no labels name the classes; --output FILE.npz writes what the model returns"
         yield Note(NoteKind.PREDICTION, text)
     yield from (Note(NoteKind.RANGES, text) for text in _beyond(bundle.fixed, run))
     if not compared:

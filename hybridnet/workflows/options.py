@@ -67,8 +67,8 @@ class CalibrateOptions:
         most_clips: Clips read at most, spread over the folder; every third is held out.
         views: Views read of each clip at most.
         ann: `int8` also writes the ANN half in int8.
-        scales: A bundle whose scales are kept, with every number rounded to its nearest in them, instead of a search:
-            for a model that was fine-tuned in these scales.
+        scales: A bundle whose scales are kept instead of a search. Its integers are kept if it is of the same model, so
+            that nothing else changes; a model that was fine-tuned in these scales is rounded to the nearest.
         search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
         max_top1_drop: In points: the check fails if held-out clips lose more accuracy, or, without classes, if more
             per cent of them change their top-1. A bundle that fails a check is written all the same.

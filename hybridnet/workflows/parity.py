@@ -211,7 +211,7 @@ def _halves(outputs: _Outputs, exact: bool) -> Iterator[Check]:
 
 def _front(error: float, views: int) -> Iterator[Check]:
     """The front in torch against its exported graph."""
-    yield within("front_onnxruntime", "front, torch → ONNX Runtime", error, ANN_TOLERANCE, views)
+    yield within("front_onnxruntime", "host before the chip, torch → ONNX Runtime", error, ANN_TOLERANCE, views)
 
 
 def _program(split: Split, view: Views) -> Iterator[Check]:

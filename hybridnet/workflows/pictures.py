@@ -89,13 +89,15 @@ def _messages(run: HybridRun, view: int) -> Iterator[Sheet]:
 
 def _crossing(bundle: Bundle, run: HybridRun, view: int) -> Iterator[Sheet]:
     """The spikes of layers, and behind them the potentials that cross of them, in the same channels."""
+    pooled = {p.name for p in bundle.program.populations} - {*bundle.manifest.placement.placed}
     firing = {p.name for p in bundle.program.populations if p.threshold is not None}
     tensors = {tensor.layer: tensor for tensor in bundle.bridge if tensor.kind in ANALOG}
     layers = list(run.spiking.spikes)
     for layer in [layers[n] for n in evenly(len(layers), LAYERS)]:
         o = run.spiking.spikes[layer][view]
         if layer in firing:
-            yield _sheet(SheetKind.SPIKES, layer, "spikes" if o.any() else "no spikes", as_maps(o))
+            spikes = "pooled spikes" if layer in pooled else "spikes"
+            yield _sheet(SheetKind.SPIKES, layer, spikes if o.any() else f"no {spikes}", as_maps(o))
         if (tensor := tensors.get(layer)) is not None:
             last = tensor.kind == "potential"
             u, what = run.crossing.values[tensor.name][view], f"potential, {'last step' if last else 'all steps'}"

@@ -12,6 +12,7 @@ from hybridnet.deploy.chip.traffic import Sent
 from hybridnet.program.spiking import AnyGraph
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import ClassScore, LayerRow, Prediction, Sample
+from hybridnet.report.record.outputs import MOST, OutputRow
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
@@ -28,6 +29,21 @@ def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int
     return Prediction(
         tuple(ClassScore(int(i), labels[i], float(score[i])) for i in best), tuple(float(value) for value in mean)
     )
+
+
+def outputs_of(run: HybridRun, *, of_samples: bool) -> Iterator[OutputRow]:
+    """What the model returned, with the index of the largest where it is one vector of a few numbers."""
+    few = len(run.outputs) == 1
+    for name, values in run.outputs.items():
+        is_vector = few and values.ndim == 2 and 2 <= values.shape[1] <= MOST
+        rows = (values if of_samples else values.mean(axis=0, keepdims=True)) if is_vector else ()
+        yield OutputRow(name, values.shape[1:], tuple(map(_largest, rows)))
+
+
+def _largest(row: Array) -> int | None:
+    """The index of the largest number; None if several are equal."""
+    best = int(row.argmax())
+    return best if np.count_nonzero(row == row[best]) == 1 else None
 
 
 def samples_of(program: AnyGraph, run: HybridRun, placed: OnChip, labels: tuple[str, ...] | None) -> Iterator[Sample]:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.profile import Chip
-from hybridnet.deploy.layout import CHECKPOINT
+from hybridnet.deploy.layout import ANN_INT8, CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import AnyGraph
-from hybridnet.report.counting.onnx import GraphCount
+from hybridnet.report.counting.onnx import GraphCount, count_graph, count_in_int8
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, price_samples, pricing_notes
 from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import SCHEMA, ModelRow, Parity, PartitionRow, RunRecord
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.latency import summarise, timing
 from hybridnet.report.record.measured import Measured
 from hybridnet.simulators.hybrid import HybridRun
@@ -28,9 +29,31 @@ from hybridnet.workflows.chip import on_chip, time_of
 from hybridnet.workflows.notes import chip_notes, run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.pictures import pictures_of
-from hybridnet.workflows.predictions import predict, samples_of
+from hybridnet.workflows.predictions import outputs_of, predict, samples_of
 from hybridnet.workflows.rows import bridge_rows, input_rows, onnx_rows, snn_rows, static_row, with_messages
 from hybridnet.workflows.sources import Read
+
+
+@dataclass(frozen=True, eq=False)
+class Int8Graph:
+    """The counted ANN half in int8: the bundle's own, or the one that calibration would make."""
+
+    graph: GraphCount
+    in_bundle: bool
+
+    @staticmethod
+    def of(bundle: Bundle, counted: str) -> Int8Graph | None:
+        """Beside the graph of a bundle that runs; None if that is in int8, or has no weights to quantise."""
+        if counted == ANN_INT8:
+            return None
+        if ANN_INT8 in bundle.manifest.files:
+            return Int8Graph(count_graph(bundle.file(ANN_INT8)), in_bundle=True)
+        made = count_in_int8(bundle.file(counted))
+        return None if made is None else Int8Graph(made, in_bundle=False)
+
+    def row(self, views: int) -> Int8Ann:
+        """What so many views take."""
+        return Int8Ann(by_width(self.graph, views), self.in_bundle)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +65,7 @@ class Setup:
         program: What the spiking back-end runs, float or fixed.
         front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
-        int8: That of the ANN half in int8; None if the bundle has none, or runs in it.
+        int8: What the ANN half would be in int8; None if it runs in it, or no layer of it has weights.
         settings: How the back-ends ran, by option.
         prices: What all counts are priced with.
         chip: Whose time and fit are estimated.
@@ -53,7 +76,7 @@ class Setup:
     program: AnyGraph
     front: GraphCount | None
     graph: GraphCount
-    int8: GraphCount | None
+    int8: Int8Graph | None
     settings: dict[str, str]
     prices: Prices
     chip: Chip
@@ -100,11 +123,12 @@ def build_record(
         prediction=None
         if manifest.labels is None or len(samples) > 1
         else predict(run.logits, manifest.labels, options.top_k),
+        outputs=tuple(outputs_of(run, of_samples=read.are_samples)),
         samples=price_samples(samples, layers, prices),
         partitions=partitions,
         layers=layers,
         totals=totals,
-        int8_ann=None if setup.int8 is None else by_width(setup.int8, views),
+        int8_ann=None if setup.int8 is None else setup.int8.row(views),
         verdict=judge(layers, views, setup.program.steps, prices.profile),
         timing=timing({row.name: row.latency_ms for row in partitions}, time),
         measured=measured,
@@ -112,6 +136,7 @@ def build_record(
         parity=None if reference is None else compare(run, reference, of_samples=read.are_samples),
         overflows=dict(run.spiking.overflows),
         clipped_inputs=dict(run.spiking.clipped_inputs),
+        fed_inputs={name: values.size for name, values in run.spiking.inputs.items()},
         profile=prices.profile.row,
         ann_profile=None if prices.ann is None else prices.ann.row,
         notes=(
@@ -128,7 +153,8 @@ def build_record(
 def _model_row(bundle: Bundle) -> ModelRow:
     manifest, crossing = bundle.manifest, {tensor.name for tensor in bundle.bridge}
     direct = tuple(name for name in manifest.ann_inputs if name not in crossing)
-    return ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(bundle.path), direct)
+    is_reference = manifest.model.config is not None
+    return ModelRow(manifest.model.name, manifest.files[CHECKPOINT], str(bundle.path), direct, is_reference)
 
 
 def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
@@ -155,7 +181,11 @@ def compare(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> Parity
         reference="the float32 program, same views",
         top1_agrees=_same_best_class(run, reference, of_samples=of_samples) if LOGITS in run.outputs else None,
         output_sqnr_db={name: sqnr_db(values, reference.outputs[name]) for name, values in run.outputs.items()},
-        sqnr_db={name: sqnr_db(u, reference.crossing.values[name]) for name, u in run.crossing.values.items()},
+        sqnr_db={
+            name: sqnr_db(u, reference.crossing.values[name])
+            for name, u in run.crossing.values.items()
+            if u.any() or reference.crossing.values[name].any()
+        },
         spike_agreement={
             name: spike_agreement(o, reference.spiking.spikes[name]) for name, o in run.spiking.spikes.items()
         },

@@ -12,7 +12,7 @@ from hybridnet.config import DEFAULT_VIEWS
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.profile import load_chip
-from hybridnet.deploy.layout import ANN_INT8, CHECKPOINT
+from hybridnet.deploy.layout import CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.report.counting.onnx import count_graph
 from hybridnet.report.pricing.price import load_prices
@@ -37,7 +37,7 @@ from hybridnet.support.views import Views
 from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.measure import Half, measure
 from hybridnet.workflows.options import SimulateOptions
-from hybridnet.workflows.record import Setup, build_record
+from hybridnet.workflows.record import Int8Graph, Setup, build_record
 from hybridnet.workflows.sources import Read, Source, read_source
 
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
@@ -121,8 +121,7 @@ class Simulator:
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         graph = count_graph(self.bundle.file(analog.counted))
         words = settings_in_words(options.settings, spiking, analog)
-        has_int8 = ANN_INT8 in self.bundle.manifest.files and analog.counted != ANN_INT8
-        int8 = count_graph(self.bundle.file(ANN_INT8)) if has_int8 else None
+        int8 = Int8Graph.of(self.bundle, analog.counted)
         self._setup = Setup(self.bundle, options, program, front, graph, int8, words, prices, chip)
 
     def run(self, source: Source, *, progress: Progress = silent) -> Simulation:

@@ -26,8 +26,8 @@ from hybridnet.video.synthetic import make_clip
 Captured = pytest.CaptureFixture[str]
 
 SAYS = {
-    "simulate": "frontend",
-    "report": "frontend",
+    "simulate": "video reader",
+    "report": "video reader",
     "calibrate": "end to end",
     "evaluate": "precision",
     "compare": "r.0",

@@ -44,6 +44,9 @@ def test_a_folder_is_a_line_per_clip_then_a_summary(folder: Path, bundle: Bundle
     written = list(csv.DictReader(io.StringIO(table.read_text())))
     assert [row["class"] for row in written] == [row["class"] or "" for row in rows]
     assert [row["error"] for row in written] == [row["error"] for row in rows]
+    assert [row["views"] for row in rows] == [1, None, 1]
+    assert summary["summary"]["dearest"] == [rows[0]["file"], rows[0]["energy_pj"]]
+    assert f"dearest: {folder / 'a.avi'}, " in captured.out
     assert rows[0]["energy_pj"] == rows[2]["energy_pj"] == float(written[0]["energy_pj"])
     assert simulate(folder, bundle, "--csv", str(table), "--json", str(lines), "--format", "json") == 1
     again = list(map(json.loads, capsys.readouterr().out.splitlines()))
@@ -53,7 +56,9 @@ def test_a_folder_is_a_line_per_clip_then_a_summary(folder: Path, bundle: Bundle
 def test_pages_checks_and_reports_of_many(folder: Path, bundle: Bundle, capsys: Captured) -> None:
     (folder / "b.avi").unlink()
     assert simulate(folder, bundle, "--format", "markdown", "--report", str(folder.parent / "r")) == 0
-    assert "# hybridnet: 2 clips" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "# hybridnet: 2 clips" in shown.out
+    assert f"hybridnet report {folder.parent / 'r' / 'record.json'} --index pages" in shown.err
     records = read_records(folder.parent / "r" / "record.json")
     assert [record.source for record in records] == [str(folder / "a.avi"), str(folder / "c.avi")]
     assert all(record.parity is not None for record in records)

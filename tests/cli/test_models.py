@@ -44,7 +44,7 @@ def test_weights_and_factory_to_a_prediction(weights: Path, inputs: Path, tmp_pa
         "helpers.foreign_model:gestures",
         "eyes_1_spikes  spikes",
         "integer loop",
-        "hybridnet simulate INPUTS.npz",
+        f"hybridnet simulate {inputs}",
     ):
         assert word in printed
     assert read_bundle(tmp_path / "b").manifest.quantisation.calibrated_on == f"arrays of {inputs.name}"
@@ -83,7 +83,7 @@ def test_a_model_tells_its_own_inputs_and_returns_what_is_no_class(tmp_path: Pat
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs["output"].shape == (2, 3)
     assert main(run) == 0
-    assert "no prediction" in capsys.readouterr().out
+    assert "It returns output (2, 3); --output FILE.npz writes it" in capsys.readouterr().out
     assert_error(main([*run, "--fail-on", "parity"]), capsys, "fail-on")
 
 
@@ -101,7 +101,7 @@ def assert_error(code: int, capsys: Captured, *mentions: str) -> None:
     ("factory", "mentions"),
     [
         ("nowhere_at_all:model", "there is no module nowhere_at_all"),
-        ("helpers.foreign_model:nothing", "AttributeError"),
+        ("helpers.foreign_model:nothing", "there is no nothing in helpers.foreign_model"),
         ("helpers.foreign_model:failing", "no weights today"),
         ("helpers.foreign_model:no_module", "returns a str"),
         ("foreign_model", "package.module:factory"),
@@ -159,7 +159,7 @@ def garbage(path: Path) -> None:
         (other_shape, "head.bias is (7,), the model's (3,)"),
         (twice, "'model', 'ema'. Say which: --weights model"),
         (doubles, "in float64, with numbers that float32 does not hold. Save it as float32"),
-        (code, "is no part of a tensor"),
+        (code, "and not weights alone"),
         (garbage, "is text. Give export a checkpoint"),
         (lambda path: None, "does not exist"),
     ],
@@ -298,3 +298,13 @@ def test_maps_are_no_classes(inputs: Path, tmp_path: Path, capsys: Captured) -> 
     assert_error(main(["export", str(tmp_path / "m.pt"), *arguments, *labels]), capsys, "3 labels do not fit")
     (tmp_path / "labels.txt").write_text("a\n\nc\n")
     assert_error(main(["export", str(tmp_path / "m.pt"), *arguments, *labels]), capsys, "empty line")
+
+
+def test_arrays_that_do_not_fit_the_default_model_say_that_it_was_not_chosen(
+    inputs: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", str(inputs)]) == 1
+    said = capsys.readouterr().err
+    assert "lacks i_frame, motion_vectors, residuals" in said
+    assert "No --bundle was given, so the model that ships, tiny, was run; give --bundle DIR" in said

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 
 class _Whole(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def copyfile(self, source: object, outputfile: object) -> None:
+    def copyfile(self, source: Any, outputfile: Any) -> None:
         try:
-            super().copyfile(source, outputfile)  # type: ignore[type-var]
+            super().copyfile(source, outputfile)
         except ConnectionError:  # the reader has enough
             self.close_connection = True
 

@@ -13,6 +13,7 @@ import pytest
 
 from hybridnet.cli import main
 from hybridnet.configs import load_experiment
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, VideoError
 from hybridnet.video import batch as batch_module
 from hybridnet.video import make_clip, open_clip
@@ -163,3 +164,42 @@ def test_copies_inside_the_source_folder_are_no_sources(tree: Path) -> None:
     make_clip(tree / "copies/one.avi", "still", 0, frames=12, width=64, height=48)
     assert jobs_of([tree], tree / "copies")[0] == jobs
     assert batch_module.OUTPUT_SUFFIX in {job.target.suffix for job in jobs}
+
+
+def test_one_video_may_have_the_name_of_its_copy(tree: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.avi"
+    command = ["transcode", str(tree / "b/two.mp4"), "-o", str(copy)]
+    assert main(command) == 0
+    assert main(command) == 0  # it is kept
+    with open_clip(copy, TINY) as clip:
+        assert (clip.info.transcoded, clip.info.needs_copy, clip.info.gop) == (False, False, "I+11P")
+
+
+@pytest.mark.parametrize(
+    ("sources", "out", "allowed"),
+    [
+        (["a/one.avi", "b/two.mp4"], "copy.avi", "FILE.avi is the copy of one"),
+        (["a"], "copy.avi", "FILE.avi is the copy of one"),
+        (["b/two.mp4"], "copy.mp4", "copies are AVI files"),
+    ],
+)
+def test_a_name_that_no_copy_can_have_is_refused(
+    sources: list[str], out: str, allowed: str, tree: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=allowed):
+        jobs_of([tree / source for source in sources], tmp_path / out)
+
+
+def test_a_copy_is_not_put_over_its_source(tree: Path) -> None:
+    with pytest.raises(ConfigError, match="another file than its source"):
+        jobs_of([tree / "a/one.avi"], tree / "a/one.avi")
+
+
+def test_copies_have_the_form_that_a_bundle_reads(bundle: Bundle, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "long.avi", "shake", 0, frames=24, width=64, height=48, gop=24)
+    assert main(["transcode", str(clip), "-o", str(tmp_path / "copy.avi"), "--bundle", str(bundle.path)]) == 0
+    for path, needs_copy in ((clip, True), (tmp_path / "copy.avi", False)):
+        with open_clip(path, bundle.preprocess) as opened:
+            assert (opened.info.transcoded, opened.info.needs_copy) == (needs_copy, needs_copy)
+    with open_clip(tmp_path / "copy.avi", bundle.preprocess, transcode="always") as opened:
+        assert (opened.info.transcoded, opened.info.needs_copy) == (True, False)

@@ -26,7 +26,7 @@ from hybridnet.cli import main
 from hybridnet.deploy.bundle import read_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN_INT8, CALIBRATION
-from hybridnet.errors import BundleError, CacheError, ConfigError, OutputExistsError, VideoError
+from hybridnet.errors import BundleError, CacheError, ConfigError, ModelError, OutputExistsError, VideoError
 from hybridnet.model.checkpoint import save_checkpoint
 from hybridnet.report.document import Histogram
 from hybridnet.report.pricing.advice import advice
@@ -286,3 +286,10 @@ def test_the_command_calibrates_a_checkpoint_and_fails_where_asked(
     assert "hybridnet: warning: clips that can be used: only 6" in told
     assert "calibration failed" in told
     assert read_bundle(out).manifest.quantisation.rule == "searched on calibration clips"
+
+
+def test_too_few_rows_of_arrays_are_called_rows(bundle: Bundle, tmp_path: Path) -> None:
+    shapes = bundle.manifest.model.inputs
+    write_arrays(tmp_path / "in.npz", {name: np.ones((3, *shape), np.float32) for name, shape in shapes.items()})
+    with pytest.raises(ModelError, match="4 usable rows or more are needed to calibrate on, and there are 3"):
+        calibrate(bundle, tmp_path / "b", CalibrateOptions(clips=tmp_path / "in.npz"))

@@ -13,6 +13,7 @@ import hybridnet.workflows.explore as workflow
 import hybridnet.workflows.trial as trial
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
+from hybridnet.report.numbers import NONE
 from hybridnet.report.render.html import render_html
 from hybridnet.report.render.text import render_document
 from hybridnet.support.arrays import write_arrays
@@ -76,6 +77,16 @@ def test_the_page_and_the_record(found: Exploration) -> None:
     content = json.loads(to_json(found))
     assert content["schema"] == "hybridnet.explore/1"
     assert len(content["tried"]) == len(found.tried)
+
+
+@pytest.mark.parametrize(("missing", "ratio"), [((), "100 %"), (("mac",), NONE)])
+def test_of_two_lower_bounds_there_is_no_ratio(found: Exploration, missing: tuple[str, ...], ratio: str) -> None:
+    energy = found.as_it_is.energy_pj
+    assert energy is not None
+    priced = dataclasses.replace(found.as_it_is, energy_pj=dataclasses.replace(energy, missing=missing))
+    table = explore_document(dataclasses.replace(found, tried=(priced,))).sections[1].table
+    assert table is not None
+    assert table.rows[0][-1] == ratio
 
 
 def test_a_chip_without_times_has_no_time(bundle: Bundle, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_a_run_on_arrays_is_counted_and_priced(exported: Bundle, tmp_path: Path)
     assert [sample.best.label in LABELS for sample in record.samples] == [True] * 4
     frontend, snn, bridge, ann = record.partitions
     assert (frontend.latency_ms, frontend.ops, frontend.energy_pj) == (None, None, None)
-    assert any("frontend" in note.text for note in record.notes)
+    assert any("video reader" in note.text for note in record.notes)
     for row in (snn, bridge, ann):
         assert row.energy_pj.reference > 0
     per_view = {"eyes_0_u": 140 * 24 // 8, "eyes_0_count": -(-140 * 3 // 8), "eyes_1_spikes": -(-STEPS * 60 // 8)}

@@ -2,12 +2,14 @@
 """How a model is split, told as rows and as one ONNX graph that computes what the model computes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from helpers import manners
 from helpers.foreign_model import EVENTS, STEPS, example, gestures, maps
 from helpers.small_model import SMALL, small_checkpoint
 from torch import Tensor, nn
@@ -15,7 +17,8 @@ from torch import Tensor, nn
 import hybridnet
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.model.network import example_inputs
-from hybridnet.workflows.inspect import OpenedModule, open_model
+from hybridnet.workflows.inspect import RELAY, OpenedModule, open_model
+from hybridnet.workflows.inspect_document import model_document
 from hybridnet.workflows.options import ExportOptions
 
 
@@ -101,7 +104,7 @@ def test_operations_of_the_host_have_shapes_and_all_parameters_are_counted() -> 
     assert report.parameters == {"snn": 2 * 3 * 9 + 3, "ann": 3 * 5 + 5}
     shapes = {row.kind: row.shape for row in report.rows if row.half == "ann"}
     assert (shapes["adaptive_max_pool2d"], shapes["amax"], shapes["addmm"]) == (None, (3,), (5,))
-    assert all(row.shape for row in report.rows if row.kind not in ("adaptive_max_pool2d", "sym_size.int"))
+    assert all(row.shape for row in report.rows if row.kind not in ("adaptive_max_pool2d", "sym_size.int", "Linear"))
 
 
 def test_layers_are_called_as_the_user_calls_them() -> None:
@@ -124,3 +127,26 @@ def test_layers_are_called_as_the_user_calls_them() -> None:
     report = OpenedModule(Own().eval(), {"x": torch.randn(2, 4, 2, 6, 7)}, "o").report()
     assert report.placement.placed == ("n1", "n2")
     assert [(r.name, r.parameters) for r in report.rows if r.half == "snn"] == [("n1", 57), ("n2", 84)]
+
+
+def test_a_bundle_and_its_model_name_and_count_the_host_before_the_chip_alike(export: Any) -> None:
+    """Modules keep their names, a state at rest is no parameter, and what the chip takes stands first."""
+    model, bundle = export(manners.PoolBeforeNeuron)
+    whole = OpenedModule(model, model.inputs(2), "m").report()
+    read = open_model(bundle.path).report()
+    assert whole.parameters == read.parameters
+    assert whole.parameters["front"] == sum(p.numel() for m in (model.conv1, model.conv2) for p in m.parameters())
+    assert [row.name for row in whole.rows if row.half == "front" and row.layer] == ["conv1", "conv2"]
+    assert [row.name for row in read.rows if row.half == "front" and row.layer] == ["conv1/Conv", "conv2/Conv"]
+    for report in (whole, read):
+        rows = model_document(report).sections[-1].table.rows
+        assert [row[0] for row in rows] == ["input", "snn", "snn", "bridge", *["host before the chip"] * 2]
+
+
+def test_relays_are_no_layers(export: Any) -> None:
+    model, bundle = export(manners.Pools)
+    for opened in (OpenedModule(model, model.inputs(2), "m"), open_model(bundle.path)):
+        report = opened.report()
+        assert [row.parameters for row in report.rows if row.kind == RELAY] == [0]
+        (facts, *_) = model_document(report).sections
+        assert any("4 layers + 1 relay that pools or joins spikes" in row[1] for row in facts.table.rows)

@@ -98,12 +98,22 @@ HOST_MAXIMUM = Bound(
     "it reads {what} ({where}), which only the host computes",
     "Give the convolution before it a stride, or pool its spikes",
 )
+NORM_REMEDY = "Use BatchNorm, which folds into the weights"
+"""What to change where the host computes a norm whose statistics are those of its input."""
+
 HOST_READ = Bound("R230", "it reads {what} ({where}), which only the host computes")
-APART = Bound("R231", "it lies {side} a part that only the host computes")
+APART = Bound(
+    "R231",
+    "it lies {side} {what}, which only the host computes; the chip runs once a view, and takes the larger side",
+)
 COMPARISON = Bound(
     "R234", "the host computes its potential, by {what} ({where}), so that only a comparison would be left to the chip"
 )
-UNREAD = Bound("R233", "nothing reads its spikes but what the host computes before the chip")
+UNREAD = Bound(
+    "R233",
+    "nothing that the model returns depends on its spikes or its potential (on sums of its currents at the most), so"
+    " its neurons are left out",
+)
 MOVING_THRESHOLD = Bound(
     "R235", "its threshold moves with its own spikes", "Give it a threshold that stays; it may differ between channels"
 )

@@ -95,7 +95,7 @@ def place(gathered: Gathered, axes: Mapping[str, int | None]) -> Placed:
     chosen, placed = max(ways.items(), key=lambda way: len(way[1]))
     for population in left:
         if population not in placed:
-            obstacles.append(_apart(population, levels[population.name] > chosen, gathered))
+            obstacles.append(_apart(population, levels[population.name] > chosen, placed, left, gathered))
     sources = Sources(gathered, {p.origin: p.name for p in placed}, axes)
     populations, synapses = _program_parts(placed, weights, sources)
     program = GraphProgram(
@@ -236,14 +236,46 @@ def spiking_before(origin: Origin, owners: Mapping[Frame, str], gathered: Gather
     return {owners[f] for frame in frames for f in (frame, *frame.before()) if f in owners}
 
 
-def _apart(population: FoundPopulation, behind: bool, gathered: Gathered) -> Obstacle:
-    """Why a population is not on the level that is placed."""
-    hosts = [wire.origin for wire in population.neuron.wires if wire.origin.kind == "host"]
-    if not hosts:
-        side = "behind" if behind else "before"
-        return Obstacle(population.name, bounds.APART.because(side=side))
-    read = next(iter(gathered.places.members[hosts[0]].values()))
-    return Obstacle(population.name, _of_the_host(read, gathered.places.found))
+def _apart(
+    population: FoundPopulation,
+    behind: bool,
+    placed: list[FoundPopulation],
+    left: list[FoundPopulation],
+    gathered: Gathered,
+) -> Obstacle:
+    """Why a population is not on the level that is placed: what the host computes between it and the placed ones.
+
+    What it reads itself is an obstacle only behind them: a front could compute it.
+    """
+    own = [wire.origin for wire in population.neuron.wires if wire.origin.kind == "host"]
+    if behind and own:
+        frames = gathered.places.members[own[0]].values()
+        return Obstacle(population.name, _of_the_host(next(iter(frames)), gathered.places.found))
+    earlier, later = (placed, [population]) if behind else ([population], placed)
+    read = _between({p.name for p in earlier}, later, left, gathered)
+    side = "behind" if behind else "before"
+    if read is None:
+        return Obstacle(population.name, bounds.APART.because(side=side, what="a part of the model"))
+    reason = _of_the_host(read, gathered.places.found)
+    what = "{what} ({where})".format(**named(first_unread(read, gathered.places.found)))
+    return Obstacle(population.name, replace(bounds.APART.because(side=side, what=what), remedy=reason.remedy))
+
+
+def _between(
+    earlier: set[str], later: list[FoundPopulation], left: list[FoundPopulation], gathered: Gathered
+) -> Frame | None:
+    """What the host computes from spikes of earlier populations for the later ones, or for those that feed them."""
+    owners = {frame: p.name for p in left for frame in p.frames.values()}
+    by_origin, waiting, seen = {p.origin: p for p in left}, list(later), set[str]()
+    while waiting:
+        one = waiting.pop()
+        seen.add(one.name)
+        for origin in (wire.origin for wire in one.neuron.wires):
+            if origin.kind == "host" and earlier & spiking_before(origin, owners, gathered):
+                return next(iter(gathered.places.members[origin].values()))
+            if origin in by_origin and by_origin[origin].name not in seen:
+                waiting.append(by_origin[origin])
+    return None
 
 
 def _of_the_host(read: Frame, found: Expansion) -> Reason:
@@ -253,4 +285,5 @@ def _of_the_host(read: Frame, found: Expansion) -> Reason:
         added = found.forms[first.operands[0]].variables
         bound = bounds.SUM_MAXIMUM if all(v.binary for v in added) else bounds.HOST_MAXIMUM
         return bound.because(**named(first))
-    return (bounds.HOST_MIXES if mixes(first) else bounds.HOST_READ).because(**named(first))
+    reason = (bounds.HOST_MIXES if mixes(first) else bounds.HOST_READ).because(**named(first))
+    return replace(reason, remedy=bounds.NORM_REMEDY) if "norm" in first.what.lower() and not reason.remedy else reason

@@ -46,6 +46,13 @@ SHAPED_BY_DATA = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_
 """Operations whose results have a size that depends on data."""
 
 
+def failed(error: BaseException, inputs: Mapping[str, Tensor], where: str) -> ModelError:
+    """What a forward raised, where, and on which inputs."""
+    given = ", ".join(f"{name} {tuple(x.shape)}" for name, x in inputs.items())
+    remedy = "Compare the example inputs with what forward takes"
+    return ModelError(f"forward fails on {given} ({told(error)})", where=where, remedy=remedy)
+
+
 def at_rest(_model: nn.Module) -> None:
     """Leave a model as it is: it puts its neurons at rest by itself."""
 
@@ -77,7 +84,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor], rest: Callable[[nn.Mod
                 where=recorder.where,
                 remedy="If it is a neuron, state what it computes with hybridnet.neuron(…)",
             ) from error
-        raise ModelError(told(error), where=recorder.where) from error
+        raise failed(error, inputs, recorder.where) from error
     returned = tree_map(recorder.noted, output)
     shapes = {name: tuple(x.shape) for name, x in inputs.items()}
     return Tape(refs, shapes, tuple(recorder.operations), returned)

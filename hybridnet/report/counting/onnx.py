@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybridnet.errors import BundleError
+from hybridnet.report.counting.int8 import in_int8
 from hybridnet.report.counting.operators import DATA_MOVEMENT, MAC_OPERATORS, OTHER_OPERATORS, Node, Work
 from hybridnet.report.counting.shapes import BYTES, SizedGraph, sized_graph
 from hybridnet.report.quantities import Ops, Precision
@@ -50,10 +51,11 @@ class NodeCount:
 
 @dataclass(frozen=True)
 class GraphCount:
-    """Every node that computes, and how many of each operator could not be counted."""
+    """Every node that computes, how many of each operator could not be counted, and the modules with weights here."""
 
     nodes: tuple[NodeCount, ...]
     uncounted: dict[str, int]
+    modules: tuple[str, ...]
 
     @property
     def macs(self) -> int:
@@ -76,7 +78,20 @@ def count_graph(path: AnyFile) -> GraphCount:
     Raises:
         BundleError: If the shapes of a node with MACs cannot be inferred.
     """
-    graph = sized_graph(path)
+    return _count(sized_graph(path), path)
+
+
+def count_in_int8(path: AnyFile) -> GraphCount | None:
+    """The same of a float model as static quantisation would make it; None if there is nothing to quantise.
+
+    Raises:
+        BundleError: Likewise.
+    """
+    graph = in_int8(sized_graph(path))
+    return None if graph is None else _count(graph, path)
+
+
+def _count(graph: SizedGraph, path: AnyFile) -> GraphCount:
     nodes: list[NodeCount] = []
     uncounted: Counter[str] = Counter()
     for node, precision in zip(graph.nodes, graph.precisions, strict=True):
@@ -87,7 +102,9 @@ def count_graph(path: AnyFile) -> GraphCount:
             uncounted[node.op_type] += 1
         else:
             nodes.append(_counted(node, work, precision, graph))
-    return GraphCount(tuple(nodes), dict(sorted(uncounted.items())))
+    held = [name for node in graph.nodes for name in node.input if name in graph.constants and "." in name]
+    modules = dict.fromkeys(name.rpartition(".")[0] for name in held)  # exported under their names in the model
+    return GraphCount(tuple(nodes), dict(sorted(uncounted.items())), tuple(modules))
 
 
 def _work(node: NodeProto, graph: SizedGraph, path: AnyFile) -> Work | None:

@@ -61,10 +61,8 @@ def sized_graph(path: AnyFile) -> SizedGraph:
     nodes = [model.graph.node[i] for i in kept]
     dequantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
     dequantised |= {name for n in model.graph.node if n.op_type == "DequantizeLinear" for name in n.output}
-    precisions: list[Precision] = [
-        "int8" if quantised[i] or _is_dequantised(node, dequantised, constants) else "fp32"
-        for i, node in zip(kept, nodes, strict=True)
-    ]
+    widths = zip(kept, precisions_of(nodes, dequantised, constants), strict=True)
+    precisions: list[Precision] = ["int8" if quantised[i] else width for i, width in widths]
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     return SizedGraph(
         tuple(nodes),
@@ -118,6 +116,11 @@ def _as_float(node: onnx.NodeProto) -> bool:
     for attribute in [a for a in node.attribute if a.name in ("channels_last", "opset")]:
         node.attribute.remove(attribute)
     return True
+
+
+def precisions_of(nodes: Sequence[onnx.NodeProto], dequantised: set[str], constants: frozenset[str]) -> list[Precision]:
+    """What each node computes in, if some tensors come from 8 bits."""
+    return ["int8" if _is_dequantised(node, dequantised, constants) else "fp32" for node in nodes]
 
 
 def _is_dequantised(node: onnx.NodeProto, dequantised: set[str], constants: frozenset[str]) -> bool:

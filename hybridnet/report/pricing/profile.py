@@ -19,6 +19,7 @@ from pathlib import Path
 from hybridnet.errors import ConfigError, RecordError
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.prices import Arithmetic, NoPrice, NotPriced, Price, ProfileRow, Unit
+from hybridnet.report.record.words import READER
 from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
 INT8_PROFILE, INT8_MEMORY_PROFILE = "horowitz45-int8", "horowitz45-int8-memory"
@@ -31,12 +32,14 @@ class Term:
     Attributes:
         unit: Unit of its price.
         amount: What the price multiplies.
+        words: What is priced, where a sentence names it.
         meaning: A line for the glossary.
         beside: How a headline names it where it is left out; an energy without any other term is a lower bound.
     """
 
     unit: Unit
     amount: Callable[[Ops], float]
+    words: str
     meaning: str
     beside: str = ""
 
@@ -44,21 +47,58 @@ class Term:
 COMMUNICATION = "communication"
 
 TERMS: dict[str, Term] = {
-    "mac": Term("pJ", lambda o: o.macs, "multiply-accumulates: of the ANN half, and of analog inputs that spike"),
-    "ac": Term("pJ", lambda o: o.acs, "accumulates: a spike that arrives at a synapse (SynOp)"),
-    "neuron_update": Term("pJ", lambda o: o.neuron_updates, "additions of a membrane update, every neuron, every step"),
-    "leak": Term("pJ", lambda o: o.leak_multiplies, "multiplications by the leak λ, every neuron, every step"),
-    "element_op": Term("pJ", lambda o: o.element_ops, "additions and multiplications of norms, activations, pooling"),
-    "memory_byte": Term("pJ", lambda o: o.memory_bytes, "weights, membrane potentials and activations moved", "memory"),
-    "function": Term("pJ", lambda o: o.functions, "exponentials, roots and error functions", "functions"),
-    "spike": Term("pJ", lambda o: o.spikes, "neurons that fire", "spike generation"),
-    "message": Term("pJ", lambda o: o.messages, "messages from core to core, one per spike and core", COMMUNICATION),
-    "hop_ew": Term("pJ", lambda o: o.hops_ew, "hops of messages to the eastern or western router", COMMUNICATION),
-    "hop_ns": Term("pJ", lambda o: o.hops_ns, "hops of messages to the northern or southern router", COMMUNICATION),
-    "bridge_byte": Term("pJ", lambda o: o.bytes, "bytes that cross: messages in, potentials and spikes out"),
+    "mac": Term(
+        "pJ", lambda o: o.macs, "MACs", "multiply-accumulates: of the ANN half, and of analog inputs that spike"
+    ),
+    "ac": Term("pJ", lambda o: o.acs, "ACs", "accumulates: a spike that arrives at a synapse (SynOp)"),
+    "neuron_update": Term(
+        "pJ", lambda o: o.neuron_updates, "membrane updates", "additions of a membrane update, every neuron, every step"
+    ),
+    "leak": Term(
+        "pJ",
+        lambda o: o.leak_multiplies,
+        "leak multiplications",
+        "multiplications by the leak λ, every neuron, every step",
+    ),
+    "element_op": Term(
+        "pJ",
+        lambda o: o.element_ops,
+        "element operations",
+        "additions and multiplications of norms, activations, pooling",
+    ),
+    "memory_byte": Term(
+        "pJ",
+        lambda o: o.memory_bytes,
+        "bytes of memory",
+        "weights, membrane potentials and activations moved",
+        "memory",
+    ),
+    "function": Term("pJ", lambda o: o.functions, "functions", "exponentials, roots and error functions", "functions"),
+    "spike": Term("pJ", lambda o: o.spikes, "spikes", "neurons that fire", "spike generation"),
+    "message": Term(
+        "pJ", lambda o: o.messages, "messages", "messages from core to core, one per spike and core", COMMUNICATION
+    ),
+    "hop_ew": Term(
+        "pJ",
+        lambda o: o.hops_ew,
+        "hops east or west",
+        "hops of messages to the eastern or western router",
+        COMMUNICATION,
+    ),
+    "hop_ns": Term(
+        "pJ",
+        lambda o: o.hops_ns,
+        "hops north or south",
+        "hops of messages to the northern or southern router",
+        COMMUNICATION,
+    ),
+    "bridge_byte": Term(
+        "pJ", lambda o: o.bytes, "bridge bytes", "bytes that cross: messages in, potentials and spikes out"
+    ),
     "static_w": Term(
         "W",
         lambda o: 1e6 * o.chip_us,
+        "static power",
         "static power over the modelled on-chip time; the range is that of the power",
         "static power",
     ),
@@ -81,7 +121,7 @@ DECODING = NotPriced(
     NoPrice.UNCOUNTED,
     reason="bitstream parsing, decoding, motion-vector accumulation, resizing: no published price per operation",
 )
-"""Why no profile prices the frontend."""
+"""Why no profile prices the video reader."""
 
 
 @dataclass(frozen=True)
@@ -194,5 +234,5 @@ def unpriced(ops: Ops, profile: ProfileRow) -> tuple[str, ...]:
 
 def left_out(profile: ProfileRow) -> dict[str, NotPriced]:
     """Every term without a price and why, in the order of the profile; then what it does not mention, and decoding."""
-    entries = {**profile.prices, **{term: profile.entry(term) for term in TERMS}, "frontend": DECODING}
+    entries = {**profile.prices, **{term: profile.entry(term) for term in TERMS}, READER: DECODING}
     return {term: entry for term, entry in entries.items() if isinstance(entry, NotPriced)}

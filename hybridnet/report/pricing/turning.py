@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from hybridnet.report.pricing.ways import Change, Costs
+from hybridnet.report.record.verdict import CROSSED, RATE, SYNAPSES, Turn
 from hybridnet.report.record.verdict import STEPS as STEPS_PER_VIEW
-from hybridnet.report.record.verdict import Turn
 
 STEPS = range(1, 257)
 """Numbers of steps that are tried: what bits they need is no line."""
@@ -19,19 +19,19 @@ def turns_of(costs: Costs, views: int, rate: float | None) -> Iterator[Turn]:
     Args:
         costs: At reference prices.
         views: N of the run.
-        rate: Spikes per input and step of the layers that spikes feed.
+        rate: Share of the synapses of the layers that spikes feed that a spike reaches in a step.
     """
     steps = costs.counted.steps
     if rate:
         low, high = _ends(costs, lambda factor: Change(steps, spikes=factor))
         beyond = high is None or high * rate > 1
         ends = (None, None) if low is not None and low * rate > 1 else (low, None if beyond else high)
-        yield Turn("spike rate", "share", rate, *_times(ends, rate))
+        yield Turn(RATE, "share", rate, *_times(ends, rate))
     if crossed := (costs.counted.each_step.bytes + costs.counted.once.bytes) / views:
         ends = _ends(costs, lambda factor: Change(steps, bridge=factor))
-        yield Turn("bytes across the bridge per view", "bytes", crossed, *_times(ends, crossed))
+        yield Turn(CROSSED, "bytes", crossed, *_times(ends, crossed))
     ends = _ends(costs, lambda factor: Change(steps, synapses=factor))
-    yield Turn("times the synapses per neuron", "", 1.0, *ends)
+    yield Turn(SYNAPSES, "", 1.0, *ends)
     paying = [t for t in STEPS if costs.pays(Change(t))]
     nearest = min(paying, key=lambda t: abs(t - steps), default=None)
     yield Turn(STEPS_PER_VIEW, "", float(steps), *(_run(paying, nearest) if nearest is not None else (None, None)))

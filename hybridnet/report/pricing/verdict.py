@@ -5,13 +5,10 @@ Prices are those of integers, since the chip's weights have 8 bits and an int8 A
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hybridnet.report.pricing.profile import INT8_PROFILE, Profile, load_profile
 from hybridnet.report.pricing.turning import turns_of
 from hybridnet.report.pricing.ways import (
     DENSE_FLOAT,
-    DENSE_INT8,
     ENDS,
     EVENTS,
     SKIPPING,
@@ -24,7 +21,7 @@ from hybridnet.report.pricing.ways import (
 from hybridnet.report.quantities import Span, total_ops
 from hybridnet.report.record.data import LayerRow
 from hybridnet.report.record.prices import ProfileRow
-from hybridnet.report.record.verdict import Verdict, Way
+from hybridnet.report.record.verdict import DENSE_INT8, Verdict, Way, pays_against
 
 NEEDED = ("mac", "ac", "neuron_update", "bridge_byte")
 """A profile without a price of one of these judges nothing, and `horowitz45-int8` does."""
@@ -56,7 +53,7 @@ def judge(layers: tuple[LayerRow, ...], views: int, steps: int, profile: Profile
     inner, synapses = total_ops(row.ops for row in fed), sum(row.synapses or 0 for row in fed)
     rate = inner.acs / inner.dense_macs if inner.dense_macs else None
     return Verdict(
-        pays=_pays(whole, list(others.values())),
+        pays=pays_against(whole, others.values()),
         pays_at_reference=reference.pays(now),
         profile=integers.name,
         steps=steps,
@@ -83,13 +80,6 @@ def _widths(profile: Profile) -> tuple[ProfileRow, ProfileRow | None]:
         shipped = load_profile(INT8_PROFILE)
         return shipped, shipped.other
     return integers, own.get("fp32") if integers.arithmetic == "int8" else None
-
-
-def _pays(whole: Span, others: list[Span]) -> Literal["yes", "no", "depends"]:
-    """Each price may be anything in its range, whatever the others are."""
-    if all(whole.high < other.low for other in others):
-        return "yes"
-    return "no" if any(whole.low >= other.high for other in others) else "depends"
 
 
 def _macs(way: str, counted: Counted) -> int:

@@ -1,7 +1,7 @@
 """What the layers of a spiking half cost as the events of a run, and as what would replace them.
 
 - dense: every input times every synapse, a MAC at each of the T steps, in float32 and in int8;
-- skipping zeros: a MAC for every input that is not 0, in int8;
+- skipping zeros: a MAC for every input that is not 0, in int8, and nothing for finding them, as no host does;
 - in equal information: T spikes of a neuron tell its T + 1 rates, which ⌈log2(T + 1)⌉ bits tell as well (Yan et al.,
   arXiv 2409.08290 v4). Layers that spikes feed run once per view then, on activations of so many bits; what messages
   feed differs from step to step, and runs T times in int8.
@@ -21,14 +21,16 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import LayerRow
 from hybridnet.report.record.prices import Price, ProfileRow
+from hybridnet.report.record.verdict import DENSE_INT8
 
 End = Callable[[Price], float]
 """Which end of the range of each price."""
 ENDS: tuple[End, ...] = (lambda p: p.low, lambda p: p.reference, lambda p: p.high)
 
 EVENTS = "events (this run), with their bridge"
-DENSE_FLOAT, DENSE_INT8 = "dense, in float32", "dense, in int8"
-SKIPPING, EQUAL = "skipping zeros, in int8", "in equal information, {bits} bits"
+DENSE_FLOAT = "plain float32 host, dense"
+SKIPPING = "ideal int8 host that skips zeros for free"
+EQUAL = "ideal {bits}-bit host, in equal information"
 
 EACH_STEP = ("message", "potentials", "spikes")
 """Kinds of the bridge of which each step brings as much; others cross once per view."""

@@ -1,4 +1,4 @@
-"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/8`.
+"""The run record: everything a report says, apart from how it is drawn. Schema `hybridnet.run/9`.
 
 Counts are exact, prices are models, times are measured on this host; each says so in its `basis`. What is unknown is
 None, with the reason in `notes` or beside it; never 0.
@@ -11,14 +11,16 @@ from enum import StrEnum
 from typing import Literal
 
 from hybridnet.report.quantities import Energy, Ops, Precision, Span
+from hybridnet.report.record.int8 import Int8Ann
 from hybridnet.report.record.latency import Latency, Timing
 from hybridnet.report.record.measured import Measured
+from hybridnet.report.record.outputs import OutputRow
 from hybridnet.report.record.pictures import Pictures
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.record.session import Session
 from hybridnet.report.record.verdict import Verdict
 
-SCHEMA = "hybridnet.run/8"
+SCHEMA = "hybridnet.run/9"
 
 PARTITIONS = ("frontend", "front", "snn", "bridge", "ann")
 """In this order; only models that compute something before the chip have a `front`."""
@@ -99,6 +101,7 @@ class VideoRow:
     """What was read.
 
     Attributes:
+        needs_copy: Whether it cannot be read as it is, so that a copy would be read faster.
         read_reason: Why it was transcoded, or what else was done to read it.
         saturated_residual: None where the model looks at no residuals, and none were read.
         decoded_frames: Frames that the decoder was given for these views, of the file or of its transcoded copy.
@@ -112,6 +115,7 @@ class VideoRow:
     frames: int
     gop: str
     transcoded: bool
+    needs_copy: bool
     read_reason: str
     views: int
     corrupt_frames: int
@@ -135,12 +139,14 @@ class ModelRow:
 
     Attributes:
         direct_inputs: Inputs of the model that the ANN half reads itself, past the spiking half.
+        is_reference: Whether it is the reference model, which `hybridnet train` trains.
     """
 
     name: str
     checkpoint_sha256: str
     bundle: str
     direct_inputs: tuple[str, ...]
+    is_reference: bool
 
 
 @dataclass(frozen=True)
@@ -186,7 +192,8 @@ class Parity:
     Attributes:
         top1_agrees: That of the clip, or of every sample; None if the model is no classifier with labels.
         output_sqnr_db: Per output of the model, as `sqnr_db`.
-        sqnr_db: Per bridge tensor, 10·log10(Σu² / Σ(u − u_ref)²); None where both are equal to the bit.
+        sqnr_db: Per bridge tensor, 10·log10(Σu² / Σ(u − u_ref)²); None where both are equal to the bit. What is zero
+            throughout in both is left out.
         spike_agreement: Per layer, share of neuron-steps with the same spike.
     """
 
@@ -230,9 +237,11 @@ class RunRecord:
         command: What made the run.
         repriced_by: The command that put other prices on it later; None if none did.
         prediction: None if the model is no classifier with labels, and of several samples, each of which has its own.
+        outputs: What the model returns, in order.
         samples: Rows of arrays in order; empty of a video.
-        int8_ann: The ANN half of this bundle in int8, by the width of its nodes; None if it has none, or ran in it.
+        int8_ann: The ANN half in int8; None if it ran in it, or no layer of it has weights.
         verdict: None if the spiking half has no layers.
+        fed_inputs: How many values the spiking half was fed, per input.
         measured: What the meters of this host counted; None if nobody asked for it.
         ann_profile: Prices of the ANN half, if others than those of the rest were asked for.
         pictures: What one view looked like; None of one of several clips, and if they were not asked for.
@@ -248,11 +257,12 @@ class RunRecord:
     arrays: ArraysRow | None
     model: ModelRow
     prediction: Prediction | None
+    outputs: tuple[OutputRow, ...]
     samples: tuple[Sample, ...]
     partitions: tuple[PartitionRow, ...]
     layers: tuple[LayerRow, ...]
     totals: Totals
-    int8_ann: dict[str, Ops] | None
+    int8_ann: Int8Ann | None
     verdict: Verdict | None
     timing: Timing
     measured: Measured | None
@@ -260,6 +270,7 @@ class RunRecord:
     parity: Parity | None
     overflows: dict[str, int]
     clipped_inputs: dict[str, int]
+    fed_inputs: dict[str, int]
     profile: ProfileRow
     ann_profile: ProfileRow | None
     notes: tuple[Note, ...]

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from hybridnet.report.quantities import Span
 
+DENSE_INT8 = "plain int8 host, dense"
+"""How a `Way` is called."""
+
+RATE = "spike rate: share of the synapses that a spike reaches in a step"
+CROSSED = "bytes across the bridge per view"
+SYNAPSES = "synapses per neuron, times as many as now"
 STEPS = "steps per view"
-"""How a `Turn` calls T."""
+"""How a `Turn` calls what it changes."""
+
+Answer = Literal["yes", "no", "depends"]
+"""Whether it pays: at all prices within their ranges, at none, or at some."""
+
+
+def pays_against(whole: Span, others: Iterable[Span]) -> Answer:
+    """Whether a cost is less than every other; each price may be anything in its range, whatever the others are."""
+    found = tuple(others)
+    if all(whole.high < other.low for other in found):
+        return "yes"
+    return "no" if any(whole.low >= other.high for other in found) else "depends"
 
 
 @dataclass(frozen=True)
@@ -62,12 +80,13 @@ class Verdict:
         front_pj: What the front costs, which every way needs.
         ways: As in this run first.
         turns: What would turn it.
-        rate: Spikes per input neuron and step of the layers that spikes feed, weighted by fan-out; None without any.
+        rate: Share of the synapses that a spike reaches in a step, over the layers that spikes feed: each synapse
+            counts once, so that a neuron counts by its fan-out. None without any.
         spikes_per_synapse: Per view, over the same layers.
         analog_macs: MACs of the layers that messages feed, by name.
     """
 
-    pays: Literal["yes", "no", "depends"]
+    pays: Answer
     pays_at_reference: bool
     profile: str
     steps: int
@@ -85,3 +104,8 @@ class Verdict:
     def cheapest(self) -> Way:
         """The other way that costs least, at reference prices."""
         return min(self.ways[1:], key=lambda way: way.energy_pj.reference)
+
+    @property
+    def plain(self) -> Way | None:
+        """The way that one can buy: an int8 host that computes zeros too."""
+        return next((way for way in self.ways if way.name == DENSE_INT8), None)

@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import Number, energy_cell, figure
+from hybridnet.report.numbers import Number, energy_cell, figure, joules
+from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.data import RunRecord
+from hybridnet.report.record.words import partition_words
 
 COUNTS = tuple(field.name for field in dataclasses.fields(Ops) if field.name != "chip_us")
 """What is counted of a layer; the time on the chip is modelled."""
+
+SAME = 0.005
+"""A change of the energy by less than this share has no cause worth a name."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,28 @@ def _sentence(one: RunRecord, other: RunRecord) -> str:
     a, b = one.totals, other.totals
     energy, time = _times(a.energy_pj.reference, b.energy_pj.reference), _times(a.latency_ms, b.latency_ms)
     return (
-        f"B takes {energy_cell(b.energy_pj)}, A {energy_cell(a.energy_pj)}{energy};"
+        f"B takes {energy_cell(b.energy_pj)}, A {energy_cell(a.energy_pj)}{energy}{_cause(one, other)};"
         f" B takes {b.latency_ms:.1f} ms, A {a.latency_ms:.1f} ms{time}."
     )
+
+
+def _cause(one: RunRecord, other: RunRecord) -> str:
+    """The term of a partition that most of the difference comes from."""
+    total = other.totals.energy_pj.reference - one.totals.energy_pj.reference
+    small = abs(total) <= SAME * one.totals.energy_pj.reference
+    if small or (one.profile, one.ann_profile) != (other.profile, other.ann_profile):
+        return ""
+    rows = {(p.name, term) for r in (one, other) for p in r.partitions if p.energy_pj for term in p.energy_pj.terms}
+    costs = {key: tuple(_term(record, *key) for record in (one, other)) for key in sorted(rows)}
+    (partition, term), (before, now) = max(costs.items(), key=lambda item: (item[1][1] - item[1][0]) / total)
+    ratio = f", {now / before:.2f} ×" if before else ""
+    what = TERMS[term].words if partition == "bridge" else f"{TERMS[term].words} of {partition_words(partition)}"
+    return f", most of it {what}: {joules(now)} for {joules(before)}{ratio}"
+
+
+def _term(record: RunRecord, partition: str, term: str) -> float:
+    energy = next((row.energy_pj for row in record.partitions if row.name == partition), None)
+    return 0.0 if energy is None or term not in energy.terms else energy.terms[term].reference
 
 
 def _times(one: float, other: float) -> str:
@@ -98,15 +122,17 @@ def _partitions(one: RunRecord, other: RunRecord) -> Iterator[Change]:
     for a, b in zip(one.partitions, other.partitions, strict=True):
         x, y = a.energy_pj, b.energy_pj
         if x is not None or y is not None:
-            yield Change(f"{a.name}: energy", "pJ", _reference(x), _reference(y), "modelled")
+            yield Change(f"{partition_words(a.name)}: energy", "pJ", _reference(x), _reference(y), "modelled")
         s, t = a.latency_ms, b.latency_ms
         if s is not None or t is not None:
             before, after = (None if times is None else times.p50 for times in (s, t))
-            yield Change(f"{a.name}: p50 of a view", "ms", before, after, "measured on the host of each")
+            yield Change(
+                f"{partition_words(a.name)}: p50 of a view", "ms", before, after, "measured on the host of each"
+            )
         for name in COUNTS:
             m, n = (None if ops is None else float(getattr(ops, name)) for ops in (a.ops, b.ops))
             if m or n:
-                yield Change(f"{a.name}: {name}", "", m, n, "counted")
+                yield Change(f"{partition_words(a.name)}: {name}", "", m, n, "counted")
 
 
 def _layers(one: RunRecord, other: RunRecord) -> Iterator[Change]:

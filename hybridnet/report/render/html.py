@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
@@ -14,6 +15,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 GENERATOR = "hybridnet"
 """Who made a page, told near its beginning."""
+
+COMMAND = re.compile("`([^`]+)`")
+"""What is typed, in a line of text."""
 
 SCOPE = ' scope="col"'
 """A cell of a heading names its column."""
@@ -82,7 +86,12 @@ def _content(part: Section) -> str:
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
-    return "".join(f"<p>{markup(line)}</p>" for line in lines)
+    return "".join(f"<p>{_marked(line)}</p>" for line in lines)
+
+
+def _marked(line: str) -> str:
+    """A line of text, with commands as such."""
+    return COMMAND.sub(r"<code>\1</code>", markup(line))
 
 
 def _table(table: Table, name: str) -> str:

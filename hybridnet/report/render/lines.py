@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import NONE, figure, joules, plural, share
+from hybridnet.report.numbers import NONE, figure, joules, plural, share, whole
 from hybridnet.report.record.lines import Line, LinesSummary
 from hybridnet.report.render.csv import to_csv
 from hybridnet.support.text import lines_of, visible
 
-COLUMNS = ("file", "sample", "class", "score", "ms", "energy_pj", "energy_missing", "error")
+COLUMNS = ("file", "sample", "class", "score", "views", "ms", "energy_pj", "energy_missing", "error")
 """The names of what a line holds in CSV and JSON."""
 
-HEADING = ("file", "class", "score", "ms", "energy*", "error")
+HEADING = ("file", "class", "score", "views", "ms", "energy*", "error")
 
 WIDEST, CLASSES_SHOWN = 60, 5
 """Characters of a column for names, and classes that a summary names."""
@@ -49,7 +49,7 @@ class TextLines:
             min(max(map(len, map(visible, (word, *words)))), WIDEST)
             for word, words in (("file", names), ("class", labels))
         )
-        self._form = f"{{:<{name}}}  {{:<{label}}}  {{:>7}}  {{:>8}}  {{:>11}}  {{}}"
+        self._form = f"{{:<{name}}}  {{:<{label}}}  {{:>7}}  {{:>5}}  {{:>8}}  {{:>11}}  {{}}"
         self.head = self._drawn(HEADING)
 
     def line(self, line: Line) -> str:
@@ -113,7 +113,7 @@ def classes_text(classes: Mapping[str, int]) -> str:
 
 def energy_text(mean: float, deviation: float) -> str:
     """Mean and spread of energies in pJ."""
-    return f"{joules(mean)} ± {joules(deviation)}"
+    return f"{joules(mean)} ± {share(deviation / mean if mean else 0.0, 0)}"
 
 
 def _summary(s: LinesSummary) -> tuple[str, ...]:
@@ -125,6 +125,8 @@ def _summary(s: LinesSummary) -> tuple[str, ...]:
     if s.energy_mean_pj is not None and s.energy_deviation_pj is not None:
         energy = energy_text(s.energy_mean_pj, s.energy_deviation_pj)
         lines.append(f"* energy {energy} (mean ± deviation), modelled with profile {s.profile}, not measured")
+    if s.dearest is not None and s.clips > 1:
+        lines.append(f"dearest: {s.dearest[0]}, {joules(s.dearest[1])}")
     return tuple(lines)
 
 
@@ -132,10 +134,11 @@ def _cells(line: Line) -> tuple[str, ...]:
     label, score = (NONE, NONE) if line.best is None else (line.best.label, share(line.best.score))
     bound = "≥ " if line.energy_missing else ""
     energy = NONE if line.energy_pj is None else f"{bound}{joules(line.energy_pj)}"
-    return (line.name, label, score, figure(line.ms, ".1f"), energy, line.error)
+    return (line.name, label, score, whole(line.views), figure(line.ms, ".1f"), energy, line.error)
 
 
 def _plain(line: Line) -> dict[str, object]:
     label, score = (None, None) if line.best is None else (line.best.label, line.best.score)
-    values = (line.file, line.sample, label, score, line.ms, line.energy_pj, list(line.energy_missing), line.error)
+    numbers = (line.views, line.ms, line.energy_pj, list(line.energy_missing))
+    values = (line.file, line.sample, label, score, *numbers, line.error)
     return dict(zip(COLUMNS, values, strict=True))

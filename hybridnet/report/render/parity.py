@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from hybridnet.report.document import Section, Table
-from hybridnet.report.numbers import decibels, figure, outputs, plural, points, share, whole
+from hybridnet.report.numbers import (
+    CHECK_BELOW_DB,
+    decibels,
+    figure,
+    is_doubtful,
+    outputs,
+    plural,
+    points,
+    share,
+    whole,
+    worst_output_text,
+)
+from hybridnet.report.record.firing import firing_of_export
 from hybridnet.report.record.parity import Check, Fidelity, ParityReport
+from hybridnet.report.render.firing import agreement_text, idle_lines
 
 
 def parity_sections(report: ParityReport) -> tuple[Section, Section]:
@@ -33,18 +48,25 @@ def parity_sections(report: ParityReport) -> tuple[Section, Section]:
     )
 
 
-def parity_lines(report: ParityReport) -> tuple[str, ...]:
-    """How sure an export is, in two lines: the checks, and what fixed point costs in the worst layer."""
+def parity_lines(report: ParityReport, neurons: Iterable[str]) -> Iterator[str]:
+    """How sure an export is: the checks by name, and what fixed point costs in the worst layer and output.
+
+    Args:
+        report: What was measured.
+        neurons: Layers that fire; integrators do not.
+    """
     checked = [check for check in report.checks if check.ok is not None]
-    others = len(report.checks) - len(checked)
+    left = [check.name for check in report.checks if check.value is None]
     passed = f"FAILED: {', '.join(report.failed)}" if report.failed else f"All {plural(len(checked), 'check')} ok"
-    lines = [f"{passed}, on {report.source}; {others} reported or not run."]
-    if report.layers:
-        worst = min(report.layers, key=lambda row: row.end_to_end.spike_agreement)
-        same = share(worst.end_to_end.spike_agreement, 2)
-        lines.append(f"In fixed point {same} of the spikes are the same in the worst layer, {worst.layer}; outputs"
-                     f" {outputs(report.output_sqnr_db)}.")  # fmt: skip
-    return tuple(lines)
+    not_run = f"; not run: {', '.join(left)}" if left else ""
+    yield f"{passed} ({', '.join(check.name for check in checked)}), on {report.source}{not_run}."
+    firing = firing_of_export(report, neurons)
+    told = [] if firing.is_silent else [agreement_text(firing), worst_output_text(report.output_sqnr_db)]
+    if any(told):
+        doubt = f" Below about {CHECK_BELOW_DB:.0f} dB, a rule of thumb, check the accuracy, and try finer scales."
+        is_far = is_doubtful(report.output_sqnr_db)
+        yield f"In fixed point {'; '.join(filter(None, told))}.{doubt if is_far else ''}"
+    yield from idle_lines(firing)
 
 
 def _check(check: Check) -> tuple[str, ...]:

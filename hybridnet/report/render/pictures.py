@@ -36,7 +36,7 @@ def pictured(picture: Picture) -> str:
             f"<div>{image(one, f'{picture.title}, {one.label}')}<small>{markup(one.label)}</small></div>"
             for one in picture.images
         )
-        kind = "images" if len(picture.images) > 1 else "images one"
+        kind = f"images{' one' * (len(picture.images) == 1)}{' map' * bool(picture.ramp)}"
         return f'<figure class="card">{title}<div class="{kind}">{cells}</div>{_key(picture)}</figure>'
     if isinstance(picture, Flow | Timeline):
         wide, narrow = _both(picture, told)

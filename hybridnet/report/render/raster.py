@@ -41,8 +41,15 @@ def images_of(sheet: Sheet) -> Images:
         return Images(title, images)
     if sheet.kind is SheetKind.MOTION:
         return Images(title, images, note=f"{HOW}; the brightest is {full}")
-    low = "0" if sheet.kind is SheetKind.SPIKES else f"−{full}"
-    return Images(title, images, RAMPS.get(sheet.kind, "signed"), low, full)
+    if _from_zero(sheet):
+        return Images(title, images, "spikes", "0", full)
+    return Images(title, images, RAMPS.get(sheet.kind, "signed"), f"−{full}", full)
+
+
+def _from_zero(sheet: Sheet) -> bool:
+    """Whether its scale begins at 0: spikes, and counts or other values of which none is negative."""
+    own = (SheetKind.INPUT, SheetKind.MESSAGE, SheetKind.POTENTIAL)
+    return sheet.kind is SheetKind.SPIKES or (sheet.kind in own and bool((sheet.array >= 0).all()))
 
 
 def coloured(sheet: Sheet) -> Colours:
@@ -54,9 +61,9 @@ def coloured(sheet: Sheet) -> Colours:
         return 0.5 + values / 2
     if sheet.kind is SheetKind.MOTION:
         return directions(values)
-    return (
-        between(SPIKES, values[..., 0]) if sheet.kind is SheetKind.SPIKES else between(SIGNED, (values[..., 0] + 1) / 2)
-    )
+    if _from_zero(sheet):
+        return between(SPIKES, values[..., 0])
+    return between(SIGNED, (values[..., 0] + 1) / 2)
 
 
 def between(stops: Colours, places: npt.NDArray[np.float64]) -> Colours:

@@ -6,21 +6,23 @@ import textwrap
 from collections.abc import Iterator
 
 from hybridnet.report.document import Document, Section, Table
-from hybridnet.report.numbers import decibels, energy_cell, joules, share
+from hybridnet.report.numbers import energy_cell, is_doubtful, joules, share, worst_output_text
 from hybridnet.report.pricing.advice import advice, levers
 from hybridnet.report.record.data import RunRecord
+from hybridnet.report.record.firing import Firing, firing_of_run
 from hybridnet.report.record.latency import Latency
-from hybridnet.report.render.fitted import REST, wrapped
+from hybridnet.report.record.words import partition_words
+from hybridnet.report.render.firing import agreement_text, idle_lines
+from hybridnet.report.render.fitted import LINES, REST, height, wrapped
+from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections import amount, title
 from hybridnet.report.render.sections_energy import profiles_text
 from hybridnet.report.render.sections_measured import measured_line
-from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_section
-from hybridnet.report.render.sections_verdict import short_verdict
+from hybridnet.report.render.sections_run import check_advice, lost_lines
+from hybridnet.report.render.sections_samples import per_sample, predicted_text, samples_table, whole_verdict
 
-CLASSES, SAMPLES = 3, 5
-"""Classes of a clip, and samples of arrays, that it shows."""
-
-NO_PREDICTION = "There is no prediction: the bundle has no labels."
+CLASSES, SAMPLES, TERMS_OF_SAMPLES = 3, 5, 2
+"""Classes of a clip, samples of arrays, and dearest terms of these, that it shows at the most."""
 
 BAR = 20
 """Blocks of a whole bar."""
@@ -28,71 +30,80 @@ BAR = 20
 
 def screen_document(record: RunRecord) -> Document:
     """At most LINES lines of COLUMNS columns, but for names that are longer; the report has the rest."""
-    sections = (_what(record), _sure(record), _costs(record), _change(record))
-    return Document(title(record), sections)
+    if len(record.samples) < 2:
+        sure = Section("", lines=tuple(line for text in _sure(record) for line in wrapped(text)))
+        return Document(title(record), (_what(record), sure, _costs(record), _change(record)))
+    rest = (_costs(record), _change(record))
+    room = LINES - sum(map(height, rest)) - len(rest)
+    head = next((one for n in range(SAMPLES, 1, -1) if height(one := _samples(record, n)) <= room), _samples(record, 1))
+    return Document(title(record), (head, *rest))
+
+
+def _samples(record: RunRecord, shown: int) -> Section:
+    """What some samples are, and how sure that is."""
+    returned = predicted_text(record) or returned_text(record)
+    each = f"* of its own events, an equal share of the rest: {per_sample(record)}"
+    notes = (*wrapped(each), *wrapped(" ".join(_sure(record))))
+    return Section("", lines=(_title(record), *wrapped(returned)), table=samples_table(record, shown), notes=notes)
+
+
+def _title(record: RunRecord) -> str:
+    source = textwrap.shorten(record.source, 60, placeholder="…") if len(record.source) > 60 else record.source
+    return f"{source}: {amount(record)} through {record.model.name}"
 
 
 def _what(record: RunRecord) -> Section:
-    source = textwrap.shorten(record.source, 60, placeholder="…") if len(record.source) > 60 else record.source
-    lines = (f"{source}: {amount(record)} through {record.model.name}",)
-    if len(record.samples) > 1:
-        whole = samples_section(record)
-        table = None if whole.table is None else Table(whole.table.heading, whole.table.rows, left=1, shown=SAMPLES)
-        return Section("", lines=(*lines, predicted_text(record) or NO_PREDICTION), table=table)
     if record.prediction is None:
-        return Section("", lines=(*lines, NO_PREDICTION))
+        return Section("", lines=(_title(record), *wrapped(returned_text(record))))
     rows = tuple((c.label, bar(c.score), share(c.score)) for c in record.prediction.top_k[:CLASSES])
-    return Section("", lines=lines, table=Table((), rows, left=2))
+    return Section("", lines=(_title(record),), table=Table((), rows, left=2))
 
 
-def _sure(record: RunRecord) -> Section:
+def _sure(record: RunRecord) -> Iterator[str]:
+    """How near the float program is, what to do where that is far, and what is odd about the spikes and registers."""
+    firing = firing_of_run(record)
+    yield from idle_lines(firing)
+    yield from lost_lines(record)
+    yield from _compared(record, firing)
+
+
+def _compared(record: RunRecord, firing: Firing) -> Iterator[str]:
     p = record.parity
     if p is None:
-        compared = "Not compared with the float program."
-    else:
-        told = [] if p.top1_agrees is None else ["the same class" if p.top1_agrees else "ANOTHER CLASS"]
-        if p.spike_agreement:
-            told.append(f"{share(min(p.spike_agreement.values()), 2)} of the spikes the same in the worst layer")
-        if noise := [value for value in p.sqnr_db.values() if value is not None]:
-            told.append(f"{decibels(min(noise))} at the bridge")
-        compared = f"Beside float: {', '.join(told)}."
-    lost = [
-        f"{number} {what}"
-        for number, what in (
-            (sum(record.overflows.values()), "potentials saturated"),
-            (sum(record.clipped_inputs.values()), "inputs were clipped"),
-        )
-        if number
-    ]
-    lines = (compared, *((f"{' and '.join(lost)} in the chip's registers.",) if lost else ()))
-    return Section("", lines=tuple(line for text in lines for line in wrapped(text)))
+        yield "Not compared with the float program."
+        return
+    told = [] if p.top1_agrees is None else ["the same class" if p.top1_agrees else "ANOTHER CLASS"]
+    told += filter(None, (agreement_text(firing), "" if firing.is_silent else worst_output_text(p.output_sqnr_db)))
+    if told:
+        yield f"Beside float: {'; '.join(told)}."
+    if not firing.is_silent and is_doubtful(p.output_sqnr_db):
+        yield check_advice(record)
 
 
 def _costs(record: RunRecord) -> Section:
     total = record.totals.energy_pj
     rows = tuple(
         (
-            row.name,
+            partition_words(row.name),
             bar(row.share or 0.0),
             energy_cell(row.energy_pj) if row.ops is not None else "not priced",
             share(row.share),
             _ms(row.latency_ms),
         )
         for row in record.partitions
+        if row.ops is not None or row.latency_ms is not None
     )
     last = ("total", "", energy_cell(total), "", f"{record.totals.latency_ms:.1f}")
-    heading = ("partition", "energy, modelled", "", "share", "ms, this host")
-    each = per_sample(record)
-    note = f"{each and f'{each}. '}Prices: {profiles_text(record)}. {short_verdict(record)}"
+    all_samples = f"all {len(record.samples)} samples" if len(record.samples) > 1 else ""
+    heading = (f"partition{all_samples and f', {all_samples}'}", "energy, modelled", "", "share", "ms, this host")
+    note = f"Prices: {profiles_text(record)}. {whole_verdict(record)}"
     notes = (*wrapped(note), *wrapped(measured_line(record)))
     return Section("", table=Table(heading, (*rows, last), left=2), notes=notes)
 
 
 def _change(record: RunRecord) -> Section:
-    dearest = [
-        f"{one.term.replace(': ', ', ').replace('_', ' ')} {joules(one.energy_pj)} ({share(one.share, 0)})"
-        for one in levers(record)
-    ]
+    dearest = [f"{one.what} {joules(one.energy_pj)} ({share(one.share, 0)})" for one in levers(record)]
+    dearest = dearest[: TERMS_OF_SAMPLES if len(record.samples) > 1 else None]
     lines = [f"Dearest: {'; '.join(dearest)}", *_first(record)] if dearest else []
     return Section("", lines=tuple(line for text in lines for line in wrapped(text)), notes=(REST,))
 

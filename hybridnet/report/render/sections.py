@@ -9,6 +9,8 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Ops
 from hybridnet.report.record.data import PartitionRow, RunRecord, VideoRow
 from hybridnet.report.record.latency import Latency
+from hybridnet.report.record.words import partition_words
+from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections_chip import chip_time, fit, traffic
 from hybridnet.report.render.sections_energy import chip_terms, energy_terms, prices, profiles_text, without
 from hybridnet.report.render.sections_measured import measured
@@ -48,7 +50,9 @@ def run_document(record: RunRecord) -> Document:
 def headline(record: RunRecord) -> Section:
     """Four lines: what ran, what it said, what it costs, how long it took and whether it fits; then advice on it."""
     total, times, each = record.totals.energy_pj, record.totals.latency_ms, per_sample(record)
-    shares = ", ".join(f"{row.name} {share(row.share, 0)}" for row in record.partitions if row.share is not None)
+    shares = ", ".join(
+        f"{partition_words(row.name)} {share(row.share, 0)}" for row in record.partitions if row.share is not None
+    )
     lines = (
         f"{_source(record)} · model {record.model.name}, {record.model.bundle},"
         f" checkpoint {record.model.checkpoint_sha256[:12]}",
@@ -65,7 +69,7 @@ def prediction(record: RunRecord) -> Section:
     if len(record.samples) > 1:
         return samples_section(record)
     if record.prediction is None:
-        return Section("Prediction", lines=("There is no prediction: the bundle has no labels.",))
+        return Section("Prediction", lines=(returned_text(record),))
     rows = tuple((share(c.score), c.label) for c in record.prediction.top_k)
     return Section("Prediction", "softmax of the mean logits over views", table=Table(("score", "class"), rows, left=2))
 
@@ -94,14 +98,14 @@ _BASES = "operations counted, ms measured on this host, energy modelled"
 def _partition(row: PartitionRow, video: VideoRow | None) -> tuple[str, ...]:
     operations = _decoded(video) if row.ops is None and video is not None else _operations(row.ops)
     cells = ("not priced", NONE) if row.ops is None else (energy_cell(row.energy_pj), range_text(row.energy_pj))
-    return (row.name, row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
+    return (partition_words(row.name), row.backend, *_times(row.latency_ms), operations, *cells, share(row.share))
 
 
 def layers(record: RunRecord) -> Section:
     """Every layer."""
     rows = tuple(
         (
-            r.partition,
+            partition_words(r.partition),
             r.name,
             kind_text(r),
             r.input,
@@ -140,7 +144,8 @@ GLOSSARY = {
     "range": "lowest and highest of the sources of a price",
     "≥": "a term that was counted has no price, beside those that the headline leaves out; a lower bound",
     "p50, p90, p99": "half, 90 % and 99 % of the views took no longer",
-    "SQNR": "signal to quantisation noise ratio, 10·log10(Σu² / Σ(u − u_ref)²)",
+    "SQNR": "signal to quantisation noise ratio, 10·log10(Σu² / Σ(u − u_ref)²); at 20 dB the error is a tenth of the"
+    " signal",
 }
 
 
@@ -154,7 +159,7 @@ def _predicted(record: RunRecord) -> str:
     if predicted := predicted_text(record):
         return f"Predicts {predicted}"
     best = record.prediction.top_k[0] if record.prediction and record.prediction.top_k else None
-    return f"Predicts {best.label}, score {share(best.score)}" if best else "No prediction: the bundle has no labels"
+    return f"Predicts {best.label}, score {share(best.score)}" if best else returned_text(record).rstrip(".")
 
 
 def amount(record: RunRecord) -> str:

@@ -10,6 +10,7 @@ from hybridnet.report.pricing.profile import CHIP_TERMS, TERMS
 from hybridnet.report.quantities import Ops, Span, total_ops
 from hybridnet.report.record.data import ANN_PARTITIONS, LayerRow, NoteKind, RunRecord
 from hybridnet.report.record.prices import NotPriced, ProfileRow
+from hybridnet.report.record.words import partition_words
 
 
 def energy_terms(record: RunRecord) -> Section:
@@ -17,11 +18,12 @@ def energy_terms(record: RunRecord) -> Section:
     total = record.totals.energy_pj
     rows, bars = [], []
     for name, term in total.terms.items():
-        owners = [p.name for p in record.partitions if p.energy_pj and name in p.energy_pj.terms]
+        owners = [partition_words(p.name) for p in record.partitions if p.energy_pj and name in p.energy_pj.terms]
         part = term.reference / total.reference if total.reference else None
         cells = (joules(term.reference), range_text(term), share(part))
-        rows.append((name, TERMS[name].meaning if name in TERMS else "", ", ".join(owners), *cells))
-        bars.append(Bar(name, term.low, term.reference, term.high, joules(term.reference)))
+        words = TERMS[name].words if name in TERMS else name
+        rows.append((words, TERMS[name].meaning if name in TERMS else "", ", ".join(owners), *cells))
+        bars.append(Bar(words, term.low, term.reference, term.high, joules(term.reference)))
     picture = Bars("energy by term, each with the range of its price", tuple(bars))
     table = Table(("term", "what", "in", "energy*", "range", "share"), tuple(rows), left=3)
     left_out = tuple(note.text for note in record.notes if note.kind is NoteKind.PRICES)
@@ -101,7 +103,7 @@ def _amount(term: str, ops: Ops) -> str:
     return (
         f"{ops.chip_us / 1e3:.3f} ms × chips"
         if term == "static_w"
-        else f"{count(round(TERMS[term].amount(ops)))} {term}"
+        else f"{count(round(TERMS[term].amount(ops)))} {TERMS[term].words}"
     )
 
 

@@ -7,6 +7,7 @@ import statistics
 from hybridnet.report.document import Section, Table
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.measured import Measured, MeasuredHalf
+from hybridnet.report.record.words import partition_words
 
 NO_METER = "No meter on this machine"
 
@@ -19,7 +20,7 @@ def measured(record: RunRecord) -> tuple[Section, ...]:
     title = "Measured energy"
     if not m.meters:
         return (Section(title, lines=(f"{NO_METER}: {'; '.join(m.missing)}.",)),)
-    rows = tuple((half.partition, half.backend, _mj(half), _noise(half)) for half in m.halves)
+    rows = tuple((partition_words(half.partition), half.backend, _mj(half), _noise(half)) for half in m.halves)
     lines = (
         f"By {', '.join(m.meters)}, of the whole of these and whatever else ran there, less {_idle(m)} at rest.",
         "Energy of this host, whatever it computes in: nothing of a chip, and in no sum with what is modelled.",
@@ -36,7 +37,7 @@ def measured_line(record: RunRecord) -> str:
         return ""
     if not m.meters:
         return f"{NO_METER}."
-    halves = ", ".join(f"{half.partition} {_mj(half)} mJ" for half in m.halves)
+    halves = ", ".join(f"{partition_words(half.partition)} {_mj(half)} mJ" for half in m.halves)
     return f"Measured on this host, of a view, less {_idle(m)} at rest: {halves}."
 
 

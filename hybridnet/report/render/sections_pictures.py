@@ -19,17 +19,33 @@ from hybridnet.report.document import (
     Tiles,
     Timeline,
 )
-from hybridnet.report.numbers import count, energy_cell, figure, joules, plural, share
+from hybridnet.report.numbers import (
+    count,
+    energy_cell,
+    figure,
+    is_doubtful,
+    joules,
+    plural,
+    range_text,
+    share,
+    worst_output_text,
+)
 from hybridnet.report.pricing.advice import advice
+from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PartitionRow, RunRecord
+from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import Pictures, SheetKind
+from hybridnet.report.record.words import partition_words
+from hybridnet.report.render.firing import idle_lines
 from hybridnet.report.render.raster import images_of
+from hybridnet.report.render.returned import returned_text
 from hybridnet.report.render.sections import amount
 from hybridnet.report.render.sections_energy import profiles_text
-from hybridnet.report.render.sections_samples import predicted_text
-from hybridnet.report.render.sections_verdict import short_verdict
+from hybridnet.report.render.sections_run import check_advice
+from hybridnet.report.render.sections_samples import predicted_text, whole_verdict
+from hybridnet.report.render.sections_verdict import verdict_tile
 from hybridnet.support.statistics import mean_and_deviation
 
 VIEWS, TERMS_SHOWN, LAYERS_SHOWN = 24, 5, 12
@@ -50,14 +66,16 @@ def answers(record: RunRecord) -> Section:
         tiles.append((best.label, f"predicted, score {share(best.score)}"))
     elif several := predicted_text(record):
         tiles.append((plural(len(record.samples), "sample"), several))
-    p = record.parity
+    elif record.outputs:
+        tiles.append(("no labels", returned_text(record)))
+    p, firing = record.parity, firing_of_run(record)
     if p is not None and p.top1_agrees is not None:
         tiles.append(("same class" if p.top1_agrees else "ANOTHER CLASS", "as the float program, same views"))
+    tiles += [("silent" if firing.is_silent else "idle layers", line) for line in idle_lines(firing)]
     tiles.append(_energy(record))
     tiles.append((f"{record.totals.latency_ms:.1f} ms", f"for {amount(record)}, measured on this host"))
     if record.verdict is not None:
-        word = {"yes": "pays", "no": "does not pay", "depends": "may pay or not"}[record.verdict.pays]
-        tiles.append((f"spiking {word}", "beside the same layers as an ANN, bridge included"))
+        tiles.append(verdict_tile(record.verdict))
     return Section("", pictures=(Tiles("In short", tuple(tiles)),))
 
 
@@ -66,14 +84,19 @@ def _energy(record: RunRecord) -> tuple[str, str]:
     whole, profile = energy_cell(record.totals.energy_pj), record.profile.name
     priced = [sample.energy_pj.reference for sample in record.samples if sample.energy_pj is not None]
     if len(priced) < 2:
-        return whole, f"for {amount(record)}, modelled with {profile}"
+        return whole, f"for {amount(record)}, range {range_text(record.totals.energy_pj)}, modelled with {profile}"
     mean, deviation = mean_and_deviation(priced)
-    return joules(mean), f"a sample, ± {joules(deviation)}, modelled with {profile}; {whole} for all {len(priced)}"
+    range_of_all = range_text(record.totals.energy_pj)
+    return joules(mean), (
+        f"a sample, ± {joules(deviation)}, modelled with {profile}; {whole} ({range_of_all}) for all {len(priced)}"
+    )
 
 
 def changes(record: RunRecord) -> Section:
     """The verdict and the advice."""
-    return Section("What to change", lines=tuple(filter(None, (short_verdict(record), *advice(record)))))
+    sqnr_db = {} if record.parity is None else record.parity.output_sqnr_db
+    parity = f"{worst_output_text(sqnr_db)}. {check_advice(record)}" if is_doubtful(sqnr_db) else ""
+    return Section("What to change", lines=tuple(filter(None, (whole_verdict(record), parity, *advice(record)))))
 
 
 def seen(record: RunRecord, pictures: Pictures) -> Section:
@@ -114,9 +137,13 @@ def network(record: RunRecord) -> Section:
 def _whole(record: RunRecord) -> Iterator[Picture]:
     yield partition_flow(record)
     yield time_line(record)
-    rows = [(row.name, row.energy_pj) for row in record.partitions if row.energy_pj is not None]
+    rows = [(partition_words(row.name), row.energy_pj) for row in record.partitions if row.energy_pj is not None]
     yield energy_stacks("energy of each partition, by term", rows, record.totals.energy_pj)
-    layers = [(f"{row.partition}: {row.name}", row.energy_pj) for row in record.layers if row.energy_pj is not None]
+    layers = [
+        (f"{partition_words(row.partition)}: {row.name}", row.energy_pj)
+        for row in record.layers
+        if row.energy_pj is not None
+    ]
     layers.sort(key=lambda one: -one[1].reference)
     some = (
         f"the dearest {LAYERS_SHOWN} of {len(layers)} layers" if len(layers) > LAYERS_SHOWN else "energy of each layer"
@@ -131,7 +158,7 @@ def _whole(record: RunRecord) -> Iterator[Picture]:
 def partition_flow(record: RunRecord) -> Flow:
     """The partitions that compute, and the bridge as the ways into the spiking half and out of it."""
     rows = [row for row in record.partitions if row.name != "bridge"]
-    boxes = tuple(Box(row.name, tuple(_box_lines(record, row)), row.share) for row in rows)
+    boxes = tuple(Box(partition_words(row.name), tuple(_box_lines(record, row)), row.share) for row in rows)
     names = [row.name for row in rows]
     edges = tuple(_edge(record, into) for into in names[1:])
     direct = record.model.direct_inputs
@@ -168,7 +195,7 @@ def time_line(record: RunRecord) -> Timeline:
     times = np.array([row.latency_ms.views[:VIEWS] for row in rows if row.latency_ms is not None])
     ends = schedule(times)
     lanes = tuple(
-        Lane(row.name, tuple(zip((ends[s] - times[s]).tolist(), ends[s].tolist(), strict=True)))
+        Lane(partition_words(row.name), tuple(zip((ends[s] - times[s]).tolist(), ends[s].tolist(), strict=True)))
         for s, row in enumerate(rows)
     )
     what = "sample" if record.samples else "view"
@@ -186,7 +213,8 @@ def energy_stacks(title: str, rows: Sequence[tuple[str, Energy]], total: Energy)
         parts = [energy.terms[name].reference if name in energy.terms else 0.0 for name in dearest]
         rest = (max(energy.reference - sum(parts), 0.0),) if others else ()
         stacked.append(Stack(label, (*parts, *rest), energy_cell(energy)))
-    return Stacks(title, (*dearest, *(("other terms",) if others else ())), tuple(stacked))
+    words = (TERMS[name].words if name in TERMS else name for name in dearest)
+    return Stacks(title, (*words, *(("other terms",) if others else ())), tuple(stacked))
 
 
 def _which(record: RunRecord, pictures: Pictures) -> str:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
 from hybridnet.report.document import Bar, Bars, Section, Table
-from hybridnet.report.numbers import NONE, count, decibels, energy_cell, range_text, shape_text, share
+from hybridnet.report.numbers import (
+    CHECK_BELOW_DB,
+    NONE,
+    count,
+    decibels,
+    energy_cell,
+    range_text,
+    shape_text,
+    share,
+)
 from hybridnet.report.record.data import LayerRow, Parity, RunRecord
+from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import Pipeline
+from hybridnet.report.record.words import partition_words
+from hybridnet.report.render.firing import idle_lines
+from hybridnet.support.inputs import LEAST_CLIPS
 
 CROSSING = {
     "message": "x[t] ≠ 0", "potential": "u[T]", "potentials": "u[1..T]", "spikes": "o[1..T]", "last_spikes": "o[T]",
@@ -22,7 +39,7 @@ def kind_text(row: LayerRow) -> str:
 def latency(record: RunRecord) -> Section:
     """Host times, modelled chip time, and what overlapping gives."""
     rows = [
-        (row.name, row.backend, *(f"{v:.2f}" for v in (t.p50, t.p90, t.p99, t.total)), t.basis)
+        (partition_words(row.name), row.backend, *(f"{v:.2f}" for v in (t.p50, t.p90, t.p99, t.total)), t.basis)
         for row in record.partitions
         if (t := row.latency_ms) is not None
     ]
@@ -37,7 +54,7 @@ def latency(record: RunRecord) -> Section:
     over = f"p50, p90, p99 are over {record.views} views, of the halves after a warm-up."
     notes = (over if record.views > 1 else "There was one view: p50, p90, p99 are its time.",)
     bars = tuple(
-        Bar(row.name, t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
+        Bar(partition_words(row.name), t.p50, t.p50, t.p99, f"{t.p50:.2f} ms")
         for row in record.partitions
         if (t := row.latency_ms) is not None
     )
@@ -50,7 +67,7 @@ def latency(record: RunRecord) -> Section:
 def _pipeline(p: Pipeline) -> str:
     return (
         f"{p.sequential_ms:.1f} ms one view after the other, {p.pipelined_ms:.1f} ms with all partitions at work at"
-        f" once ({p.views_per_second:.1f} views/s, limited by {p.bottleneck}); the first result after"
+        f" once ({p.views_per_second:.1f} views/s, limited by {partition_words(p.bottleneck)}); the first result after"
         f" {p.first_view_ms:.1f} ms, its critical path ({p.basis})."
     )
 
@@ -83,23 +100,55 @@ def parity(record: RunRecord) -> Section:
     if p is None:
         compared: tuple[str, ...] = ("Not compared with the float model, or is the float model itself.",)
     else:
+        firing = firing_of_run(record)
         sqnr = ", ".join(f"{n} {decibels(v)}" for n, v in p.sqnr_db.items())
-        same = ", ".join(f"{n} {share(v, 2)}" for n, v in p.spike_agreement.items())
+        same = ", ".join(f"{n} {share(v, 2)}" for n, v in firing.agreement.items())
         compared = (
-            f"With {p.reference}: {parity_outcome(p)}",
-            f"SQNR on the bridge: {sqnr}",
-            f"Same spikes: {same}",
+            f"With {p.reference}: {'silent in both' if firing.is_silent else parity_outcome(p)}",
+            f"SQNR on the bridge: {sqnr or 'nothing but zeros crossed'}",
+            f"Same spikes: {same or NONE}",
+            *idle_lines(firing),
         )
     lines = (
         *compared,
-        f"Potentials that saturated at 24 bits: {_events(record.overflows)}",
-        f"Inputs clipped by input quantisation: {_events(record.clipped_inputs)}",
+        f"Potentials that saturated at 24 bits: {_events(record.overflows, _potentials(record))}",
+        f"Inputs clipped by input quantisation: {_events(record.clipped_inputs, record.fed_inputs)}",
     )
     return Section("Parity and calibration", "measured on the views of this run", lines)
 
 
-def _events(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in counts.items() if n) or "none"
+def _events(counts: dict[str, int], of: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,} of {of[name]:,}" for name, n in counts.items() if n) or "none"
+
+
+def _potentials(record: RunRecord) -> dict[str, int]:
+    """Per layer how many potentials were updated."""
+    return {row.name: row.ops.neuron_updates for row in record.layers if row.partition == "snn"}
+
+
+def lost_lines(record: RunRecord) -> Iterator[str]:
+    """A line on what did not fit the chip's registers, and of how many that is."""
+    lost = [
+        f"{sum(counts.values()):,} of {count(sum(of.values()))} {what}"
+        for counts, of, what in (
+            (record.overflows, _potentials(record), "potentials saturated"),
+            (record.clipped_inputs, record.fed_inputs, "inputs were clipped"),
+        )
+        if any(counts.values())
+    ]
+    if lost:
+        yield f"{' and '.join(lost)} in the chip's registers."
+
+
+def check_advice(record: RunRecord) -> str:
+    """What to do where an output is doubtful."""
+    enough = record.arrays is not None and len(record.samples) >= LEAST_CLIPS
+    clips = (
+        shlex.quote(record.source) if enough else "DIR" if record.video else f"FILE.npz ({LEAST_CLIPS} rows or more)"
+    )
+    bundle, new = (shlex.quote(name) for name in (record.model.bundle, f"{Path(record.model.bundle).name}-calibrated"))
+    check = f"hybridnet calibrate {bundle} -o {new} --clips {clips}"
+    return f"Below about {CHECK_BELOW_DB:.0f} dB, a rule of thumb, check the accuracy, and try finer scales: {check}"
 
 
 def parity_outcome(parity: Parity) -> str:

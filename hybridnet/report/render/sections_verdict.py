@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from hybridnet.report.document import Bar, Bars, Section, Table
 from hybridnet.report.numbers import NONE, count, joules, share, size, span
 from hybridnet.report.record.data import RunRecord
-from hybridnet.report.record.verdict import STEPS, Turn, Verdict
+from hybridnet.report.record.verdict import (
+    CROSSED,
+    RATE,
+    STEPS,
+    SYNAPSES,
+    Turn,
+    Verdict,
+    Way,
+    pays_against,
+)
 
 TITLE = "Does spiking pay?"
 
@@ -34,7 +43,7 @@ def spiking(record: RunRecord) -> Section:
         Bar(w.name, w.energy_pj.low, w.energy_pj.reference, w.energy_pj.high, joules(w.energy_pj.reference))
         for w in v.ways
     )
-    lines = [verdict_sentence(v), turning_sentence(v)]
+    lines = [verdict_sentence(record, v), turning_sentence(v)]
     if not _is_of_the_run(record, v):
         lines.append(f"{record.profile.name} has no price of an ANN beside it: all ways are priced by {v.profile}.")
     return Section(
@@ -46,37 +55,70 @@ def spiking(record: RunRecord) -> Section:
     )
 
 
-def verdict_sentence(v: Verdict) -> str:
+WORDS = {
+    "yes": "pays",
+    "no": "does not pay",
+    ("depends", True): "pays at reference prices, not at all prices of their range",
+    ("depends", False): "does not pay at reference prices, but does at some of their range",
+}
+PLAIN = {"yes": "pays", "no": "does not pay", "depends": "is open"}
+
+
+def verdict_words(v: Verdict) -> str:
+    """Whether it pays, and at which prices."""
+    return WORDS[(v.pays, v.pays_at_reference) if v.pays == "depends" else v.pays]
+
+
+def verdict_sentence(record: RunRecord, v: Verdict) -> str:
     """Whether it pays, against what, and over which range."""
     best, whole = v.cheapest, v.ways[0].energy_pj
-    word = {
-        "yes": "Spiking pays on this run",
-        "no": "Spiking does not pay on this run",
-        "depends": f"Spiking {'pays' if v.pays_at_reference else 'does not pay'} on this run at reference prices, and"
-        " within their range it may be otherwise",
-    }[v.pays]
-    front = f" and {joules(v.front_pj.reference)} of front" if v.front_pj.high else ""
-    also = ", front included" if v.front_pj.high else ""
+    front = f" and {joules(v.front_pj.reference)} of the host before the chip" if v.front_pj.high else ""
     return (
-        f"{word}: {joules(whole.reference)} ({span(whole)}; {joules(v.events_pj.reference)} of events,"
-        f" {joules(v.bridge_pj.reference)} of bridge{front}) against {joules(best.energy_pj.reference)}"
-        f" ({span(best.energy_pj)}) of the same layers {best.name}{also}."
+        f"Spiking {verdict_words(v)}{_memory(record)}: {joules(whole.reference)} ({span(whole)};"
+        f" {joules(v.events_pj.reference)} of events, {joules(v.bridge_pj.reference)} of bridge{front}) against"
+        f" {joules(best.energy_pj.reference)} ({span(best.energy_pj)}) of the same layers on {_rival(best)}"
+        f"{', the host before the chip included' if front else ''}. {_plain(v)}"
     )
 
 
 def short_verdict(record: RunRecord) -> str:
-    """Whether it pays, in one line; empty without spiking layers."""
+    """Whether it pays, against an ideal host and a plain one; empty without spiking layers."""
     v = record.verdict
     if v is None:
         return ""
-    word = {"yes": "Spiking pays", "no": "Spiking does not pay", "depends": "Spiking may pay or not"}[v.pays]
-    front = " and front" if v.front_pj.high else ""
+    front = " and the host before the chip" if v.front_pj.high else ""
     best = v.cheapest
     priced = "" if _is_of_the_run(record, v) else f", all by {v.profile}"
     return (
-        f"{word} here: {joules(v.ways[0].energy_pj.reference)} with its bridge{front},"
-        f" {joules(best.energy_pj.reference)} for the same layers {best.name}{priced}."
+        f"Spiking {verdict_words(v)}{_memory(record)}: {joules(v.ways[0].energy_pj.reference)} with its bridge{front},"
+        f" {joules(best.energy_pj.reference)} for the same layers on {_rival(best)}{priced}. {_plain(v)}"
     )
+
+
+def verdict_tile(v: Verdict) -> tuple[str, str]:
+    """The verdict at reference prices, and beside whom."""
+    at = "at reference prices, not at all of their range; " if v.pays == "depends" else ""
+    word = "pays" if v.pays_at_reference else "does not pay"
+    return f"spiking {word}", f"{at}bridge included, beside {_rival(v.cheapest)}"
+
+
+def _rival(way: Way) -> str:
+    """Whom it is up against, with an article."""
+    return f"{'an' if way.name[0] in 'aeio' else 'a'} {way.name}"
+
+
+def _plain(v: Verdict) -> str:
+    """The answer against what one can buy: an int8 host that computes zeros too."""
+    plain = v.plain
+    if plain is None or plain is v.cheapest:
+        return ""
+    word = PLAIN[pays_against(v.ways[0].energy_pj, [plain.energy_pj])]
+    return f"Against plain dense int8 ({joules(plain.energy_pj.reference)}) it {word}."
+
+
+def _memory(record: RunRecord) -> str:
+    """What the totals beside have in them, and no way has."""
+    return ", memory left out of both" if "memory_byte" in record.profile.priced else ""
 
 
 def _is_of_the_run(record: RunRecord, v: Verdict) -> bool:
@@ -86,19 +128,46 @@ def _is_of_the_run(record: RunRecord, v: Verdict) -> bool:
 
 def turning_sentence(v: Verdict) -> str:
     """Where it pays if one quantity alone were another."""
-    some = [f"{t.quantity}: {_range(t)} (now {_value(t, t.now)})" for t in v.turns if t.low is not None]
-    none = [f"{t.quantity} (now {_value(t, t.now)})" for t in v.turns if t.low is None]
-    pays = f"Spiking pays if, all else being as it is, {'; or '.join(some)}." if some else ""
-    never = f"No other {', and no other '.join(none)}, alone would make it pay." if none else ""
+    some = [_condition(t) for t in v.turns if t.low is not None]
+    none = [_as_it_is(t) for t in v.turns if t.low is None]
+    where = "At reference prices spiking pays where, all else being as it is"
+    pays = f"{where}, {'; or where '.join(some)}." if some else ""
+    never = f"No change of {', or of '.join(none)}, alone would make it pay." if none else ""
     return " ".join(filter(None, (pays, never)))
 
 
-def _range(turn: Turn) -> str:
+def _condition(turn: Turn) -> str:
+    """Where it pays, as a clause."""
+    values, now = _range(turn), _value(turn, turn.now)
+    if turn.quantity == SYNAPSES:
+        return f"each neuron has {_range(turn, ' × the synapses')}"
+    if turn.quantity == RATE:
+        return f"spikes reach {values} of the synapses in a step (now {now})"
+    if turn.quantity == CROSSED:
+        return f"{values} cross the bridge per view (now {now})"
+    return f"a view has {values} steps (now {now})"
+
+
+def _as_it_is(turn: Turn) -> str:
+    """What is so in this run."""
+    now = _value(turn, turn.now)
+    if turn.quantity == SYNAPSES:
+        return "the synapses per neuron"
+    if turn.quantity == RATE:
+        return f"the spike rate (spikes reach {now} of the synapses in a step)"
+    return (
+        f"the bytes across the bridge ({now} per view)" if turn.quantity == CROSSED else f"the steps ({now} per view)"
+    )
+
+
+def _range(turn: Turn, of: str = "") -> str:
     """The values at which it pays; of counts and shares, from 0 or 1 on is no lower end."""
     low, high = (None if end is None else _value(turn, end) for end in (turn.low, turn.high))
     if high is None:
-        return f"{low} or more" if turn.low else "any"
-    return f"{high} or less" if not turn.low or (turn.quantity == STEPS and turn.low == 1) else f"{low} to {high}"
+        return f"{low}{of} or more" if turn.low else "any"
+    return (
+        f"{high}{of} or less" if not turn.low or (turn.quantity == STEPS and turn.low == 1) else f"{low} to {high}{of}"
+    )
 
 
 def _value(turn: Turn, value: float) -> str:
@@ -125,7 +194,11 @@ def sceptic(record: RunRecord) -> Section:
         else tuple((t.quantity, _value(t, t.now), "none" if t.low is None else _range(t)) for t in v.turns)
     )
     table = Table(("what decides, one at a time", "now", "spiking pays at"), rows)
-    return Section("For the sceptic", "counted and modelled", (track, *lines), table)
+    note = (
+        "The spike rate is over the layers that spikes feed. Each synapse counts once, so that a neuron counts by its"
+        " fan-out."
+    )
+    return Section("For the sceptic", "counted and modelled", (track, *lines), table, notes=(note,) if rows else ())
 
 
 def _answers(record: RunRecord, v: Verdict) -> Iterator[str]:

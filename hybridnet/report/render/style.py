@@ -53,7 +53,9 @@ figure{margin:.6rem 0;max-width:100%;min-width:0}
 figcaption{font-size:.88rem;color:var(--soft);margin-bottom:.3rem}
 .images{display:grid;grid-template-columns:repeat(auto-fit,minmax(4.2rem,1fr));gap:.4rem;max-width:26rem}
 .images small{color:var(--soft);font-size:.75rem;line-height:1.2;display:block}
+code{font:.85em ui-monospace,monospace;background:var(--band);padding:.1em .3em;overflow-wrap:anywhere}
 .images.one{max-width:15rem}
+.images.map svg{max-height:11rem}
 .images svg{width:100%;border-radius:3px;border:1px solid var(--line)}
 .key{display:flex;align-items:center;gap:.5rem;font-size:.78rem;color:var(--soft)}
 .ramp{flex:none;width:7rem;height:.6rem;border-radius:2px;border:1px solid var(--line)}
@@ -65,7 +67,7 @@ svg.flow,svg.timeline,svg.stacks{width:100%}
 svg.stacks{max-width:32rem}
 .wall svg{max-width:75rem}
 svg image{image-rendering:pixelated}
-.one image{image-rendering:auto}
+.one:not(.map) image{image-rendering:auto}
 svg text{fill:var(--ink)}
 svg .name{font-weight:600;font-size:14px}
 svg .axis,svg .tick{fill:var(--soft)}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,9 @@ def test_the_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     assert "estimate from public compiler logs" in text
     assert "F107" in text
+    assert re.search(
+        r"It fits, .*\nA core is filled most by its neurons: [\d.]+ % of what it holds, in ", text, re.DOTALL
+    )
     assert main(["fit", str(bundle.path), "--format", "json", "-o", str(tmp_path / "fit.json")]) == 0
     content = json.loads((tmp_path / "fit.json").read_text())
     assert content["cores"] == sum(layer["cores"] for layer in content["layers"])

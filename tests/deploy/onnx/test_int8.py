@@ -20,6 +20,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN_INT8
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic
 from hybridnet.errors import BackendError
+from hybridnet.report.counting.onnx import GraphCount, count_graph, count_in_int8
 from hybridnet.simulators.registry import ann_backend
 from hybridnet.support.sealed import sha256_file
 
@@ -133,3 +134,15 @@ def test_a_graph_that_does_not_say_how_many_bits_is_refused(bundle: Bundle, int8
     listed = dataclasses.replace(bundle, path=tmp_path, manifest=manifest)
     with pytest.raises(BackendError, match=r"saturate on CPUs without VNNI.*--ann int8"):
         ann_backend("onnxruntime-int8", listed)
+
+
+def test_what_quantising_makes_was_counted_before(fp32: Path, int8: Path) -> None:
+    """Every node that computes, those that quantise too, by its kind, its width and what it takes."""
+    made, before = count_graph(int8), count_in_int8(fp32)
+    assert before is not None
+    assert tally(before) == tally(made)
+    assert count_in_int8(int8) is None
+
+
+def tally(graph: GraphCount) -> list[tuple[object, ...]]:
+    return sorted((n.kind, n.precision, n.macs, n.element_ops, n.shape) for n in graph.nodes)

@@ -87,7 +87,7 @@ def test_a_foreign_record_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_text_shows_every_partition_and_every_layer(record: RunRecord) -> None:
     text = render_document(run_document(record))
-    for word in ("frontend", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
+    for word in ("video reader", "snn", "bridge", "ann", "modelled", "measured on this host", "not priced", "SQNR"):
         assert word in text
     listed = render_document(Document("", (layers(record),)))
     assert all(row.name in listed for row in record.layers)
@@ -139,7 +139,7 @@ def test_a_new_term_is_one_entry_one_count_and_one_line_per_profile_that_prices_
     beside: str, record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The counter is that of `Ops.spikes`."""
-    monkeypatch.setitem(TERMS, "tally", Term("pJ", lambda o: o.spikes, "spikes that were sent", beside))
+    monkeypatch.setitem(TERMS, "tally", Term("pJ", lambda o: o.spikes, "tallies", "spikes that were sent", beside))
     spikes = sum(row.ops.spikes for row in record.layers)
     assert spikes
     for name in profile_names():

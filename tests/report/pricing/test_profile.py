@@ -11,6 +11,7 @@ from helpers.price_profiles import shipped_text
 from hybridnet.errors import RecordError
 from hybridnet.report.pricing.profile import TERMS, left_out, load_profile, profile_names
 from hybridnet.report.record.prices import NoPrice
+from hybridnet.report.record.words import READER
 from hybridnet.report.render.prices_page import prices_page
 
 
@@ -19,7 +20,7 @@ def test_every_shipped_number_has_a_source(name: str) -> None:
     profile = load_profile(name)
     assert profile.priced
     assert all(entry.source and entry.grade for entry in profile.priced.values())
-    assert {*profile.priced, *left_out(profile)} == {*TERMS, "frontend"}
+    assert {*profile.priced, *left_out(profile)} == {*TERMS, READER}
     assert all(why.text for why in left_out(profile).values())
     assert NoPrice.UNMENTIONED not in {why.kind for why in left_out(profile).values()}
 

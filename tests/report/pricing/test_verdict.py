@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from hybridnet.report.numbers import joules
 from hybridnet.report.pricing.advice import levers
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.pricing.profile import load_profile, profile_names
@@ -14,7 +15,9 @@ from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.pricing.ways import information_bits
 from hybridnet.report.quantities import Ops, total_ops
 from hybridnet.report.record.data import LayerRow, RunRecord
-from hybridnet.report.record.verdict import STEPS, Turn, Verdict
+from hybridnet.report.record.int8 import Int8Ann
+from hybridnet.report.record.verdict import CROSSED, RATE, STEPS, SYNAPSES, Answer, Turn, Verdict, pays_against
+from hybridnet.report.render.sections_verdict import short_verdict, turning_sentence
 
 STEPS_OF_THE_RECORD = 3
 
@@ -50,17 +53,17 @@ def test_every_way_is_its_counts_times_its_prices() -> None:
     assert costs == pytest.approx(
         {
             "events (this run), with their bridge": events + 3 * 162.5,
-            "dense, in float32": 12000 * 4.6,
-            "dense, in int8": 12000 * 0.3,
-            "skipping zeros, in int8": 400 * 0.3,
-            "in equal information, 3 bits": 4000 * 0.3 + 2000 * (0.1 + 0.2 * 3 / 8),
+            "plain float32 host, dense": 12000 * 4.6,
+            "plain int8 host, dense": 12000 * 0.3,
+            "ideal int8 host that skips zeros for free": 400 * 0.3,
+            "ideal 3-bit host, in equal information": 4000 * 0.3 + 2000 * (0.1 + 0.2 * 3 / 8),
         }
     )
     assert [way.macs for way in v.ways] == [100, 12000, 12000, 400, 6000]
     assert (v.pays, v.pays_at_reference, v.cheapest.name) == (
         "depends" if v.ways[0].energy_pj.low < 400 * 0.3 else "no",
         False,
-        "skipping zeros, in int8",
+        "ideal int8 host that skips zeros for free",
     )
     assert v.analog_macs == {"a": 100}
     assert v.rate == 300 / 8000
@@ -102,11 +105,11 @@ def changed(rows: tuple[LayerRow, ...], turn: Turn, to: float) -> tuple[LayerRow
     factor, out = to / turn.now, []
     for r in rows:
         o = r.ops
-        if turn.quantity == "spike rate":
+        if turn.quantity == RATE:
             o = dataclasses.replace(o, acs=round(o.acs * factor), spikes=round(o.spikes * factor))
-        elif turn.quantity.startswith("bytes"):
+        elif turn.quantity == CROSSED:
             o = dataclasses.replace(o, bytes=round(o.bytes * factor))
-        elif turn.quantity.startswith("times"):
+        elif turn.quantity == SYNAPSES:
             scaled = {name: round(getattr(o, name) * factor) for name in ("macs", "acs", "dense_macs")}
             o = dataclasses.replace(o, **scaled)
         out.append(dataclasses.replace(r, ops=o))
@@ -149,12 +152,12 @@ def test_the_verdict_of_a_run_is_that_of_its_rows(record: RunRecord) -> None:
         0.3 * own.macs + 0.1 * own.acs + 0.2 * own.neuron_updates + 3.1 * own.leak_multiplies
     )
     assert v.bridge_pj.reference == pytest.approx(162.5 * crossed.bytes)
-    assert {w.name: w.macs for w in v.ways}["dense, in int8"] == own.dense_macs
+    assert {w.name: w.macs for w in v.ways}["plain int8 host, dense"] == own.dense_macs
 
 
 def test_advice_is_for_the_dearest_terms(record: RunRecord) -> None:
     found = levers(record)
-    assert len(found) == 3
+    assert sum(len(lever.terms) for lever in found) == 3
     assert [lever.energy_pj for lever in found] == sorted((lever.energy_pj for lever in found), reverse=True)
     assert all("hybridnet train" in lever.line or "hybridnet calibrate" in lever.line for lever in found)
     assert any(lever.most_pj is not None for lever in found)
@@ -164,7 +167,7 @@ def test_advice_on_int8_promises_what_the_graph_that_would_run_saves(record: Run
     """Half of the nodes are int8 in the other graph."""
     ann = [r for r in record.layers if r.partition == "ann"]
     halves = {"int8": total_ops(r.ops for r in ann[::2]), "fp32": total_ops(r.ops for r in ann[1::2])}
-    has_both = dataclasses.replace(record, int8_ann=halves)
+    has_both = dataclasses.replace(record, int8_ann=Int8Ann(halves, in_bundle=True))
     integers = {r.name for r in ann[::2]}
     ran = tuple(
         dataclasses.replace(r, precision="int8") if r.partition == "ann" and r.name in integers else r
@@ -172,6 +175,44 @@ def test_advice_on_int8_promises_what_the_graph_that_would_run_saves(record: Run
     )
     then = reprice(dataclasses.replace(record, layers=ran), load_prices("horowitz45", None))
     saved = record.totals.energy_pj.reference - then.totals.energy_pj.reference
-    lever = next(lever for lever in levers(has_both) if lever.term.startswith("ann"))
+    lever = next(lever for lever in levers(has_both) if lever.place == "ann")
     assert lever.saved_pj == pytest.approx(saved)
     assert "--ann onnxruntime-int8" in lever.line
+
+
+def test_sentences_say_at_which_prices_and_beside_whom(record: RunRecord) -> None:
+    verdict = record.verdict
+    assert verdict is not None
+
+    def sentence(pays: Answer, at_reference: bool) -> str:
+        v = dataclasses.replace(verdict, pays=pays, pays_at_reference=at_reference)
+        return short_verdict(dataclasses.replace(record, verdict=v))
+
+    assert sentence("depends", True).startswith("Spiking pays at reference prices, not at all prices of their range:")
+    assert sentence("depends", False).startswith("Spiking does not pay at reference prices, but does at some of their")
+    assert sentence("yes", True).startswith("Spiking pays:")
+    assert sentence("no", False).startswith("Spiking does not pay:")
+    plain = verdict.plain
+    assert plain is not None
+    word = {"yes": "pays", "no": "does not pay", "depends": "is open"}
+    answer = word[pays_against(verdict.ways[0].energy_pj, [plain.energy_pj])]
+    assert sentence("no", False).endswith(
+        f"Against plain dense int8 ({joules(plain.energy_pj.reference)}) it {answer}."
+    )
+
+
+def test_the_cheapest_rival_is_called_ideal_and_what_turns_it_is_a_clause() -> None:
+    big = tuple(dataclasses.replace(r, ops=Ops(**{k: v * 10**5 for k, v in vars(r.ops).items()})) for r in ROWS)
+    v = judged(big, steps=4)
+    assert v.cheapest.name.startswith("ideal")
+    told = turning_sentence(v)
+    assert "spikes reach 3.75 % of the synapses in a step" in told or "of the synapses in a step (now 3.75 %)" in told
+    turn = dataclasses.replace(v.turns[2], low=40.1, high=None)
+    told = turning_sentence(dataclasses.replace(v, turns=(turn,)))
+    assert "pays where, all else being as it is, each neuron has 40.1 × the synapses or more." in told
+
+
+def test_a_verdict_says_that_memory_is_in_neither(record: RunRecord) -> None:
+    assert "memory" not in short_verdict(record)
+    priced = reprice(record, load_prices("horowitz45-int8-memory", None))
+    assert "memory left out of both" in short_verdict(priced)

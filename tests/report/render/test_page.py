@@ -14,11 +14,13 @@ from helpers.pages import Page
 
 from hybridnet.cli import main
 from hybridnet.report.document import Box, Flow, Lane, Stack, Stacks, Timeline
+from hybridnet.report.numbers import range_text
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.file import to_json
 from hybridnet.report.record.latency import schedule
 from hybridnet.report.record.pictures import MAX_CELLS, Pictures, SheetKind, sheet_of
 from hybridnet.report.render.formats import rendered
+from hybridnet.report.render.html import render_html
 from hybridnet.report.render.index import INDEX, PICTURED, index_pages
 from hybridnet.report.render.page import page_document
 from hybridnet.report.render.pictures import pictured
@@ -64,7 +66,7 @@ def test_a_page_tells_in_words_what_it_shows(record: RunRecord) -> None:
     assert outline.silent == []
     assert outline.levels[0] == 1
     assert all(after <= before + 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))
-    for words in ("i_frame: I-frame, t = 0", "frontend", "to snn:", 'scope="col"', 'lang="en"', 'tabindex="0"'):
+    for words in ("i_frame: I-frame, t = 0", "video reader", "to snn:", 'scope="col"', 'lang="en"', 'tabindex="0"'):
         assert words in text
 
 
@@ -119,7 +121,7 @@ def test_motion_has_a_colour_for_each_direction_and_none_at_rest() -> None:
 
 def test_boxes_hold_energy_and_time_and_arrows_what_crosses(record: RunRecord) -> None:
     flow = partition_flow(record)
-    assert [box.name for box in flow.boxes] == ["frontend", "snn", "ann"]
+    assert [box.name for box in flow.boxes] == ["video reader", "snn", "ann"]
     assert flow.past == "i_frame, directly"
     assert [edge[2] for edge in flow.edges] == ["messages", "potentials"]
     for upright in ("wide", "narrow"):
@@ -186,3 +188,21 @@ def test_an_index_of_many_runs_is_a_small_page(record: RunRecord) -> None:
     assert len(pages[INDEX].encode()) < LARGEST
     assert f"The first {PICTURED} have a picture." in pages[INDEX]
     assert "b" not in Page(pages[INDEX]).tags
+
+
+def test_a_page_has_ranges_words_and_commands_as_such(record: RunRecord) -> None:
+    text = render_html([page_document(record)])
+    assert "<code>hybridnet train --config CONFIG.yaml</code>" in text
+    assert f"range {range_text(record.totals.energy_pj)}" in text
+    drawn = [one for part in page_document(record).sections for one in part.pictures if isinstance(one, Stacks)]
+    assert "bridge bytes" in drawn[0].series
+    assert not any("_" in name for one in drawn for name in one.series)
+
+
+def test_values_of_which_none_is_negative_have_a_scale_from_zero() -> None:
+    counts = np.array([[[0.0, 1.0], [2.0, 2.38]]])
+    drawn = images_of(sheet_of(SheetKind.INPUT, "x", "value", ("channel 0",), counts))
+    assert (drawn.low, drawn.high, drawn.ramp) == ("0", "2.38", "spikes")
+    signed = images_of(sheet_of(SheetKind.INPUT, "x", "value", ("channel 0",), -counts))
+    assert (signed.low, signed.ramp) == ("−2.38", "signed")
+    assert 'class="images one map"' in pictured(drawn)

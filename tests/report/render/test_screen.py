@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hybridnet.report.numbers import count
 from hybridnet.report.pricing.price import load_prices, reprice
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.render.fitted import COLUMNS, LINES
@@ -39,9 +40,11 @@ def test_it_answers_what_how_sure_what_it_costs_where_and_what_to_change(record:
 
 
 def test_what_went_wrong_is_on_the_screen(record: RunRecord) -> None:
+    updates = {row.name: row.ops.neuron_updates for row in record.layers if row.partition == "snn"}
     wrong = dataclasses.replace(record, overflows={"mv.0": 3}, clipped_inputs={"residuals": 4}, parity=None)
     text = render_document(screen_document(wrong))
-    assert "3 potentials saturated and 4 inputs were clipped" in text
+    assert f"3 of {count(sum(updates.values()))} potentials saturated and 4 of " in text
+    assert " inputs were clipped in the chip's registers" in text
     assert "Not compared with the float program" in text
 
 

@@ -13,7 +13,12 @@ Everything heavy (torch, ONNX, Lava) is imported by the function that needs it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Official builds of ONNX Runtime report their use to its maker unless this is set before they start (Privacy.md of its
+# wheel). Nothing here goes to a network but for an address that the user typed.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Bundle

@@ -21,7 +21,9 @@ NO_SETTINGS: Settings = MappingProxyType({})
 Provider = Literal["cpu", "cuda"]
 
 
-THREADS = {"help": "threads of ONNX Runtime, torch and the emulator (default: one per core)"}
+THREADS = {
+    "help": "threads of ONNX Runtime, torch and the emulator (default: one per core; one for the steps of watch)"
+}
 
 
 @dataclass(frozen=True)

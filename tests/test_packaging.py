@@ -1,5 +1,6 @@
 """Guards of the layout: see pyproject.toml, [tool.setuptools]."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -51,6 +52,16 @@ def test_importing_is_light(command: str) -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == ""
+
+
+@pytest.mark.parametrize(("typed", "kept"), [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_onnx_runtime_is_told_to_report_nothing_unless_the_user_says_otherwise(
+    typed: dict[str, str], kept: str
+) -> None:
+    others = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = "import hybridnet.simulators.onnxruntime.session, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], env=others | typed, check=True, capture_output=True, text=True)
+    assert done.stdout == f"{kept}\n"
 
 
 def test_public_names_resolve() -> None:

@@ -46,6 +46,7 @@ COMMANDS = {
 
 OUTPUT_FILES = {
     "json": "json",
+    "record": "json",
     "csv": "text",
     **dict.fromkeys(("shown", "output", "nir", "tag", "saliency", "trajectory", "sana_fe"), ""),
 }

@@ -67,13 +67,17 @@ def run(args: argparse.Namespace) -> int:
     """Print a line per GOP until the source ends, and a summary at whatever end."""
     from hybridnet.cli.console import put, say
     from hybridnet.report.render.text import render_document
+    from hybridnet.video.live_source import check_source
+    from hybridnet.workflows.session import STDIN
     from hybridnet.workflows.watch import Watcher
     from hybridnet.workflows.watch_text import json_of, line_of, summary_document, summary_json
 
     options = dataclasses.replace(
         chosen(WatchOptions, args), settings=settings_of(args), keep_last=args.record is not None
     )
-    say("hybridnet: loading the bundle and compiled loops; the first run compiles them, for seconds")
+    if args.source != STDIN:
+        check_source(args.source, options.input_format)
+    say("hybridnet: loading the bundle and compiled loops; the first run compiles them, for seconds …")
     watcher = Watcher(args.bundle, options, say=lambda text: say(f"hybridnet: {text}"))
     say(f"hybridnet: watching {args.source}; Ctrl-C ends it")
     try:
@@ -81,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
             put((json_of(row) if args.json else line_of(row)) + "\n")
     finally:
         summary = watcher.summary
-        put(summary_json(summary) + "\n" if args.json else "\n" + render_document(summary_document(summary)))
+        if summary.frames or summary.gops:
+            put(summary_json(summary) + "\n" if args.json else "\n" + render_document(summary_document(summary)))
         if args.record is not None:
             _write_record(args, watcher)
     return 0
@@ -99,4 +104,5 @@ def _write_record(args: argparse.Namespace, watcher: Watcher) -> None:
         return
     write_text(args.record, to_json([record]))
     say(f"hybridnet: wrote {args.record}")
-    say(f"Next: hybridnet report {args.record} --format html")
+    page = args.record.with_suffix(".html")
+    say(f"Next: hybridnet report {args.record} --format html -o {page}")

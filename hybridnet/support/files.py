@@ -137,8 +137,13 @@ def check_writable(path: Path, kind: str = "") -> None:
     place = _real(path)
     while not place.parent.exists():
         place = place.parent
-    with workshop(beside(place), wait=True):
-        pass
+    try:
+        with workshop(beside(place), wait=True):
+            pass
+    except OutputExistsError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the hidden folder beside it
 
 
 def discard_unfinished(path: Path) -> None:

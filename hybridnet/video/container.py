@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from types import TracebackType
 from typing import Any
 
@@ -61,6 +62,7 @@ class VideoContainer:
 
     def __init__(self, container: InputContainer, source: Source) -> None:
         self._container, self._source = container, source
+        self._first: list[Packet[VideoStream]] = []
         self.streams = container.streams
 
     def __enter__(self) -> VideoContainer:
@@ -76,6 +78,26 @@ class VideoContainer:
         """The size of the file in bytes."""
         return self._container.size
 
+    def check_begins(self, where: object) -> None:
+        """Refuse an MP4 of an address whose index came, and whose first frame does not, as FFmpeg cannot go back to it.
+
+        Raises:
+            VideoError: If it is one.
+        """
+        video = self.streams.video
+        if not video or "mp4" not in self._container.format.name or not len(video[0].index_entries):
+            return
+        try:
+            self._first.append(next(self._container.demux(video[0])))
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            what = (
+                f"is an MP4 whose index came, and not its first frame ({error.strerror}): the index lies at its end,"
+                " and the server sends no parts of a file (HTTP Range), or the connection broke"
+            )
+            raise VideoError(what, where=where, remedy=_READABLE) from error
+
     def demux(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         """Packets of a stream, with empty ones at the end.
 
@@ -83,7 +105,7 @@ class VideoContainer:
             VideoError: If the source cannot be read on, or not in time.
             av.FFmpegError: If the container is damaged from here on.
         """
-        packets = self._container.demux(stream)
+        packets = chain(self._first, self._container.demux(stream))
         while True:
             self._source.restart()
             try:
@@ -137,7 +159,15 @@ def open_address(
     _check_format(container_format, (*_STREAMS, *CAMERAS))
     formats = (container_format,) if container_format in CAMERAS else _STREAMS
     limit = None if math.isinf(limit_s) else limit_s
-    return _open(url, Source(None, url), url, container_format, formats, PROTOCOLS, options, limit)
+    container = _open(
+        url, Source(None, url), url, container_format, formats, PROTOCOLS, options, limit, remedy="Check the address"
+    )
+    try:
+        container.check_begins(url)
+    except BaseException:
+        container.close()
+        raise
+    return container
 
 
 def _open(
@@ -149,6 +179,8 @@ def _open(
     protocols: tuple[str, ...],
     options: Mapping[str, str] | None,
     limit_s: float | None,
+    *,
+    remedy: str = "Check the file",
 ) -> VideoContainer:
     limits = {"format_whitelist": ",".join(formats), "protocol_whitelist": ",".join(protocols)}
     try:
@@ -165,7 +197,7 @@ def _open(
         source.check()
         if not isinstance(error, av.FFmpegError | UnicodeDecodeError | MemoryError):
             raise
-        raise _no_index(where) if source.lacks_index() else _refused(error, where) from error
+        raise _no_index(where) if source.lacks_index() else _refused(error, where, remedy) from error
     try:
         source.check()
         if source.lacks_index():
@@ -177,24 +209,28 @@ def _open(
     return VideoContainer(container, source)
 
 
-def _refused(error: Exception, where: object) -> VideoError:
+def _refused(error: Exception, where: object, remedy: str) -> VideoError:
     """What to tell when FFmpeg does not open something."""
     if isinstance(error, MemoryError):
         return VideoError("needs more memory than there is", where=where, remedy=NO_MEMORY)
     cause = getattr(error, "strerror", error)
-    remedy = "Check the file"
     if getattr(error, "errno", None) == errno.EINVAL:  # FFmpeg's word for a format that is not on the list
         cause = "it is of another format, or its header is wrong"
         remedy = f"Formats that are read, by FFmpeg's names: {' '.join(CONTAINERS)}"
     return VideoError(f"cannot be opened as a video ({cause})", where=where, remedy=remedy)
 
 
+_READABLE = (
+    "Give the finished file to `hybridnet simulate`, or write one that can be read while it grows:"
+    " ffmpeg -i INPUT -c copy -movflags frag_keyframe+empty_moov OUTPUT.mp4"
+)
+
+
 def _no_index(where: object) -> VideoError:
     return VideoError(
         "is an MP4 whose index lies at its end, so that its frames cannot be read as they come",
         where=where,
-        remedy="Give the finished file to `hybridnet simulate`, or write one that can be read while it grows:"
-        " ffmpeg -i INPUT -c copy -movflags frag_keyframe+empty_moov OUTPUT.mp4",
+        remedy=_READABLE,
     )
 
 

@@ -68,6 +68,16 @@ def opener(
     )
 
 
+def check_source(source: str, container_format: str | None) -> None:
+    """Refuse a path at which nothing can be watched, before anything is loaded; an address or a camera may come.
+
+    Raises:
+        VideoError: If there is no file.
+    """
+    if not (is_address(source) or container_format in CAMERAS):
+        open_file(Path(source)).close()
+
+
 def frames_of(
     opened: Callable[[], VideoContainer], where: object, preprocess: PreprocessConfig, transcode: TranscodePolicy
 ) -> Generator[Coming, None, None]:
@@ -136,11 +146,12 @@ def _misfit(
             return first, "it has B-frames"
         if packet.is_keyframe and begin is not None:
             length = len(first) - 1 - begin
-            return first, "" if length == steps + 1 else f"its GOPs have {length} frames, and {steps + 1} are needed"
+            frames = "1 frame" if length == 1 else f"{length} frames"
+            return first, "" if length == steps + 1 else f"its first GOP has {frames}, and {steps + 1} are needed"
         if packet.is_keyframe:
             begin = len(first) - 1
         if len(first) - (begin or 0) > 2 * (steps + 1):
-            return first, f"its GOPs have more than {steps + 1} frames"
+            return first, f"its first GOP has more than {steps + 1} frames"
     return first, ""
 
 

@@ -26,7 +26,8 @@ class WatchSummary:
         dropped: GOPs left out, as the machine was too slow.
         corrupt: GOPs with a result and a damaged frame.
         connections: How often the source was opened.
-        unused_frames: Frames in no view.
+        frames: Frames that came.
+        unused_frames: Those of them in no view.
         classes: How many GOPs each class got.
         latencies_ms: Those of the last GOPs.
         rows: The last GOPs.
@@ -36,6 +37,7 @@ class WatchSummary:
     dropped: int = 0
     corrupt: int = 0
     connections: int = 0
+    frames: int = 0
     unused_frames: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LATENCIES))

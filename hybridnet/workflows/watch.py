@@ -107,7 +107,7 @@ class Watcher:
             source: A file that grows, an address, a camera with `input_format`, or an object with `read`.
 
         Raises:
-            HybridNetError: If the source cannot be opened, or is lost and cannot be opened again.
+            HybridNetError: If the source cannot be opened, gives no frame, or is lost and is not to be opened again.
         """
         self._source, coming = shown(source), self._gops(source)
         waiting = newest(coming) if self._options.policy == "drop" else ((one, 0) for one in coming)
@@ -159,17 +159,12 @@ class Watcher:
         wait_s = FIRST_WAIT_S
         while True:
             try:
-                with self._opened(source) as clip:
-                    self.summary.connections += 1
-                    if clip.reason:
-                        self._say(f"encoded anew as it comes: {clip.reason}")
-                    for view in clip:
-                        wait_s = FIRST_WAIT_S
-                        yield self._seen(view, clip)
-                    self.summary.unused_frames += clip.counts.unused_frames
+                for seen in self._connection(source):
+                    wait_s = FIRST_WAIT_S
+                    yield seen
                 lost = "it ended"
             except VideoError as error:
-                if not (again and self._options.reconnect and self.summary.connections):
+                if not (again and self._options.reconnect and self.summary.frames):
                     raise
                 lost = str(error.what)
             if not (again and self._options.reconnect):
@@ -179,6 +174,26 @@ class Watcher:
             if stopped():
                 return
             wait_s = min(2 * wait_s, RECONNECT_S)
+
+    def _connection(self, source: str | Path | Readable) -> Generator[_Seen, None, None]:
+        """GOPs of the source until it ends.
+
+        Raises:
+            VideoError: If it cannot be opened or read on, or ends without a frame.
+        """
+        with self._opened(source) as clip:
+            self.summary.connections += 1
+            if clip.reason:
+                self._say(f"encoded anew as it comes: {clip.reason}")
+            try:
+                for view in clip:
+                    yield self._seen(view, clip)
+            finally:
+                self.summary.frames += clip.counts.frames
+                self.summary.unused_frames += clip.counts.unused_frames
+        if not clip.counts.frames and not stopped():
+            what = "ended, and not one frame of it could be read"
+            raise VideoError(what, where=shown(source), remedy="Check the source")
 
     def _opened(self, source: str | Path | Readable) -> LiveClip:
         options = self._options

@@ -9,14 +9,17 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
 import pytest
+from helpers.file_server import files_served
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.video import View, make_clip, open_clip, open_live
+from hybridnet.video.policy import TranscodePolicy
 from hybridnet.video.synthetic import render
 
 PREPROCESS = PreprocessConfig(frame_width=170, frame_height=128, crop=112)
@@ -159,6 +162,25 @@ def in_mp4(clip: Path, path: Path, **options: str) -> Path:
                 packet.stream = stream
                 output.mux(packet)
     return path
+
+
+def test_an_index_at_the_end_is_told_of_an_address(tmp_path: Path) -> None:
+    """Python's server sends whole files alone, so that FFmpeg reads to the index and cannot go back to the frames."""
+    clip = make_clip(tmp_path / "clip.avi", "zoom_in", 0, frames=48)  # more than FFmpeg keeps at hand
+    in_mp4(clip, tmp_path / "end.mp4")
+    in_mp4(clip, tmp_path / "front.mp4", movflags="faststart")
+    in_mp4(clip, tmp_path / "fragments.mp4", movflags="frag_keyframe+empty_moov")
+    with files_served(tmp_path) as address:
+        for transcode in get_args(TranscodePolicy):
+            with pytest.raises(VideoError, match="the index lies at its end"):
+                open_live(f"{address}/end.mp4", PREPROCESS, transcode=transcode)
+        for name in ("front.mp4", "fragments.mp4"):
+            with open_live(f"{address}/{name}", PREPROCESS) as live:
+                assert_same(iter(live), file_views(clip))
+        with pytest.raises(VideoError, match=r"Not Found.*Check the address"):
+            open_live(f"{address}/none.mp4", PREPROCESS)
+    with files_served(tmp_path, parts=True) as address, open_live(f"{address}/end.mp4", PREPROCESS) as live:
+        assert_same(iter(live), file_views(clip))
 
 
 def test_an_index_at_the_end_is_told(tmp_path: Path) -> None:

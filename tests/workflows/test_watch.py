@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.file_server import files_served
 from helpers.rtsp_server import serving
 
 from hybridnet.cli import main
@@ -88,10 +89,12 @@ def test_a_pipe_on_the_command_line(
                  "--smooth", "4", "--on-class", "pan_left", "--exec", command,
                  "--record", str(tmp_path / "s.json")]  # fmt: skip
         assert main(typed) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
     assert [line["gop"] for line in lines[:-1]] == [0, 1, 2, 3]
     assert lines[-1]["summary"]["gops"] == 4
     assert lines[-1]["summary"]["p90_ms"] > 0
+    assert f"hybridnet report {tmp_path / 's.json'} --format html -o {tmp_path / 's.html'}" in err
     (record,) = read_records(tmp_path / "s.json")
     assert (record.source, record.command.partition(" --")[0]) == ("stdin", "hybridnet watch -")
     assert record.session is not None
@@ -154,6 +157,32 @@ def test_a_server_that_goes_away_is_opened_again(clip: Path, monkeypatch: pytest
     assert any("opening it again" in line for line in said)
 
 
+def test_an_address_without_a_frame_is_an_error(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was taken for a lost source, and opened again for ever."""
+    (tmp_path / "head.avi").write_bytes(clip.read_bytes()[: clip.read_bytes().index(b"movi") + 4])
+    with files_served(tmp_path) as address:
+        assert main(["watch", f"{address}/head.avi", "--bundle", str(shipped_bundle_path()), "--threads", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""  # and no summary of zeros
+    assert "head.avi: ended, and not one frame of it could be read" in err
+
+
+def test_what_cannot_be_watched_or_written_is_refused_before_anything_is_loaded(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watch, "Watcher", None)
+    (tmp_path / "clips.csv").write_text("clip,class\n")
+    for typed, told in (
+        (["nofile.avi"], "does not exist"),
+        ([str(tmp_path)], "is a folder"),
+        ([str(clip), "--record", str(tmp_path / "clips.csv")], "holds text, and json is to be written"),
+        ([str(clip), "--record", "/proc/x.json"], "'/proc/x.json'"),
+    ):
+        assert main(["watch", *typed]) == 1
+        out, err = capsys.readouterr()
+        assert (out, "loading" in err, told in err) == ("", False, True)
+
+
 def test_a_camera_that_speaks_rtsp(
     clip: Path, expected: tuple[list[str], list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +205,7 @@ def test_nothing_is_opened_again_once_nobody_watches(monkeypatch: pytest.MonkeyP
         lost.set()
 
     def gone(*_: object, **__: object) -> None:
-        watcher.summary.connections = 1
+        watcher.summary.frames = 1
         raise VideoError("is gone", where="camera")
 
     monkeypatch.setattr(watch, "open_live", gone)

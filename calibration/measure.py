@@ -11,6 +11,7 @@ from hybridnet.calibration.bridge import LEAST_DB
 from hybridnet.calibration.layers import layer_rows, registers_used
 from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.report import (
+    MAXIMUM,
     SCHEMA,
     AnnRow,
     BridgeRow,
@@ -27,9 +28,14 @@ from hybridnet.calibration.statistics import Statistics
 from hybridnet.errors import ConfigError
 from hybridnet.program.bridge import ANALOG, FixedEncoding, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
+from hybridnet.report.numbers import decibels
 
 LOSS_DB = 30.0
 """A layer loses when rounding it alone leaves less than this: 3 % of its potential's energy in amplitude."""
+
+
+NOTICED_DB = 1.0
+"""By so much more a bundle must have been nearer to float before for a calibration to say so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +99,7 @@ def measure(
     whole, encodings = chosen.whole, chosen.encodings
     used = registers_used(bench, fixed)
     layers = layer_rows(bench, chosen.searched, chosen.maximum, searching, used)
-    stages, runnable = _stages(bench, chosen)
+    before, (maximum, whole_bridge, *fewer_bits), runnable = _stages(bench, chosen)
     labelled = sum(clip.label is not None for clip in clips.held_out)
     read = {t.layer for t in bench.bundle.bridge if t.kind in ANALOG}
     readouts = [row for row in layers if row.layer in read]
@@ -117,19 +123,24 @@ def measure(
             ))
             for t in bench.bundle.bridge
         ),
-        stages=tuple(stages),
+        stages=(*before, maximum, whole_bridge, *fewer_bits, *runnable[1:]),
         ann=chosen.ann,
         limits=checked,
         costs=(),
-        warnings=(*clips.warnings, *_doubts(layers), *_narrow(stages[1], runnable[0])),
+        warnings=(*clips.warnings, *_doubts(layers), *_narrow(whole_bridge, runnable[0]), *_worse(before, runnable[0])),
     )  # fmt: skip
 
 
-def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow]]:
-    """Held-out clips through one more rounding after the other; and, of these, the pipelines that the bundle runs."""
+def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow], list[StageRow]]:
+    """Held-out clips through the bundle as it was, through one more rounding after the other, and as the bundle runs.
+
+    Only what was calibrated before has a row as it was; an ANN half in int8 runs beside the other one.
+    """
     maximum, fixed, encodings = chosen.maximum, chosen.searched.program, chosen.encodings
+    old, was_calibrated = bench.bundle, bench.bundle.manifest.quantisation.rule != MAXIMUM
+    before = [stage_row(bench, "as the bundle was", old.fixed, old.encodings)] if was_calibrated else []
     stages = [
-        stage_row(bench, "maximum-based scales", maximum, fixed_encodings(bench.bundle.bridge, maximum)),
+        stage_row(bench, MAXIMUM, maximum, fixed_encodings(bench.bundle.bridge, maximum)),
         stage_row(bench, "calibrated scales", fixed, chosen.whole),
     ]
     if encodings != chosen.whole:
@@ -137,7 +148,19 @@ def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow
     runnable = stages[-1:]  # what `simulate` runs by default
     if chosen.int8 is not None:
         runnable.append(stage_row(bench, "+ ANN half in int8", fixed, encodings, chosen.int8))
-    return [*stages[:-1], *runnable], runnable
+    return before, stages, runnable
+
+
+def _worse(before: Sequence[StageRow], now: StageRow) -> Iterator[str]:
+    """A warning if the bundle was nearer to float before it was calibrated once more."""
+    for was in before:
+        for name, kept in now.output_sqnr_db.items():
+            had = was.output_sqnr_db[name]
+            if kept is not None and (had is None or had > kept + NOTICED_DB):
+                yield (
+                    f"{name} keeps {kept:.1f} dB on held-out clips, and kept {decibels(had)} as the bundle was; keep"
+                    " that one, or give more clips"
+                )
 
 
 def _doubts(layers: Sequence[LayerCalibration]) -> Iterator[str]:

@@ -10,6 +10,9 @@ from hybridnet.report.record.parity import Fidelity
 
 SCHEMA = "hybridnet.calibration/3"
 
+MAXIMUM = "maximum-based scales"
+"""What an export has, whose integers were never searched for."""
+
 
 @dataclass(frozen=True)
 class ClipsRow:

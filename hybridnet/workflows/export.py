@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
+from hybridnet.calibration.report import MAXIMUM
 from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
@@ -233,7 +234,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             bridge=tuple(
                 BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name])) for t in split.bridge
             ),
-            quantisation=Quantisation("maximum-based scales", calibration.source, len(calibration.views)),
+            quantisation=Quantisation(MAXIMUM, calibration.source, len(calibration.views)),
             files=checksums(folder),
         )
         parts = Parts(folder, manifest, spiking)

@@ -212,7 +212,10 @@ def test_a_terminated_calibration_leaves_nothing(bundle: Bundle, clips: Path, tm
 
 
 def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Path, tmp_path: Path) -> None:
-    again = calibrate(done.bundle, tmp_path / "b", CalibrateOptions(clips=clips)).bundle
+    assert [row.stage for row in done.report.stages][0] == "maximum-based scales"
+    second = calibrate(done.bundle, tmp_path / "b", CalibrateOptions(clips=clips))
+    assert [row.stage for row in second.report.stages][:2] == ["as the bundle was", "maximum-based scales"]
+    again = second.bundle
     assert {entry.bits for entry in again.manifest.bridge} == {24}
     with pytest.raises(BundleError, match=r"no ann\.int8\.onnx.*--ann int8"):
         ann_backend("onnxruntime-int8", again)

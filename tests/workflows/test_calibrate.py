@@ -212,7 +212,7 @@ def test_a_terminated_calibration_leaves_nothing(bundle: Bundle, clips: Path, tm
 
 
 def test_a_calibrated_bundle_can_be_calibrated_again(done: Calibrated, clips: Path, tmp_path: Path) -> None:
-    assert [row.stage for row in done.report.stages][0] == "maximum-based scales"
+    assert done.report.stages[0].stage == "maximum-based scales"
     second = calibrate(done.bundle, tmp_path / "b", CalibrateOptions(clips=clips))
     assert [row.stage for row in second.report.stages][:2] == ["as the bundle was", "maximum-based scales"]
     again = second.bundle

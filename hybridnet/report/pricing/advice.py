@@ -180,6 +180,6 @@ def _time(record: RunRecord) -> Iterator[str]:
             copy = f"{PurePath(record.source).stem}.direct.avi"
             yield (
                 f"opening and transcoding this clip takes {share(saved, 0)} of the time (measured); a copy is read"
-                f" directly: hybridnet transcode {shlex.quote(record.source)} -o {shlex.quote(copy)} --bundle"
-                f" {shlex.quote(record.model.bundle)}"
+                f" directly: `hybridnet transcode {shlex.quote(record.source)} -o {shlex.quote(copy)} --bundle"
+                f" {shlex.quote(record.model.bundle)}`"
             )

@@ -21,8 +21,8 @@ BOX, LINE = 168, 17
 NAME = 38
 """Letters of the name of a bar."""
 
-LANE, GUTTER = 26, 78
-"""Height of a lane, and the room for its label."""
+LANE, LETTER = 26, 7
+"""Height of a lane, and the room for a letter of its label."""
 
 
 def image(picture: Image, told: str) -> str:
@@ -114,10 +114,11 @@ def timeline(picture: Timeline, told: str, width: int) -> str:
     end = max((stop for lane in picture.lanes for _, stop in lane.spans), default=0.0)
     if end <= 0:
         return ""
-    room, parts = width - GUTTER - 12, []
+    gutter = 16 + LETTER * max(len(lane.label) for lane in picture.lanes)
+    room, parts = width - gutter - 12, []
     floor, form = 8 + LANE * len(picture.lanes), ",.0f" if end >= 100 else ".3g"
     for tick in range(5):
-        x = GUTTER + room * tick / 4
+        x = gutter + room * tick / 4
         parts.append(f'<path class="grid" d="M{x:.1f} 6V{floor}"/>')
         unit = picture.unit if tick == 4 else ""
         anchor = "end" if tick == 4 else "middle"
@@ -126,9 +127,9 @@ def timeline(picture: Timeline, told: str, width: int) -> str:
         )
     for n, lane in enumerate(picture.lanes):
         y = 10 + LANE * n
-        parts.append(text_at("label", GUTTER - 8, y + 14, lane.label, "end"))
+        parts.append(text_at("label", gutter - 8, y + 14, lane.label, "end"))
         for number, (start, stop) in enumerate(lane.spans):
-            x, wide = GUTTER + room * start / end, max(room * (stop - start) / end, 0.8)
+            x, wide = gutter + room * start / end, max(room * (stop - start) / end, 0.8)
             title = f"{lane.label}, {picture.piece} {number + 1}: {stop - start:.2f} {picture.unit}"
             parts.append(
                 f'<rect class="{"s0" if number % 2 else "s2"}" x="{x:.1f}" y="{y}" width="{wide:.1f}"'

@@ -155,6 +155,13 @@ def test_the_scale_of_a_time_line_is_read_without_powers_of_ten() -> None:
         assert drawn == 2 * ticks  # once for a wide page, once for a narrow one
 
 
+def test_a_time_line_has_room_for_the_names_of_its_lanes() -> None:
+    svg = pictured(Timeline("t", (Lane("host before the chip", ((0.0, 1.0),)),), "ms", "view"))
+    ends = [float(x) for x in re.findall(r'class="label" x="([\d.]+)" y="[\d.]+" text-anchor="end"', svg)]
+    assert len(ends) == 2
+    assert min(ends) >= 6.5 * len("host before the chip")
+
+
 def test_names_in_boxes_are_text() -> None:
     hostile = "</text><script>x</script>"
     page = Page(pictured(Flow(hostile, (Box(hostile, (hostile,), 0.5), Box("b", (), None)), ((hostile,),), hostile)))

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +49,13 @@ found = {}
 for model in ("simple", "detailed"):
     chip = sanafe.SpikingChip(arch)
     chip.load(sanafe.load_net(sys.argv[1], arch))
-    found[model] = chip.sim(int(sys.argv[2]), perf_trace=True, timing_model=model)["perf_trace"]["sim_time"]
+    run = chip.sim(int(sys.argv[2]), perf_trace=True, timing_model=model)
+    found |= {name: run[name] for name in ("neurons_fired", "packets_sent", "spikes")}
+    found |= {"energy": run["energy"]["total"], "hops": sum(run["perf_trace"]["hops"])}
+    found[model] = run["perf_trace"]["sim_time"]
 print(json.dumps(found))
 """
+"""Times in s by model of time, counts, and energy in J. In a process of its own: SANA-FE is never imported here."""
 
 Floats = npt.NDArray[np.float64]
 Events = Mapping[str, Array]
@@ -102,9 +107,10 @@ def compared(chip: Chip, runs: list[tuple[Chain, Events]]) -> dict[str, Floats]:
     """The error of every step, by what models it."""
     found: dict[str, list[Floats]] = {}
     for c, events in runs:
-        theirs = asked(c, events, chip)
-        for name, ns in {**modelled(c, events, chip), "SANA-FE's simple model": theirs["simple"]}.items():
-            found.setdefault(name, []).append(ns / theirs["detailed"] - 1)
+        theirs = asked(sana_fe(c.graph, c.placed, chip, load_profile("loihi1"), events), STEPS)
+        simple, detailed = (np.multiply(theirs[model], 1e9) for model in ("simple", "detailed"))
+        for name, ns in {**modelled(c, events, chip), "SANA-FE's simple model": simple}.items():
+            found.setdefault(name, []).append(ns / detailed - 1)
     return {name: np.concatenate(errors) for name, errors in found.items()}
 
 
@@ -126,14 +132,15 @@ def modelled(c: Chain, events: Events, chip: Chip) -> dict[str, Floats]:
     }
 
 
-def asked(c: Chain, events: Events, chip: Chip) -> dict[str, Floats]:
-    """What SANA-FE says of each step, in ns."""
+def asked(net: str, steps: int) -> dict[str, Any]:
+    """What SANA-FE says of a network in its own form; see `ASK`."""
     with temporary_folder() as folder:
         path = folder / "net.yaml"
-        path.write_text(sana_fe(c.graph, c.placed, chip, load_profile("loihi1"), events), encoding="utf-8")
-        command = [sys.executable, "-c", ASK, str(path), str(STEPS)]
+        path.write_text(net, encoding="utf-8")
+        command = [sys.executable, "-c", ASK, str(path), str(steps)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-    return {name: np.multiply(s, 1e9) for name, s in json.loads(done.stdout.splitlines()[-1]).items()}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def chain(random: np.random.Generator) -> Chain:

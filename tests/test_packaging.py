@@ -64,6 +64,13 @@ def test_onnx_runtime_is_told_to_report_nothing_unless_the_user_says_otherwise(
     assert done.stdout == f"{kept}\n"
 
 
+def test_no_module_has_more_than_300_lines() -> None:
+    folders = ("hybridnet", *OUTSIDE, "tests", "benchmarks", "docs", "examples", "runtime")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if not path.is_symlink()]
+    assert len(paths) > 700
+    assert [str(path) for path in paths if len(path.read_text(encoding="utf-8").splitlines()) > 300] == []
+
+
 def test_public_names_resolve() -> None:
     import hybridnet
 

@@ -104,5 +104,5 @@ def _write_record(args: argparse.Namespace, watcher: Watcher) -> None:
         return
     write_text(args.record, to_json([record]))
     say(f"hybridnet: wrote {args.record}")
-    page = args.record.with_suffix(".html")
-    say(f"Next: hybridnet report {args.record} --format html -o {page}")
+    record_file, page = (shlex.quote(str(path)) for path in (args.record, args.record.with_suffix(".html")))
+    say(f"Next: hybridnet report {record_file} --format html -o {page}")

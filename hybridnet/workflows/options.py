@@ -67,11 +67,10 @@ class CalibrateOptions:
         most_clips: Clips read at most, spread over the folder; every third is held out.
         views: Views read of each clip at most.
         ann: `int8` also writes the ANN half in int8.
-        scales: A bundle whose scales are kept instead of a search. Its integers are kept if it is of the same model, so
-            that nothing else changes; a model that was fine-tuned in these scales is rounded to the nearest.
+        scales: A bundle whose scales are kept instead of a search: its integers too, if it is of the same model.
         search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
         max_top1_drop: In points: the check fails if held-out clips lose more accuracy, or, without classes, if more
-            per cent of them change their top-1. A bundle that fails a check is written all the same.
+            per cent of them change their top-1; the bundle is written all the same.
         min_sqnr_db: The check fails if u[T] of a layer that is read out has less, end to end.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
@@ -136,8 +135,7 @@ class WatchOptions:
     """How a live source is watched.
 
     Attributes:
-        snn: Back-end of the spiking half in fixed point, which runs when a GOP is complete. None computes each step as
-            its frame comes, in ONNX Runtime, so that the ANN half alone is left at the GOP's end.
+        snn: Back-end in fixed point, which runs when a GOP is complete; None computes each step as its frame comes.
         ann: Back-end of the ANN half.
         settings: Options of the back-ends by name.
         profile: Energy profile.

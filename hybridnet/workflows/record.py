@@ -13,7 +13,7 @@ from hybridnet.deploy.chip.profile import Chip
 from hybridnet.deploy.layout import ANN_INT8, CHECKPOINT
 from hybridnet.program.outputs import LOGITS
 from hybridnet.program.spiking import AnyGraph
-from hybridnet.report.counting.onnx import GraphCount, count_graph, count_in_int8
+from hybridnet.report.counting.onnx import GraphCount, count_also_in_int8, count_graph
 from hybridnet.report.pricing.price import Prices, price_layers, price_partitions, price_samples, pricing_notes
 from hybridnet.report.pricing.verdict import judge
 from hybridnet.report.quantities import Ops, total_ops
@@ -42,14 +42,15 @@ class Int8Graph:
     in_bundle: bool
 
     @staticmethod
-    def of(bundle: Bundle, counted: str) -> Int8Graph | None:
-        """Beside the graph of a bundle that runs; None if that is in int8, or has no weights to quantise."""
+    def beside(bundle: Bundle, counted: str) -> tuple[GraphCount, Int8Graph | None]:
+        """The counted graph of a bundle that runs, and this; None if that is in int8, or has no weights to quantise."""
+        path = bundle.file(counted)
         if counted == ANN_INT8:
-            return None
+            return count_graph(path), None
         if ANN_INT8 in bundle.manifest.files:
-            return Int8Graph(count_graph(bundle.file(ANN_INT8)), in_bundle=True)
-        made = count_in_int8(bundle.file(counted))
-        return None if made is None else Int8Graph(made, in_bundle=False)
+            return count_graph(path), Int8Graph(count_graph(bundle.file(ANN_INT8)), in_bundle=True)
+        graph, made = count_also_in_int8(path)
+        return graph, None if made is None else Int8Graph(made, in_bundle=False)
 
     def row(self, views: int) -> Int8Ann:
         """What so many views take."""

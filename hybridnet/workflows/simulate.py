@@ -119,9 +119,8 @@ class Simulator:
         self._feed = Feed(self.bundle, threads=options.settings.get("threads"))
         program = self.bundle.fixed if self._snn.fixed_point else self.bundle.program
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
-        graph = count_graph(self.bundle.file(analog.counted))
         words = settings_in_words(options.settings, spiking, analog)
-        int8 = Int8Graph.of(self.bundle, analog.counted)
+        graph, int8 = Int8Graph.beside(self.bundle, analog.counted)
         self._setup = Setup(self.bundle, options, program, front, graph, int8, words, prices, chip)
 
     def run(self, source: Source, *, progress: Progress = silent) -> Simulation:

@@ -109,3 +109,11 @@ def test_a_pickled_module_is_called_an_object_of_its_class(tmp_path: Path) -> No
     torch.save(Whole(), tmp_path / "whole.pt")
     with pytest.raises(CheckpointError, match=rf"holds an object of class {Whole.__module__}.Whole"):
         read_weights(tmp_path / "whole.pt")
+
+
+@pytest.mark.usefixtures("folder")
+def test_arrays_that_do_not_fit_the_default_model_say_that_it_was_not_chosen(capsys: Captured) -> None:
+    assert main(["simulate", "x.npz"]) == 1
+    said = capsys.readouterr().err
+    assert "lacks i_frame, motion_vectors, residuals" in said
+    assert "No --bundle was given, so the model that ships, tiny, was run; give --bundle DIR" in said

@@ -298,13 +298,3 @@ def test_maps_are_no_classes(inputs: Path, tmp_path: Path, capsys: Captured) -> 
     assert_error(main(["export", str(tmp_path / "m.pt"), *arguments, *labels]), capsys, "3 labels do not fit")
     (tmp_path / "labels.txt").write_text("a\n\nc\n")
     assert_error(main(["export", str(tmp_path / "m.pt"), *arguments, *labels]), capsys, "empty line")
-
-
-def test_arrays_that_do_not_fit_the_default_model_say_that_it_was_not_chosen(
-    inputs: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["simulate", str(inputs)]) == 1
-    said = capsys.readouterr().err
-    assert "lacks i_frame, motion_vectors, residuals" in said
-    assert "No --bundle was given, so the model that ships, tiny, was run; give --bundle DIR" in said

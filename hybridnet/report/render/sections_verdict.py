@@ -55,18 +55,16 @@ def spiking(record: RunRecord) -> Section:
     )
 
 
-WORDS = {
-    "yes": "pays",
-    "no": "does not pay",
-    ("depends", True): "pays at reference prices, not at all prices of their range",
-    ("depends", False): "does not pay at reference prices, but does at some of their range",
-}
 PLAIN = {"yes": "pays", "no": "does not pay", "depends": "is open"}
+DEPENDS = {
+    True: "pays at reference prices, not at all prices of their range",
+    False: "does not pay at reference prices, but does at some of their range",
+}
 
 
 def verdict_words(v: Verdict) -> str:
     """Whether it pays, and at which prices."""
-    return WORDS[(v.pays, v.pays_at_reference) if v.pays == "depends" else v.pays]
+    return DEPENDS[v.pays_at_reference] if v.pays == "depends" else PLAIN[v.pays]
 
 
 def verdict_sentence(record: RunRecord, v: Verdict) -> str:

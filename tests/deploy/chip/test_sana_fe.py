@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from helpers.naive_traffic import synapses_of
+from helpers.places import ROOT
 from helpers.random_traffic import Run, runs
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from hybridnet.deploy.chip.profile import Times, load_chip
 from hybridnet.deploy.chip.sana_fe import sana_fe, synapse_pairs
@@ -24,8 +22,15 @@ from hybridnet.program.pipeline import Pipeline
 from hybridnet.report.pricing.profile import load_profile, price
 from hybridnet.report.quantities import Ops
 
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from sana_fe import PUBLISHED_ERROR, asked
+
 LOIHI_1 = load_chip("loihi1")
 PRICES = load_profile("loihi1")
+
+ORACLE = pytest.mark.skipif(importlib.util.find_spec("sanafe") is None, reason="needs pip install sanafe, an oracle")
+FEW = settings(max_examples=12, deadline=None, phases=[Phase.generate])
 
 
 @settings(max_examples=25, deadline=None)
@@ -54,39 +59,15 @@ def test_the_file_is_yaml(run: Run) -> None:
     assert set(content) == {"architecture", "network", "mappings"}
 
 
-ASK = """
-import json, sys, sanafe
-arch = sanafe.load_arch(sys.argv[1])
-found = {}
-for model in ("simple", "detailed"):
-    chip = sanafe.SpikingChip(arch)
-    chip.load(sanafe.load_net(sys.argv[1], arch))
-    run = chip.sim(int(sys.argv[2]), perf_trace=True, timing_model=model)
-    found |= {name: run[name] for name in ("neurons_fired", "packets_sent", "spikes")}
-    found |= {"energy": run["energy"]["total"], "hops": sum(run["perf_trace"]["hops"])}
-    found[model] = run["perf_trace"]["sim_time"]
-print(json.dumps(found))
-"""
-"""In a process of its own: it is never imported here."""
-
-PUBLISHED_ERROR = 0.25
-"""The error of SANA-FE's time, beside Loihi (Boyle et al. 2025, IEEE TCAD 44(8))."""
-
-
-@pytest.mark.skipif(importlib.util.find_spec("sanafe") is None, reason="needs pip install sanafe, a test oracle")
-@settings(
-    max_examples=12,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@ORACLE
+@FEW
 @given(run=runs())
-def test_counts_energy_and_time_are_sana_fes(run: Run, tmp_path: Path) -> None:
+def test_counts_energy_and_time_are_sana_fes(run: Run) -> None:
     """All nodes send in the same steps: SANA-FE knows no delays, and replays what it is told."""
     graph, placed, _, events = run
     view = {name: values[:1] for name, values in events.items()}
     found = traffic(graph, placed, LOIHI_1.mesh, at_once(view), view)
-    theirs = asked(run, view, tmp_path)
+    theirs = told(run, view)
     hops_ew, hops_ns = (sum(sent.hops[axis] for sent in found.sent.values()) for axis in (0, 1))
     messages, spikes = sum(sent.total for sent in found.sent.values()), int(found.spikes.sum())
     assert theirs["neurons_fired"] == sum(int(values.sum()) for values in view.values())
@@ -103,22 +84,15 @@ def test_counts_energy_and_time_are_sana_fes(run: Run, tmp_path: Path) -> None:
     assert (np.multiply(theirs["detailed"], 1e9) >= (steps.ns - steps.travel)[0] * (1 - 1e-9)).all()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("sanafe") is None, reason="needs pip install sanafe, a test oracle")
-@settings(
-    max_examples=12,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@ORACLE
+@FEW
 @given(run=runs())
-def test_without_the_hosts_messages_a_step_takes_as_long_as_in_sana_fes_detailed_model(
-    run: Run, tmp_path: Path
-) -> None:
+def test_without_the_hosts_messages_a_step_takes_as_long_as_in_sana_fes_detailed_model(run: Run) -> None:
     """Those of the host all enter at one port, where SANA-FE has them queue, and our model does not."""
     graph, placed, _, events = run
     inputs = {node.name for node in graph.inputs}
     view = {name: values[:1] & (name not in inputs) for name, values in events.items()}
-    theirs = asked(run, view, tmp_path)
+    theirs = told(run, view)
     assert isinstance(LOIHI_1.times, Times)
     ours = steps_of(traffic(graph, placed, LOIHI_1.mesh, at_once(view), view), LOIHI_1.times).ns[0]
     np.testing.assert_allclose(ours, np.multiply(theirs["detailed"], 1e9), rtol=PUBLISHED_ERROR)
@@ -129,13 +103,8 @@ def at_once(view: dict[str, Any]) -> Pipeline:
     return Pipeline(1, dict.fromkeys(view, 0), ())
 
 
-def asked(run: Run, view: dict[str, Any], folder: Path) -> dict[str, Any]:
+def told(run: Run, view: dict[str, Any]) -> dict[str, Any]:
     """What SANA-FE finds of one view, (1, T, C, H, W) by name."""
     graph, placed, _, _ = run
-    path = folder / "net.yaml"
-    path.write_text(sana_fe(graph, placed, LOIHI_1, PRICES, {name: values[0] for name, values in view.items()}))
-    command = [sys.executable, "-c", ASK, str(path), str(graph.steps)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    first = {name: values[0] for name, values in view.items()}
+    return asked(sana_fe(graph, placed, LOIHI_1, PRICES, first), graph.steps)

@@ -20,7 +20,7 @@ from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import ANN_INT8
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic
 from hybridnet.errors import BackendError
-from hybridnet.report.counting.onnx import GraphCount, count_graph, count_in_int8
+from hybridnet.report.counting.onnx import GraphCount, count_also_in_int8, count_graph
 from hybridnet.simulators.registry import ann_backend
 from hybridnet.support.sealed import sha256_file
 
@@ -138,10 +138,10 @@ def test_a_graph_that_does_not_say_how_many_bits_is_refused(bundle: Bundle, int8
 
 def test_what_quantising_makes_was_counted_before(fp32: Path, int8: Path) -> None:
     """Every node that computes, those that quantise too, by its kind, its width and what it takes."""
-    made, before = count_graph(int8), count_in_int8(fp32)
+    made, (_, before) = count_graph(int8), count_also_in_int8(fp32)
     assert before is not None
     assert tally(before) == tally(made)
-    assert count_in_int8(int8) is None
+    assert count_also_in_int8(int8) == (made, None)
 
 
 def tally(graph: GraphCount) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from hybridnet.program.spiking import SpikingHalf
 from hybridnet.report.counting.onnx import GraphCount, count_graph
 from hybridnet.report.document import Document, Section, Table, facts
 from hybridnet.report.numbers import NONE, listed, plural, shape_text, size, whole
-from hybridnet.report.record.words import BEFORE
+from hybridnet.report.record.words import BEFORE, calibrate_command
 from hybridnet.report.render.parity import parity_lines, parity_sections
 from hybridnet.support.inputs import LEAST_CLIPS
 
@@ -72,11 +72,8 @@ def _simulate(bundle: Bundle, given: Path | None) -> str:
 def _calibrate(bundle: Bundle, given: Path | None) -> str:
     """The command that finds finer scales, on what the user gave if that is enough, with what it needs if not."""
     video = bundle.manifest.model.preprocess is not None
-    new = shlex.quote(f"{bundle.path}-calibrated")
-    command = f"hybridnet calibrate {shlex.quote(str(bundle.path))} -o {new}"
-    if given is not None and (given.is_dir() if video else bundle.manifest.quantisation.views >= LEAST_CLIPS):
-        return f"{command} --clips {shlex.quote(str(given))}"
-    return f"{command} --clips {'DIR' if video else 'FILE.npz'} ({LEAST_CLIPS} {'clips' if video else 'rows'} or more)"
+    enough = given is not None and (given.is_dir() if video else bundle.manifest.quantisation.views >= LEAST_CLIPS)
+    return calibrate_command(str(bundle.path), f"{bundle.path}-calibrated", str(given) if enough else None, video=video)
 
 
 def _classes(labels: tuple[str, ...] | None) -> str:

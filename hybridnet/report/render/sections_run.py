@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from hybridnet.report.numbers import (
 from hybridnet.report.record.data import LayerRow, Parity, RunRecord
 from hybridnet.report.record.firing import firing_of_run
 from hybridnet.report.record.latency import Pipeline
-from hybridnet.report.record.words import partition_words
+from hybridnet.report.record.words import calibrate_command, partition_words
 from hybridnet.report.render.firing import idle_lines
 from hybridnet.support.inputs import LEAST_CLIPS
 
@@ -143,11 +142,9 @@ def lost_lines(record: RunRecord) -> Iterator[str]:
 def check_advice(record: RunRecord) -> str:
     """What to do where an output is doubtful."""
     enough = record.arrays is not None and len(record.samples) >= LEAST_CLIPS
-    clips = (
-        shlex.quote(record.source) if enough else "DIR" if record.video else f"FILE.npz ({LEAST_CLIPS} rows or more)"
-    )
-    bundle, new = (shlex.quote(name) for name in (record.model.bundle, f"{Path(record.model.bundle).name}-calibrated"))
-    check = f"hybridnet calibrate {bundle} -o {new} --clips {clips}"
+    clips = record.source if enough else None
+    out = f"{Path(record.model.bundle).name}-calibrated"  # here: the bundle may be that of an installation
+    check = calibrate_command(record.model.bundle, out, clips, video=record.arrays is None)
     return f"Below about {CHECK_BELOW_DB:.0f} dB, a rule of thumb, check the accuracy, and try finer scales: {check}"
 
 

@@ -226,6 +226,9 @@ def is_address(source: str) -> bool:
 def _no_file(mode: int, path: Path) -> VideoError:
     if stat.S_ISDIR(mode):
         return VideoError("is a folder", where=path, remedy="Name a video file")
-    kind = "a named pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
-    remedy = "Record it to a file, or open it in Python and hand it to hybridnet.video.open_live"
+    kind, remedy = "a socket", "Record it to a file"
+    if stat.S_ISFIFO(mode):
+        kind, remedy = "a named pipe", "Watch it with `hybridnet watch - < PIPE`, or record it to a file"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        kind, remedy = "a device", "If it is a camera, use `hybridnet watch DEVICE --input-format v4l2`"
     return VideoError(f"is {kind}, not a file", where=path, remedy=remedy)

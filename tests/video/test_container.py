@@ -162,9 +162,9 @@ def a_dangling_link(folder: Path) -> Path:
 
 
 NO_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "fifo": (a_fifo, "is a named pipe"),
-    "socket": (a_socket, "is a device or a socket"),
-    "endless device": (lambda _: Path("/dev/zero"), "is a device"),
+    "fifo": (a_fifo, "is a named pipe, .*hybridnet watch - < PIPE"),
+    "socket": (a_socket, "is a socket"),
+    "endless device": (lambda _: Path("/dev/zero"), "is a device, .*watch DEVICE --input-format v4l2"),
     "terminal": (lambda _: Path("/dev/tty"), "is a device"),
     "folder": (lambda folder: folder, "is a folder"),
     "loop": (a_loop, "cannot be opened"),

@@ -36,7 +36,6 @@ OTHERS = (
 KINDS = [*USUAL, *(pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS)]
 MORE_THAN_CHAINS = (
     manners.Residual, manners.Cuba, manners.StillImage, manners.SpikingUNet, PerChannel, manners.SharedWeights,
-    manners.NormFirst,  # padded before its norm: its biases differ from neuron to neuron
 )  # fmt: skip
 FRONTS = (manners.PoolBeforeNeuron, manners.HostChipHost)
 

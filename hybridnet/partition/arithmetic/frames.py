@@ -127,12 +127,18 @@ def made_by(frame: Frame) -> Frame:
     return frame
 
 
-def coefficient(values: Tensor) -> Coefficient:
-    """Constants (…) as a coefficient: axes along which they are all the same are cut to size 1."""
+def coefficient(values: Tensor, *, within: float = 0.0) -> Coefficient:
+    """Constants (…) as a coefficient: axes along which they are all the same are cut to size 1.
+
+    Args:
+        values: The constants.
+        within: Differences that count as none, relative to the largest constant.
+    """
     values = values.detach().double()
     for axis in range(values.ndim):
         first = values.narrow(axis, 0, 1)
-        if values.shape[axis] > 1 and bool((values == first).all()):
+        same = (values == first) | ((values - first).abs() <= within * values.abs().max())
+        if values.shape[axis] > 1 and bool(same.all()):
             values = first
     digest = hashlib.blake2b(values.contiguous().numpy().tobytes(), digest_size=12).hexdigest()
     return Coefficient(values, f"{digest} {tuple(values.shape)}")

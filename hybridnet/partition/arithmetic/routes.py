@@ -14,6 +14,7 @@ from hybridnet.partition.arithmetic.expanding import Expansion
 from hybridnet.partition.arithmetic.forms import ONE, Form, Product, Variable
 from hybridnet.partition.arithmetic.frames import Rearrangement, coefficient, fingerprint
 from hybridnet.partition.arithmetic.linear import Linear, Pick, Scale
+from hybridnet.partition.arithmetic.series import CLOSE
 
 
 class NoRouteError(bounds.UnplacedError):
@@ -97,7 +98,8 @@ class Router:
         constant = _zero()
         if bool((inner.constant != 0).any()):
             constant = linear.apply(inner.constant.expand(operand.shape)[None])[0]
-        return Arrival(routes, coefficient(constant).value if constant.ndim else constant)
+        # A convolution may round alike positions differently, as the processor's vectors divide the map.
+        return Arrival(routes, coefficient(constant, within=CLOSE).value if constant.ndim else constant)
 
 
 def picked(op: Rearrangement, index: int) -> Pick:

@@ -11,8 +11,10 @@ from helpers.cutting import assert_same, layers
 from helpers.stepped_nets import Windows
 from torch import Tensor, nn
 
+from hybridnet.partition.arithmetic.frames import coefficient
 from hybridnet.partition.arithmetic.halves import Halves, cut
 from hybridnet.partition.arithmetic.read import read
+from hybridnet.partition.arithmetic.series import CLOSE
 from hybridnet.program.transposed import TransposedGeometry
 
 
@@ -139,3 +141,14 @@ def test_a_dense_layer_of_each_token_is_one_layer() -> None:
         ("last_lif", " by bmm (v → bmm)")
     ]
     assert [s.weight.shape for s in program(halves).synapses][1:] == [(6, 6, 1, 1)] * 2
+
+
+def test_constants_that_rounding_alone_parts_are_one_of_each_channel() -> None:
+    """Whether a processor's convolution rounds all positions alike or not, the same biases are found."""
+    values = torch.tensor([0.1, 0.3], dtype=torch.float64).reshape(2, 1, 1).repeat(1, 3, 4)
+    assert coefficient(values).value.shape == (2, 1, 1)
+    values[0, 1, 2] = torch.nextafter(values[0, 1, 2], torch.tensor(1.0, dtype=torch.float64))
+    assert coefficient(values).value.shape == (2, 3, 4)
+    assert coefficient(values, within=CLOSE).value.shape == (2, 1, 1)
+    values[0, 1, 2] += 1e-6
+    assert coefficient(values, within=CLOSE).value.shape == (2, 3, 4)

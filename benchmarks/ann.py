@@ -20,7 +20,7 @@ import torch
 
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
-from hybridnet.calibration.views import from_file, from_motion_set
+from hybridnet.calibration.views import from_file, from_made_set
 from hybridnet.configs import load_experiment
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.deploy.onnx.int8 import METHODS, AnnQuantiser, write_dynamic, write_half
@@ -40,6 +40,7 @@ from hybridnet.support.inputs import shapes_of
 from hybridnet.support.progress import silent
 from hybridnet.support.statistics import evenly, sqnr_db
 from hybridnet.support.views import Views
+from hybridnet.video.synthetic import MOTIONS
 from hybridnet.workflows.host_parts import ann_examples
 
 RANGE_VIEWS, MEASURED_VIEWS = 8, 4
@@ -92,7 +93,9 @@ def main() -> None:
 def bridged(split: Any, model: HybridNet, clips: Path | None) -> list[Feed]:
     """What the ANN half is fed, view by view: images, and potentials that were rounded and crossed the bridge."""
     preprocess, shapes = model.config.preprocess, shapes_of(example_inputs(model.config))
-    views = from_motion_set(preprocess, silent) if clips is None else from_file(clips, shapes, preprocess, silent)
+    views = (
+        from_made_set(preprocess, MOTIONS, silent) if clips is None else from_file(clips, shapes, preprocess, silent)
+    )
     some = Views.join(views.views[n] for n in evenly(len(views.views), RANGE_VIEWS + MEASURED_VIEWS))
     fixed = quantise_graph(split.program, observe(split, some.tensors()))
     emulator, bridge = GraphEmulator(fixed, currents=False), Bridge(split.bridge, fixed_encodings(split.bridge, fixed))

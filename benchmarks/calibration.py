@@ -94,7 +94,7 @@ def cases(checkpoints: list[Path], clips: Path | None) -> Iterator[Case]:
         bridge = tuple(BridgeTensor(bridge_name(p.name, "potential"), p.name, p.shape) for p in program.populations)
         seen, searched = made_views(program, 1)
         yield f"random, {layers} layers", program, bridge, seen, searched, made_views(program, 2)[1]
-    yield of_bundle("shipped", read_bundle(shipped_bundle_path()), None)
+    yield of_bundle("shipped", read_bundle(shipped_bundle_path("tiny-motion")), None)
     for path in checkpoints:
         bundle = (
             read_bundle(path)

@@ -119,7 +119,7 @@ def _contained(record: RunRecord, term: str) -> bool:
 def _reference(name: str, clip: Path) -> Run:
     """`tiny` as it ships; another config untrained."""
     if name == "tiny":
-        return _run(load(shipped_bundle_path()), clip)
+        return _run(load(shipped_bundle_path("tiny-motion")), clip)
     config = load_experiment(name).model
     labels = tuple(f"class {n}" for n in range(config.num_classes))
     with temporary_folder() as folder:

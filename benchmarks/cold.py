@@ -43,7 +43,7 @@ def main() -> None:
         commands = {
             "--version": ["--version"],
             "inspect VIDEO": ["inspect", clip],
-            "simulate VIDEO": ["simulate", clip, "--bundle", str(shipped_bundle_path())],
+            "simulate VIDEO": ["simulate", clip, "--bundle", str(shipped_bundle_path("tiny-motion"))],
         }
         runs: dict[str, list[list[float]]] = {command: [] for command in commands}
         for turn in range(TURNS + 1):

@@ -114,11 +114,10 @@ def write_configs(out: Path) -> dict[str, Path]:
 
 
 def made_cache(out: Path, clips: int, workers: int) -> Path:
-    """Views of made clips: `clips` of a class to learn from, ten for validation and for test."""
-    dataset = find_dataset(f"{MADE}@{out / 'clips'}", 1)
-    most = {"train": clips, "validation": 10, "test": 10}
-    splits = {split: found[: most[split] * len(dataset.classes)] for split, found in dataset.splits.items()}
-    return cached(out / "made-cache", dataclasses.replace(dataset, splits=splits), CONFIG, DEFAULT_VIEWS, workers)
+    """Views of made clips: `clips` of a class to learn from."""
+    return cached(
+        out / "made-cache", find_dataset(f"{MADE}:{clips}@{out / 'clips'}", 1), CONFIG, DEFAULT_VIEWS, workers
+    )
 
 
 def group_cache(out: Path, root: Path, group: int, workers: int) -> Path:

@@ -20,7 +20,7 @@ RUNS = (("emulator", "onnxruntime"), ("torch", "torch"), ("lava", "onnxruntime")
 
 def main() -> None:
     """Print the median over repeats of the p50 per view of each partition."""
-    bundle = load(shipped_bundle_path())
+    bundle = load(shipped_bundle_path("tiny-motion"))
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {REPEATS} repeats\n")
     print(f"{'partition':10} {'back-end':12} {'p50 ms/view':>12}   {'min – max of repeats':>22}")
     p50: dict[str, float] = {}

@@ -44,7 +44,12 @@ def main() -> None:
     print(conditions(load=args.load))
     with tempfile.TemporaryDirectory() as name, beside(load=args.load):
         folder = Path(name)
-        measure("tiny-motion", shipped_checkpoint(), shipped_bundle_path(), made_clips(folder, "tiny", CLIPS))
+        measure(
+            "tiny-motion",
+            shipped_checkpoint("tiny-motion"),
+            shipped_bundle_path("tiny-motion"),
+            made_clips(folder, "tiny", CLIPS),
+        )
         if args.base:
             checkpoint, clips, bundle = untrained(folder, "base"), made_clips(folder, "base", 6), str(folder / "bundle")
             print_process("export", str(checkpoint), "-o", bundle)

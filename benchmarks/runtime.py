@@ -81,7 +81,7 @@ def row(name: str, whole: float, part: float) -> str:
 
 def probe(python: str, clips: list[str]) -> list[float]:
     """What PROBE finds."""
-    found: list[float] = json.loads(run(python, PROBE, str(shipped_bundle_path()), *clips))
+    found: list[float] = json.loads(run(python, PROBE, str(shipped_bundle_path("tiny-motion")), *clips))
     return found
 
 

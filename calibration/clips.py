@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, make_motion_clips
+from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, make_calibration_clips
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import VideoRow
@@ -18,7 +18,6 @@ from hybridnet.support.sealed import sha256_file
 from hybridnet.support.statistics import evenly
 from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip
-from hybridnet.video.synthetic import MOTIONS
 
 FEW_CLIPS = 12
 """Fewer are warned of."""
@@ -26,8 +25,8 @@ FEW_CLIPS = 12
 FEW_HELD_OUT = 30
 """Fewer held-out views are warned of."""
 
-MOTION_SEEDS = 3
-"""Clips of each motion that a calibration without clips makes."""
+MADE_SEEDS = 3
+"""Clips of each class that a calibration without clips makes."""
 
 HELD_OUT = 3
 """Every third clip is held out."""
@@ -87,10 +86,10 @@ def read_clips(
     truth: Path | None = None,
     progress: Progress,
 ) -> ClipSet:
-    """Read clips of a folder, views of a `.npz` file, or, without either, clips of the motion set.
+    """Read clips of a folder, views of a `.npz` file, or, without either, made clips of what the model knows.
 
     Args:
-        path: A folder of videos, a `.npz` file of arrays by input name; None for the motion set.
+        path: A folder of videos, a `.npz` file of arrays by input name; None for made clips.
         shapes: The model's inputs.
         preprocess: How clips become inputs; None if the model takes arrays alone.
         labels: The model's classes; a clip in a folder of that name is of that class.
@@ -114,7 +113,7 @@ def read_clips(
     elif preprocess is None:
         raise ModelError("the model takes no video", where=path or "--clips", remedy="Give a .npz file of its inputs")
     elif path is None:
-        clips, source = _of_motion_set(preprocess, labels, progress)
+        clips, source = _of_made_set(preprocess, labels, progress)
     elif not path.exists():
         raise VideoError("does not exist", where=path, remedy="--clips takes a folder of videos or a .npz file")
     else:
@@ -128,7 +127,7 @@ def read_clips(
         what, that = ("rows", "that are not all zero") if arrays else ("clips", "in which something moves")
         raise (ModelError if arrays else VideoError)(
             f"{LEAST_CLIPS} usable {what} or more are needed to calibrate on, and there are {len(usable)}{why}",
-            where=path or "the motion set",
+            where=path or "made clips",
             remedy=f"Give {LEAST_CLIPS} or more {what} {that}; {FEW_CLIPS} or more are better",
         )
     if len(usable) < FEW_CLIPS:
@@ -161,20 +160,21 @@ def _of_arrays(
     ]
 
 
-def _of_motion_set(
+def _of_made_set(
     preprocess: PreprocessConfig, labels: tuple[str, ...] | None, progress: Progress
 ) -> tuple[list[CalibrationClip], str]:
-    """Three clips of each motion, of seeds that neither training nor testing uses."""
+    """Three clips of each class, of seeds that neither training nor testing uses."""
     clips: list[CalibrationClip] = []
+    name = ""
     with temporary_folder() as folder:
-        for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + MOTION_SEEDS):
-            made = make_motion_clips(folder / f"{seed}", preprocess, seed)
-            for motion, video in made.items():
-                label = labels.index(motion) if labels is not None and motion in labels else None
+        for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + MADE_SEEDS):
+            name, made = make_calibration_clips(folder / f"{seed}", preprocess, labels, seed)
+            for each, video in made.items():
+                label = labels.index(each) if labels is not None and each in labels else None
                 two = read_clip(video, preprocess, 2).views
-                clips.append(CalibrationClip(f"{motion}, seed {seed}", label, two, sha256_file(video)))
-                progress("calibration clips", len(clips), MOTION_SEEDS * len(MOTIONS))
-    return clips, f"motion set, {MOTION_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
+                clips.append(CalibrationClip(f"{each}, seed {seed}", label, two, sha256_file(video)))
+                progress("calibration clips", len(clips), MADE_SEEDS * len(made))
+    return clips, f"{name} set, {MADE_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from hybridnet.support.progress import Progress
 from hybridnet.support.statistics import evenly
 from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip
-from hybridnet.video.synthetic import MOTIONS, make_clip
+from hybridnet.video.synthetic import MADE, make_clip
 
 MAX_CALIBRATION_CLIPS, VIEWS_PER_CLIP = 16, 4
 CALIBRATION_SEED = 3_000_000
-"""Seed of the motion-set clips used when no clips are given; training and validation use others."""
+"""Seed of the made clips used when no clips are given; training and validation use others."""
 
 Tensors = Mapping[str, Tensor]
 
@@ -63,28 +63,30 @@ def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibrat
     )
 
 
-def from_motion_set(preprocess: PreprocessConfig, progress: Progress) -> Calibration:
-    """Two views of each motion of the synthetic set."""
+def from_made_set(preprocess: PreprocessConfig, labels: Sequence[str], progress: Progress) -> Calibration:
+    """Views of made clips of what the model knows; see `make_calibration_clips`."""
     with temporary_folder() as folder:
-        clips = [*make_motion_clips(folder, preprocess, CALIBRATION_SEED).values()]
-        return _from_clips(clips, preprocess, f"motion set, seed {CALIBRATION_SEED} ({{used}} clips)", progress)
+        name, clips = make_calibration_clips(folder, preprocess, labels, CALIBRATION_SEED)
+        source = f"{name} set, seed {CALIBRATION_SEED} ({{used}} clips)"
+        return _from_clips([*clips.values()], preprocess, source, progress)
 
 
-def make_motion_clips(folder: Path, preprocess: PreprocessConfig, seed: int) -> dict[str, Path]:
-    """A clip of two GOPs of each motion of the synthetic set, by motion."""
+def make_calibration_clips(
+    folder: Path, preprocess: PreprocessConfig, labels: Sequence[str] | None, seed: int
+) -> tuple[str, dict[str, Path]]:
+    """A clip of two GOPs of each class of the made set whose classes the model has, else of the motion set.
+
+    Returns:
+        The name of the set, and its clips by class.
+    """
+    name = next((name for name, classes in MADE.items() if {*classes} == {*(labels or ())}), "motion")
+    width, height = (preprocess.frame_width, preprocess.frame_height) if name == "motion" else preprocess.copy_size
     folder.mkdir(exist_ok=True)
-    clips = {motion: folder / f"{motion}.avi" for motion in MOTIONS}
-    for motion, clip in clips.items():
-        make_clip(
-            clip,
-            motion,
-            seed,
-            frames=2 * (preprocess.steps + 1),
-            width=preprocess.frame_width,
-            height=preprocess.frame_height,
-            gop=preprocess.steps + 1,
-        )
-    return clips
+    gop = preprocess.steps + 1
+    return name, {
+        each: make_clip(folder / f"{each}.avi", each, seed, frames=2 * gop, width=width, height=height, gop=gop)
+        for each in MADE[name]
+    }
 
 
 def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:

@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hybridnet-pythons-") as name:
         folder = Path(name)
         wheel, clip = str(build(folder)), make_clip(folder / "clip.avi", "pan_left", 7)
-        expected = simulate(clip, shipped_bundle_path(), SimulateOptions(snn="emulator"))
+        expected = simulate(clip, shipped_bundle_path("tiny-motion"), SimulateOptions(snn="emulator"))
         for python in at_hand():
             check(environment(folder / "newest", wheel, python=python), folder, expected)
         check(environment(folder / "oldest", wheel, *oldest()), folder, expected)
@@ -67,7 +67,13 @@ def check(python: Path, folder: Path, expected: Simulation) -> None:
     """Run the bundle in an environment, and take that away."""
     out, record = folder / "out.npz", folder / "record.json"
     options = ["--output", str(out), "--json", str(record)]
-    run(python.with_name("hybridnet-run"), str(shipped_bundle_path()), str(folder / "clip.avi"), *options, cwd=folder)
+    run(
+        python.with_name("hybridnet-run"),
+        str(shipped_bundle_path("tiny-motion")),
+        str(folder / "clip.avi"),
+        *options,
+        cwd=folder,
+    )
     apart = float(np.abs(read_arrays(out)["logits"] - expected.run.logits).max())
     said = run(python, "-c", VERSIONS).strip()
     expect(apart <= ANN_TOLERANCE, f"{said}: logits are {apart:.1e} from those of the emulator")

@@ -22,6 +22,8 @@ from hybridnet.workflows.simulate import load, shipped_bundle_path, simulate
 sys.path.insert(0, str(ROOT / "runtime"))
 from runtime_wheel import build, held
 
+TINY_MOTION = shipped_bundle_path("tiny-motion")
+
 FOREIGN = ("torch", "h5py", "safetensors", "onnxscript", "lava", "scipy")
 """What the runtime has not."""
 
@@ -73,7 +75,7 @@ def test_both_wheels_have_one_version_and_one_range_of_each_package() -> None:
 def test_the_program_takes_the_bundle_first(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from hybridnet.cli.run import main
 
-    assert main([str(shipped_bundle_path()), str(clip), "--views", "1", "--no-parity", "--json", "-"]) == 0
+    assert main([str(TINY_MOTION), str(clip), "--views", "1", "--no-parity", "--json", "-"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["command"].startswith("hybridnet-run ")
     assert main(["nowhere", str(clip)]) == 1
@@ -83,7 +85,7 @@ def test_the_program_takes_the_bundle_first(clip: Path, capsys: pytest.CaptureFi
 def test_the_other_program_watches(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from hybridnet.cli.run import main_watch
 
-    assert main_watch([str(shipped_bundle_path()), str(clip), *WATCHED]) == 0
+    assert main_watch([str(TINY_MOTION), str(clip), *WATCHED]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[-1]["summary"]["gops"] == len(lines) - 1 > 0
 
@@ -104,7 +106,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_wheel_gives_the_record_of_the_project(python: Path, real_clips: Path, tmp_path: Path) -> None:
-    bundle = load(shipped_bundle_path())
+    bundle = load(TINY_MOTION)
     run = [str(python.with_name("hybridnet-run")), str(bundle.path)]
     for name in CLIPS:
         out, record = tmp_path / f"{name}.npz", tmp_path / f"{name}.json"
@@ -127,7 +129,7 @@ def test_the_wheel_watches_as_the_project_does(
 ) -> None:
     from hybridnet.cli.run import main_watch
 
-    command = [str(shipped_bundle_path()), str(clip), *WATCHED]
+    command = [str(TINY_MOTION), str(clip), *WATCHED]
     done = subprocess.run(
         [str(python.with_name("hybridnet-watch")), *command],
         check=True,
@@ -163,7 +165,7 @@ def test_torch_is_not_there_and_nothing_asks_for_it(python: Path, clip: Path, tm
         "try: import torch\n"
         "except ModuleNotFoundError: print('no torch')\n"
     )
-    command = [str(python), "-c", code, str(shipped_bundle_path()), str(clip)]
+    command = [str(python), "-c", code, str(TINY_MOTION), str(clip)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=APART)
     first, second, third = done.stdout.splitlines()
     assert (first, third) == ("tiny onnxruntime", "no torch")

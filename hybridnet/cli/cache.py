@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from hybridnet.cli import arguments
 from hybridnet.config import DEFAULT_VIEWS
@@ -18,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="ucf101, hmdb51, kinetics, ssv2, folder, folder:block=N (N neighbouring numbers stay in one split),"
         " groups (of groups.csv, one is for test),"
-        " motion, gestures, motion+gestures or people, made on demand, or one of these with :WIDTHxHEIGHT",
+        " motion, gestures, motion+gestures or people, made on demand, or one of these with :WIDTHxHEIGHT, and with"
+        " :WIDTHxHEIGHT:N for N clips of each class to learn",
     )
     parser.add_argument("root", type=arguments.DATA_ROOT, metavar="ROOT", help="the data set's folder")
     parser.add_argument(
@@ -32,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_YAML",
         help="model whose preprocessing to apply (default: base)",
     )
+    parser.add_argument("--crop", type=int, metavar="PX",
+                        help="side of the views, a margin for random crops where it exceeds the model's (default: the"
+                             " model's)")  # fmt: skip
     parser.add_argument(
         "--views", type=int, default=DEFAULT_VIEWS, metavar="N", help="most views of a clip (default: %(default)s)"
     )
@@ -42,10 +47,15 @@ def run(args: argparse.Namespace) -> int:
     """Build or continue, then say what is there and what is not."""
     from hybridnet.cli.console import progress_on_stderr, tell
     from hybridnet.configs import load_experiment
+    from hybridnet.errors import ConfigError
     from hybridnet.video.cache_build import build_cache
     from hybridnet.video.datasets import load_dataset
 
     preprocess = load_experiment(args.config).model.preprocess
+    if args.crop is not None:
+        if args.crop < preprocess.crop:
+            raise ConfigError("crop", args.crop, f"{preprocess.crop} or more, the side of the model's input")
+        preprocess = dataclasses.replace(preprocess, crop=args.crop)
     dataset = load_dataset(args.spec, args.root, args.split)
     with progress_on_stderr() as progress:
         manifest = build_cache(dataset, args.out, preprocess, views=args.views, workers=args.workers, progress=progress)

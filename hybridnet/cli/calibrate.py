@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=arguments.OUT_FOLDER, default=Path("hybridnet-bundle"), metavar="DIR",
                         help="folder of the calibrated bundle (default: hybridnet-bundle)")  # fmt: skip
     option = Adder(parser, CalibrateOptions)
-    option("--clips", "videos, best in folders named as the classes, or arrays by input name (default: clips of the"
-           " motion set)", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ")  # fmt: skip
+    option("--clips", "videos, best in folders named as the classes, or arrays by input name (default: made"
+           " clips of what the model knows)", type=arguments.VIDEOS_OR_ARRAYS, metavar="DIR_OR_NPZ")  # fmt: skip
     option("--labels", "the class of each row of the .npz file, unless it has an array `labels`",
            type=arguments.ARRAY, metavar="FILE.npy")  # fmt: skip
     option("--most-clips", "clips read, spread over the folder; every third is held out", type=int, metavar="N")

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="with --model: where in CKPT the weights are, such as ema (default: wherever they fit the"
                              " model)")  # fmt: skip
     option = Adder(parser, ExportOptions)
-    option("--calibrate", "clips or arrays to find the fixed-point scales and measure parity on (default: clips of the"
-           " motion set; with --model, the example inputs)",
+    option("--calibrate", "clips or arrays to find the fixed-point scales and measure parity on (default: made"
+           " clips of what the model knows; with --model, the example inputs)",
            type=arguments.VIDEOS_OR_ARRAYS, metavar="VIDEO_OR_DIR_OR_NPZ")  # fmt: skip
     option("--opset", "ONNX opset, 18 to 20", type=int, choices=range(18, 21), metavar="N")
     add_parity(parser)

@@ -44,7 +44,8 @@ def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
 
     Args:
         spec: `ucf101`, `hmdb51`, `kinetics`, `ssv2`, `folder`, `folder:block=N`, `groups`, a set of `MADE` such as
-            `motion`, or one with its size, such as `motion:340x256`.
+            `motion`, or one with its size, such as `motion:340x256`, and with the clips of each class that are for
+            training, such as `motion:340x256:180`.
         root: The data set's folder; for a made set, where clips are made when they are needed.
         split: Number of the official split (UCF-101, HMDB-51), of the test fold (`folder`), of the test group
             (`groups`) or of the seeds (made sets).
@@ -56,7 +57,7 @@ def load_dataset(spec: str, root: str | Path, split: int | None = 1) -> DataSet:
     """
     name, _, option = spec.partition(":")
     if name not in DATASETS or not re.fullmatch(_OPTIONS.get(name, ""), option):
-        raise ConfigError("data set", spec, ", ".join([*DATASETS, "folder:block=N", "motion:WIDTHxHEIGHT"]))
+        raise ConfigError("data set", spec, ", ".join([*DATASETS, "folder:block=N", "motion:WIDTHxHEIGHT:CLIPS"]))
     root = Path(root)
     if name not in MADE and not root.is_dir():
         raise DataSetError("is no folder", where=root, remedy=f"Give the folder of {name}; see docs/datasets.md")
@@ -227,21 +228,21 @@ def _class_folders(root: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]],
     return tuple(folder.name for folder in folders), clips, left_out
 
 
-def made_clips(made: str, root: Path, split: int = 1, width: int = 170, height: int = 128) -> DataSet:
+def made_clips(made: str, root: Path, split: int = 1, width: int = 170, height: int = 128, clips: int = 60) -> DataSet:
     """A synthetic set of `MADE`, with the seeds of `hybridnet train --seed split−1`; clips are made when needed.
 
-    60 clips a class for training, 10 for validation, 30 for test.
+    `clips` clips of each class are for training, 10 for validation, 30 for test.
     """
     _allow_splits(split, 10)
     splits = {}
-    for kind, first, count in (("train", 0, 60), ("validation", 1_000_000, 10), ("test", 2_000_000, 30)):
+    for kind, first, count in (("train", 0, clips), ("validation", 1_000_000, 10), ("test", 2_000_000, 30)):
         seeds = range(first + (split - 1) * 100_000, first + (split - 1) * 100_000 + count)
         recipes = [(label, Recipe(name, s, width, height)) for s in seeds for label, name in enumerate(MADE[made])]
         splits[kind] = tuple(
             Sample(root / f"{recipe.name}/{recipe.seed:07d}-{width}x{height}.avi", label, recipe)
             for label, recipe in recipes
         )
-    return DataSet(f"{made}:{width}x{height} split {split}", MADE[made], splits, root)
+    return DataSet(f"{made}:{width}x{height}:{clips} split {split}", MADE[made], splits, root)
 
 
 DATASETS: Mapping[str, Callable[..., DataSet]] = {
@@ -255,7 +256,7 @@ DATASETS: Mapping[str, Callable[..., DataSet]] = {
 }
 """Readers by name; each takes the folder, the number of the split, and its own numbers."""
 
-_OPTIONS = {"folder": r"(block=[1-9]\d{0,5})?", **dict.fromkeys(MADE, r"([1-9]\d{1,3}x[1-9]\d{1,3})?")}
+_OPTIONS = {"folder": r"(block=[1-9]\d{0,5})?", **dict.fromkeys(MADE, r"([1-9]\d{1,3}x[1-9]\d{1,3}(:[1-9]\d{0,3})?)?")}
 
 
 def _allow_splits(split: int, count: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.observers import observe
 from hybridnet.calibration.report import MAXIMUM
-from hybridnet.calibration.views import Calibration, from_file, from_motion_set, from_tensors
+from hybridnet.calibration.views import Calibration, from_file, from_made_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig
 from hybridnet.deploy.bundle import SCHEMA, checksums, finish, read_bundle
 from hybridnet.deploy.bundle_folder import bundle_folder
@@ -129,7 +129,7 @@ def export_checkpoint(
             options.calibrate,
             shapes_of(examples),
             config.preprocess,
-            lambda: from_motion_set(config.preprocess, progress),
+            lambda: from_made_set(config.preprocess, loaded.labels, progress),
             progress,
         ),
         write_weights=lambda file: shutil.copyfile(checkpoint, file),

@@ -43,7 +43,8 @@ from hybridnet.workflows.sources import Read, Source, read_source
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
 
-SHIPPED_BUNDLE = "tiny-motion.bundle"
+SHIPPED = "tiny-motion"
+"""The model that runs where none is named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ class Classified:
 
 
 def load(path: str | Path | None = None) -> Bundle:
-    """Read a bundle: `path`, else ./hybridnet-bundle if there is one, else the small trained model that ships.
+    """Read a bundle: `path`, else ./hybridnet-bundle if there is one, else the model that ships.
 
     Raises:
         BundleError: If it is missing, foreign or damaged.
@@ -80,14 +81,14 @@ def load(path: str | Path | None = None) -> Bundle:
     return read_bundle(shipped_bundle_path())
 
 
-def shipped_bundle_path() -> Path:
-    """The small trained model that ships, exported."""
-    return Path(str(resources.files("hybridnet"))) / "assets" / SHIPPED_BUNDLE
+def shipped_bundle_path(name: str = SHIPPED) -> Path:
+    """A small trained model that ships, exported."""
+    return Path(str(resources.files("hybridnet"))) / "assets" / f"{name}.bundle"
 
 
-def shipped_checkpoint() -> Path:
-    """The small trained model that ships, which its bundle holds."""
-    return shipped_bundle_path() / CHECKPOINT
+def shipped_checkpoint(name: str = SHIPPED) -> Path:
+    """A small trained model that ships, which its bundle holds."""
+    return shipped_bundle_path(name) / CHECKPOINT
 
 
 class Simulator:

@@ -26,7 +26,7 @@ from hybridnet.simulators.registry import ANN_TOLERANCE
 from hybridnet.workflows.calibrate import SEARCHED, calibrate
 from hybridnet.workflows.export import export
 from hybridnet.workflows.options import ExportOptions
-from hybridnet.workflows.simulate import SHIPPED_BUNDLE, load, shipped_bundle_path, shipped_checkpoint
+from hybridnet.workflows.simulate import SHIPPED, load, shipped_bundle_path, shipped_checkpoint
 
 
 @pytest.fixture
@@ -192,8 +192,8 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 def test_the_shipped_bundle_is_the_shipped_checkpoint_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # no ./hybridnet-bundle here
     shipped = load()
-    assert shipped.path.name == SHIPPED_BUNDLE
-    fresh = export(shipped_checkpoint(), tmp_path / "fresh")
+    assert shipped.path.name == f"{SHIPPED}.bundle"
+    fresh = export(shipped_checkpoint("tiny-motion"), tmp_path / "fresh")
     assert fresh.manifest.model == shipped.manifest.model
     assert fresh.manifest.files[ANN] == shipped.manifest.files[ANN]
     assert "+" not in fresh.manifest.versions["torch"]  # of a build, on which no byte depends
@@ -206,8 +206,8 @@ def test_the_shipped_bundle_is_the_shipped_checkpoint_exported(monkeypatch: pyte
 
 @pytest.mark.slow
 def test_the_shipped_bundle_is_what_calibration_finds(tmp_path: Path) -> None:
-    shipped = read_bundle(shipped_bundle_path())
-    fresh = calibrate(shipped_checkpoint(), tmp_path / "fresh").bundle
+    shipped = read_bundle(shipped_bundle_path("tiny-motion"))
+    fresh = calibrate(shipped_checkpoint("tiny-motion"), tmp_path / "fresh").bundle
     for p, other in zip(fresh.fixed.populations, shipped.fixed.populations, strict=True):
         assert (p.threshold, p.decay) == (other.threshold, other.decay)
     for g, shipped_one in zip(fresh.fixed.synapses, shipped.fixed.synapses, strict=True):

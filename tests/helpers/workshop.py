@@ -48,7 +48,7 @@ def make_workshop(folder: Path) -> None:
             make_clip(folder / "FOLDER" / label / f"{n}.avi", label, n, frames=30)
     for name in ("ckpt.pt", "best.pt", "runs/edge-fights/best.pt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(shipped_checkpoint(), folder / name)
+        shutil.copy(shipped_checkpoint("tiny-motion"), folder / name)
     assets = resources.files("hybridnet.assets") / "tiny-motion.bundle"
     for name in ("BUNDLE", "CKPT_OR_BUNDLE"):
         shutil.copytree(str(assets), folder / name)

@@ -43,7 +43,7 @@ def test_the_documented_sizes_are_the_sizes() -> None:
 
 
 def test_the_shipped_checkpoint_is_the_reference_model_with_its_names() -> None:
-    model = load_checkpoint(shipped_checkpoint()).model
+    model = load_checkpoint(shipped_checkpoint("tiny-motion")).model
     assert model.config == dataclasses.replace(load_experiment("tiny").model, num_classes=10)
     names = {name.split(".")[0] for name in model.state_dict()}
     assert names == {

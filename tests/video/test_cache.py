@@ -176,6 +176,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "other views" in capsys.readouterr().err
 
 
+def test_a_margin_is_asked_for(data: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["cache", "motion:64x48:1", str(tmp_path / "clips"), "--config", "tiny", "--views", "1", "--crop"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hybridnet.video.datasets.load_dataset", lambda *_: data)
+        assert main([*typed, "111", "-o", str(tmp_path / "small")]) == 1
+        assert "crop = 111 is not allowed. Allowed: 112 or more, the side of the model's input" in capsys.readouterr().err
+        assert main([*typed, "120", "-o", str(tmp_path / "large")]) == 0
+    assert read_manifest(tmp_path / "large").plan.preprocess.crop == 120
+
+
 def test_real_clips_are_cached(tmp_path: Path, real_clips: Path) -> None:
     data = load_dataset("folder", real_clips.parent / "action6")
     two = {"train": data.splits["train"][:1], "test": data.splits["test"][:1]}

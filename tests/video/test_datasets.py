@@ -220,6 +220,9 @@ def test_motion_clips_are_made_when_asked_for(tmp_path: Path) -> None:
     seeds = [{s.recipe.seed for s in clips if s.recipe} for clips in data.splits.values()]
     assert not set.intersection(*seeds)
     assert min(seeds[0]) == 100_000
+    more = load_dataset("motion:32x32:99", tmp_path / "made", 2)
+    assert {kind: len(clips) for kind, clips in more.splits.items()} == {"train": 990, "validation": 100, "test": 300}
+    assert more.splits["train"][:600] == data.splits["train"]
     sample = data.splits["test"][3]
     assert not sample.path.exists()
     first = sample.file().read_bytes()
@@ -228,7 +231,7 @@ def test_motion_clips_are_made_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_unknown_names_and_folders_are_refused(tmp_path: Path) -> None:
-    for spec in ("imagenet", "folder:block=0", "folder:x", "ucf101:2", "motion:0x5"):
+    for spec in ("imagenet", "folder:block=0", "folder:x", "ucf101:2", "motion:0x5", "motion:32x32:0"):
         with pytest.raises(ConfigError, match="ucf101, hmdb51, kinetics, ssv2, folder, groups, motion, gestures"):
             load_dataset(spec, tmp_path)
     for name in set(DATASETS) - set(MADE):

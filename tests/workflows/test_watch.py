@@ -34,6 +34,8 @@ from hybridnet.workflows.session import shown
 from hybridnet.workflows.simulate import Simulator, shipped_bundle_path
 from hybridnet.workflows.watch import Watcher
 
+TINY_MOTION = shipped_bundle_path("tiny-motion")
+
 ONE_THREAD = {"threads": 1}
 
 
@@ -50,7 +52,7 @@ def options(**more: Any) -> WatchOptions:
 @pytest.fixture(scope="module")
 def expected(clip: Path) -> tuple[list[str], list[float]]:
     """Class and energy of each GOP, as `simulate` has them."""
-    simulator = Simulator(shipped_bundle_path(), SimulateOptions(settings=ONE_THREAD, views=4, parity=False))
+    simulator = Simulator(TINY_MOTION, SimulateOptions(settings=ONE_THREAD, views=4, parity=False))
     run = simulator.run(clip)
     labels = simulator.bundle.manifest.labels or ()
     energy = run.record.totals.energy_pj
@@ -62,7 +64,7 @@ def expected(clip: Path) -> tuple[list[str], list[float]]:
 def test_a_growing_file_gives_what_simulate_gives(
     clip: Path, expected: tuple[list[str], list[float]], snn: str | None
 ) -> None:
-    watcher = Watcher(shipped_bundle_path(), options(snn=snn))
+    watcher = Watcher(TINY_MOTION, options(snn=snn))
     rows = list(watcher.watch(clip))
     assert [row.label for row in rows] == expected[0]
     assert [row.gop for row in rows] == [0, 1, 2, 3]
@@ -85,7 +87,7 @@ def test_a_pipe_on_the_command_line(
     command = f"{sys.executable} -c \"import os; open({str(told)!r}, 'a').write(os.environ['HYBRIDNET_CLASS'])\""
     with os.fdopen(reading, "rb") as pipe:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(pipe))
-        typed = ["watch", "-", "--bundle", str(shipped_bundle_path()), "--threads", "1", "--json", "--policy", "queue",
+        typed = ["watch", "-", "--bundle", str(TINY_MOTION), "--threads", "1", "--json", "--policy", "queue",
                  "--smooth", "4", "--on-class", "pan_left", "--exec", command,
                  "--record", str(tmp_path / "s.json")]  # fmt: skip
         assert main(typed) == 0
@@ -106,7 +108,7 @@ def test_a_pipe_on_the_command_line(
 
 
 def test_the_record_of_a_session_is_that_of_its_last_gop(clip: Path) -> None:
-    watcher = Watcher(shipped_bundle_path(), options(keep_last=True))
+    watcher = Watcher(TINY_MOTION, options(keep_last=True))
     assert watcher.record() is None
     rows = list(watcher.watch(clip))
     record = watcher.record("made by")
@@ -149,7 +151,7 @@ def test_a_server_that_goes_away_is_opened_again(clip: Path, monkeypatch: pytest
     said: list[str] = []
     with HTTPServer(("127.0.0.1", 0), Serve) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        watcher = Watcher(shipped_bundle_path(), options(), say=said.append)
+        watcher = Watcher(TINY_MOTION, options(), say=said.append)
         rows = list(itertools.islice(watcher.watch(f"http://127.0.0.1:{server.server_port}/live.avi"), 9))
         server.shutdown()
     assert [row.gop for row in rows] == [*range(9)]
@@ -161,7 +163,7 @@ def test_an_address_without_a_frame_is_an_error(clip: Path, tmp_path: Path, caps
     """It was taken for a lost source, and opened again for ever."""
     (tmp_path / "head.avi").write_bytes(clip.read_bytes()[: clip.read_bytes().index(b"movi") + 4])
     with files_served(tmp_path) as address:
-        assert main(["watch", f"{address}/head.avi", "--bundle", str(shipped_bundle_path()), "--threads", "1"]) == 1
+        assert main(["watch", f"{address}/head.avi", "--bundle", str(TINY_MOTION), "--threads", "1"]) == 1
     out, err = capsys.readouterr()
     assert out == ""  # and no summary of zeros
     assert "head.avi: ended, and not one frame of it could be read" in err
@@ -188,7 +190,7 @@ def test_a_camera_that_speaks_rtsp(
 ) -> None:
     monkeypatch.setattr(watch, "FIRST_WAIT_S", 0.05)
     with serving(clip) as server:
-        watcher = Watcher(shipped_bundle_path(), options())
+        watcher = Watcher(TINY_MOTION, options())
         rows = list(itertools.islice(watcher.watch(server.url), 8))
         assert server.connections >= 2  # it ends after each playing, and is opened again
     assert [row.label for row in rows] == expected[0] * 2
@@ -209,7 +211,7 @@ def test_nothing_is_opened_again_once_nobody_watches(monkeypatch: pytest.MonkeyP
         raise VideoError("is gone", where="camera")
 
     monkeypatch.setattr(watch, "open_live", gone)
-    watcher = Watcher(shipped_bundle_path(), options(policy="drop"), say=say)
+    watcher = Watcher(TINY_MOTION, options(policy="drop"), say=say)
     rows = watcher.watch("rtsp://127.0.0.1:1/clip")
 
     def interrupt() -> None:
@@ -245,18 +247,18 @@ def test_what_cannot_be_watched_is_refused(clip: Path) -> None:
     with pytest.raises(ConfigError, match="on-class"):
         options(on_class="pan_left")
     with pytest.raises(ConfigError, match="fixed point"):
-        Watcher(shipped_bundle_path(), options(snn="torch"))
+        Watcher(TINY_MOTION, options(snn="torch"))
     with pytest.raises(ConfigError, match="pan_left"):
-        Watcher(shipped_bundle_path(), options(on_class="nothing", exec_command="true"))
+        Watcher(TINY_MOTION, options(on_class="nothing", exec_command="true"))
     with pytest.raises(ConfigError, match="1 or more"):
         options(smooth=0)
 
 
 def test_scores_are_averaged_over_the_last_gops(clip: Path) -> None:
-    alone = [row.score for row in Watcher(shipped_bundle_path(), options()).watch(clip)]
-    smooth = [row.score for row in Watcher(shipped_bundle_path(), options(smooth=2)).watch(clip)]
+    alone = [row.score for row in Watcher(TINY_MOTION, options()).watch(clip)]
+    smooth = [row.score for row in Watcher(TINY_MOTION, options(smooth=2)).watch(clip)]
     assert smooth[0] == pytest.approx(alone[0])
-    labels = {row.label for row in Watcher(shipped_bundle_path(), options()).watch(clip)}
+    labels = {row.label for row in Watcher(TINY_MOTION, options()).watch(clip)}
     if len(labels) == 1:
         assert smooth[1:] == pytest.approx([float(np.mean(pair)) for pair in itertools.pairwise(alone)])
 
@@ -266,7 +268,7 @@ def test_a_model_without_classes_has_nothing_to_watch(tmp_path: Path, monkeypatc
 
     from hybridnet.workflows.simulate import load
 
-    bundle = load(shipped_bundle_path())
+    bundle = load(TINY_MOTION)
     unnamed = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, labels=None))
     with pytest.raises(ModelError, match="no classes"):
         Watcher(unnamed, options())

@@ -26,6 +26,8 @@ from hybridnet.video.frontend import read_clip
 from hybridnet.video.synthetic import make_clip
 from hybridnet.workflows.simulate import load, shipped_bundle_path
 
+TINY_MOTION = shipped_bundle_path("tiny-motion")
+
 pytestmark = needs_lava
 
 T = 3
@@ -91,7 +93,7 @@ def assert_same(lava: SpikingResult, emulator: SpikingResult) -> None:
 
 def assert_same_on_clip(clip: Path, conv: ConvModel) -> None:
     """The shipped model, with the potentials of every layer and step."""
-    bundle = load(shipped_bundle_path())
+    bundle = load(TINY_MOTION)
     read = read_clip(clip, bundle.preprocess, 2)
     inputs = read.views.arrays
     lava = LavaBackend(bundle.net_paths, conv=conv, timeout_s=300).run(inputs, record_potentials=True)
@@ -111,7 +113,7 @@ def test_the_shipped_model_on_real_clips(name: str, conv: ConvModel, real_clips:
 
 
 def test_files_of_the_shipped_model_hold_its_program() -> None:
-    bundle = load(shipped_bundle_path())
+    bundle = load(TINY_MOTION)
     for (name, chain), path in zip(chains_of(bundle.program).items(), bundle.net_paths.values(), strict=True):
         net = read_net(path)
         assert (net.name, net.fixed.steps) == (name, bundle.fixed.steps)

@@ -24,7 +24,7 @@ from hybridnet.workflows.simulate import load, shipped_bundle_path
 
 @pytest.fixture(scope="module")
 def shipped() -> Bundle:
-    return load(shipped_bundle_path())
+    return load(shipped_bundle_path("tiny-motion"))
 
 
 def noise(bundle: Bundle) -> Iterator[dict[str, Array]]:

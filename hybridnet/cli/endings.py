@@ -9,6 +9,7 @@ import _weakrefset
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import time
 import weakref
@@ -27,12 +28,12 @@ SIGINT."""
 ENDING_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 
 WAIT_S, AGAIN_S = 5.0, 0.02
-"""How long a signal waits for an import or a finaliser to end, and how often it looks. Libraries in C++ abort the
-process, or report something else, if an exception comes out of the middle of their import; Python drops an exception
-that comes out of a finaliser, so that the signal would be lost."""
+"""How long a signal waits for what must not be cut short, and how often it looks. Libraries in C++ abort the process,
+or report something else, if an exception comes out of the middle of their import; Python drops an exception that comes
+out of a finaliser, so that the signal would be lost; a temporary file that nobody has been given yet would stay."""
 
-FINALISERS = frozenset({weakref.__file__, _weakrefset.__file__})
-"""Files whose functions are called when an object goes, as `__del__` is."""
+FINISHED = frozenset({weakref.__file__, _weakrefset.__file__, tempfile.__file__})
+"""Files whose functions a signal lets finish: the first two are called when an object goes, as `__del__` is."""
 
 
 class Ended(KeyboardInterrupt):
@@ -47,7 +48,7 @@ class Ended(KeyboardInterrupt):
 def signals_as_interrupts() -> Iterator[None]:
     """Raise `Ended` on a signal that asks to end, unless who started us ignores it (`nohup`); nothing in threads.
 
-    While a module is being imported or an object goes, the signal waits until that is done, WAIT_S at the longest.
+    While a module is imported, an object goes or a temporary file is made, the signal waits for that, at most WAIT_S.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -75,10 +76,10 @@ def signals_as_interrupts() -> Iterator[None]:
 
 
 def _must_wait(frame: FrameType | None) -> bool:
-    """Whether a module is being imported or an object goes, in this frame or in one that called it."""
+    """Whether a module is imported, an object goes or a temporary file is made, here or in a frame that called this."""
     while frame is not None:
         code, frame = frame.f_code, frame.f_back
-        if code.co_filename == "<frozen importlib._bootstrap>" or code.co_filename in FINALISERS:
+        if code.co_filename == "<frozen importlib._bootstrap>" or code.co_filename in FINISHED:
             return True
         if code.co_name == "__del__":
             return True

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -237,3 +238,24 @@ def test_a_signal_while_an_object_goes_is_not_lost() -> None:
 
     with pytest.raises(Ended), signals_as_interrupts():
         work()
+
+
+def test_a_signal_leaves_no_file_of_tempfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(path: str, *rest: int) -> int:
+        file = os_open(path, *rest)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        return file
+
+    os_open = os.open
+    monkeypatch.setattr("tempfile._os.open", opened)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def work() -> None:
+        tempfile.gettempdir()  # which tries a folder by a file
+        time.sleep(60)
+
+    with pytest.raises(Ended), signals_as_interrupts():
+        work()
+    assert [*tmp_path.iterdir()] == []

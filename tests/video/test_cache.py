@@ -181,7 +181,9 @@ def test_a_margin_is_asked_for(data: DataSet, tmp_path: Path, capsys: pytest.Cap
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hybridnet.video.datasets.load_dataset", lambda *_: data)
         assert main([*typed, "111", "-o", str(tmp_path / "small")]) == 1
-        assert "crop = 111 is not allowed. Allowed: 112 or more, the side of the model's input" in capsys.readouterr().err
+        assert (
+            "crop = 111 is not allowed. Allowed: 112 or more, the side of the model's input" in capsys.readouterr().err
+        )
         assert main([*typed, "120", "-o", str(tmp_path / "large")]) == 0
     assert read_manifest(tmp_path / "large").plan.preprocess.crop == 120
 

@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py [--clips DIR] [CKPT …]
 
-Random networks of one to four layers, the model that ships (on the motion set), and any checkpoint on the clips of a
+Random networks of one to four layers, `tiny-motion` (on the motion set), and any checkpoint on the clips of a
 folder. Integers are found on some views and measured on others; SQNR of u[T] end to end, in dB, and the share of
 neuron-steps whose spike differs. 10 and 12 bits are the same search with wider weights than the chip has: where they
 are no better than 8, weights are not what is lost.
@@ -94,7 +94,7 @@ def cases(checkpoints: list[Path], clips: Path | None) -> Iterator[Case]:
         bridge = tuple(BridgeTensor(bridge_name(p.name, "potential"), p.name, p.shape) for p in program.populations)
         seen, searched = made_views(program, 1)
         yield f"random, {layers} layers", program, bridge, seen, searched, made_views(program, 2)[1]
-    yield of_bundle("shipped", read_bundle(shipped_bundle_path("tiny-motion")), None)
+    yield of_bundle("tiny-motion", read_bundle(shipped_bundle_path("tiny-motion")), None)
     for path in checkpoints:
         bundle = (
             read_bundle(path)

@@ -1,4 +1,4 @@
-"""Time per view of every back-end on the shipped model and one made clip, in one run: python benchmarks/main_job.py.
+"""Time per view of every back-end on `tiny-motion` and one made clip, in one run: python benchmarks/main_job.py.
 
 Ratios of one run on one machine; absolute times are this machine's.
 """

@@ -34,7 +34,7 @@ VIEWS = 8
 
 
 def main() -> None:
-    """Measure the shipped model, and `base` if asked."""
+    """Measure `tiny-motion`, and `base` if asked."""
     options = parser(__doc__)
     options.add_argument("--base", action="store_true", help="also export and run an untrained `base` model")
     args = options.parse_args()

@@ -3,7 +3,7 @@
     python benchmarks/runtime.py RUNTIME_PYTHON [CLIPS]
 
 RUNTIME_PYTHON is the Python of an environment that holds `hybridnet-runtime`; this one runs the whole project. Both run
-the shipped bundle, in processes of their own, by turns, with what each takes unless told: the emulator here, ONNX
+the model that ships, in processes of their own, by turns, with what each takes unless told: the emulator here, ONNX
 Runtime there. Times are of the CPU, since others may be at work beside it, and the least of several turns.
 """
 
@@ -81,7 +81,7 @@ def row(name: str, whole: float, part: float) -> str:
 
 def probe(python: str, clips: list[str]) -> list[float]:
     """What PROBE finds."""
-    found: list[float] = json.loads(run(python, PROBE, str(shipped_bundle_path("tiny-motion")), *clips))
+    found: list[float] = json.loads(run(python, PROBE, str(shipped_bundle_path()), *clips))
     return found
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from runtime_wheel import ROOT, build
 
 NEEDED = (
+    "hybridnet/assets/gestures.bundle/manifest.yaml",
     "hybridnet/assets/tiny-motion.bundle/manifest.yaml",
     "hybridnet/configs/tiny.yaml",
     "hybridnet/deploy/chip/profiles/loihi2.yaml",

@@ -42,7 +42,8 @@ def test_data_files_are_found_where_they_are_installed() -> None:
         ("hybridnet.report.pricing.tables", ".csv"),
     ):
         assert any(f.name.endswith(suffix) for f in resources.files(package).iterdir()), package
-    assert (resources.files("hybridnet.assets") / "tiny-motion.bundle" / "manifest.yaml").is_file()
+    for model in ("gestures", "tiny-motion"):
+        assert (resources.files("hybridnet.assets") / f"{model}.bundle" / "manifest.yaml").is_file()
 
 
 @pytest.mark.parametrize("command", ["import hybridnet", "import hybridnet.cli; hybridnet.cli.build_parser()"])

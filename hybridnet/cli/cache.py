@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="ucf101, hmdb51, kinetics, ssv2, folder, folder:block=N (N neighbouring numbers stay in one split),"
         " groups (of groups.csv, one is for test),"
-        " motion, gestures, motion+gestures or people, made on demand, or one of these with :WIDTHxHEIGHT, and with"
+        " motion, gestures, motion+gestures or people, made on demand, or one of these with :WIDTHxHEIGHT, or with"
         " :WIDTHxHEIGHT:N for N clips of each class to learn",
     )
     parser.add_argument("root", type=arguments.DATA_ROOT, metavar="ROOT", help="the data set's folder")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hybridnet.cli import arguments
 
-CLIP_MOTION, CLIP_SEED, CLIP_FRAMES = "zoom_in", 4_000_000, 96
+CLIP_GESTURE, CLIP_SEED, CLIP_SIZE = "circlecc", 4_000_000, (208, 160)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,14 +38,18 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.workflows.simulate import shipped_checkpoint
 
     if args.video is not None:
-        with open_clip(args.video, load_experiment("tiny").model.preprocess):
+        with open_clip(args.video, load_experiment("gesture").model.preprocess):
             pass  # refused before any work
     args.out.mkdir(parents=True, exist_ok=True)
     video = args.video or args.out / "clip.avi"
     if not video.exists() and args.video is None:
-        say(f"hybridnet: making {video}: textures under a camera that does {CLIP_MOTION}")
-        make_clip(video, CLIP_MOTION, CLIP_SEED, frames=CLIP_FRAMES)
-    say("hybridnet: the model that ships names the motion of the camera (pan, zoom, rotate, still, shake)")
+        say(f"hybridnet: making {video}: a hand that draws {CLIP_GESTURE} in the air, a circle counter-clockwise")
+        width, height = CLIP_SIZE
+        make_clip(video, CLIP_GESTURE, CLIP_SEED, width=width, height=height)
+    say(
+        "hybridnet: the model that ships names ten gestures of a hand (circle, square, star, tick …) and ten motions of"
+    )
+    say("           the camera (pan, zoom, rotate, still, shake)")
     bundle = str(args.out / "bundle")
     names = ("emulator", "lava") if lava_is_installed() else ("emulator",)
     records = {name: args.out / f"{name}.json" for name in names}

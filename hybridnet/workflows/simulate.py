@@ -43,8 +43,8 @@ from hybridnet.workflows.sources import Read, Source, read_source
 DEFAULT_BUNDLE = Path("hybridnet-bundle")
 """Where `hybridnet export` writes, and where `hybridnet simulate` looks first."""
 
-SHIPPED = "tiny-motion"
-"""The model that runs where none is named."""
+SHIPPED = "gestures"
+"""The model that runs where none is named. `tiny-motion` ships too: the reference model with all its inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def load(path: str | Path | None = None) -> Bundle:
 
 
 def shipped_bundle_path(name: str = SHIPPED) -> Path:
-    """A small trained model that ships, exported."""
+    """A small trained model that ships, exported: `gestures` or `tiny-motion`."""
     return Path(str(resources.files("hybridnet"))) / "assets" / f"{name}.bundle"
 
 

@@ -23,7 +23,7 @@ from hybridnet.errors import OutputExistsError, RangeError
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.workflows.c_source import export_c
-from hybridnet.workflows.simulate import load
+from hybridnet.workflows.simulate import load, shipped_bundle_path
 
 pytestmark = needs_compiler
 
@@ -186,7 +186,7 @@ def test_the_command_writes_it_and_tells_its_sizes(
     assert "is no C of hybridnet" in capsys.readouterr().err
 
 
-def test_the_shipped_model_has_the_loops_bits(tmp_path: Path) -> None:
-    graph = load().fixed
-    written(tmp_path / "snn", graph)
-    assert "3 windows, 4 populations: equal" in make(tmp_path / "snn", "sanitize")
+@pytest.mark.parametrize(("name", "populations"), [("gestures", 2), ("tiny-motion", 4)])
+def test_the_shipped_models_have_the_loops_bits(name: str, populations: int, tmp_path: Path) -> None:
+    written(tmp_path / "snn", load(shipped_bundle_path(name)).fixed)
+    assert f"3 windows, {populations} populations: equal" in make(tmp_path / "snn", "sanitize")

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from helpers.needs import needs_lava
 
+from hybridnet.cli.demo import CLIP_GESTURE, CLIP_SEED, CLIP_SIZE
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.data import RunRecord
+from hybridnet.video.synthetic import MADE, MOTIONS, make_clip
 from hybridnet.workflows.options import SimulateOptions
-from hybridnet.workflows.simulate import load, simulate
+from hybridnet.workflows.simulate import Simulator, load, shipped_bundle_path, simulate
 
 CLIPS = {
     "v_SoccerJuggling_g23_c01.avi": False,  # MPEG-4, I + 11 P: read as it is
@@ -96,3 +98,25 @@ def test_the_shipped_model_names_the_motion(tmp_path: Path, shipped: Bundle) -> 
         made = make_clip(tmp_path / f"{motion}.avi", motion, 5_000_000)
         right += simulate(made, shipped, SimulateOptions(parity=False)).record.prediction.top_k[0].label == motion
     assert right >= 9
+
+
+def test_the_model_that_ships_names_the_gesture_of_the_demo(shipped: Bundle, tmp_path: Path) -> None:
+    width, height = CLIP_SIZE
+    clip = make_clip(tmp_path / "clip.avi", CLIP_GESTURE, CLIP_SEED, width=width, height=height)
+    best = simulate(clip, shipped).record.prediction.top_k[0]
+    assert (best.label, round(best.score, 1)) == (CLIP_GESTURE, 0.9)
+
+
+@pytest.mark.slow
+def test_the_models_that_ship_name_made_clips_of_seeds_that_nothing_used(tmp_path: Path) -> None:
+    width, height = CLIP_SIZE
+    for name, classes, size in (
+        ("gestures", MADE["motion+gestures"], {"width": width, "height": height}),
+        ("tiny-motion", MOTIONS, {}),
+    ):
+        clips = [(each, tmp_path / f"{name}-{each}-{seed}.avi") for each in classes for seed in range(4)]
+        for number, (each, path) in enumerate(clips):
+            make_clip(path, each, 5_000_000 + number, **size)
+        found = Simulator(shipped_bundle_path(name)).classify(path for _, path in clips)
+        right = sum(classes[one.index] == each for (each, _), one in zip(clips, found, strict=True))
+        assert right >= 0.9 * len(clips), (name, right)

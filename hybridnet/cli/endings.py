@@ -5,20 +5,16 @@ An error of ours ends with its name in brackets, which docs/errors.md has as a h
 
 from __future__ import annotations
 
-import _weakrefset
 import contextlib
-import os
 import signal
-import tempfile
 import threading
-import time
-import weakref
 from collections.abc import Iterator
-from types import FrameType
+from typing import NoReturn
 
 from hybridnet.cli.console import StdoutError, say
 from hybridnet.errors import HybridNetError
 from hybridnet.support.foreign import lacks_memory
+from hybridnet.support.signals import when_free
 from hybridnet.support.text import told
 
 EXIT_ERROR, EXIT_FAULT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 70, 141, 130
@@ -26,14 +22,6 @@ EXIT_ERROR, EXIT_FAULT, EXIT_BROKEN_PIPE, EXIT_INTERRUPTED = 1, 70, 141, 130
 SIGINT."""
 
 ENDING_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
-
-WAIT_S, AGAIN_S = 5.0, 0.02
-"""How long a signal waits for what must not be cut short, and how often it looks. Libraries in C++ abort the process,
-or report something else, if an exception comes out of the middle of their import; Python drops an exception that comes
-out of a finaliser, so that the signal would be lost; a temporary file that nobody has been given yet would stay."""
-
-FINISHED = frozenset({weakref.__file__, _weakrefset.__file__, tempfile.__file__})
-"""Files whose functions a signal lets finish: the first two are called when an object goes, as `__del__` is."""
 
 
 class Ended(KeyboardInterrupt):
@@ -48,42 +36,24 @@ class Ended(KeyboardInterrupt):
 def signals_as_interrupts() -> Iterator[None]:
     """Raise `Ended` on a signal that asks to end, unless who started us ignores it (`nohup`); nothing in threads.
 
-    While a module is imported, an object goes or a temporary file is made, the signal waits for that, at most WAIT_S.
+    A signal waits for what must not be cut short; see `when_free`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    until: dict[int, float] = {}
-
-    def end(number: int, frame: FrameType | None) -> None:
-        deadline = until.setdefault(number, time.monotonic() + WAIT_S)
-        if not _must_wait(frame) or time.monotonic() > deadline:
-            raise Ended(number)
-        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+    def end(number: int) -> NoReturn:
+        raise Ended(number)
 
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in heeded:
-        signal.signal(number, end)
+        signal.signal(number, when_free(end))
     try:
         yield
     finally:
         for number in heeded:
             signal.signal(number, before[number])
-
-
-def _must_wait(frame: FrameType | None) -> bool:
-    """Whether a module is imported, an object goes or a temporary file is made, here or in a frame that called this."""
-    while frame is not None:
-        code, frame = frame.f_code, frame.f_back
-        if code.co_filename == "<frozen importlib._bootstrap>" or code.co_filename in FINISHED:
-            return True
-        if code.co_name == "__del__":
-            return True
-    return False
 
 
 def end(error: BaseException) -> int:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from hybridnet.errors import BackendError
+from hybridnet.support.signals import when_free
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -195,7 +196,7 @@ def spread_again(
 
 def serve(handle: int) -> None:
     """Work on jobs until the other end of a socket closes. Runs in the worker's process."""
-    signal.signal(signal.SIGTERM, _end_once)
+    signal.signal(signal.SIGTERM, when_free(_end_once))
     connection: _Socket = Connection(handle)
     with contextlib.suppress(EOFError, ConnectionError, KeyboardInterrupt):
         work = _receive(connection)
@@ -225,7 +226,7 @@ def _receive(connection: _Socket) -> Any:
     return pickle.loads(connection.recv_bytes())  # noqa: S301 - from our own process
 
 
-def _end_once(number: int, frame: object) -> None:
+def _end_once(number: int) -> None:
     """Stop the job, and let no second signal stop it from cleaning up."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -56,7 +56,7 @@ def calibrate(
     *,
     progress: Progress = silent,
 ) -> Calibrated:
-    """Write a calibrated bundle; the same clips give the same bundle in every byte.
+    """Write a calibrated bundle; on one processor the same clips give the same bundle in every byte.
 
     Args:
         source: A checkpoint, which is exported first, or a bundle.

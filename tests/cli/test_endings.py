@@ -15,11 +15,12 @@ import pytest
 import torch
 from helpers.foreign_model import gestures
 
-from hybridnet.cli import endings, main
+from hybridnet.cli import main
 from hybridnet.cli.console import StdoutError
 from hybridnet.cli.endings import Ended, signals_as_interrupts
 from hybridnet.errors import BackendError, ModelError
 from hybridnet.simulators.lava.compat import import_lava, lava_is_installed
+from hybridnet.support import signals
 from hybridnet.support.optional import PACKAGES, optional
 
 REPOSITORY = Path(__file__).parents[2]
@@ -218,7 +219,7 @@ def test_a_signal_waits_until_a_module_is_imported(
 def test_a_module_that_never_ends_its_import_can_be_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endings, "WAIT_S", 0.1)
+    monkeypatch.setattr(signals, "WAIT_S", 0.1)
     (tmp_path / "endless.py").write_text("import os, time\nos.kill(os.getpid(), 15)\ntime.sleep(60)\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Ended), signals_as_interrupts():

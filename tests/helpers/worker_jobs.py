@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -28,3 +30,18 @@ def writes(job: Path) -> None:
     with atomic_file(job) as part:
         part.with_name("begun").touch()
         time.sleep(100)
+
+
+class Goes:
+    """Ends its process while it goes."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+
+def is_ended_while_an_object_goes(seconds: float) -> str:
+    """Would be done after that time."""
+    Goes()
+    time.sleep(seconds)
+    return "not ended"

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.worker_jobs import raises, writes
+from helpers.worker_jobs import is_ended_while_an_object_goes, raises, writes
 
 from hybridnet.errors import ConfigError, OutputExistsError
 from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
@@ -61,6 +61,11 @@ def test_a_death_is_told_and_stops_no_other() -> None:
         4: 4,
         5: 5,
     }
+
+
+def test_a_signal_while_an_object_goes_is_not_lost() -> None:
+    (death,) = dict(spread(deque([10.0]), lambda: LocalWorker(is_ended_while_an_object_goes), 1)).values()
+    assert isinstance(death, DeadWorkerError)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--trajectory", type=arguments.OUT_PICTURE, metavar="OUT.png",
                        help="draw where it puts the frames: t-SNE in the RGB and in the compressed domain")  # fmt: skip
     group.add_argument(
-        "--network", type=arguments.MODEL, metavar="CKPT_OR_BUNDLE", help="default: the model that ships"
+        "--network", type=arguments.MODEL, metavar="CKPT_OR_BUNDLE", help="default: tiny-motion, which ships"
     )
     group.add_argument("--label", metavar="CLASS", help="with --saliency: evidence for it (default: the predicted one)")
     group.add_argument(
@@ -101,18 +101,18 @@ def _trajectory(args: argparse.Namespace, checkpoint: Checkpoint, transcode: Tra
             progress("reading", len(clips), len(paths))
     frames = trajectory(checkpoint.model, clips)
     title = f"{len(frames.clip)} P-frames of {len(paths)} clip{'s' * (len(paths) > 1)} in the features of"
-    title += f" {args.network.name if args.network else 'the model that ships'}"
+    title += f" {args.network.name if args.network else 'tiny-motion'}"
     save_figure(draw_trajectory(frames, [path.name for path in paths], title), args.trajectory)
     say(f"hybridnet: wrote {args.trajectory}")
     return title
 
 
 def _network(path: Path | None) -> Checkpoint:
-    """The network of a checkpoint or of a bundle, or the one that ships."""
+    """The network of a checkpoint or of a bundle, or the one that ships and sees pictures too."""
     from hybridnet.deploy.bundle import read_bundle
     from hybridnet.model.checkpoint import load_checkpoint
     from hybridnet.workflows.simulate import shipped_checkpoint
 
     if path is None:
-        return load_checkpoint(shipped_checkpoint())
+        return load_checkpoint(shipped_checkpoint("tiny-motion"))
     return load_checkpoint(read_bundle(path).checkpoint_path if path.is_dir() else path)

@@ -35,8 +35,7 @@ class ExportOptions:
     Attributes:
         labels: One name per class, of a module that returns logits (N, classes); a checkpoint brings its own.
         calibrate: Finds the fixed-point scales and measures parity: inputs by name, (N, …), several such sets, a `.npz`
-            file, a video or a folder of them. If None, made clips of what the model knows, or a module's example
-            inputs.
+            file, a video or a folder of them. If None, made clips of what it knows, or a module's example inputs.
         preprocess: How clips become the inputs of a module that takes `i_frame`, `motion_vectors` and `residuals` as
             the reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
         name: The name of a module in the manifest and in records; the class's name if None.
@@ -63,8 +62,7 @@ class CalibrateOptions:
     """What a calibration does.
 
     Attributes:
-        clips: A video or a folder of videos, or a `.npz` file of the model's inputs; made clips of what the
-            model knows if None.
+        clips: A video or a folder of videos, or a `.npz` file of the model's inputs; made clips if None.
         labels: A `.npy` file of the class of each row of the latter, unless it has an array `labels` itself.
         most_clips: Clips read at most, spread over the folder; every third is held out.
         views: Views read of each clip at most.

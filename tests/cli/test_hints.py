@@ -116,4 +116,4 @@ def test_arrays_that_do_not_fit_the_default_model_say_that_it_was_not_chosen(cap
     assert main(["simulate", "x.npz"]) == 1
     said = capsys.readouterr().err
     assert "lacks i_frame, motion_vectors, residuals" in said
-    assert "No --bundle was given, so the model that ships, tiny, was run; give --bundle DIR" in said
+    assert "No --bundle was given, so the model that ships, gesture, was run; give --bundle DIR" in said

@@ -26,7 +26,7 @@ from hybridnet.simulators.registry import ANN_TOLERANCE
 from hybridnet.workflows.calibrate import SEARCHED, calibrate
 from hybridnet.workflows.export import export
 from hybridnet.workflows.options import ExportOptions
-from hybridnet.workflows.simulate import SHIPPED, load, shipped_bundle_path, shipped_checkpoint
+from hybridnet.workflows.simulate import load, shipped_bundle_path, shipped_checkpoint
 
 
 @pytest.fixture
@@ -189,11 +189,15 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     assert not Path("/tmp/hybridnet-was-here").exists()  # noqa: S108
 
 
-def test_the_shipped_bundle_is_the_shipped_checkpoint_exported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_model_that_ships_is_what_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # no ./hybridnet-bundle here
-    shipped = load()
-    assert shipped.path.name == f"{SHIPPED}.bundle"
-    fresh = export(shipped_checkpoint("tiny-motion"), tmp_path / "fresh")
+    assert load().path == shipped_bundle_path()
+
+
+@pytest.mark.parametrize("name", ["gestures", "tiny-motion"])
+def test_a_shipped_bundle_is_the_shipped_checkpoint_exported(name: str, tmp_path: Path) -> None:
+    shipped = load(shipped_bundle_path(name))
+    fresh = export(shipped_checkpoint(name), tmp_path / "fresh")
     assert fresh.manifest.model == shipped.manifest.model
     assert fresh.manifest.files[ANN] == shipped.manifest.files[ANN]
     assert "+" not in fresh.manifest.versions["torch"]  # of a build, on which no byte depends

@@ -96,7 +96,7 @@ $(SITE_READY): $(READY)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[site]'
 	@touch $@
 
-# The shipped models and bundles, from nothing; about 40 minutes on 2 cores.
+# The shipped models and bundles, from nothing; about 50 minutes on 2 cores.
 assets: $(READY)
 	$(BIN)/hybridnet cache motion+gestures:208x160:180 runs/made-clips --config gesture --crop 56 -o runs/made-cache
 	$(BIN)/hybridnet train --config gesture --data runs/made-cache -o runs/gestures --overwrite

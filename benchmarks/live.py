@@ -29,6 +29,7 @@ import numpy as np
 from measuring import conditions, parser
 
 from hybridnet.video import make_clip
+from hybridnet.workflows.simulate import shipped_bundle_path
 
 FPS, GOP, ROUNDS = 25, 12, 2
 PATIENCE_S = 120.0
@@ -145,7 +146,8 @@ class Watched:
     summary: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        command = [sys.executable, "-c", "from hybridnet.cli import entry; entry()", "watch", self.url, "--json"]
+        command = [sys.executable, "-c", "from hybridnet.cli import entry; entry()", "watch", self.url, "--json",
+                   "--bundle", str(shipped_bundle_path("tiny-motion"))]  # fmt: skip
         self._losses = 0
         self._process = subprocess.Popen(  # noqa: S603
             [*command, *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, make_calibration_clips
+from hybridnet.calibration.views import CALIBRATION_SEED, Calibration, known_set, make_calibration_clips
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ConfigError, ModelError, VideoError
 from hybridnet.report.record.data import VideoRow
@@ -18,6 +18,7 @@ from hybridnet.support.sealed import sha256_file
 from hybridnet.support.statistics import evenly
 from hybridnet.support.views import Views
 from hybridnet.video.frontend import find_videos, read_clip
+from hybridnet.video.synthetic import MADE
 
 FEW_CLIPS = 12
 """Fewer are warned of."""
@@ -165,16 +166,15 @@ def _of_made_set(
 ) -> tuple[list[CalibrationClip], str]:
     """Three clips of each class, of seeds that neither training nor testing uses."""
     clips: list[CalibrationClip] = []
-    name = ""
+    made = known_set(labels)
     with temporary_folder() as folder:
         for seed in range(CALIBRATION_SEED, CALIBRATION_SEED + MADE_SEEDS):
-            name, made = make_calibration_clips(folder / f"{seed}", preprocess, labels, seed)
-            for each, video in made.items():
+            for each, video in make_calibration_clips(folder / f"{seed}", preprocess, made, seed).items():
                 label = labels.index(each) if labels is not None and each in labels else None
                 two = read_clip(video, preprocess, 2).views
                 clips.append(CalibrationClip(f"{each}, seed {seed}", label, two, sha256_file(video)))
-                progress("calibration clips", len(clips), MADE_SEEDS * len(made))
-    return clips, f"{name} set, {MADE_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
+                progress("calibration clips", len(clips), MADE_SEEDS * len(MADE[made]))
+    return clips, f"{made} set, {MADE_SEEDS} seeds from {CALIBRATION_SEED} ({{usable}} clips)"
 
 
 def _read(

@@ -64,28 +64,27 @@ def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibrat
 
 
 def from_made_set(preprocess: PreprocessConfig, labels: Sequence[str], progress: Progress) -> Calibration:
-    """Views of made clips of what the model knows; see `make_calibration_clips`."""
+    """Views of made clips of what the model knows; see `known_set`."""
     with temporary_folder() as folder:
-        name, clips = make_calibration_clips(folder, preprocess, labels, CALIBRATION_SEED)
-        source = f"{name} set, seed {CALIBRATION_SEED} ({{used}} clips)"
+        made = known_set(labels)
+        clips = make_calibration_clips(folder, preprocess, made, CALIBRATION_SEED)
+        source = f"{made} set, seed {CALIBRATION_SEED} ({{used}} clips)"
         return _from_clips([*clips.values()], preprocess, source, progress)
 
 
-def make_calibration_clips(
-    folder: Path, preprocess: PreprocessConfig, labels: Sequence[str] | None, seed: int
-) -> tuple[str, dict[str, Path]]:
-    """A clip of two GOPs of each class of the made set whose classes the model has, else of the motion set.
+def known_set(labels: Sequence[str] | None) -> str:
+    """The set of `MADE` whose classes a model has, else the motion set."""
+    return next((made for made, classes in MADE.items() if {*classes} == {*(labels or ())}), "motion")
 
-    Returns:
-        The name of the set, and its clips by class.
-    """
-    name = next((name for name, classes in MADE.items() if {*classes} == {*(labels or ())}), "motion")
-    width, height = (preprocess.frame_width, preprocess.frame_height) if name == "motion" else preprocess.copy_size
+
+def make_calibration_clips(folder: Path, preprocess: PreprocessConfig, made: str, seed: int) -> dict[str, Path]:
+    """A clip of two GOPs of each class of a set of `MADE`, by class."""
+    width, height = (preprocess.frame_width, preprocess.frame_height) if made == "motion" else preprocess.copy_size
     folder.mkdir(exist_ok=True)
     gop = preprocess.steps + 1
-    return name, {
+    return {
         each: make_clip(folder / f"{each}.avi", each, seed, frames=2 * gop, width=width, height=height, gop=gop)
-        for each in MADE[name]
+        for each in MADE[made]
     }
 
 

@@ -46,10 +46,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"hybridnet: making {video}: a hand that draws {CLIP_GESTURE} in the air, a circle counter-clockwise")
         width, height = CLIP_SIZE
         make_clip(video, CLIP_GESTURE, CLIP_SEED, width=width, height=height)
-    say(
-        "hybridnet: the model that ships names ten gestures of a hand (circle, square, star, tick …) and ten motions of"
-    )
-    say("           the camera (pan, zoom, rotate, still, shake)")
+    say("hybridnet: the model that ships names ten gestures of a hand and ten motions of the camera")
     bundle = str(args.out / "bundle")
     names = ("emulator", "lava") if lava_is_installed() else ("emulator",)
     records = {name: args.out / f"{name}.json" for name in names}

@@ -5,13 +5,14 @@
 `make ablations` is that on the motion set alone. Each row is the `micro` model with one thing changed. It learns the
 training split for a fixed number of epochs; the last one is tested on all other clips, so nothing is chosen on any of
 them. Results are kept line by line in OUT/results.jsonl, and the same command goes on where it was interrupted; --write
-puts the table into a document.
+puts the table into a document. The last column quotes the paper.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import multiprocessing
 import statistics
@@ -53,35 +54,50 @@ ONE_STEP_CLIP_PX = 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """A variant: what it is called, which question it answers, and the fields of the config that differ."""
+    """A variant: what it is called, which question it answers, and the fields of the config that differ.
+
+    `paper` is the paper's top-1 accuracy on UCF-101 in per cent (its Tables 3 and 4); None if it does not have the
+    variant, or if we do not know which of two numbers is meant.
+    """
 
     question: str
     name: str
     changes: Mapping[str, Any]
+    paper: float | None = None
 
 
 ROWS = (
-    Row("", "reference", {}),
+    Row("", "reference", {}, 95.63),
     Row("modalities", "I", {"modalities": ["i"]}),
     Row("modalities", "MV", {"modalities": ["mv"]}),
     Row("modalities", "R", {"modalities": ["r"]}),
     Row("modalities", "I + MV", {"modalities": ["i", "mv"]}),
     Row("modalities", "I + R", {"modalities": ["i", "r"]}),
-    Row("modalities", "MV + R", {"modalities": ["mv", "r"]}),
-    Row("order", "LS → T → GS", {"order": "ls-t-gs"}),
-    Row("order", "LS → GS → T", {"order": "ls-gs-t"}),
-    Row("encoder", "separate", {"encoder": "separate"}),
-    Row("encoder", "cross", {"encoder": "cross"}),
-    Row("temporal modulator", "common", {"stm": {"kind": "common"}}),
-    Row("temporal modulator", "none", {"stm": {"kind": "none"}}),
-    Row("temporal modulator", "ConvLSTM", {"stm": {"kind": "convlstm"}}),
-    Row("temporal modulator", "fixed leak and threshold", {"stm": {"learn_leak": False, "learn_threshold": False}}),
+    Row("modalities", "MV + R", {"modalities": ["mv", "r"]}, 84.06),
+    Row("order", "LS → T → GS", {"order": "ls-t-gs"}, 91.64),
+    Row("order", "LS → GS → T", {"order": "ls-gs-t"}, 90.72),
+    Row("encoder", "separate", {"encoder": "separate"}, 94.18),
+    Row("encoder", "cross", {"encoder": "cross"}, 94.72),
+    Row("temporal modulator", "common", {"stm": {"kind": "common"}}, 93.45),
+    Row("temporal modulator", "none", {"stm": {"kind": "none"}}, 88.61),
+    Row("temporal modulator", "ConvLSTM", {"stm": {"kind": "convlstm"}}, 93.92),
+    Row(
+        "temporal modulator",
+        "fixed leak and threshold",
+        {"stm": {"learn_leak": False, "learn_threshold": False}},
+        93.91,
+    ),
     Row("temporal modulator", "hard reset", {"stm": {"reset": "hard"}}),
-    Row("input", "without accumulation", {"preprocess": {"accumulate": False, "motion_clip_px": ONE_STEP_CLIP_PX}}),
-    Row("mixer", "without mixer", {"mixer": False}),
-    Row("mixer", "without skips", {"skips": False}),
-    Row("mixer", "without RRDB", {"rrdb_blocks": 0}),
-    Row("read-out", "class token", {"pooling": "class_token"}),
+    Row(
+        "input",
+        "without accumulation",
+        {"preprocess": {"accumulate": False, "motion_clip_px": ONE_STEP_CLIP_PX}},
+        89.65,
+    ),
+    Row("mixer", "without mixer", {"mixer": False}, 90.84),
+    Row("mixer", "without skips", {"skips": False}, 89.02),
+    Row("mixer", "without RRDB", {"rrdb_blocks": 0}, 91.77),
+    Row("read-out", "class token", {"pooling": "class_token"}, 94.31),
 )
 
 
@@ -177,18 +193,27 @@ def changed(config: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
 
 
 def table(results: Iterable[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """Mean ± standard deviation over seeds, and the difference to the reference, as Markdown."""
-    by_row: dict[tuple[str, str], list[float]] = {}
+    """Mean ± standard deviation over seeds, and the difference to the reference, beside the paper's, as Markdown."""
+    found: dict[str, dict[str, list[float]]] = {}
     clips: dict[str, int] = {}
     for result in results:
-        by_row.setdefault((result["data"], result["row"]), []).append(100 * result["accuracy"])
+        found.setdefault(result["data"], {}).setdefault(result["row"], []).append(100 * result["accuracy"])
         clips[result["data"]] = result["clips"]
-    head = [f"{name}, {clips[name]} clips" for name in names if name in clips]
-    lines = ["| question | variant | " + " | ".join(head) + " |", "|---|---|" + "---|" * len(head)]
+    shown = [name for name in names if name in clips]
+    head = " | ".join(f"{name}, {clips[name]} clips" for name in shown)
+    lines = [f"| question | variant | {head} | paper, UCF-101 |", "|---|---|" + "---|" * (len(shown) + 1)]
     for row in ROWS:
-        cells = [_cell(by_row.get((n, row.name), []), by_row.get((n, "reference"), [])) for n in names if n in clips]
-        lines.append(f"| {row.question} | {row.name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        cells = " | ".join(_cell(found[name].get(row.name, []), found[name].get("reference", [])) for name in shown)
+        lines.append(f"| {row.question} | {row.name} | {cells} | {_paper(row)} |")
+    agreements = " | ".join(agreement(found[name]) for name in shown)
+    return "\n".join([*lines, f"| pairs ordered as in the paper |  | {agreements} |  |"]) + "\n"
+
+
+def agreement(found: Mapping[str, Sequence[float]]) -> str:
+    """How many pairs of variants that differ in the paper are ordered by their means as they are there."""
+    means = {row.paper: statistics.mean(found[row.name]) for row in ROWS if row.paper is not None and row.name in found}
+    pairs = [(means[worse], means[better]) for worse, better in itertools.combinations(sorted(means), 2)]
+    return f"{sum(worse < better for worse, better in pairs)} of {len(pairs)}"
 
 
 def _cell(values: Sequence[float], reference: Sequence[float]) -> str:
@@ -197,6 +222,12 @@ def _cell(values: Sequence[float], reference: Sequence[float]) -> str:
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     difference = statistics.mean(values) - statistics.mean(reference) if reference and values != reference else None
     return f"{statistics.mean(values):.1f}{spread} %" + (f" ({difference:+.1f})" if difference is not None else "")
+
+
+def _paper(row: Row) -> str:
+    if row.paper is None or ROWS[0].paper is None:
+        return ""
+    return f"{row.paper:.1f} %" + (f" ({row.paper - ROWS[0].paper:+.1f})" if row is not ROWS[0] else "")
 
 
 def _data(spec: str, out: Path, epochs: int, workers: int) -> Data:

@@ -20,6 +20,8 @@ from hybridnet.video.frontend import find_videos, read_clip
 from hybridnet.video.synthetic import MADE, make_clip
 
 MAX_CALIBRATION_CLIPS, VIEWS_PER_CLIP = 16, 4
+"""Clips of a folder that are read, spread over it, and views of each clip."""
+
 CALIBRATION_SEED = 3_000_000
 """Seed of the made clips used when no clips are given; training and validation use others."""
 
@@ -46,7 +48,9 @@ def from_file(path: Path, shapes: Shapes, preprocess: PreprocessConfig | None, p
     if preprocess is None:
         raise ModelError("is no .npz file, and the model takes no video", where=path, remedy="Give arrays by name")
     videos = find_videos(path)
-    return _from_clips(videos, preprocess, f"{path.resolve().name} ({{used}} of {len(videos)} clips)", progress)
+    chosen = [videos[i] for i in evenly(len(videos), min(len(videos), MAX_CALIBRATION_CLIPS))]
+    source = f"{path.resolve().name} ({len(chosen)} of {len(videos)} clips)"
+    return _from_clips(chosen, preprocess, source, progress)
 
 
 def from_tensors(given: Tensors | Iterable[Tensors], shapes: Shapes) -> Calibration:
@@ -68,7 +72,7 @@ def from_made_set(preprocess: PreprocessConfig, labels: Sequence[str], progress:
     with temporary_folder() as folder:
         made = known_set(labels)
         clips = make_calibration_clips(folder, preprocess, made, CALIBRATION_SEED)
-        source = f"{made} set, seed {CALIBRATION_SEED} ({{used}} clips)"
+        source = f"{made} set, seed {CALIBRATION_SEED} ({len(clips)} clips)"
         return _from_clips([*clips.values()], preprocess, source, progress)
 
 
@@ -88,12 +92,9 @@ def make_calibration_clips(folder: Path, preprocess: PreprocessConfig, made: str
     }
 
 
-def _from_clips(videos: list[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:
-    """Views of at most MAX_CALIBRATION_CLIPS clips, spread over the list; how many is told in the source."""
-    wanted = min(len(videos), MAX_CALIBRATION_CLIPS)
-    chosen = [videos[i] for i in evenly(len(videos), wanted)]
+def _from_clips(videos: Sequence[Path], preprocess: PreprocessConfig, source: str, progress: Progress) -> Calibration:
     clips = []
-    for number, video in enumerate(chosen):
+    for number, video in enumerate(videos):
         clips.append(read_clip(video, preprocess, VIEWS_PER_CLIP).views)
-        progress("calibration clips", number + 1, wanted)
-    return Calibration(Views.join(clips), source.replace("{used}", str(wanted)))
+        progress("calibration clips", number + 1, len(videos))
+    return Calibration(Views.join(clips), source)

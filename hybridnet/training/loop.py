@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ class Trainer:
             keep_in_float32(model, device.type)
         self._net: nn.Module = model
         if group.size > 1:
+            # Gradients of a 1×1 kernel may lie channels-last: they are copied, and torch warns of that.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             self._net = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
             if group.rank:  # dropout differs from process to process
                 torch.manual_seed(config.seed + 1_000_003 * group.rank)

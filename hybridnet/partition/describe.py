@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from hybridnet.partition.cut import Cut
 from hybridnet.partition.reading import SpikingLayer
 from hybridnet.partition.streams import Chain
+from hybridnet.partition.tracing import unlogged
 from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
 
 Half = Literal["input", "front", "snn", "bridge", "ann"]
@@ -129,7 +130,7 @@ def _run(
     names = [str(node.target) for node in half.graph.nodes if node.op == "placeholder"]
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     recorder = _Recorder(half)
-    with mode, torch.no_grad():
+    with mode, torch.no_grad(), unlogged():
         examples = [torch.empty(batch, *shapes[name], dtype=types.get(name)) for name in names]
         try:
             recorder.run(*examples)

@@ -30,7 +30,7 @@ from hybridnet.partition.given import as_returned, attribute, can_leave, given_b
 from hybridnet.partition.neurons import InexpressibleError, Neuron, is_idle_in_evaluation, recognise
 from hybridnet.partition.operations import function_name, opaque
 from hybridnet.partition.reading import Blocked, Reading, SpikingLayer, Trouble
-from hybridnet.partition.synapse import Synapse, as_synapse, geometry_of, is_plain_norm
+from hybridnet.partition.synapse import Synapse, as_synapse, fits, geometry_of, is_plain_norm
 from hybridnet.partition.tracing import state_after
 
 
@@ -107,7 +107,8 @@ class _Reader:
         return self._ann(node, args, kwargs)
 
     def _current(self, node: fx.Node, synapse: Synapse, x: Frames) -> Any:
-        if x.origin.kind not in ("input", "spikes") or x.flat != isinstance(synapse, nn.Linear):
+        reads = x.origin.kind in ("input", "spikes") and x.flat == isinstance(synapse, nn.Linear)
+        if not reads or not fits(synapse, x.origin.shape):
             return self._ann(node, (x,), {})
         shape = geometry_of(synapse, x.origin.shape).output_shape
         return Frames(Origin("current", str(node.target), x.origin.steps, shape, x.origin), x.numbers, x.flat)
@@ -131,11 +132,8 @@ class _Reader:
             self.out.repeated.append(Trouble(node, f"{path} runs again"))
             return None
         if module.geometry.input_shape != x.origin.shape:
-            self.out.misfits.append(
-                Trouble(
-                    node, f"its input is (B, T, *{x.origin.shape}), it takes (B, T, *{module.geometry.input_shape})"
-                )
-            )
+            given, taken = x.origin.shape, module.geometry.input_shape
+            self.out.misfits.append(Trouble(node, f"its input is (B, T, *{given}), it takes (B, T, *{taken})"))
             return None
         layer = SpikingLayer(path, "ConvLIF", node, x.origin, module.geometry, native=module, done=x.origin.steps)
         self.out.layers[path] = layer

@@ -5,8 +5,11 @@ A fully connected layer on flattened maps is such a convolution too: its kernel 
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
+from hybridnet.errors import ConfigError
 from hybridnet.model.neuron import fold_norm
 from hybridnet.partition.frames import Frames
 from hybridnet.program.layers import ConvGeometry
@@ -49,6 +52,14 @@ def geometry_of(synapse: Synapse, input_shape: tuple[int, int, int]) -> ConvGeom
         _pair(synapse.dilation),
         synapse.groups,
     )
+
+
+def fits(synapse: Synapse, input_shape: tuple[int, int, int]) -> bool:
+    """Whether it can take inputs (C, H, W); a model fails on others, which shows when it runs."""
+    try:
+        return synapse.weight.numel() == math.prod(geometry_of(synapse, input_shape).weight_shape)
+    except ConfigError:  # the kernel is larger than they are
+        return False
 
 
 def is_plain_norm(module: nn.Module, x: Frames) -> bool:

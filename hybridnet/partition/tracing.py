@@ -6,8 +6,10 @@ x.unbind(1)`, `if x.dim() == 5`), and stay symbolic everywhere else. What depend
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -137,7 +139,7 @@ class _Tracer(fx.Tracer):
             args, kwargs = (fx.node.map_arg(a, self.value) for a in (node.args, node.kwargs))
             self._running = True  # modules that run here are not part of the graph
             try:
-                with self._fake, torch.no_grad():
+                with self._fake, torch.no_grad(), unlogged():
                     self._values[node] = self._run(node, args, kwargs)
             except (DataDependentOutputException, DynamicOutputShapeException) as error:
                 raise fx.proxy.TraceError(f"{node.name} depends on data ({error})") from error
@@ -164,6 +166,18 @@ class _Tracer(fx.Tracer):
             return args[0][0] if isinstance(args[0], tuple) else args[0]
         assert callable(node.target)  # noqa: S101  # only call_function is left, by torch.fx's own definition
         return node.target(*args, **kwargs)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Without the log of torch's stand-ins for tensors, which repeats with a traceback what they raise."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _restorer(holder: dict[str, Any], name: str) -> Callable[[], None]:

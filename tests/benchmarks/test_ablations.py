@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from ablations import ROWS, agreement, table
 
 
-def test_pairs_are_counted_that_the_paper_orders_alike():
+def test_pairs_are_counted_that_the_paper_orders_alike() -> None:
     papers = {row.name: row.paper for row in ROWS if row.paper is not None}
     pairs = len(papers) * (len(papers) - 1) // 2
     assert agreement({name: [paper] for name, paper in papers.items()}) == f"{pairs} of {pairs}"
@@ -17,7 +17,7 @@ def test_pairs_are_counted_that_the_paper_orders_alike():
     assert agreement({"reference": [90.0, 80.0], "none": [84.0, 84.0], "I": [99.0]}) == "1 of 1"
 
 
-def test_the_paper_stands_beside_what_was_found():
+def test_the_paper_stands_beside_what_was_found() -> None:
     found = {"none": 0.25, "reference": 0.75}
     results = [{"data": "motion", "row": row, "accuracy": share, "clips": 8} for row, share in found.items()]
     lines = table(results, ["motion", "not run"]).splitlines()

@@ -2,18 +2,22 @@
 """The cut: exact, for stacks anywhere in the model and whatever is read of them."""
 
 import importlib
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import snntorch
 import torch
 from helpers.small_model import SMALL
 from torch import Tensor, nn
 
+from hybridnet.errors import ModelError
 from hybridnet.model.network import HybridNet, example_inputs
 from hybridnet.model.neuron import ConvLIF
 from hybridnet.model.stm import ReadOut, SpikingStack
 from hybridnet.partition.describe import Node
+from hybridnet.partition.split import split
 from hybridnet.partition.splitter import Partition, partition
 from hybridnet.program.layers import ConvGeometry, Reset
 from hybridnet.simulators.torch.graph_step import TorchGraph
@@ -190,3 +194,37 @@ def test_the_examples_split_exactly(
     given = getattr(example, inputs)(3, seed=1)
     split = exact(getattr(example, network)().eval(), {"events": given[0] if isinstance(given, tuple) else given})
     assert {t.kind for t in split.bridge} == ({"potential"} if network == "FlowNetwork" else {"spike_count"})
+
+
+class Stepped(nn.Module):
+    """Synapses and a neuron of snnTorch, step by step."""
+
+    def __init__(self, *synapses: nn.Module) -> None:
+        super().__init__()
+        self.synapses, self.neuron = nn.Sequential(*synapses), snntorch.Leaky(beta=0.9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        potential, counts = self.neuron.init_leaky(), torch.zeros(())
+        for step in x.unbind(1):
+            spikes, potential = self.neuron(self.synapses(step), potential)
+            counts = counts + spikes
+        return counts
+
+
+@pytest.mark.parametrize(
+    ("synapses", "shape"),
+    [
+        ((nn.Conv2d(2, 4, 3),), (3, 8, 8)),
+        ((nn.Conv2d(4, 4, 3, groups=2),), (6, 8, 8)),
+        ((nn.Conv2d(2, 4, 9),), (2, 8, 7)),
+        ((nn.Flatten(), nn.Linear(32, 4)), (2, 4, 5)),
+    ],
+)
+def test_inputs_that_a_layer_cannot_take_are_told_with_their_shape(
+    synapses: tuple[nn.Module, ...], shape: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Tracing asks no convolution for its output, so that a wrong number of channels shows in its weights alone."""
+    inputs = {"x": torch.rand(2, 5, *shape)}
+    with pytest.raises(ModelError, match=re.escape(f"forward fails on x {(2, 5, *shape)} (RuntimeError: ")):
+        split(Stepped(*synapses).eval(), inputs)
+    assert not caplog.records

@@ -35,7 +35,8 @@ class LIFScan(torch.autograd.Function):
         ctx: Any, current: Tensor, leak: Tensor, threshold: Tensor, reset: Reset, width: float
     ) -> tuple[Tensor, Tensor]:
         """Integrate a window; leak and threshold are scalars."""
-        u, o = torch.empty_like(current), torch.empty_like(current)
+        u, o = torch.empty_like(current), torch.empty_like(current)  # dense, whatever lies between the currents
+        current = _like(current, u)
         number = current.numpy().dtype.type
         values = number(leak.item()), number(threshold.item()), reset == "soft"
         _for_each_window(_integrate, (_rows(current), _rows(u), _rows(o)), values)
@@ -62,8 +63,7 @@ def lif_scan(current: Tensor, leak: Tensor, threshold: Tensor, reset: Reset, wid
     """U and o of every step, each (B, T, C, H, W), of currents of that shape; see the module.
 
     Args:
-        current: conv(w, x) + b, on the CPU, float32 or float64, dense in memory in any order of its axes that begins
-            with B and T.
+        current: conv(w, x) + b, on the CPU, float32 or float64; what is not dense in memory is copied.
         leak: λ, a scalar.
         threshold: vth, a scalar.
         reset: `soft` or `hard`.

@@ -1,5 +1,6 @@
 """The compiled window of LIF neurons against `lif_step`, a step at a time: same bits forward, same gradient."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -81,4 +82,21 @@ def test_threads_change_nothing() -> None:
             found.append((u, o, *torch.autograd.grad(u.sum() + o.sum(), (x, leak, threshold))))
     finally:
         torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("part", [np.s_[:, :, 1:3], np.s_[:, ::2], np.s_[1:, :, :, ::2, 1:]])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_currents_with_gaps_between_them(part: tuple[slice, ...], channels_last: bool) -> None:
+    """A part of a tensor, or every second step: what lies between the currents in memory is none of them."""
+    whole = torch.randn(24, 4, 6, 5, dtype=torch.float64)
+    if channels_last:
+        whole = whole.contiguous(memory_format=torch.channels_last)
+    current = whole.unflatten(0, (3, 8))[part]
+    leak, threshold = torch.tensor(0.8, dtype=torch.float64), torch.tensor(0.3, dtype=torch.float64)
+    found = []
+    for drawn in (current, current.contiguous()):
+        x = drawn.detach().requires_grad_()
+        u, o = lif_scan(x, leak, threshold, "soft", 100.0)
+        found.append((u, o, *torch.autograd.grad((u * u).sum() + o.sum(), x)))
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

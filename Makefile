@@ -36,8 +36,8 @@ $(READY): pyproject.toml constraints.txt Makefile
 demo: $(READY)
 	$(BIN)/hybridnet demo $(if $(VIDEO),'$(VIDEO)')
 
-# A process per core, each with whole files of tests.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# A process per core, each with whole files of tests, and with one thread: those of two processes would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test: $(READY)
 	$(PYTEST) -m "not slow"

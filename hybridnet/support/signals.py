@@ -13,15 +13,18 @@ from types import FrameType
 
 WAIT_S, AGAIN_S = 5.0, 0.02
 """How long a signal waits, and how often it looks. Libraries in C++ abort the process, or report something else, if an
-exception comes out of the middle of their import; Python drops an exception that comes out of a finaliser, so that the
-signal would be lost; a temporary file that nobody has been given yet would stay."""
+exception comes out of the middle of their import; Python drops an exception that comes out of a finaliser, or out of a
+function that C calls, so that the signal would be lost; a temporary file that nobody has been given yet would stay."""
 
 FINISHED = frozenset({weakref.__file__, _weakrefset.__file__, tempfile.__file__})
 """Files whose functions a signal lets finish: the first two are called when an object goes, as `__del__` is."""
 
+CALLED_BY_LLVM = os.path.join("llvmlite", "binding", "executionengine.py")  # noqa: PTH118  # the end of a path
+"""Where LLVM calls Python back while Numba loads or compiles a loop."""
+
 
 def when_free(act: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
-    """A handler that acts once no module is imported, no object goes and no temporary file is made.
+    """A handler that acts once no import, no finaliser, no making of a temporary file and no call by LLVM is under way.
 
     It waits WAIT_S at most.
     """
@@ -45,6 +48,6 @@ def _must_wait(frame: FrameType | None) -> bool:
         code, frame = frame.f_code, frame.f_back
         if code.co_filename == "<frozen importlib._bootstrap>" or code.co_filename in FINISHED:
             return True
-        if code.co_name == "__del__":
+        if code.co_name == "__del__" or code.co_filename.endswith(CALLED_BY_LLVM):
             return True
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,11 +17,18 @@ def single_core_workers(number: int) -> ThreadPoolExecutor:
     def keep_to_one_core() -> None:
         torch.get_num_threads()  # lets torch set this thread up, which it would else do after the next line
         torch.set_num_threads(1)  # of this thread, and of those that start later
-        started.wait()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            started.wait()
 
     pool = ThreadPoolExecutor(number, "emulator", keep_to_one_core)
-    for _ in range(number):
-        pool.submit(lambda: None)
-    started.wait()
-    torch.set_num_threads(outside)
+    try:
+        for _ in range(number):
+            pool.submit(lambda: None)
+        started.wait()
+    except BaseException:  # a signal: threads that wait for one that never comes would keep the process
+        started.abort()
+        pool.shutdown(wait=False)
+        raise
+    finally:
+        torch.set_num_threads(outside)
     return pool

@@ -260,3 +260,23 @@ def test_a_signal_leaves_no_file_of_tempfile(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(Ended), signals_as_interrupts():
         work()
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_signal_while_llvm_calls_back_is_not_lost() -> None:
+    llvm = importlib.import_module("llvmlite.binding")
+    importlib.import_module("numba")  # which sets LLVM up
+
+    def notified(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly("define i32 @one() { ret i32 1 }"), machine)
+    engine.set_object_cache(notified, None)
+
+    def work() -> None:
+        engine.finalize_object()
+        time.sleep(60)
+
+    with pytest.raises(Ended), signals_as_interrupts():
+        work()

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from helpers.places import ROOT
 
 from hybridnet.cli import main
@@ -58,15 +59,18 @@ def make_workshop(folder: Path) -> None:
     shutil.copy(next((ROOT / "hybridnet/report/pricing/tables").glob("*.csv")), folder / "TABLE.csv")
     _foreign_model(folder)
     random = np.random.default_rng(0)
-    shapes = {"i_frame": (2, 3, 112, 112), "motion_vectors": (2, 11, 2, 112, 112), "residuals": (2, 11, 3, 112, 112)}
-    arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    for name in ("inputs.npz", "val.npz"):
-        np.savez(folder / name, **arrays)  # type: ignore[arg-type]
-    rows = {name: np.concatenate([values] * 3) for name, values in arrays.items()}
-    np.savez(folder / "rows.npz", **rows)  # type: ignore[arg-type]
+    for name in ("inputs.npz", "val.npz"):  # of the model that runs where none is named
+        np.savez(folder / name, **_arrays(2, 48, random))  # type: ignore[arg-type]
+    np.savez(folder / "rows.npz", **_arrays(6, 112, random))  # type: ignore[arg-type]
     np.save(folder / "classes.npy", np.arange(6) % 2)
     for name in ("run.json", "a.json", "b.json", "c.json"):
         assert main(["simulate", str(clip), "--json", str(folder / name)]) == 0
+
+
+def _arrays(rows: int, side: int, random: np.random.Generator) -> dict[str, npt.NDArray[np.float32]]:
+    """Inputs of a model with this side."""
+    shapes = {"i_frame": (3,), "motion_vectors": (11, 2), "residuals": (11, 3)}
+    return {name: random.normal(size=(rows, *shape, side, side)).astype(np.float32) for name, shape in shapes.items()}
 
 
 def copy_workshop(workshop: Path, folder: Path, page: str) -> None:

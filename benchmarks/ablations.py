@@ -13,19 +13,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
-import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from trainings import in_processes, keep, kept
 
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.config import AugmentConfig, Experiment, ModelConfig
@@ -111,6 +109,10 @@ class Data:
     augment: AugmentConfig
 
 
+KEY = ("data", "row", "seed")
+"""What tells results from each other."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One training."""
@@ -138,21 +140,15 @@ def main() -> None:
 
     data = [_data(spec, args.out, args.epochs, args.workers) for spec in args.data]
     results = args.out / "results.jsonl"
-    done = _read(results)
+    done = kept(results, *KEY)
     jobs = [Job(d, row, seed) for seed in range(args.seeds) for d in data for row in ROWS]
     missing = [job for job in jobs if job.key not in done]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        args.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        for number, finished in enumerate(as_completed([pool.submit(run, job) for job in missing]), 1):
-            result = finished.result()
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
-            shown = ", ".join(str(result[k]) for k in ("data", "row", "seed"))
-            said = f"{shown}: {result['accuracy']:.1%} in {result['seconds']:.0f} s"
-            sys.stderr.write(f"{number}/{len(missing)}  {said}\n")
-    text = table(_read(results).values(), [d.name for d in data])
+    for number, result in enumerate(in_processes(run, missing, args.workers), 1):
+        keep(results, result)
+        shown = ", ".join(str(result[field]) for field in KEY)
+        said = f"{shown}: {result['accuracy']:.1%} in {result['seconds']:.0f} s"
+        sys.stderr.write(f"{number}/{len(missing)}  {said}\n")
+    text = table(kept(results, *KEY).values(), [d.name for d in data])
     print(text)
     if args.write is not None:
         insert(args.write, text, MARKS)
@@ -276,11 +272,6 @@ class Together:
         own = index < len(self.first)
         one, other = self.first.batch(index[own]), self.second.batch(index[~own] - len(self.first))
         return {name: torch.cat([one[name], other[name]]) for name in one}
-
-
-def _read(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
-    lines: Iterator[str] = iter(path.read_text(encoding="utf-8").splitlines()) if path.exists() else iter(())
-    return {(r["data"], r["row"], r["seed"]): r for r in map(json.loads, lines)}
 
 
 def insert(document: Path, text: str, marks: tuple[str, str]) -> None:

@@ -16,13 +16,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from ablations import insert
 from torch import Tensor, nn
-from trainings import spread
+from trainings import in_processes, keep, kept, spread
 
 from hybridnet.configs import load_experiment
 from hybridnet.model.network import HybridNet
@@ -81,6 +78,10 @@ class BandLIF(ConvLIF):
         return LIFState(*(torch.cat(states, 2) for states in zip(*parts, strict=True)))
 
 
+KEY = ("variant", "clips", "seed")
+"""What tells results from each other."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One training."""
@@ -107,19 +108,12 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
     args = parser.parse_args()
     results = args.out / "results.jsonl"
-    results.parent.mkdir(parents=True, exist_ok=True)
     jobs = [Job(args.cache, variant, args.clips, seed) for seed in range(args.seeds) for variant in VARIANTS]
-    found = {} if not results.exists() else _by_key(map(json.loads, results.read_text(encoding="utf-8").splitlines()))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        args.workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        for finished in as_completed([pool.submit(run, job) for job in jobs if job.key not in found]):
-            result = finished.result()
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
-            found |= _by_key([result])
-            sys.stderr.write(f"{result['variant']}, seed {result['seed']}: {result['accuracy']:.1%}\n")
+    done = kept(results, *KEY)
+    for result in in_processes(run, [job for job in jobs if job.key not in done], args.workers):
+        keep(results, result)
+        sys.stderr.write(f"{result['variant']}, seed {result['seed']}: {result['accuracy']:.1%}\n")
+    found = kept(results, *KEY)
     text = table([found[job.key] for job in jobs])
     print(text)
     if args.write is not None:
@@ -200,10 +194,6 @@ class Few:
     def batch(self, index: Tensor) -> dict[str, Tensor]:
         """Model inputs of the views at `index`."""
         return self._views.batch(self._own[index])
-
-
-def _by_key(results: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int, int], Mapping[str, Any]]:
-    return {(r["variant"], r["clips"], r["seed"]): r for r in results}
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import json
 import multiprocessing
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -28,6 +28,9 @@ from hybridnet.video.dataset import DataSet
 
 MARGIN = 56
 """Side of the cached views, for crops to move in: the whole height of a frame."""
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 Record = Mapping[str, Any]
 """What `hybridnet train` writes at its end."""
@@ -67,10 +70,29 @@ class Job:
 def train(jobs: Sequence[Job], workers: int) -> None:
     """Run what has no record yet, so many at a time, each on one thread."""
     missing = [job for job in jobs if not (job.out / RECORD).exists()]
+    for number, told in enumerate(in_processes(Job.run, missing, workers), 1):
+        sys.stderr.write(f"{number}/{len(missing)}  {told}\n")
+
+
+def in_processes(work: Callable[[J], R], jobs: Iterable[J], workers: int) -> Iterator[R]:
+    """What `work` makes of each job, as they are done; so many at a time, each on one thread."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, finished in enumerate(as_completed([pool.submit(job.run) for job in missing]), 1):
-            sys.stderr.write(f"{number}/{len(missing)}  {finished.result()}\n")
+        for finished in as_completed([pool.submit(work, job) for job in jobs]):
+            yield finished.result()
+
+
+def keep(results: Path, result: Record) -> None:
+    """Add a line to a file of results."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(result) + "\n")
+
+
+def kept(results: Path, *fields: str) -> dict[tuple[Any, ...], Record]:
+    """The lines of a file of results, by these fields; none if there is no file."""
+    lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+    return {tuple(result[field] for field in fields): result for result in map(json.loads, lines)}
 
 
 def write_config(path: Path, experiment: Experiment) -> Path:

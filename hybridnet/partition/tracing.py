@@ -39,7 +39,8 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> fx.GraphModule:
     tracer = _Tracer(inputs)
     attributes = set(vars(model))
     try:
-        graph = tracer.trace(model)
+        with unlogged():
+            graph = tracer.trace(model)
         module = fx.GraphModule(model, graph)
         _refuse_hidden_changes(module)
         graph.eliminate_dead_code()
@@ -139,7 +140,7 @@ class _Tracer(fx.Tracer):
             args, kwargs = (fx.node.map_arg(a, self.value) for a in (node.args, node.kwargs))
             self._running = True  # modules that run here are not part of the graph
             try:
-                with self._fake, torch.no_grad(), unlogged():
+                with self._fake, torch.no_grad():
                     self._values[node] = self._run(node, args, kwargs)
             except (DataDependentOutputException, DynamicOutputShapeException) as error:
                 raise fx.proxy.TraceError(f"{node.name} depends on data ({error})") from error

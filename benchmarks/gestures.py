@@ -19,24 +19,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import statistics
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ablations import insert
+from on_chip import Row, Trained, on_chip
+from on_chip import table as on_chip_table
 from trainings import Job, cached, spread, train, write_config
 
-from hybridnet.cli import main as hybridnet
 from hybridnet.config import DEFAULT_VIEWS, Experiment
 from hybridnet.configs import load_experiment, load_recipe
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.training.evaluate import evaluate
 from hybridnet.training.pretrained import start_from
-from hybridnet.training.run import CHECKPOINT, RECORD
+from hybridnet.training.run import CHECKPOINT
 from hybridnet.training.sources import cached_splits, find_dataset
 
 MARKS = "<!-- gestures -->", "<!-- end of gestures -->"
@@ -92,7 +90,7 @@ def main() -> None:
             for seed in range(count)
         ]
     minutes = {stage: [job.record()["seconds"] / 60 for job in every] for stage, every in jobs.items()}
-    text, chip = table(tests, minutes), chip_table(list(deployed(out, caches)))
+    text, chip = table(tests, minutes), on_chip_table("learned from", deployed(out, caches))
     print(text + "\n" + chip)
     if args.write is not None:
         insert(args.write, text, MARKS)
@@ -138,61 +136,16 @@ def tested(checkpoint: Path, cache: Path) -> tuple[int, int]:
     return round(found.accuracy * clips), clips
 
 
-def deployed(out: Path, caches: Mapping[int, Path]) -> Iterator[dict[str, Any]]:
-    """Calibrate the models of the first seed on made clips, and test their bundles where the models were tested."""
-    for stage, checkpoints in {
-        "made": dict.fromkeys(caches, out / "made" / CHECKPOINT),
-        "tuned": {group: out / f"tuned{group}-seed0" / CHECKPOINT for group in caches},
-    }.items():
-        right = {"float": 0, "chip": 0}
-        energies, rates, clips, fits = [], [], 0, set()
-        for group, checkpoint in checkpoints.items():
-            bundle = checkpoint.parent / "bundle"
-            if not bundle.exists():
-                gestures = str(out / "clips")
-                typed("calibrate", str(checkpoint), "--clips", gestures, "--ann", "int8", "-o", str(bundle))
-            for name, model, options in (
-                ("float", checkpoint, ()),
-                ("chip", bundle, ("--snn", "emulator", "--ann", "onnxruntime-int8")),
-            ):
-                folder = checkpoint.parent / f"evaluation-{name}-{group}"
-                if not (folder / "evaluation.json").exists():
-                    typed("evaluate", str(model), "--data", str(caches[group]), *options, "-o", str(folder))
-                found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["evaluated"][0]["summary"]
-                right[name] += round(found["top1"] * found["clips"])
-                if name == "chip":
-                    clips += found["clips"]
-                    energies.append(found["energy_pj"]["mean"] * found["clips"])
-            fit = checkpoint.parent / "fit.json"
-            typed("fit", str(bundle), "--format", "json", "-o", str(fit))
-            fits.add(cores_of(json.loads(fit.read_text(encoding="utf-8"))))
-            rates.append(rate_of(json.loads((checkpoint.parent / RECORD).read_text(encoding="utf-8"))))
-        yield {
-            "stage": stage,
-            "clips": clips,
-            **right,
-            "energy_uj": sum(energies) / clips / 1e6,
-            "rate": statistics.mean(rates),
-            "fit": " or ".join(sorted(fits)),
-        }
-
-
-def typed(*command: str) -> None:
-    """Run a command of `hybridnet`, and show it."""
-    sys.stderr.write(f"$ hybridnet {' '.join(command)}\n")
-    if code := hybridnet([*command, *(("--overwrite",) if command[0] == "calibrate" else ())]):
-        raise SystemExit(code)
-
-
-def cores_of(fit: Mapping[str, Any]) -> str:
-    """How much of a chip the spiking half takes."""
-    return f"{fit['cores']} of {fit['cores_per_chip']} cores"
-
-
-def rate_of(training: Mapping[str, Any]) -> float:
-    """Mean spike rate of the layers after the epoch that was kept."""
-    rates = training["epochs"][training["kept_epoch"] - 1]["spike_rate"]
-    return statistics.mean(rates.values())
+def deployed(out: Path, caches: Mapping[int, Path]) -> dict[str, Row]:
+    """The models of the first seed, calibrated on made clips and tested where the models were tested."""
+    stages = {
+        "made": dict.fromkeys(caches, out / "made"),
+        "tuned": {group: out / f"tuned{group}-seed0" for group in caches},
+    }
+    return {
+        TITLES[stage]: on_chip([Trained(folders[g] / CHECKPOINT, caches[g], out / "clips") for g in caches])
+        for stage, folders in stages.items()
+    }
 
 
 def table(tests: Mapping[str, list[list[tuple[int, int]]]], minutes: Mapping[str, list[float]]) -> str:
@@ -208,22 +161,6 @@ def table(tests: Mapping[str, list[list[tuple[int, int]]]], minutes: Mapping[str
         every = spread([sum(right for right, _ in groups) / sum(counts) for groups in seeds])
         cells = " | ".join([*groups, f"**{every}**", str(len(seeds)), f"{statistics.mean(minutes[stage]):.1f}"])
         lines.append(f"| {TITLES[stage]} | {cells} |")
-    return "\n".join(lines) + "\n"
-
-
-def chip_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What is left on the chip, and what it costs."""
-    lines = [
-        "| learned from | float | chip's integers, int8 ANN | spike rate | energy of a clip | Loihi 2 |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        share = {name: row[name] / row["clips"] for name in ("float", "chip")}
-        lines.append(
-            f"| {TITLES[row['stage']]} | {share['float']:.1%} | {share['chip']:.1%}"
-            f" ({100 * (share['chip'] - share['float']):+.1f} points) | {row['rate']:.1%} |"
-            f" {row['energy_uj']:.1f} µJ | {row['fit']} |"
-        )
     return "\n".join(lines) + "\n"
 
 

@@ -5,8 +5,9 @@
 All modalities or motion alone (MV + R), from nothing or from what the motion set taught. The training split is learned,
 the validation split chooses the epoch and, by its mean over the seeds, the way; the test split is looked at once per
 run, at the end, and for no choice. With `--folds` that way is then tried on every fold of the clips, so that each of
-them is tested once per seed. Each run is that of `hybridnet train`, with its record in OUT; finished runs are not
-repeated.
+them is tested once per seed. The models of that way are calibrated on clips that they learned, and their bundles
+tested with the chip's integers and an int8 ANN half. Each run is that of `hybridnet train`, with its record in OUT;
+finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ablations import insert
+from on_chip import Row, Trained, on_chip
+from on_chip import table as on_chip_table
 from trainings import Job, Record, cached, spread, train, write_config
 
 from hybridnet.config import AugmentConfig, Experiment, Modality
 from hybridnet.configs import load_experiment
 from hybridnet.training.run import CHECKPOINT
 from hybridnet.training.sources import find_dataset
+from hybridnet.video.dataset import DataSet
 from hybridnet.video.datasets import FOLDS
 
 MARKS = "<!-- real clips -->", "<!-- end of real clips -->"
@@ -84,11 +88,20 @@ def main() -> None:
 
     ways = [Way(name, kind, pretrained) for name in sources for kind in CONFIGS for pretrained in (False, True)]
     records = trained({way: jobs(way) for way in ways})
-    text, marks = table(records), MARKS
+    best = [best_way(records, name) for name in sources]
+    text, marks, folds = table(records), MARKS, range(1, 2)
     if args.folds:
-        best = [best_way(records, name) for name in sources]
-        folds = trained({(way, fold): jobs(way, fold) for way in best for fold in range(1, FOLDS + 1)})
-        text, marks = folds_table(folds), FOLD_MARKS
+        folds = range(1, FOLDS + 1)
+        text, marks = folds_table(trained({(way, fold): jobs(way, fold) for way in best for fold in folds})), FOLD_MARKS
+
+    def deployed(way: Way) -> Row:
+        """All models of a way."""
+        learned = {fold: link_training(find_dataset(sources[way.data], fold), out / way.data, fold) for fold in folds}
+        return on_chip(
+            [Trained(job.out / CHECKPOINT, job.cache, learned[fold]) for fold in folds for job in jobs(way, fold)]
+        )
+
+    text += "\n" + on_chip_table("data | modalities | starts from", {str(way): deployed(way) for way in best})
     print(text)
     if args.write is not None:
         insert(args.write, text, marks)
@@ -128,6 +141,17 @@ def folds_table(records: Mapping[tuple[Way, int], Sequence[Record]]) -> str:
         means = [statistics.mean(seed) for seed in zip(*tests, strict=True)]
         lines.append(f"| {way} | {' | '.join(spread(seeds) for seeds in tests)} | **{spread(means)}** |")
     return "\n".join(lines) + "\n"
+
+
+def link_training(data: DataSet, folder: Path, fold: int) -> Path:
+    """A folder of links to the clips that a fold learns, in folders of their classes."""
+    top = folder.with_name(f"{folder.name}{_fold(fold)}-learned")
+    for number, clip in enumerate(data.splits["train"]):
+        link = top / data.classes[clip.label] / f"{number}-{clip.path.name}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(clip.path.resolve())
+    return top
 
 
 def _config(out: Path, kind: str, *, epochs: int = 4, pretraining: bool = False) -> Path:

@@ -13,6 +13,7 @@ from hybridnet.cli.backends import add_backends, add_settings, settings_of
 from hybridnet.cli.formats import add_format, format_of, write_json
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.config import DEFAULT_VIEWS
+from hybridnet.simulators.registry import DEFAULT_SNN, SOONEST_SNN
 from hybridnet.workflows.options import SimulateOptions
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare how it is run and shown."""
-    add_backends(parser)
+    add_backends(parser, one_video=SOONEST_SNN)
     add_settings(parser)
     option = Adder(parser, SimulateOptions)
     option("--views", f"GOPs sampled per clip (default: {DEFAULT_VIEWS})", type=int, metavar="N")
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.errors import ConfigError
     from hybridnet.workflows.simulate import load
 
+    args.snn = args.snn or _soonest(args)
     options = dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args))
     bundle = load(args.bundle)
     if args.fail_on == "parity":
@@ -96,6 +98,15 @@ def run(args: argparse.Namespace) -> int:
     if args.measure:
         raise ConfigError("measure", True, "with one video or .npz file at a time: several run beside each other")
     return run_many(args, options, bundle)
+
+
+def _soonest(args: argparse.Namespace) -> str:
+    """The back-end of the spiking half that is done first: of one video that whose start is short, unless it is set."""
+    from hybridnet.workflows.sources import ARRAYS_SUFFIX
+
+    source, *others = args.sources
+    many = others or source.is_dir() or source.suffix == ARRAYS_SUFFIX  # whose rows are samples
+    return DEFAULT_SNN if many or settings_of(args) else SOONEST_SNN
 
 
 def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle) -> int:

@@ -27,6 +27,7 @@ T = TypeVar("T")
 _Made = tuple[T | None, BaseException | None]
 
 _this_thread = threading.local()
+"""What a thread knows of itself: `stop`, the `_Stop` of the `ahead` that it works for."""
 
 _left: list[threading.Thread] = []
 """Threads that did not end in time: they are inside a library, which Python must not end under."""
@@ -41,9 +42,22 @@ class StoppedError(Exception):
     """What a thread makes is no longer wanted; raised in that thread alone."""
 
 
+class _Stop(threading.Event):
+    """Set when nobody wants any longer what a thread makes; it then gives up what the thread waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Callable[[], object]] = []
+
+    def set(self) -> None:
+        super().set()
+        for give_up in tuple(self.waiting):
+            give_up()
+
+
 def stopped() -> bool:
     """Whether nobody wants any longer what this thread makes for `ahead`. Long work asks now and then."""
-    stop: threading.Event | None = getattr(_this_thread, "stop", None)
+    stop: _Stop | None = getattr(_this_thread, "stop", None)
     return stop is not None and stop.is_set()
 
 
@@ -76,7 +90,7 @@ def ahead(
     """
     asked: SimpleQueue[bool] = SimpleQueue()
     made: SimpleQueue[_Made[T]] = SimpleQueue()
-    stop = threading.Event()
+    stop = _Stop()
     thread = threading.Thread(target=_make, args=(items, asked, made, stop), daemon=True)
     try:
         thread.start()
@@ -108,7 +122,7 @@ def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
     """
     lock, slot, left_out = threading.Lock(), list[T](), [0]
     signs: SimpleQueue[_Made[bool]] = SimpleQueue()
-    stop = threading.Event()
+    stop = _Stop()
 
     def make() -> None:
         _this_thread.stop = stop
@@ -149,15 +163,28 @@ def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
 def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -> T:
     """The result of long work, done in a second thread if this one is the main thread, which signals can then end.
 
-    `give_up` is called when the work is done or no longer wanted; see `ahead`.
+    `give_up` is called when the work is done or no longer wanted; see `ahead`. In another thread it is called when what
+    that thread makes is no longer wanted.
+
+    Raises:
+        StoppedError: If that is so already.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
+        with closing(ahead(((work(),) for _ in range(1)), give_up=give_up)) as results:
+            return next(results)[0]
+    stop: _Stop | None = getattr(_this_thread, "stop", None)
+    if stop is None:
         return work()
-    with closing(ahead(((work(),) for _ in range(1)), give_up=give_up)) as results:
-        return next(results)[0]
+    stop.waiting.append(give_up)
+    try:
+        if stop.is_set():
+            raise StoppedError
+        return work()
+    finally:
+        stop.waiting.remove(give_up)
 
 
-def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]], stop: threading.Event) -> None:
+def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]], stop: _Stop) -> None:
     """Make an item whenever one is asked for. Runs in the second thread."""
     _this_thread.stop = stop
     try:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
-
-import numba
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_njit: Any = numba.njit
+
+def _numba_without_scipy() -> Any:
+    """Numba, with its functions of arrays loaded while it finds no SciPy, unless that is loaded already.
+
+    At the first call of any loop Numba loads them, and they load all of `scipy.linalg` to see whether there is a BLAS:
+    a quarter of a second for products of matrices, of which our loops have none.
+    """
+    modules: dict[str, Any] = sys.modules
+    if "scipy" not in modules:
+        modules["scipy"] = None  # an import of it fails
+        try:
+            import_module("numba.np.arraymath")
+        finally:
+            del modules["scipy"]
+    return import_module("numba")
+
+
+_njit: Any = _numba_without_scipy().njit
 
 KEEP = "Set NUMBA_CACHE_DIR to a folder that this process may write, the same one each time"
 

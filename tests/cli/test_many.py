@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,28 @@ def test_one_clip_is_its_page_and_may_be_a_row_too(
     assert simulate(clip, bundle, "--csv", str(tmp_path / "one.csv"), "--no-parity") == 0
     assert capsys.readouterr().out.startswith(f"{clip}: 1 view through")
     assert len((tmp_path / "one.csv").read_text().splitlines()) == 2
+
+
+def test_one_video_runs_where_the_start_is_short(clip: Path, folder: Path, bundle: Bundle) -> None:
+    record = folder.parent / "run.json"
+
+    def back_end(*words: str) -> str:
+        assert main(["simulate", *words, "--bundle", str(bundle.path), "--views", "1", "--report", str(record)]) in (
+            0,
+            1,
+        )
+        (partition,) = [row for row in read_records(record / "record.json")[0].partitions if row.name == "snn"]
+        shutil.rmtree(record)
+        return partition.backend
+
+    assert back_end(str(clip)) == "onnxruntime"
+    assert back_end(str(clip), "--snn", "emulator") == "emulator"
+    assert back_end(str(clip), "--threads", "1") == "emulator"
+    assert back_end(str(folder)) == "emulator"
+
+
+def test_one_video_needs_no_torch(clip: Path, bundle: Bundle) -> None:
+    words = ["simulate", str(clip), "--bundle", str(bundle.path)]
+    code = f"import sys; from hybridnet.cli import main; print(main({words!r})); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-2:] == ["0", "False"]

@@ -10,7 +10,7 @@ import pytest
 
 from hybridnet.errors import HybridNetError
 from hybridnet.support import ahead as ahead_module
-from hybridnet.support.ahead import ahead, aside, stopped
+from hybridnet.support.ahead import StoppedError, ahead, aside, stopped
 
 
 def test_what_is_made_ahead_is_closed_in_its_thread() -> None:
@@ -66,3 +66,36 @@ def test_work_aside_returns_and_raises() -> None:
     assert aside(threading.current_thread) is not threading.current_thread()
     with pytest.raises(HybridNetError, match="x"):
         aside(fails)
+
+
+def test_work_aside_within_a_thread_is_given_up_with_it() -> None:
+    gave_up, seen = threading.Event(), list[threading.Thread]()
+
+    def work() -> None:
+        seen.append(threading.current_thread())
+        gave_up.wait(60)
+
+    outer = ahead((aside(work, gave_up.set) for _ in range(1)), limit_s=0.2)
+    with pytest.raises(TimeoutError):
+        next(outer)
+    assert gave_up.is_set()
+    seen[0].join(10)
+    assert not seen[0].is_alive()
+
+
+def test_work_aside_does_not_begin_within_a_thread_that_was_stopped() -> None:
+    ended, begun = list[BaseException](), list[int]()
+
+    def late() -> Iterator[int]:
+        while not stopped():
+            time.sleep(0.01)
+        try:
+            yield aside(lambda: begun.append(0)) or 0
+        except StoppedError as error:
+            ended.append(error)
+            raise
+
+    with pytest.raises(TimeoutError):
+        next(ahead(late(), limit_s=0.1))
+    assert ended
+    assert not begun

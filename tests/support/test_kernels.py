@@ -18,6 +18,21 @@ exec("def plus_one(x): return x + 1")  # of no file, so that there is no place b
 print(before, kernels.kernel(plus_one)(1), kernels.are_kept())
 """
 
+WITHOUT_SCIPY = """
+import sys
+from hybridnet.video.views import load_kernels
+load_kernels()
+print("scipy" in sys.modules)
+import numba, numpy, scipy.linalg
+a = numpy.arange(3.0)
+print(numba.njit(lambda x, y: numpy.dot(x, y))(a, a))
+"""
+
+
+def test_loading_them_does_not_load_scipy_and_leaves_it_to_others() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_SCIPY], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["False", "5.0"]
+
 
 def test_a_loop_that_cannot_be_kept_works_and_is_known() -> None:
     done = subprocess.run([sys.executable, "-c", NOWHERE], check=True, capture_output=True, text=True)

@@ -40,10 +40,12 @@ def main() -> None:
     print(conditions(load=args.load))
     with tempfile.TemporaryDirectory() as name, beside(load=args.load):
         clip = str(make_clip(Path(name) / "clip.avi", "zoom_in", 1, frames=96))
+        simulate = ["simulate", clip, "--bundle", str(shipped_bundle_path("tiny-motion"))]
         commands = {
             "--version": ["--version"],
             "inspect VIDEO": ["inspect", clip],
-            "simulate VIDEO": ["simulate", clip, "--bundle", str(shipped_bundle_path("tiny-motion"))],
+            "simulate VIDEO": simulate,
+            "  --snn emulator": [*simulate, "--snn", "emulator"],
         }
         runs: dict[str, list[list[float]]] = {command: [] for command in commands}
         for turn in range(TURNS + 1):

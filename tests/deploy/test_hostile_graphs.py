@@ -42,6 +42,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "a name in integers": (described(renamed, GRAPH_FIXED), "another shape than in float"),
     "steps in integers": (described(lambda d: d.update(steps=2), GRAPH_FIXED), "another shape than in float"),
     "a delay in integers": (described(lambda d: d["synapses"][0].update(delay=1), GRAPH_FIXED), "another shape than"),
+    "a scale beyond all numbers": (
+        described(lambda d: d["populations"][0].update(scale=1e200), GRAPH_FIXED),
+        "are not those of its weights in float",
+    ),
     "other steps": (described(lambda d: d.update(steps=2), *BOTH), "outputs are not those|bridge tensor"),
     "no populations": (described(without_populations, *BOTH), "has no populations"),
     "not still": (described(lambda d: d["inputs"][0].update(still=False), *BOTH), "reads another image"),

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _soonest(args: argparse.Namespace) -> str:
-    """The back-end of the spiking half that is done first: of one video that whose start is short, unless it is set."""
+    """The back-end of the spiking half where none was typed: the quickest to start for one video without options."""
     from hybridnet.workflows.sources import ARRAYS_SUFFIX
 
     source, *others = args.sources

@@ -12,10 +12,10 @@ from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN, DEFAULT_SNN,
 
 
 def add_backends(parser: argparse.ArgumentParser, whose: str = "the", *, one_video: str = DEFAULT_SNN) -> None:
-    """`--snn` and `--ann`. The value of `--snn` is None where one video would run on another back-end than many."""
+    """`--snn` and `--ann`. Where one video runs on another back-end than many, `--snn` has no value unless typed."""
     differs = one_video != DEFAULT_SNN
     told = f"{DEFAULT_SNN}; of one video {one_video}, which starts sooner" if differs else DEFAULT_SNN
-    _add_half(parser, "--snn", f"{whose} spiking half", SPIKING, None if differs else DEFAULT_SNN, told)
+    _add_half(parser, "--snn", f"{whose} spiking half", SPIKING, argparse.SUPPRESS if differs else DEFAULT_SNN, told)
     _add_half(parser, "--ann", f"{whose} ANN half", ANN_ENTRIES, DEFAULT_ANN, DEFAULT_ANN)
 
 
@@ -24,7 +24,7 @@ def _add_half(
     flag: str,
     half: str,
     entries: Mapping[str, Entry[Any]],
-    default: str | None,
+    default: str,
     told: str,
 ) -> None:
     each = "; ".join(f"{entry.name}: {entry.help}" for entry in entries.values())

@@ -84,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.errors import ConfigError
     from hybridnet.workflows.simulate import load
 
-    args.snn = args.snn or _soonest(args)
-    options = dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args))
+    snn = vars(args).get("snn") or _soonest(args)
+    options = dataclasses.replace(chosen(SimulateOptions, args), snn=snn, settings=settings_of(args))
     bundle = load(args.bundle)
     if args.fail_on == "parity":
         _check_parity(options, bundle)

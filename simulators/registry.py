@@ -156,7 +156,7 @@ DEFAULT_SNN = next(iter(SPIKING))
 """The emulator, and in the runtime wheel, which has no torch to run it on, ONNX Runtime with the same bits."""
 
 SOONEST_SNN = "onnxruntime"
-"""The one in fixed point that is ready soonest: loading torch takes longer than running a clip without it."""
+"""The one in fixed point that is ready soonest: loading torch takes longer than running one clip of a small model."""
 
 SIDES = (DEFAULT_SNN, "lava")
 """Back-ends of the spiking half that `compare` takes unless told."""

@@ -17,7 +17,7 @@ import numpy as np
 from onnx import TensorProto
 
 from hybridnet.deploy.onnx.graph import OnnxGraph, conv_attributes, transposed_attributes
-from hybridnet.deploy.onnx.graph_program import renamed, save, stacked, unstacked, zeros_like_views
+from hybridnet.deploy.onnx.graph_program import renamed, save, stacked, unstacked
 from hybridnet.program.graph import GraphProgram, Population, Synapse, label
 from hybridnet.program.layers import ConvGeometry, FloatArray
 
@@ -61,7 +61,7 @@ def _arriving(graph: OnnxGraph, program: GraphProgram, p: Population, sent: dict
         if t >= g.delay:
             one = _group(graph, program, g, f"{label(g)}.{number}.{t}", sent[g.source][t - g.delay])
             total = graph("Add", "", total, one) if total else one
-    return total or zeros_like_views(graph, program.inputs[0].name, p, np.float32)
+    return total or graph.zeros("", program.inputs[0].name, p.shape, np.float32)
 
 
 def _group(graph: OnnxGraph, program: GraphProgram, g: Synapse, name: str, x: str) -> str:

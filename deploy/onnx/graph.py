@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.program.transposed import TransposedGeometry
-from hybridnet.support.arrays import Array
 
 OPSET, IR_VERSION = 18, 8
 """Opset 18 has Split by number; IR version 8 is the oldest that goes with it, so that old runtimes load the file."""
-
-Frame = tuple[int, int, int]
 
 
 class OnnxGraph:
@@ -44,49 +43,18 @@ class OnnxGraph:
         """Change a type; floats are truncated toward zero."""
         return self("Cast", name, x, to=dtype)
 
-    def count(self, name: str, flags: str) -> str:
-        """How many of (N, T, C, H, W) are true, (N,) int64; per map in float32, which is fast, and exact to 2²⁴."""
-        maps = self(
-            "ReduceSum", "", self.cast("", flags, TensorProto.FLOAT), self.constant(np.array([3, 4])), keepdims=0
-        )
-        return self(
-            "ReduceSum", name, self.cast("", maps, TensorProto.INT64), self.constant(np.array([1, 2])), keepdims=0
-        )
+    def count_false(self, name: str, flags: str, shape: tuple[int, ...]) -> str:
+        """How many of (N, *shape) are false, (N,) int64; rows are added up in float32, which is fast, and exact here."""
+        row, others = (self.constant(np.array(axes)) for axes in ([-1], range(1, len(shape))))
+        rows = self("ReduceSum", "", self.cast("", flags, TensorProto.FLOAT), row, keepdims=0)
+        true = self("ReduceSum", "", self.cast("", rows, TensorProto.INT64), others, keepdims=0)
+        return self("Sub", name, self.constant(np.int64(math.prod(shape))), true)
 
-    def frames(self, name: str, x: str, shape: Frame) -> str:
-        """(N, T, C, H, W) as (N·T, C, H, W): nothing recurrent crosses a convolution."""
-        return self("Reshape", name, x, self.constant(np.array([-1, *shape])))
-
-    def steps(self, name: str, x: str, steps: int, shape: Frame) -> list[str]:
-        """(N·T, C, H, W) as T times (N, 1, C, H, W)."""
-        whole = self("Reshape", f"{name}.windows", x, self.constant(np.array([-1, steps, *shape])))
-        if steps == 1:
-            return [whole]
-        parts = [f"{name}.drive.{t}" for t in range(steps)]
-        self._nodes.append(helper.make_node("Split", [whole], parts, name=f"{name}.split", axis=1, num_outputs=steps))
-        return parts
-
-    def conv(self, name: str, x: str, geometry: ConvGeometry, weight: Array, bias: Array) -> str:
-        """A float32 convolution."""
-        parameters = [
-            self.constant(v.astype(np.float32), f"{name}.{k}") for k, v in (("weight", weight), ("bias", bias))
-        ]
-        return self("Conv", name, x, *parameters, **conv_attributes(geometry))
-
-    def conv_integer(self, name: str, x: str, geometry: ConvGeometry, weight: Array, *, signed: bool) -> str:
-        """A convolution of int8 messages, or of spikes, with int8 weights, in int32."""
-        offset, zero = (128, np.uint8(128)) if signed else (0, np.uint8(0))
-        shifted = self("Add", "", self.cast("", x, TensorProto.INT32), self.constant(np.int32(offset)))
-        frames = self.frames(f"{name}.frames", self.cast("", shifted, TensorProto.UINT8), geometry.input_shape)
-        return self(
-            "ConvInteger",
-            name,
-            frames,
-            self.constant((weight + 128).astype(np.uint8), f"{name}.weight"),
-            self.constant(zero),
-            self.constant(np.uint8(128)),
-            **conv_attributes(geometry),
-        )
+    def zeros(self, name: str, views: str, shape: tuple[int, ...], dtype: type) -> str:
+        """Zeros (N, *shape), with as many views as a tensor (N, …) has."""
+        count = self("Shape", "", views, start=0, end=1)
+        whole = self("Concat", "", count, self.constant(np.array(shape, np.int64)), axis=0)
+        return self("ConstantOfShape", name, whole, value=numpy_helper.from_array(np.zeros(1, dtype)))
 
     def declare_input(self, name: str, shape: tuple[int, ...], dtype: int = TensorProto.FLOAT) -> None:
         """(N, *shape)."""
@@ -97,14 +65,26 @@ class OnnxGraph:
         self._outputs.append(helper.make_tensor_value_info(name, dtype, ["N", *shape]))
 
     def model(self, metadata: dict[str, str]) -> onnx.ModelProto:
-        """The whole model."""
-        graph = helper.make_graph(
-            self._nodes, "spiking_program", self._inputs, self._outputs, [*self._constants.values()]
-        )
+        """The whole model, without what no output depends on."""
+        nodes = reaching(self._nodes, {value.name for value in self._outputs})
+        used = {name for node in nodes for name in node.input}
+        constants = [value for name, value in self._constants.items() if name in used]
+        graph = helper.make_graph(nodes, "spiking_program", self._inputs, self._outputs, constants)
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="hybridnet")
         helper.set_model_props(model, metadata)
         return model
+
+
+def reaching(nodes: Sequence[onnx.NodeProto], outputs: Collection[str]) -> list[onnx.NodeProto]:
+    """The nodes that some output depends on, in their order."""
+    needed = set(outputs)
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    return kept[::-1]
 
 
 def conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:

@@ -17,19 +17,16 @@ zeros at the start of a window: <population>.potential, int32; <population>.curr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from hybridnet.deploy.onnx.graph import OnnxGraph
-from hybridnet.deploy.onnx.graph_step import PopulationNames, add_messages, add_step
+from hybridnet.deploy.onnx.graph_step import PopulationNames, add_messages, add_spikes, add_step
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation
-from hybridnet.program.graph import Node
-from hybridnet.program.layers import POTENTIAL_SHIFT
 
 SCHEMA = "hybridnet.graph/1"
 
@@ -67,13 +64,8 @@ def _add_window(graph: OnnxGraph, program: FixedGraph) -> None:
     for node in program.inputs:
         shape = node.shape if node.still else (program.steps, *node.shape)
         graph.declare_input(node.name, shape)
-        messages, clipped = add_messages(graph, node, node.name)
-        graph.declare_output(
-            renamed(graph, messages, f"{node.name}.messages", TensorProto.INT16), TensorProto.INT16, shape
-        )
-        if node.still:
-            clipped = stacked(graph, [clipped])
-        graph.declare_output(graph.count(f"{node.name}.clipped", clipped), TensorProto.INT64, ())
+        messages, unclipped = add_messages(graph, node, node.name)
+        _declare_messages(graph, node.name, messages, unclipped, shape)
         sent[node.name] = [messages] * program.steps if node.still else unstacked(graph, messages, program.steps)
     history: list[dict[str, PopulationNames]] = []
 
@@ -84,17 +76,21 @@ def _add_window(graph: OnnxGraph, program: FixedGraph) -> None:
         return sent[name][t] if name in sent else history[t][name].o
 
     for t in steps:
-        history.append(add_step(graph, program, f".{t}", sent_before, history[-1] if t else {}, _zeros(graph, program)))
+        history.append(add_step(graph, program, f".{t}", sent_before, history[-1] if t else {}))
     for p in program.populations:
         states = [now[p.name] for now in history]
         everything = (program.steps, *p.shape)
         graph.declare_output(stacked(graph, [s.o for s in states], f"{p.name}.spikes"), TensorProto.BOOL, everything)
         for kind, tensors in (("potentials", [s.v for s in states]), ("currents", [s.c for s in states])):
-            steps_of = renamed(graph, stacked(graph, tensors), f"{p.name}.{kind}", TensorProto.INT32)
-            graph.declare_output(steps_of, TensorProto.INT32, everything)
+            graph.declare_output(stacked(graph, tensors, f"{p.name}.{kind}"), TensorProto.INT32, everything)
         readout = renamed(graph, states[-1].v, f"{p.name}.readout", TensorProto.INT32)
         graph.declare_output(readout, TensorProto.INT32, p.shape)
-        _count(graph, p, [s.saturated for s in states], [s.saturated_current for s in states])
+        for kind, flags in (
+            ("overflows", [s.unclipped for s in states]),
+            ("current_overflows", [s.unclipped_current for s in states]),
+        ):
+            unclipped = stacked(graph, flags) if flags[0] else ""
+            _count(graph, program, f"{p.name}.{kind}", unclipped, everything)
 
 
 def _add_one_step(graph: OnnxGraph, program: FixedGraph) -> None:
@@ -105,10 +101,8 @@ def _add_one_step(graph: OnnxGraph, program: FixedGraph) -> None:
     shapes = {node.name: node.shape for node in program.inputs} | {p.name: p.shape for p in program.populations}
     for node in program.inputs:
         graph.declare_input(node.name, node.shape)
-        now[node.name], clipped = add_messages(graph, node, node.name)
-        messages = renamed(graph, now[node.name], f"{node.name}.messages", TensorProto.INT16)
-        graph.declare_output(messages, TensorProto.INT16, node.shape)
-        graph.declare_output(graph.count(f"{node.name}.clipped", stacked(graph, [clipped])), TensorProto.INT64, ())
+        now[node.name], unclipped = add_messages(graph, node, node.name)
+        _declare_messages(graph, node.name, now[node.name], unclipped, node.shape)
     for name, delay in delays.items():
         dtype = TensorProto.INT16 if name in inputs else TensorProto.BOOL
         graph.declare_input(f"{name}.past.before", (delay, *shapes[name]), dtype)
@@ -118,15 +112,15 @@ def _add_one_step(graph: OnnxGraph, program: FixedGraph) -> None:
     def sent_before(name: str, delay: int) -> str | None:
         return past[name][delay - 1] if delay else now[name]
 
-    states = add_step(graph, program, ".now", sent_before, before, _zeros(graph, program))
+    states = add_step(graph, program, ".after", sent_before, before)
     for p in program.populations:
         state = states[p.name]
         graph.declare_output(renamed(graph, state.o, f"{p.name}.spikes", TensorProto.BOOL), TensorProto.BOOL, p.shape)
         for kind, tensor in (("potential", state.v), ("current", state.c)):
             if kind == "potential" or p.keeps_current:
-                name = f"{p.name}.{kind}.after"
-                graph.declare_output(renamed(graph, tensor, name, TensorProto.INT32), TensorProto.INT32, p.shape)
-        _count(graph, p, [state.saturated], [state.saturated_current])
+                graph.declare_output(tensor, TensorProto.INT32, p.shape)
+        _count(graph, program, f"{p.name}.overflows", state.unclipped, p.shape)
+        _count(graph, program, f"{p.name}.current_overflows", state.unclipped_current, p.shape)
     for name, delay in delays.items():
         latest = states[name].o if name in states else f"{name}.messages"
         kept = stacked(graph, [latest, *past[name][:-1]], f"{name}.past.after")
@@ -134,22 +128,25 @@ def _add_one_step(graph: OnnxGraph, program: FixedGraph) -> None:
         graph.declare_output(kept, dtype, (delay, *shapes[name]))
 
 
+def _declare_messages(graph: OnnxGraph, name: str, messages: str, unclipped: str, shape: tuple[int, ...]) -> None:
+    kept = renamed(graph, messages, f"{name}.messages", TensorProto.INT16)
+    graph.declare_output(kept, TensorProto.INT16, shape)
+    graph.declare_output(graph.count_false(f"{name}.clipped", unclipped, shape), TensorProto.INT64, ())
+
+
 def _declare_before(graph: OnnxGraph, p: FixedPopulation) -> PopulationNames:
     """The state that a step starts from; whether a neuron fired is seen from its potential."""
-    states = []
     for kind in ("current", "potential") if p.keeps_current else ("potential",):
         graph.declare_input(f"{p.name}.{kind}.before", p.shape, TensorProto.INT32)
-        states.append(graph.cast("", f"{p.name}.{kind}.before", TensorProto.INT64))
-    v = states[-1]
-    never = np.array(2**31, np.int64)
-    threshold = never if p.threshold is None else p.threshold.astype(np.int64) << POTENTIAL_SHIFT
-    o = graph("Greater", "", v, graph.constant(threshold.reshape(1, -1, 1, 1), f"{p.name}.threshold.before"))
-    return PopulationNames(states[0], v, o, "", "")
+    v = f"{p.name}.potential.before"
+    return PopulationNames(f"{p.name}.current.before", v, add_spikes(graph, p, v), "", "")
 
 
-def _count(graph: OnnxGraph, p: FixedPopulation, potentials: list[str], currents: list[str]) -> None:
-    for kind, flags in (("overflows", potentials), ("current_overflows", currents)):
-        graph.declare_output(graph.count(f"{p.name}.{kind}", stacked(graph, flags)), TensorProto.INT64, ())
+def _count(graph: OnnxGraph, program: FixedGraph, name: str, unclipped: str, shape: tuple[int, ...]) -> None:
+    """How many were clipped, as an output; none without flags."""
+    views = program.inputs[0].name
+    counted = graph.count_false(name, unclipped, shape) if unclipped else graph.zeros(name, views, (), np.int64)
+    graph.declare_output(counted, TensorProto.INT64, ())
 
 
 def stacked(graph: OnnxGraph, tensors: list[str], name: str = "") -> str:
@@ -166,14 +163,3 @@ def unstacked(graph: OnnxGraph, x: str, steps: int) -> list[str]:
 def renamed(graph: OnnxGraph, x: str, name: str, dtype: int) -> str:
     """A tensor of this type under another name."""
     return x if x == name else graph.cast(name, x, dtype)
-
-
-def _zeros(graph: OnnxGraph, program: FixedGraph) -> Callable[[FixedPopulation], str]:
-    return lambda p: zeros_like_views(graph, program.inputs[0].name, p, np.int64)
-
-
-def zeros_like_views(graph: OnnxGraph, views: str, p: Node, dtype: type) -> str:
-    """Zeros (N, C, H, W) of a population, with as many views as a tensor has."""
-    count = graph("Shape", "", views, start=0, end=1)
-    shape = graph("Concat", "", count, graph.constant(np.array(p.shape), f"{p.name}.shape"), axis=0)
-    return graph("ConstantOfShape", "", shape, value=numpy_helper.from_array(np.zeros(1, dtype)))

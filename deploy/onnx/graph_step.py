@@ -5,13 +5,13 @@ Each operator is exact, whatever runs it:
 * A group is a float32 Conv or ConvTranspose where Σ|w|·max|x| ≤ 2²⁴, so that no partial sum can round. Its weights are
   multiplied by 2ˢ beforehand, which changes exponents alone. Beyond that bound the weights are split, w = 16·h + l,
   into two such operators. Weights that groups share are stored once.
-* What groups add up to is int64, and so are currents and potentials.
-* (4096 − d)·v / 4096 is a float64 product of 35 bits over a power of two; the Cast to int64 truncates toward zero.
+* What groups add up to is int32 where at most 2³⁰ can arrive, else int64. Currents and potentials are int32.
+* (4096 − d)·v / 4096 is a float64 product of 35 bits over a power of two; the Cast to integers truncates toward zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,11 @@ from hybridnet.program.graph import label
 from hybridnet.program.layers import DECAY_ONE, FLOAT32_EXACT, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry, IntArray
 from hybridnet.support.arrays import Array
 
+TYPES: dict[type, int] = {np.int32: TensorProto.INT32, np.int64: TensorProto.INT64}
+
+INT32_ARRIVING = 2**30
+"""With no more arriving, no sum of a step leaves int32: two decayed states, a bias and a reset are less than 2²⁶."""
+
 SPLIT = 16
 """Weights are split at this place where they are too large together."""
 
@@ -32,27 +37,26 @@ class PopulationNames(NamedTuple):
     """What a population's step gives, by the names of tensors (N, C, H, W).
 
     Attributes:
-        c: Current, int64.
-        v: Potential, int64.
+        c: Current, int32.
+        v: Potential, int32.
         o: Spikes, bool.
-        saturated: Where v was clipped, bool.
-        saturated_current: Where c was, if it is kept, bool.
+        unclipped: Where v was not clipped, bool.
+        unclipped_current: Where c was not, or is not kept, bool; empty if no channel keeps it.
     """
 
     c: str
     v: str
     o: str
-    saturated: str
-    saturated_current: str
+    unclipped: str
+    unclipped_current: str
 
 
 def add_messages(graph: OnnxGraph, node: FixedInput, x: str) -> tuple[str, str]:
-    """Messages (float32) of an input tensor of any shape, and where they were clipped (bool)."""
+    """Messages (float32) of an input tensor of any shape, and where they were not clipped (bool)."""
     scale = graph.constant(np.float64(node.input_scale))
     rounded = graph("Round", "", graph("Mul", "", graph.cast("", x, TensorProto.DOUBLE), scale))
     clipped = graph("Clip", "", rounded, *(graph.constant(np.float64(s * node.message_max)) for s in (-1, 1)))
-    changed = graph("Not", "", graph("Equal", "", rounded, clipped))
-    return graph.cast("", clipped, TensorProto.FLOAT), changed
+    return graph.cast("", clipped, TensorProto.FLOAT), graph("Equal", "", rounded, clipped)
 
 
 def add_step(
@@ -61,7 +65,6 @@ def add_step(
     suffix: str,
     sent: Callable[[str, int], str | None],
     before: dict[str, PopulationNames],
-    zeros: Callable[[FixedPopulation], str],
 ) -> dict[str, PopulationNames]:
     """All populations of one step.
 
@@ -71,70 +74,95 @@ def add_step(
         suffix: Suffix of the step's names.
         sent: What a node sent so many steps ago, (N, C, H, W) of any type; None before the window.
         before: Populations at the step before; empty at the first step.
-        zeros: For populations that nothing reaches, int64 (N, C, H, W).
     """
     now: dict[str, PopulationNames] = {}
     for p in program.populations:
-        sums = []
+        whole = np.int32 if program.largest_arriving(p.name) <= INT32_ARRIVING else np.int64
+        sums: list[str] = []
         for number, g in enumerate(program.onto(p.name)):
             x = now[g.source].o if g.delay == 0 and g.source in now else sent(g.source, g.delay)
             if x is not None:
-                name = f"{label(g)}.{number}{suffix}"
-                sums.append(_add_group(graph, g, name, _parts(program, g), graph.cast("", x, TensorProto.FLOAT)))
-        total = sums[0] if sums else zeros(p)
+                values = graph.cast("", x, TensorProto.FLOAT)
+                sums += _add_group(graph, program, g, f"{label(g)}.{number}{suffix}", values, TYPES[whole])
+        total = sums[0] if sums else graph.zeros("", program.inputs[0].name, p.shape, whole)
         for one in sums[1:]:
             total = graph("Add", "", total, one)
-        now[p.name] = add_population(graph, p, total, before.get(p.name), suffix)
+        now[p.name] = add_population(graph, p, total, whole, before.get(p.name), suffix)
     return now
 
 
 def add_population(
-    graph: OnnxGraph, p: FixedPopulation, total: str, before: PopulationNames | None, suffix: str
+    graph: OnnxGraph, p: FixedPopulation, total: str, whole: type, before: PopulationNames | None, suffix: str
 ) -> PopulationNames:
-    """One step of a population from what its groups add up to, int64."""
+    """One step of a population.
 
-    def column(values: Array, kind: str) -> str:
-        wide = values.reshape(-1, 1, 1) if values.ndim < 3 else values
-        return graph.constant(wide[None], f"{p.name}.{kind}")
+    Args:
+        graph: What it is added to.
+        p: The population.
+        total: What its groups add up to.
+        whole: Type of that, int32 or int64, which no sum of the step leaves.
+        before: The population at the step before, if there is one.
+        suffix: Suffix of the step's names.
+    """
 
-    limits = [graph.constant(np.int64(s * POTENTIAL_MAX)) for s in (-1, 1)]
+    def column(values: Array, name: str) -> str:
+        return graph.constant(_by_channel(values)[None], f"{p.name}.{name}")
+
+    def kept(values: str, decay: IntArray, name: str) -> str:
+        keep = column((DECAY_ONE - decay.astype(np.float64)) / DECAY_ONE, name)
+        product = graph("Mul", "", graph.cast("", values, TensorProto.DOUBLE), keep)
+        return graph.cast("", product, TYPES[whole])
+
+    def saturated(values: str, name: str) -> tuple[str, str]:
+        limits = (graph.constant(whole(sign * POTENTIAL_MAX)) for sign in (-1, 1))
+        clipped = graph("Clip", "", values, *limits)
+        return graph.cast(f"{p.name}.{name}{suffix}", clipped, TensorProto.INT32), graph("Equal", "", values, clipped)
+
     a = total
     if before is not None and p.keeps_current:
-        keep = column((DECAY_ONE - p.current_decay.astype(np.float64)) / DECAY_ONE, "keep_current")
-        a = graph("Add", "", a, _truncated(graph, before.c, keep))
-    c = graph("Clip", f"{p.name}.c{suffix}", a, *limits)
-    exact = graph("Add", "", a, column(p.bias.astype(np.int64) << POTENTIAL_SHIFT, "bias"))
+        a = graph("Add", "", a, kept(before.c, p.current_decay, "keep_current"))
+    c, unclipped_current = saturated(a, "current")
+    bias = _by_channel(p.bias.astype(whole) << POTENTIAL_SHIFT)
+    drive, exact = column(bias, "bias"), a
     if before is not None:
-        keep = column((DECAY_ONE - p.decay.astype(np.float64)) / DECAY_ONE, "keep")
-        zero, kept = graph.constant(np.int64(0)), before.v
+        v = before.v
         if p.reset == "hard":
-            kept = graph("Where", "", before.o, zero, kept)
-        exact = graph("Add", "", exact, _truncated(graph, kept, keep))
-        if p.reset == "soft":
-            amount = column(p.reset_amount.astype(np.int64) << POTENTIAL_SHIFT, "reset_amount")
-            exact = graph("Sub", "", exact, graph("Where", "", before.o, amount, zero))
-    v = graph("Clip", f"{p.name}.v{suffix}", exact, *limits)
-    never = np.array(POTENTIAL_MAX + 1, np.int64)
-    threshold = never if p.threshold is None else p.threshold.astype(np.int64) << POTENTIAL_SHIFT
-    o = graph("Greater", f"{p.name}.o{suffix}", v, column(threshold, "threshold"))
-    changed = graph("Not", "", graph("Equal", "", a, c))
-    kept_at_all = column(p.current_decay < DECAY_ONE, "keeps_current")
-    return PopulationNames(
-        c, v, o, graph("Not", "", graph("Equal", "", exact, v)), graph("And", "", changed, kept_at_all)
-    )
+            v = graph("Where", "", before.o, graph.constant(np.int32(0)), v)
+        else:
+            after_spike = bias - _by_channel(p.reset_amount.astype(whole) << POTENTIAL_SHIFT)
+            drive = graph("Where", "", before.o, column(after_spike, "bias_after_spike"), drive)
+        exact = graph("Add", "", exact, kept(v, p.decay, "keep"))
+    v, unclipped = saturated(graph("Add", "", exact, drive), "potential")
+    o = add_spikes(graph, p, v, f"{p.name}.o{suffix}")
+    if p.keeps_current and (p.current_decay == DECAY_ONE).any():
+        keeps_none = column(p.current_decay == DECAY_ONE, "keeps_no_current")
+        unclipped_current = graph("Or", "", unclipped_current, keeps_none)
+    return PopulationNames(c, v, o, unclipped, unclipped_current if p.keeps_current else "")
 
 
-def _add_group(graph: OnnxGraph, g: FixedSynapse, name: str, weights: Mapping[str, Array], x: str) -> str:
-    """What a group adds, shifted, int64 (N, C_out, H_out, W_out), from its weights in parts, by name."""
-    sums = []
-    for index, (part, values) in enumerate(weights.items()):
+def add_spikes(graph: OnnxGraph, p: FixedPopulation, v: str, name: str = "") -> str:
+    """Where a potential is above the threshold, bool."""
+    never = np.array(POTENTIAL_MAX + 1, np.int32)
+    threshold = never if p.threshold is None else p.threshold.astype(np.int32) << POTENTIAL_SHIFT
+    return graph("Greater", name, v, graph.constant(_by_channel(threshold)[None], f"{p.name}.threshold"))
+
+
+def _by_channel(values: Array) -> Array:
+    """Parameters (), (C,) or (C, H, W), so that they go with (C, H, W)."""
+    return values.reshape(-1, 1, 1) if values.ndim < 3 else values
+
+
+def _add_group(graph: OnnxGraph, program: FixedGraph, g: FixedSynapse, name: str, x: str, dtype: int) -> list[str]:
+    """What a group adds, shifted, in integers (N, C_out, H_out, W_out), as one or two summands."""
+    summands = []
+    for index, (part, values) in enumerate(_parts(program, g).items()):
         constant = graph.constant(values, part)
         if isinstance(g.geometry, ConvGeometry):
             found = graph("Conv", f"{name}.{index}", x, constant, **conv_attributes(g.geometry))
         else:
             found = graph("ConvTranspose", f"{name}.{index}", x, constant, **transposed_attributes(g.geometry))
-        sums.append(graph.cast("", found, TensorProto.INT64))
-    return sums[0] if len(sums) == 1 else graph("Add", "", *sums)
+        summands.append(graph.cast("", found, dtype))
+    return summands
 
 
 def _parts(program: FixedGraph, g: FixedSynapse) -> dict[str, Array]:
@@ -166,8 +194,3 @@ def _bound(g: FixedSynapse, weight: IntArray, largest_input: int) -> int:
     unit = int(np.gcd.reduce(weight, axis=None)) or 1
     power = unit & -unit
     return FixedSynapse(g.source, g.target, g.geometry, weight // power).largest_sum(largest_input)
-
-
-def _truncated(graph: OnnxGraph, values: str, keep: str) -> str:
-    product = graph("Mul", "", graph.cast("", values, TensorProto.DOUBLE), keep)
-    return graph.cast("", product, TensorProto.INT64)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from hybridnet.deploy.onnx.graph import reaching
 from hybridnet.program.bridge import BridgeTensor
 from hybridnet.support.onnx_file import read_model
 from hybridnet.support.sealed import AnyFile
@@ -67,7 +68,7 @@ def write_whole(path: Path, parts: Joined) -> None:
     _rename(snn, place_program, "snn")
     _rename(rest, place_ann, "ann")
     joints, constants = _joints(bridge, place("snn"))
-    nodes = _reaching([*front.node, *arranging, *snn.node, *joints, *rest.node], {value.name for value in rest.output})
+    nodes = reaching([*front.node, *arranging, *snn.node, *joints, *rest.node], {value.name for value in rest.output})
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -142,14 +143,3 @@ def _joints(
         if tensor.kind == "spike_count":
             nodes.append(helper.make_node("ReduceSum", [spikes, steps.name], [name], name=name, keepdims=0))
     return nodes, [steps, last]
-
-
-def _reaching(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
-    """The nodes that some output depends on, in their order."""
-    needed = set(outputs)
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(nodes):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    return kept[::-1]

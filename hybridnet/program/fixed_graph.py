@@ -178,3 +178,7 @@ class FixedGraph(Graph[FixedInput, FixedPopulation, FixedSynapse]):
     def largest_input(self, synapse: FixedSynapse) -> int:
         """Largest |x| that a group gets: the largest message of an input, or 1, a spike."""
         return {node.name: node.message_max for node in self.inputs}.get(synapse.source, 1)
+
+    def largest_arriving(self, population: str) -> int:
+        """What the groups of a population add up to, shifted, is no larger."""
+        return sum(g.largest_sum(self.largest_input(g)) << g.shift for g in self.onto(population))

@@ -14,11 +14,13 @@ from helpers.random_graphs import graphs, random_inputs
 from helpers.small_model import fixed_stream, random_layer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto
 
 from hybridnet.deploy.onnx.graph_program import write_onnx_graph
+from hybridnet.deploy.onnx.graph_step import INT32_ARRIVING
 from hybridnet.errors import BackendError, RangeError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
-from hybridnet.program.layers import FLOAT32_EXACT, POTENTIAL_MAX, ConvGeometry, Reset
+from hybridnet.program.layers import BIAS_MAX, FLOAT32_EXACT, POTENTIAL_MAX, THRESHOLD_MAX, ConvGeometry, Reset
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.onnxruntime.graph import OnnxGraph, OnnxGraphStep
 
@@ -42,7 +44,7 @@ def assert_steps(graph: FixedGraph, views: int, seed: int) -> None:
         write_onnx_graph(path, graph, "step")
         stepper = OnnxGraphStep(path)
     stepper.start(views)
-    overflows = dict.fromkeys(expected.overflows, 0)
+    overflows, current_overflows = (dict.fromkeys(expected.overflows, 0) for _ in range(2))
     for t in range(graph.steps):
         found = stepper.step({n.name: inputs[n.name] if n.still else inputs[n.name][:, t] for n in graph.inputs})
         for p in graph.populations:
@@ -51,7 +53,9 @@ def assert_steps(graph: FixedGraph, views: int, seed: int) -> None:
             if p.keeps_current:
                 np.testing.assert_array_equal(found[f"{p.name}.current.after"], expected.currents[p.name][:, t])
             overflows[p.name] += int(found[f"{p.name}.overflows"].sum())
+            current_overflows[p.name] += int(found[f"{p.name}.current_overflows"].sum())
     assert overflows == expected.overflows
+    assert current_overflows == expected.current_overflows
 
 
 @settings(patient, max_examples=60)
@@ -125,6 +129,33 @@ def test_large_sums_leave_float32_and_stay_exact(tmp_path: Path, reset: Reset, l
     assert np.abs(result.currents["s.0"]).max() > FLOAT32_EXACT >> 6
     assert result.overflows["s.0"] > 0
     assert "weight.0.0of2" in {node.name for node in onnx.load(tmp_path / "graph.onnx").graph.initializer}
+
+
+@pytest.mark.parametrize(
+    ("last", "dtype"), [(24, TensorProto.INT32), (26, TensorProto.INT64)], ids=["fits", "does not"]
+)
+def test_sums_are_int32_as_long_as_they_fit(tmp_path: Path, last: int, dtype: int) -> None:
+    """With 127·Σw·64 on either side of 2³⁰, a decayed potential, a bias and a reset that adds."""
+    graph = dense(521)
+    weight = np.full_like(graph.synapses[0].weight, 254)
+    weight[0, -1] = last
+    neuron = replace(
+        graph.populations[0],
+        threshold=np.array(1),
+        reset_amount=np.array(-THRESHOLD_MAX),
+        bias=np.array([BIAS_MAX], np.int32),
+    )
+    graph = FixedGraph(graph.inputs, (neuron,), (replace(graph.synapses[0], weight=weight, shift=6),), 3)
+    assert (graph.largest_arriving("sum") <= INT32_ARRIVING) == (dtype == TensorProto.INT32)
+    inputs = {"x": np.full((2, 3, 521, 1, 1), 127, np.float32)}
+    inputs["x"][1, 1:] = -127
+    path = tmp_path / "graph.onnx"
+    write_onnx_graph(path, graph)
+    result = OnnxGraph(path, graph).run(inputs, record_potentials=True)
+    assert_as_naive(graph, result, inputs, 2)
+    summed = {node.input[0] for node in onnx.load(path).graph.node if node.op_type == "Clip"}
+    types = {value.name: value.type.tensor_type.elem_type for value in onnx.load(path).graph.value_info}
+    assert {types[name] for name in summed if name.startswith("Add")} == {dtype}
 
 
 def test_spikes_into_a_wide_layer_are_exact(tmp_path: Path) -> None:

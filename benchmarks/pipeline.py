@@ -92,9 +92,7 @@ def print_process(name: str, *arguments: str) -> None:
 
 def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> None:
     """Clips per second of both ways, and the share of each stage of the cut one."""
-    threads = torch.get_num_threads()
     single = Simulator(bundle, SimulateOptions(settings={"threads": 1}, views=VIEWS))
-    torch.set_num_threads(threads)  # of the process; the line before has set it too
     usual = SimulateOptions(views=VIEWS, parity=False)
     simulator, int8 = Simulator(bundle, usual), Simulator(bundle, replace(usual, ann="onnxruntime-int8"))
     model, preprocess = load_checkpoint(checkpoint).model.eval(), simulator.bundle.preprocess

@@ -137,7 +137,7 @@ def backends(program: GraphProgram, fixed: FixedGraph, folder: Path) -> dict[str
 
 def emulator_of(fixed: FixedGraph) -> GraphEmulator:
     """The emulator as a bundle runs it."""
-    return GraphEmulator(fixed, currents=False)
+    return GraphEmulator(fixed, currents=False, threads=torch.get_num_threads())
 
 
 def check(got: SpikingResult, expected: SpikingResult) -> None:

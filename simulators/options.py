@@ -38,7 +38,7 @@ def _check_threads(threads: int | None) -> None:
 
 @dataclass(frozen=True)
 class Threads:
-    """How many threads torch has, in the whole process; as many as it finds good if None."""
+    """Threads of the emulator, one per core if None, or of torch in the whole process, as many as it finds good."""
 
     threads: int | None = field(default=None, metadata=THREADS)
 

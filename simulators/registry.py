@@ -27,6 +27,7 @@ from hybridnet.support.optional import is_there
 
 if TYPE_CHECKING:
     from hybridnet.deploy.bundle_parts import Parts
+    from hybridnet.program.fixed_graph import FixedGraph
     from hybridnet.program.spiking import SpikingHalf
     from hybridnet.simulators.interface import AnnBackend, SpikingBackend
 
@@ -40,8 +41,7 @@ ANN_TOLERANCE = 1e-4
 def _emulator(parts: Parts, options: Threads) -> SpikingBackend:
     from hybridnet.simulators.emulator.graph import GraphEmulator
 
-    _give_torch(options)
-    return GraphEmulator(parts.fixed, currents=False)
+    return GraphEmulator(parts.fixed, currents=False, threads=options.threads)
 
 
 def _lava(parts: Parts, options: LavaOptions) -> SpikingBackend:
@@ -122,7 +122,7 @@ def _is_here(entry: Entry[Any]) -> bool:
 _SPIKING = (
     SpikingEntry(
         name="emulator", title="the emulator", help="the chip's integers, fast",
-        home="emulator.graph", build=_emulator, options=Threads, packages=("torch",), fixed_point=True,
+        home="emulator.graph", build=_emulator, options=Threads, packages=("numba",), fixed_point=True,
     ),
     SpikingEntry(
         name="lava", title="Lava", help="Lava processes, with the emulator's bits",
@@ -153,10 +153,7 @@ SPIKING: dict[str, SpikingEntry] = {entry.name: entry for entry in _SPIKING if _
 """Back-ends of the spiking half: `--snn`."""
 
 DEFAULT_SNN = next(iter(SPIKING))
-"""The emulator, and in the runtime wheel, which has no torch to run it on, ONNX Runtime with the same bits."""
-
-SOONEST_SNN = "onnxruntime"
-"""The one in fixed point that is ready soonest: loading torch takes longer than running one clip of a small model."""
+"""The emulator."""
 
 SIDES = (DEFAULT_SNN, "lava")
 """Back-ends of the spiking half that `compare` takes unless told."""
@@ -182,6 +179,18 @@ ANN_ENTRIES: dict[str, AnnEntry] = {entry.name: entry for entry in _ANN if _is_h
 """Back-ends of the ANN half: `--ann`."""
 
 DEFAULT_ANN = next(iter(ANN_ENTRIES))
+
+
+def default_snn(fixed: FixedGraph) -> str:
+    """The back-end of the spiking half unless one is named.
+
+    The emulator; where it would convolve a group in torch and there is none, ONNX Runtime, which has the same bits.
+    """
+    if is_there("torch"):
+        return DEFAULT_SNN
+    from hybridnet.simulators.emulator.groups import needs_torch
+
+    return "onnxruntime" if needs_torch(fixed) else DEFAULT_SNN
 
 
 def spiking_entry(name: str) -> SpikingEntry:

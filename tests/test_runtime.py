@@ -112,11 +112,11 @@ def test_the_wheel_gives_the_record_of_the_project(python: Path, real_clips: Pat
         out, record = tmp_path / f"{name}.npz", tmp_path / f"{name}.json"
         command = [*run, str(real_clips / name), "--views", "2", "--output", str(out), "--json", str(record)]
         subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=APART)
-        here = simulate(real_clips / name, bundle, SimulateOptions(snn="onnxruntime", views=2))
-        emulator = simulate(real_clips / name, bundle, SimulateOptions(views=2, parity=False))
+        here = simulate(real_clips / name, bundle, SimulateOptions(views=2))
+        graphs = simulate(real_clips / name, bundle, SimulateOptions(snn="onnxruntime", views=2, parity=False))
         logits = read_arrays(out)["logits"]
         assert np.array_equal(logits, here.run.logits)
-        assert np.array_equal(logits, emulator.run.logits)
+        assert np.array_equal(logits, graphs.run.logits)
         there = json.loads(record.read_text())
         ours = json.loads(json.dumps(dataclasses.asdict(here.record)))
         assert lasting(there) == lasting(ours)
@@ -168,5 +168,5 @@ def test_torch_is_not_there_and_nothing_asks_for_it(python: Path, clip: Path, tm
     command = [str(python), "-c", code, str(TINY_MOTION), str(clip)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=APART)
     first, second, third = done.stdout.splitlines()
-    assert (first, third) == ("tiny onnxruntime", "no torch")
+    assert (first, third) == ("tiny emulator", "no torch")
     assert len(json.loads(second)) == 2

@@ -44,7 +44,7 @@ class OnnxGraph:
         return self("Cast", name, x, to=dtype)
 
     def count_false(self, name: str, flags: str, shape: tuple[int, ...]) -> str:
-        """How many of (N, *shape) are false, (N,) int64; rows are added up in float32, which is fast, and exact here."""
+        """How many of (N, *shape) are false, (N,) int64; rows are added up in float32, exact for their length."""
         row, others = (self.constant(np.array(axes)) for axes in ([-1], range(1, len(shape))))
         rows = self("ReduceSum", "", self.cast("", flags, TensorProto.FLOAT), row, keepdims=0)
         true = self("ReduceSum", "", self.cast("", rows, TensorProto.INT64), others, keepdims=0)

@@ -11,24 +11,17 @@ from hybridnet.simulators.options import Settings
 from hybridnet.simulators.registry import ANN_ENTRIES, DEFAULT_ANN, DEFAULT_SNN, SPIKING, all_options, requestable
 
 
-def add_backends(parser: argparse.ArgumentParser, whose: str = "the", *, one_video: str = DEFAULT_SNN) -> None:
-    """`--snn` and `--ann`. Where one video runs on another back-end than many, `--snn` has no value unless typed."""
-    differs = one_video != DEFAULT_SNN
-    told = f"{DEFAULT_SNN}; of one video {one_video}, which starts sooner" if differs else DEFAULT_SNN
-    _add_half(parser, "--snn", f"{whose} spiking half", SPIKING, argparse.SUPPRESS if differs else DEFAULT_SNN, told)
-    _add_half(parser, "--ann", f"{whose} ANN half", ANN_ENTRIES, DEFAULT_ANN, DEFAULT_ANN)
+def add_backends(parser: argparse.ArgumentParser, whose: str = "the") -> None:
+    """`--snn` and `--ann`."""
+    _add_half(parser, "--snn", f"{whose} spiking half", SPIKING, DEFAULT_SNN)
+    _add_half(parser, "--ann", f"{whose} ANN half", ANN_ENTRIES, DEFAULT_ANN)
 
 
 def _add_half(
-    parser: argparse.ArgumentParser,
-    flag: str,
-    half: str,
-    entries: Mapping[str, Entry[Any]],
-    default: str,
-    told: str,
+    parser: argparse.ArgumentParser, flag: str, half: str, entries: Mapping[str, Entry[Any]], default: str
 ) -> None:
     each = "; ".join(f"{entry.name}: {entry.help}" for entry in entries.values())
-    text = f"back-end of {half} (default: {told}); {each}"
+    text = f"back-end of {half} (default: {default}); {each}"
     parser.add_argument(flag, default=default, choices=list(entries), help=text)
 
 

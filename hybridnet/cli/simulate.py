@@ -13,7 +13,6 @@ from hybridnet.cli.backends import add_backends, add_settings, settings_of
 from hybridnet.cli.formats import add_format, format_of, write_json
 from hybridnet.cli.options import Adder, chosen
 from hybridnet.config import DEFAULT_VIEWS
-from hybridnet.simulators.registry import DEFAULT_SNN, SOONEST_SNN
 from hybridnet.workflows.options import SimulateOptions
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare how it is run and shown."""
-    add_backends(parser, one_video=SOONEST_SNN)
+    add_backends(parser)
+    parser.set_defaults(snn=None)  # a runtime without torch takes another one for some bundles
     add_settings(parser)
     option = Adder(parser, SimulateOptions)
     option("--views", f"GOPs sampled per clip (default: {DEFAULT_VIEWS})", type=int, metavar="N")
@@ -84,8 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from hybridnet.errors import ConfigError
     from hybridnet.workflows.simulate import load
 
-    snn = vars(args).get("snn") or _soonest(args)
-    options = dataclasses.replace(chosen(SimulateOptions, args), snn=snn, settings=settings_of(args))
+    options = dataclasses.replace(chosen(SimulateOptions, args), settings=settings_of(args))
     bundle = load(args.bundle)
     if args.fail_on == "parity":
         _check_parity(options, bundle)
@@ -98,15 +97,6 @@ def run(args: argparse.Namespace) -> int:
     if args.measure:
         raise ConfigError("measure", True, "with one video or .npz file at a time: several run beside each other")
     return run_many(args, options, bundle)
-
-
-def _soonest(args: argparse.Namespace) -> str:
-    """The back-end of the spiking half where none was typed: the quickest to start for one video without options."""
-    from hybridnet.workflows.sources import ARRAYS_SUFFIX
-
-    source, *others = args.sources
-    many = others or source.is_dir() or source.suffix == ARRAYS_SUFFIX  # whose rows are samples
-    return DEFAULT_SNN if many or settings_of(args) else SOONEST_SNN
 
 
 def _run_one(args: argparse.Namespace, options: SimulateOptions, bundle: Bundle) -> int:
@@ -160,7 +150,11 @@ def _default_told(args: argparse.Namespace, bundle: Bundle) -> Iterator[None]:
 
 def _check_parity(options: SimulateOptions, bundle: Bundle) -> None:
     from hybridnet.errors import ConfigError
-    from hybridnet.simulators.registry import spiking_entry
+    from hybridnet.simulators.registry import DEFAULT_SNN, spiking_entry
 
-    if not options.parity or not spiking_entry(options.snn).fixed_point or bundle.manifest.labels is None:
+    if (
+        not options.parity
+        or not spiking_entry(options.snn or DEFAULT_SNN).fixed_point
+        or bundle.manifest.labels is None
+    ):
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")

@@ -96,7 +96,7 @@ class SimulateOptions:
     """How a bundle runs, and how its run is counted and priced.
 
     Attributes:
-        snn: Back-end of the spiking half, by its name in `hybridnet.simulators.registry`.
+        snn: Back-end of the spiking half, by its name in `hybridnet.simulators.registry`; None for its `default_snn`.
         ann: Back-end of the ANN half.
         settings: Options of either back-end by name, such as `{"threads": 2}`; `hybridnet simulate --help` lists them.
         views: GOPs sampled uniformly over a clip, all if it has fewer, DEFAULT_VIEWS if None; arrays run whole.
@@ -111,7 +111,7 @@ class SimulateOptions:
         command: Kept in the record.
     """
 
-    snn: str = DEFAULT_SNN
+    snn: str | None = None
     ann: str = DEFAULT_ANN
     settings: Settings = field(default_factory=dict)
     views: int | None = None

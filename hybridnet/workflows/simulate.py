@@ -26,6 +26,7 @@ from hybridnet.simulators.registry import (
     FLOAT,
     ann_entry,
     check_settings,
+    default_snn,
     settings_in_words,
     spiking_entry,
 )
@@ -106,10 +107,10 @@ class Simulator:
     """
 
     def __init__(self, bundle: Bundle | str | Path | None = None, options: SimulateOptions = SimulateOptions()) -> None:
-        spiking, analog = spiking_entry(options.snn), ann_entry(options.ann)
+        self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+        spiking, analog = spiking_entry(options.snn or default_snn(self.bundle.fixed)), ann_entry(options.ann)
         check_settings(options.settings, spiking, analog)
         prices, chip = load_prices(options.profile, options.ann_profile), load_chip(options.chip)
-        self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
         self.is_reference = not spiking.fixed_point
         self._options = options
         self._snn = spiking.open(self.bundle, options.settings)
@@ -122,7 +123,8 @@ class Simulator:
         front = None if self.bundle.front_path is None else count_graph(self.bundle.front_path)
         words = settings_in_words(options.settings, spiking, analog)
         graph, int8 = Int8Graph.beside(self.bundle, analog.counted)
-        self._setup = Setup(self.bundle, options, program, front, graph, int8, words, prices, chip)
+        names = spiking.name, analog.name
+        self._setup = Setup(self.bundle, options, names, program, front, graph, int8, words, prices, chip)
 
     def run(self, source: Source, *, progress: Progress = silent) -> Simulation:
         """Run a clip, or arrays, through both halves and count, time and price every partition.
@@ -146,11 +148,11 @@ class Simulator:
     def _measured(self, views: Views, run: HybridRun, progress: Progress) -> Measured:
         """Both halves, and the front, again and again; the ANN half view by view, as it ran."""
         fed, crossed = self._feed(views.arrays).inputs, Views({**views.arrays, **run.crossing.values})
-        record_all, options = self._bridge.needs_all_potentials, self._options
+        record_all, (snn, ann) = self._bridge.needs_all_potentials, self._setup.backends
         halves: dict[Half, Callable[[], object]] = {
             ("front", "onnxruntime"): lambda: self._feed(views.arrays),
-            ("snn", options.snn): lambda: self._snn.run(fed, record_potentials=record_all),
-            ("ann", options.ann): lambda: [self._ann.run(view.arrays) for view in crossed],
+            ("snn", snn): lambda: self._snn.run(fed, record_potentials=record_all),
+            ("ann", ann): lambda: [self._ann.run(view.arrays) for view in crossed],
         }
         if not self._feed.has_front:
             del halves["front", "onnxruntime"]

@@ -25,7 +25,7 @@ from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.onnxruntime.stepper import Stepper
 from hybridnet.simulators.options import Runtime
-from hybridnet.simulators.registry import DEFAULT_SNN, spiking_entry
+from hybridnet.simulators.registry import spiking_entry
 from hybridnet.support.ahead import newest, stopped
 from hybridnet.support.arrays import Array
 from hybridnet.support.views import Views
@@ -85,11 +85,15 @@ class Watcher:
         if options.on_class is not None and options.on_class not in labels:
             raise ConfigError("on-class", options.on_class, ", ".join(labels))
         self._labels, self._preprocess = labels, self._bundle.preprocess
-        snn = options.snn or DEFAULT_SNN
-        if not spiking_entry(snn).fixed_point:
-            raise ConfigError("snn", snn, "a back-end in fixed point")
+        if options.snn is not None and not spiking_entry(options.snn).fixed_point:
+            raise ConfigError("snn", options.snn, "a back-end in fixed point")
         chosen = SimulateOptions(
-            snn=snn, ann=options.ann, settings=options.settings, profile=options.profile, parity=False, pictures=False
+            snn=options.snn,
+            ann=options.ann,
+            settings=options.settings,
+            profile=options.profile,
+            parity=False,
+            pictures=False,
         )
         self._simulator = Simulator(self._bundle, chosen)
         self._stepper = self._step_by_step() if options.snn is None else None

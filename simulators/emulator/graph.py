@@ -12,22 +12,22 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
 import numpy as np
-import torch
 
 from hybridnet.errors import RangeError
 from hybridnet.program.components import Component, components, is_circle
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.simulators.emulator.groups import Groups, cut
+from hybridnet.simulators.emulator.groups import Groups, cut, needs_torch
 from hybridnet.simulators.emulator.load import channels_first
 from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace
-from hybridnet.simulators.emulator.workers import single_core_workers
+from hybridnet.simulators.emulator.workers import workers
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
+from hybridnet.support.ahead import cores
 from hybridnet.support.arrays import Array
 
 
 class GraphEmulator:
-    """Runs a fixed-point graph program in exact integers, on as many threads as torch has when this is built."""
+    """Runs a fixed-point graph program in exact integers."""
 
     name = "emulator"
     fixed_point = True
@@ -39,6 +39,7 @@ class GraphEmulator:
         strict: bool = False,
         read_outs: Collection[str] | None = None,
         currents: bool = True,
+        threads: int | None = None,
     ) -> None:
         """With `strict`, saturated states and clipped inputs raise; else they are counted.
 
@@ -47,21 +48,23 @@ class GraphEmulator:
             strict: See above.
             read_outs: Populations whose last potential is returned; all by default.
             currents: Record currents where potentials of all steps are recorded.
+            threads: As many as the process may use cores by default.
 
         Raises:
             RangeError: If the sums of a population are not exact in float64.
+            MissingBackendError: If torch convolves a group, and is not installed.
         """
         self.program, self.strict, self._currents = program, strict, currents
         self._read_outs = {p.name for p in program.populations} if read_outs is None else set(read_outs)
         self._groups = {p.name: Groups(program, p.name) for p in program.populations}
         self._levels = components(program)
-        self._threads = torch.get_num_threads()
-        self._workers = single_core_workers(self._threads)
+        self._threads = threads or cores()
+        self._workers = workers(self._threads, in_torch=needs_torch(program))
         self._rehearsed = False
 
     def with_currents(self) -> GraphEmulator:
         """The same, which records currents where potentials of all steps are recorded."""
-        return GraphEmulator(self.program, strict=self.strict, read_outs=self._read_outs)
+        return GraphEmulator(self.program, strict=self.strict, read_outs=self._read_outs, threads=self._threads)
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
         """Run N windows; see `SpikingBackend.run`; the arrays of the result lie channels-last in memory.

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridnet.errors import MissingBackendError
 from hybridnet.program.fixed_graph import FixedGraph, FixedSynapse
 from hybridnet.program.graph import label
-from hybridnet.program.layers import FLOAT32_EXACT, IntArray
+from hybridnet.program.layers import FLOAT32_EXACT, ConvGeometry, IntArray
 from hybridnet.program.transposed import TransposedGeometry
 from hybridnet.simulators.emulator.block_conv import INT16_EXACT, BlockConv, pays
-from hybridnet.simulators.emulator.exact_conv import ExactConv
-from hybridnet.simulators.emulator.exact_transposed import ExactTransposed
 from hybridnet.support.arrays import Array
+from hybridnet.support.optional import is_there
+
+if TYPE_CHECKING:
+    from hybridnet.simulators.emulator.exact_conv import ExactConv
+    from hybridnet.simulators.emulator.exact_transposed import ExactTransposed
+
+    Sum = BlockConv | ExactConv | ExactTransposed
 
 BAND_BYTES = 2 * 2**20
 """What goes into the sums of a band, and what they are, should not need more; one row is the least, however large."""
-
-Sum = BlockConv | ExactConv | ExactTransposed
 
 
 class Groups:
@@ -37,20 +41,16 @@ class Groups:
 
     Raises:
         RangeError: If not even float64 is exact.
+        MissingBackendError: If a group needs torch, and it is not installed.
     """
 
     def __init__(self, graph: FixedGraph, population: str) -> None:
         groups = graph.onto(population)
-        self.shift = min((g.shift for g in groups), default=0)
-        bound = sum(g.largest_sum(graph.largest_input(g)) << (g.shift - self.shift) for g in groups)
+        self.shift, bound = _shift_and_bound(graph, population)
         self._shape = next(p.shape for p in graph.populations if p.name == population)
         self._steps = graph.steps
         self._still = {node.name for node in graph.inputs if node.still}
-        fired = {p.name for p in graph.populations}
-        self.sums = [
-            (g, _exact(g, g.weight << (g.shift - self.shift), graph.largest_input(g), bound, spikes=g.source in fired))
-            for g in groups
-        ]
+        self.sums = [(g, _exact(graph, g, g.weight << (g.shift - self.shift), bound)) for g in groups]
         only = self.sums[0][1] if len(groups) == 1 else None
         narrow = only.dtype if isinstance(only, BlockConv) else np.dtype(np.float32)
         self.dtype: np.dtype[Any] = np.dtype(np.float64) if bound > FLOAT32_EXACT else narrow
@@ -108,10 +108,43 @@ def cut(length: int, parts: int) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def _exact(g: FixedSynapse, weight: IntArray, largest_input: int, bound: int, *, spikes: bool) -> Sum:
+def needs_torch(graph: FixedGraph) -> bool:
+    """Whether torch convolves some group of a program: where loops of our own are not exact, or do not pay."""
+    bounds = {p.name: _shift_and_bound(graph, p.name)[1] for p in graph.populations}
+    return not all(_is_blocked(graph, g, bounds[g.target]) for g in graph.synapses)
+
+
+def _shift_and_bound(graph: FixedGraph, population: str) -> tuple[int, int]:
+    """Bits that all groups of a population are shifted by, and what they then add up to at most."""
+    shift = min((g.shift for g in graph.onto(population)), default=0)
+    return shift, graph.largest_arriving(population) >> shift
+
+
+def _is_blocked(graph: FixedGraph, g: FixedSynapse, bound: int) -> bool:
+    spikes, geometry = _fires(graph, g), g.geometry
+    most = INT16_EXACT if spikes else FLOAT32_EXACT
+    return isinstance(geometry, ConvGeometry) and bound <= most and pays(geometry, spikes=spikes)
+
+
+def _fires(graph: FixedGraph, g: FixedSynapse) -> bool:
+    return any(p.name == g.source for p in graph.populations)
+
+
+def _exact(graph: FixedGraph, g: FixedSynapse, weight: IntArray, bound: int) -> Sum:
     """The fastest way to add it up exactly."""
-    if isinstance(g.geometry, TransposedGeometry):
-        return ExactTransposed(label(g), g.geometry, weight, largest_input, bound)
-    if bound <= (INT16_EXACT if spikes else FLOAT32_EXACT) and pays(g.geometry, spikes=spikes):
-        return BlockConv(g.geometry, weight, spikes=spikes)
-    return ExactConv(label(g), g.geometry, weight, largest_input, bound)
+    geometry, most = g.geometry, graph.largest_input(g)
+    if isinstance(geometry, ConvGeometry) and _is_blocked(graph, g, bound):
+        return BlockConv(geometry, weight, spikes=_fires(graph, g))
+    if not is_there("torch"):
+        raise MissingBackendError(
+            "the emulator convolves this in torch, which is not installed",
+            where=label(g),
+            remedy="Take --snn onnxruntime, which has the same bits",
+        )
+    if isinstance(geometry, TransposedGeometry):
+        from hybridnet.simulators.emulator.exact_transposed import ExactTransposed
+
+        return ExactTransposed(label(g), geometry, weight, most, bound)
+    from hybridnet.simulators.emulator.exact_conv import ExactConv
+
+    return ExactConv(label(g), geometry, weight, most, bound)

@@ -6,11 +6,15 @@ import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
+
+def workers(number: int, *, in_torch: bool) -> ThreadPoolExecutor:
+    """Threads; those that compute in torch do so without threads of its own, which elsewhere goes on as before."""
+    return _single_core_workers(number) if in_torch else ThreadPoolExecutor(number, "emulator")
 
 
-def single_core_workers(number: int) -> ThreadPoolExecutor:
-    """Threads in which torch computes without threads of its own; elsewhere it goes on as before."""
+def _single_core_workers(number: int) -> ThreadPoolExecutor:
+    import torch
+
     outside = torch.get_num_threads()
     started = threading.Barrier(number + 1)
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from hybridnet.cli import main
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.report.record.file import read_records
 from hybridnet.report.render.lines import COLUMNS
+from hybridnet.workflows.simulate import shipped_bundle_path
 
 Captured = pytest.CaptureFixture[str]
 
@@ -90,23 +90,10 @@ def test_one_clip_is_its_page_and_may_be_a_row_too(
     assert len((tmp_path / "one.csv").read_text().splitlines()) == 2
 
 
-def test_one_video_runs_where_the_start_is_short(clip: Path, folder: Path, bundle: Bundle) -> None:
-    record = folder.parent / "run.json"
-
-    def back_end(*words: str) -> str:
-        main(["simulate", *words, "--bundle", str(bundle.path), "--views", "1", "--report", str(record)])
-        (partition,) = [row for row in read_records(record / "record.json")[0].partitions if row.name == "snn"]
-        shutil.rmtree(record)
-        return partition.backend
-
-    assert back_end(str(clip)) == "onnxruntime"
-    assert back_end(str(clip), "--snn", "emulator") == "emulator"
-    assert back_end(str(clip), "--threads", "1") == "emulator"
-    assert back_end(str(folder)) == "emulator"
-
-
-def test_one_video_needs_no_torch(clip: Path, bundle: Bundle) -> None:
-    words = ["simulate", str(clip), "--bundle", str(bundle.path)]
+def test_the_emulator_loads_no_torch_where_its_own_loops_do_all(clip: Path, tmp_path: Path) -> None:
+    bundle = shipped_bundle_path("tiny-motion")
+    words = ["simulate", str(clip), "--bundle", str(bundle), "--json", str(tmp_path / "run.json")]
     code = f"import sys; from hybridnet.cli import main; print(main({words!r})); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split()[-2:] == ["0", "False"]
+    assert read_records(tmp_path / "run.json")[0].partition("snn").backend == "emulator"

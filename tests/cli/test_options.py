@@ -41,7 +41,7 @@ WORKFLOWS: dict[str, tuple[type, tuple[Callable[..., object], ...]]] = {
 
 ELSEWHERE = {
     ExportOptions: {"preprocess", "name"},
-    SimulateOptions: {"pictures", "settings", "snn"},
+    SimulateOptions: {"pictures", "settings"},
     WatchOptions: {"keep_last", "settings"},
 }
 """Fields that Python alone sets, or that the command line makes from several arguments."""

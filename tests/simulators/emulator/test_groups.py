@@ -1,12 +1,19 @@
 """Groups that meet at a population: one floating-point type holds all that they can add up to."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from helpers.graph_equality import assert_as_naive
 
+from hybridnet.errors import MissingBackendError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.layers import ConvGeometry
+from hybridnet.simulators import registry
+from hybridnet.simulators.emulator import groups
 from hybridnet.simulators.emulator.graph import GraphEmulator
-from hybridnet.simulators.emulator.groups import Groups
+from hybridnet.simulators.emulator.groups import Groups, needs_torch
+from hybridnet.simulators.registry import default_snn
 
 TAPS = 1040
 """With weights of 126 and messages of 127, a sum just below 2²⁴."""
@@ -44,3 +51,26 @@ def test_sums_that_cancel_on_their_way_through_what_float32_does_not_hold() -> N
 def test_one_group_is_added_up_in_float32_and_several_of_them_in_float64() -> None:
     assert Groups(meeting([126]), "sum").dtype == np.float32
     assert Groups(meeting([126, 126]), "sum").dtype == np.float64
+
+
+def narrow(channels: int) -> FixedGraph:
+    """A 3×3 convolution of messages of so many channels."""
+    graph, geometry = meeting([2]), ConvGeometry((channels, 6, 5), 8, (3, 3), padding=(1, 1))
+    (neuron,), weight = graph.populations, np.full(geometry.weight_shape, 2, np.int32)
+    neuron = replace(neuron, shape=geometry.output_shape, bias=np.zeros(8, np.int32))
+    source = FixedInput("x", geometry.input_shape)
+    return FixedGraph((source,), (neuron,), (FixedSynapse("x", "sum", geometry, weight),), 2)
+
+
+def test_without_torch_the_emulator_runs_what_its_own_loops_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = narrow(2), narrow(40)
+    inputs = {"x": np.random.default_rng(0).integers(-127, 128, (2, 2, 2, 6, 5)).astype(np.float32)}
+    assert (needs_torch(few), needs_torch(many)) == (False, True)
+    assert default_snn(many) == "emulator"
+    for module in (groups, registry):
+        monkeypatch.setattr(module, "is_there", lambda name: name != "torch")
+    assert_as_naive(few, GraphEmulator(few).run(inputs, record_potentials=True), inputs, 2)
+    with pytest.raises(MissingBackendError, match="x→sum: the emulator convolves this in torch") as refused:
+        GraphEmulator(many)
+    assert "--snn onnxruntime" in str(refused.value)
+    assert (default_snn(few), default_snn(many)) == ("emulator", "onnxruntime")

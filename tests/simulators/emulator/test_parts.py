@@ -15,7 +15,7 @@ from hybridnet.program.layers import ConvGeometry
 from hybridnet.simulators.emulator.block_conv import BlockConv
 from hybridnet.simulators.emulator.exact_conv import ExactConv, exact_dtype
 from hybridnet.simulators.emulator.scan import CHUNK, chunked, integrate
-from hybridnet.simulators.emulator.workers import single_core_workers
+from hybridnet.simulators.emulator.workers import workers
 
 
 def test_at_the_bounds_edge_float32_gives_what_float64_gives() -> None:
@@ -75,8 +75,8 @@ def test_workers_leave_the_cores_to_each_other() -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        workers = single_core_workers(2)
-        assert {workers.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
+        single = workers(2, in_torch=True)
+        assert {single.submit(torch.get_num_threads).result() for _ in range(8)} == {1}
         with ThreadPoolExecutor(1) as other:
             assert other.submit(torch.get_num_threads).result() == torch.get_num_threads() == 3
     finally:

@@ -43,17 +43,13 @@ def test_bands_and_threads_change_nothing(threads: int, band_bytes: int, monkeyp
     for spikes in expected.spikes.values():
         assert 0 < spikes.mean() < 1
     monkeypatch.setattr(groups, "BAND_BYTES", band_bytes)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
-        emulator = GraphEmulator(program)
-        bands = len(Groups(program, "a.0").bands(7, threads))
-        assert {1: bands == 11, 2**14: threads < bands < 11, 2**30: bands == threads}[band_bytes]
-        for _ in range(3):
-            assert_same_run(emulator.run(x), expected)
-        assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
+    outside = torch.get_num_threads()
+    emulator = GraphEmulator(program, threads=threads)
+    bands = len(Groups(program, "a.0").bands(7, threads))
+    assert {1: bands == 11, 2**14: threads < bands < 11, 2**30: bands == threads}[band_bytes]
+    for _ in range(3):
+        assert_same_run(emulator.run(x), expected)
+    assert torch.get_num_threads() == outside
 
 
 def test_one_emulator_may_run_in_several_threads() -> None:

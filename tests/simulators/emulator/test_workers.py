@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hybridnet.simulators.emulator.workers import single_core_workers
+from hybridnet.simulators.emulator.workers import workers
 
 
 def living() -> list[str]:
@@ -17,7 +17,7 @@ def living() -> list[str]:
 
 def test_torch_has_one_thread_in_each_and_as_many_as_before_outside() -> None:
     outside = torch.get_num_threads()
-    with single_core_workers(3) as pool:
+    with workers(3, in_torch=True) as pool:
         assert {pool.submit(torch.get_num_threads).result() for _ in range(9)} == {1}
         assert torch.get_num_threads() == outside
 
@@ -36,7 +36,7 @@ def test_a_signal_while_they_start_leaves_none(started: int, monkeypatch: pytest
     submit_really = ThreadPoolExecutor.submit
     monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
     with pytest.raises(KeyboardInterrupt):
-        single_core_workers(3)
+        workers(3, in_torch=True)
     deadline = time.monotonic() + 20
     while living() != before and time.monotonic() < deadline:
         time.sleep(0.01)

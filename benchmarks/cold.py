@@ -45,7 +45,7 @@ def main() -> None:
             "--version": ["--version"],
             "inspect VIDEO": ["inspect", clip],
             "simulate VIDEO": simulate,
-            "  --snn emulator": [*simulate, "--snn", "emulator"],
+            "  --snn onnxruntime": [*simulate, "--snn", "onnxruntime"],
         }
         runs: dict[str, list[list[float]]] = {command: [] for command in commands}
         for turn in range(TURNS + 1):

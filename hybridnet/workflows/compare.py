@@ -19,7 +19,6 @@ from hybridnet.program.spiking import AnyGraph, layer_shapes
 from hybridnet.simulators.divergence.causes import Cause, classify
 from hybridnet.simulators.divergence.find import (
     FLOAT_TOLERANCE,
-    Divergence,
     Side,
     StreamComparison,
     find,
@@ -246,11 +245,6 @@ def to_json(comparison: Comparison) -> str:
     """As JSON; a number that is not finite becomes its name."""
     content = asdict(comparison) | {"equal": comparison.equal}
     return json.dumps(_finite(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def first_of(comparison: Comparison) -> Divergence | None:
-    """The first difference of all streams."""
-    return next((stream.first for stream in comparison.streams if stream.stream == comparison.first), None)
 
 
 def _fed(inputs: Inputs, program: AnyGraph) -> dict[str, Array]:

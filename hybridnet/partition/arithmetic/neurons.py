@@ -12,7 +12,7 @@ Read off are, of F[t] = λ·F[t−1] (…) + drive[t] + constant[t],
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -52,14 +52,6 @@ class Neuron:
     rest: Tensor
     current_bias: Tensor
     wires: Mapping[Wire, Tensor]
-
-
-@dataclass(eq=False)
-class Responses:
-    """What arrives at a chain's steps: per map the response to one impulse, and the constants of each step."""
-
-    routes: dict[tuple[Origin, tuple[Linear, ...]], list[Tensor]] = field(default_factory=dict)
-    constants: list[Tensor] = field(default_factory=list)
 
 
 def responses(

@@ -22,7 +22,7 @@ from hybridnet.report.record.prices import Arithmetic, NoPrice, NotPriced, Price
 from hybridnet.report.record.words import READER
 from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
-INT8_PROFILE, INT8_MEMORY_PROFILE = "horowitz45-int8", "horowitz45-int8-memory"
+INT8_PROFILE = "horowitz45-int8"
 
 
 @dataclass(frozen=True)

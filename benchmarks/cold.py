@@ -53,10 +53,10 @@ def main() -> None:
                 found = measured(arguments)
                 if turn:
                     runs[command].append(found)
-        print(f"{'':16}{'wall s':>8}{'CPU s':>8}{'MB':>6}   dearest imports, s each with what they import")
+        print(f"{'':20}{'wall s':>8}{'CPU s':>8}{'MB':>6}   dearest imports, s each with what they import")
         for command, arguments in commands.items():
             wall_s, cpu_s, mb = (min(column) for column in zip(*runs[command], strict=True))
-            print(f"{command:16}{wall_s:8.2f}{cpu_s:8.2f}{mb:6.0f}   {dearest(arguments)}")
+            print(f"{command:20}{wall_s:8.2f}{cpu_s:8.2f}{mb:6.0f}   {dearest(arguments)}")
 
 
 def measured(arguments: list[str]) -> list[float]:

@@ -246,6 +246,7 @@ def send(clip: Path, stream: Any) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--feed"]:
         feed(Path(sys.argv[2]), int(sys.argv[3]))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if a shell started this in the background
     options = parser(__doc__)
     options.add_argument("--seconds", type=float, default=180.0, help="length of the session whose source is killed")
     options.add_argument("--kills", type=int, default=3)

@@ -3,8 +3,8 @@
     python benchmarks/runtime.py RUNTIME_PYTHON [CLIPS]
 
 RUNTIME_PYTHON is the Python of an environment that holds `hybridnet-runtime`; this one runs the whole project. Both run
-the model that ships, in processes of their own, by turns, with what each takes unless told: the emulator here, ONNX
-Runtime there. Times are of the CPU, since others may be at work beside it, and the least of several turns.
+the model that ships, in processes of their own, by turns, on the emulator. Times are of the CPU, since others may be at
+work beside it, and the least of several turns.
 """
 
 from __future__ import annotations

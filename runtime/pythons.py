@@ -64,22 +64,17 @@ def oldest() -> list[str]:
 
 
 def check(python: Path, folder: Path, expected: Simulation) -> None:
-    """Run the bundle in an environment, and take that away."""
+    """Run the bundle in an environment on both back-ends that the runtime has, and take the environment away."""
     out, record = folder / "out.npz", folder / "record.json"
-    options = ["--output", str(out), "--json", str(record)]
-    run(
-        python.with_name("hybridnet-run"),
-        str(shipped_bundle_path("tiny-motion")),
-        str(folder / "clip.avi"),
-        *options,
-        cwd=folder,
-    )
-    apart = float(np.abs(read_arrays(out)["logits"] - expected.run.logits).max())
-    said = run(python, "-c", VERSIONS).strip()
-    expect(apart <= ANN_TOLERANCE, f"{said}: logits are {apart:.1e} from those of the emulator")
-    there, here = json.loads(record.read_text())["layers"], json.loads(json.dumps(dataclasses.asdict(expected.record)))
-    expect(counts(there) == counts(here["layers"]), f"{said}: another record than that of the emulator")
-    print(f"{said}: logits within {apart:.1e}, all counts equal")  # noqa: T201
+    said, here = run(python, "-c", VERSIONS).strip(), json.loads(json.dumps(dataclasses.asdict(expected.record)))
+    for snn in ("emulator", "onnxruntime"):
+        words = [str(shipped_bundle_path("tiny-motion")), str(folder / "clip.avi"), "--snn", snn]
+        run(python.with_name("hybridnet-run"), *words, "--output", str(out), "--json", str(record), cwd=folder)
+        apart = float(np.abs(read_arrays(out)["logits"] - expected.run.logits).max())
+        expect(apart <= ANN_TOLERANCE, f"{said}, {snn}: logits are {apart:.1e} from those of the emulator here")
+        there = json.loads(record.read_text())["layers"]
+        expect(counts(there) == counts(here["layers"]), f"{said}, {snn}: another record than that of the emulator here")
+        print(f"{said}, {snn}: logits within {apart:.1e}, all counts equal")  # noqa: T201
     shutil.rmtree(python.parent.parent)
 
 

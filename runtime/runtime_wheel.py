@@ -29,7 +29,7 @@ HELD = (
     "cli/many.py", "cli/options.py", "cli/results.py", "cli/run.py", "cli/simulate.py",
     "cli/watch.py",
 )  # fmt: skip
-"""What of the package the wheel holds; none of it imports torch, onnx or h5py (tests/test_runtime.py)."""
+"""What of the package the wheel holds; importing it imports neither torch nor onnx nor h5py (tests/test_runtime.py)."""
 
 
 def held() -> Iterator[Path]:

@@ -38,7 +38,7 @@ def _check_threads(threads: int | None) -> None:
 
 @dataclass(frozen=True)
 class Threads:
-    """Threads of the emulator, one per core if None, or of torch in the whole process, as many as it finds good."""
+    """Threads of the emulator, or of torch in the whole process; if None one per core, or as many as torch wants."""
 
     threads: int | None = field(default=None, metadata=THREADS)
 

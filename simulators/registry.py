@@ -186,11 +186,9 @@ def default_snn(fixed: FixedGraph) -> str:
 
     The emulator; where it would convolve a group in torch and there is none, ONNX Runtime, which has the same bits.
     """
-    if is_there("torch"):
-        return DEFAULT_SNN
-    from hybridnet.simulators.emulator.groups import needs_torch
+    from hybridnet.simulators.emulator.groups import can_run
 
-    return "onnxruntime" if needs_torch(fixed) else DEFAULT_SNN
+    return DEFAULT_SNN if can_run(fixed) else "onnxruntime"
 
 
 def spiking_entry(name: str) -> SpikingEntry:

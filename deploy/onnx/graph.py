@@ -14,7 +14,7 @@ from hybridnet.program.layers import ConvGeometry
 from hybridnet.program.transposed import TransposedGeometry
 
 OPSET, IR_VERSION = 18, 8
-"""Opset 18 has Split by number; IR version 8 is the oldest that goes with it, so that old runtimes load the file."""
+"""The ANN half has opset 18 too; IR version 8 is the oldest that goes with it, so that old runtimes load the file."""
 
 
 class OnnxGraph:
@@ -44,7 +44,7 @@ class OnnxGraph:
         return self("Cast", name, x, to=dtype)
 
     def count_false(self, name: str, flags: str, shape: tuple[int, ...]) -> str:
-        """How many of (N, *shape) are false, (N,) int64; rows are added up in float32, exact for their length."""
+        """How many of (N, *shape) are false, (N,) int64; rows of up to 2²⁴ are added up in float32, exactly."""
         row, others = (self.constant(np.array(axes)) for axes in ([-1], range(1, len(shape))))
         rows = self("ReduceSum", "", self.cast("", flags, TensorProto.FLOAT), row, keepdims=0)
         true = self("ReduceSum", "", self.cast("", rows, TensorProto.INT64), others, keepdims=0)
@@ -53,8 +53,8 @@ class OnnxGraph:
     def zeros(self, name: str, views: str, shape: tuple[int, ...], dtype: type) -> str:
         """Zeros (N, *shape), with as many views as a tensor (N, …) has."""
         count = self("Shape", "", views, start=0, end=1)
-        whole = self("Concat", "", count, self.constant(np.array(shape, np.int64)), axis=0)
-        return self("ConstantOfShape", name, whole, value=numpy_helper.from_array(np.zeros(1, dtype)))
+        sizes = self("Concat", "", count, self.constant(np.array(shape, np.int64)), axis=0)
+        return self("ConstantOfShape", name, sizes, value=numpy_helper.from_array(np.zeros(1, dtype)))
 
     def declare_input(self, name: str, shape: tuple[int, ...], dtype: int = TensorProto.FLOAT) -> None:
         """(N, *shape)."""

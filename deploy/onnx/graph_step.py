@@ -5,7 +5,8 @@ Each operator is exact, whatever runs it:
 * A group is a float32 Conv or ConvTranspose where Σ|w|·max|x| ≤ 2²⁴, so that no partial sum can round. Its weights are
   multiplied by 2ˢ beforehand, which changes exponents alone. Beyond that bound the weights are split, w = 16·h + l,
   into two such operators. Weights that groups share are stored once.
-* What groups add up to is int32 where at most 2³⁰ can arrive, else int64. Currents and potentials are int32.
+* What groups add up to is int32 where at most 2³⁰ can arrive, else int64. Currents and potentials are int32. The larger
+  half of split weights adds up to at most 2²⁹ more than both, which int32 holds too.
 * (4096 − d)·v / 4096 is a float64 product of 35 bits over a power of two; the Cast to integers truncates toward zero.
 """
 
@@ -25,6 +26,7 @@ from hybridnet.program.layers import DECAY_ONE, FLOAT32_EXACT, POTENTIAL_MAX, PO
 from hybridnet.support.arrays import Array
 
 TYPES: dict[type, int] = {np.int32: TensorProto.INT32, np.int64: TensorProto.INT64}
+"""Types of sums in NumPy and in ONNX."""
 
 INT32_ARRIVING = 2**30
 """With no more arriving, no sum of a step leaves int32: two decayed states, a bias and a reset are less than 2²⁶."""
@@ -77,22 +79,22 @@ def add_step(
     """
     now: dict[str, PopulationNames] = {}
     for p in program.populations:
-        whole = np.int32 if program.largest_arriving(p.name) <= INT32_ARRIVING else np.int64
+        integer = np.int32 if program.largest_arriving(p.name) <= INT32_ARRIVING else np.int64
         sums: list[str] = []
         for number, g in enumerate(program.onto(p.name)):
             x = now[g.source].o if g.delay == 0 and g.source in now else sent(g.source, g.delay)
             if x is not None:
                 values = graph.cast("", x, TensorProto.FLOAT)
-                sums += _add_group(graph, program, g, f"{label(g)}.{number}{suffix}", values, TYPES[whole])
-        total = sums[0] if sums else graph.zeros("", program.inputs[0].name, p.shape, whole)
+                sums += _add_group(graph, program, g, f"{label(g)}.{number}{suffix}", values, TYPES[integer])
+        total = sums[0] if sums else graph.zeros("", program.inputs[0].name, p.shape, integer)
         for one in sums[1:]:
             total = graph("Add", "", total, one)
-        now[p.name] = add_population(graph, p, total, whole, before.get(p.name), suffix)
+        now[p.name] = add_population(graph, p, total, integer, before.get(p.name), suffix)
     return now
 
 
 def add_population(
-    graph: OnnxGraph, p: FixedPopulation, total: str, whole: type, before: PopulationNames | None, suffix: str
+    graph: OnnxGraph, p: FixedPopulation, total: str, integer: type, before: PopulationNames | None, suffix: str
 ) -> PopulationNames:
     """One step of a population.
 
@@ -100,7 +102,7 @@ def add_population(
         graph: What it is added to.
         p: The population.
         total: What its groups add up to.
-        whole: Type of that, int32 or int64, which no sum of the step leaves.
+        integer: Type of that, int32 or int64, which no sum of the step leaves.
         before: The population at the step before, if there is one.
         suffix: Suffix of the step's names.
     """
@@ -111,25 +113,25 @@ def add_population(
     def kept(values: str, decay: IntArray, name: str) -> str:
         keep = column((DECAY_ONE - decay.astype(np.float64)) / DECAY_ONE, name)
         product = graph("Mul", "", graph.cast("", values, TensorProto.DOUBLE), keep)
-        return graph.cast("", product, TYPES[whole])
+        return graph.cast("", product, TYPES[integer])
 
     def saturated(values: str, name: str) -> tuple[str, str]:
-        limits = (graph.constant(whole(sign * POTENTIAL_MAX)) for sign in (-1, 1))
-        clipped = graph("Clip", "", values, *limits)
+        least, most = (graph.constant(integer(sign * POTENTIAL_MAX)) for sign in (-1, 1))
+        clipped = graph("Min", "", graph("Max", "", values, least), most)  # CUDA has no Clip of int32
         return graph.cast(f"{p.name}.{name}{suffix}", clipped, TensorProto.INT32), graph("Equal", "", values, clipped)
 
     a = total
     if before is not None and p.keeps_current:
         a = graph("Add", "", a, kept(before.c, p.current_decay, "keep_current"))
     c, unclipped_current = saturated(a, "current")
-    bias = _by_channel(p.bias.astype(whole) << POTENTIAL_SHIFT)
+    bias = _by_channel(p.bias.astype(integer) << POTENTIAL_SHIFT)
     drive, exact = column(bias, "bias"), a
     if before is not None:
         v = before.v
         if p.reset == "hard":
             v = graph("Where", "", before.o, graph.constant(np.int32(0)), v)
         else:
-            after_spike = bias - _by_channel(p.reset_amount.astype(whole) << POTENTIAL_SHIFT)
+            after_spike = bias - _by_channel(p.reset_amount.astype(integer) << POTENTIAL_SHIFT)
             drive = graph("Where", "", before.o, column(after_spike, "bias_after_spike"), drive)
         exact = graph("Add", "", exact, kept(v, p.decay, "keep"))
     v, unclipped = saturated(graph("Add", "", exact, drive), "potential")

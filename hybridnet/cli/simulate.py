@@ -150,11 +150,8 @@ def _default_told(args: argparse.Namespace, bundle: Bundle) -> Iterator[None]:
 
 def _check_parity(options: SimulateOptions, bundle: Bundle) -> None:
     from hybridnet.errors import ConfigError
-    from hybridnet.simulators.registry import DEFAULT_SNN, spiking_entry
+    from hybridnet.simulators.registry import spiking_entry
 
-    if (
-        not options.parity
-        or not spiking_entry(options.snn or DEFAULT_SNN).fixed_point
-        or bundle.manifest.labels is None
-    ):
+    in_float = options.snn is not None and not spiking_entry(options.snn).fixed_point
+    if not options.parity or in_float or bundle.manifest.labels is None:
         raise ConfigError("fail-on", "parity", "runs, of a bundle with labels, that are compared with float")

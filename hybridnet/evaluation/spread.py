@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -57,7 +57,7 @@ class ClipRunner:
     @functools.cached_property
     def _runner(self) -> Runner:
         torch.set_num_threads(self.spec.threads or 1)
-        return load_runner(replace(self.spec, threads=self.spec.threads or 1))
+        return load_runner(self.spec)
 
     def __call__(self, clip: Clip) -> ClipResult:
         """The mean over the clip's views, or why there is none."""

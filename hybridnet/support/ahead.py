@@ -38,6 +38,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def usual_threads() -> int:
+    """Threads of a computation that is not told how many: one per core, or fewer if OMP_NUM_THREADS says so."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(int(told), cores()) if told.isdecimal() and int(told) else cores()
+
+
 class StoppedError(Exception):
     """What a thread makes is no longer wanted; raised in that thread alone."""
 

@@ -63,7 +63,8 @@ class Setup:
 
     Attributes:
         options: What the record holds.
-        backends: Names of those of the spiking half and of the ANN half.
+        snn: Name of the spiking half's back-end.
+        ann: Name of the ANN half's.
         program: What the spiking back-end runs, float or fixed.
         front: The counted graph of what the host computes before the spiking half; None without.
         graph: The counted graph of the ANN half.
@@ -75,7 +76,8 @@ class Setup:
 
     bundle: Bundle
     options: SimulateOptions
-    backends: tuple[str, str]
+    snn: str
+    ann: str
     program: AnyGraph
     front: GraphCount | None
     graph: GraphCount
@@ -169,14 +171,13 @@ def by_width(graph: GraphCount, views: int) -> dict[str, Ops]:
 def partition_rows(setup: Setup, read: Read, run: HybridRun) -> Iterator[PartitionRow]:
     """The partitions with their times, a front where there is one; what they cost is the sum of their layers'."""
     frontend = ("pyav", "not counted") if read.is_clip else ("none", "not run")
-    snn, ann = setup.backends
     read_ms = None if read.view_ms is None else summarise(read.view_ms, read.open_ms)
     yield PartitionRow("frontend", *frontend, None, read_ms, None, None)
     if run.front_ms is not None:
         yield PartitionRow("front", "onnxruntime", "counted", None, summarise(run.front_ms), None, None)
-    yield PartitionRow("snn", snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
+    yield PartitionRow("snn", setup.snn, "counted", None, summarise(run.spiking.latency_ms), None, None)
     yield PartitionRow("bridge", "host", "counted", None, summarise(run.bridge_ms), None, None)
-    yield PartitionRow("ann", ann, "counted", None, summarise(run.ann_ms), None, None)
+    yield PartitionRow("ann", setup.ann, "counted", None, summarise(run.ann_ms), None, None)
 
 
 def compare(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> Parity:

@@ -124,7 +124,7 @@ class Simulator:
         words = settings_in_words(options.settings, spiking, analog)
         graph, int8 = Int8Graph.beside(self.bundle, analog.counted)
         names = spiking.name, analog.name
-        self._setup = Setup(self.bundle, options, names, program, front, graph, int8, words, prices, chip)
+        self._setup = Setup(self.bundle, options, *names, program, front, graph, int8, words, prices, chip)
 
     def run(self, source: Source, *, progress: Progress = silent) -> Simulation:
         """Run a clip, or arrays, through both halves and count, time and price every partition.
@@ -148,11 +148,11 @@ class Simulator:
     def _measured(self, views: Views, run: HybridRun, progress: Progress) -> Measured:
         """Both halves, and the front, again and again; the ANN half view by view, as it ran."""
         fed, crossed = self._feed(views.arrays).inputs, Views({**views.arrays, **run.crossing.values})
-        record_all, (snn, ann) = self._bridge.needs_all_potentials, self._setup.backends
+        record_all, setup = self._bridge.needs_all_potentials, self._setup
         halves: dict[Half, Callable[[], object]] = {
             ("front", "onnxruntime"): lambda: self._feed(views.arrays),
-            ("snn", snn): lambda: self._snn.run(fed, record_potentials=record_all),
-            ("ann", ann): lambda: [self._ann.run(view.arrays) for view in crossed],
+            ("snn", setup.snn): lambda: self._snn.run(fed, record_potentials=record_all),
+            ("ann", setup.ann): lambda: [self._ann.run(view.arrays) for view in crossed],
         }
         if not self._feed.has_front:
             del halves["front", "onnxruntime"]

@@ -87,8 +87,9 @@ class Watcher:
         self._labels, self._preprocess = labels, self._bundle.preprocess
         if options.snn is not None and not spiking_entry(options.snn).fixed_point:
             raise ConfigError("snn", options.snn, "a back-end in fixed point")
+        by_step = options.snn is None and self._reads_steps()
         chosen = SimulateOptions(
-            snn=options.snn,
+            snn="onnxruntime" if by_step else options.snn,
             ann=options.ann,
             settings=options.settings,
             profile=options.profile,
@@ -96,7 +97,7 @@ class Watcher:
             pictures=False,
         )
         self._simulator = Simulator(self._bundle, chosen)
-        self._stepper = self._step_by_step() if options.snn is None else None
+        self._stepper = self._step_by_step() if by_step else None
         self._scores: deque[Array] = deque(maxlen=options.smooth)
         self._last, self._running = "", list[subprocess.Popen[bytes]]()
         self._source = ""
@@ -133,11 +134,8 @@ class Watcher:
         if self._kept is None:
             return None
         read, run, record = self._kept
-        rows = record.partitions
-        if self._stepper is not None:
-            rows = tuple(replace(row, backend="onnxruntime") if row.name == "snn" else row for row in rows)
         pictures = pictures_of(self._bundle, read, run)
-        return replace(record, command=command, partitions=rows, pictures=pictures, session=self.summary.session())
+        return replace(record, command=command, pictures=pictures, session=self.summary.session())
 
     def _row(self, seen: _Seen, number: int, dropped: int) -> GopRow:
         spiking = seen.spiking or self._simulator.spiking(seen.inputs)
@@ -225,13 +223,17 @@ class Watcher:
         motion_vectors, residuals, _, _ = prepare_steps(step, self._preprocess)
         self._stepper.step({"motion_vectors": motion_vectors, "residuals": residuals})
 
-    def _step_by_step(self) -> Stepper | None:
-        """The spiking half a step at a time; None, which is told, if the bundle cannot be run so."""
+    def _reads_steps(self) -> bool:
+        """Whether the spiking half can run a step at a time; it is told if not."""
+        steps = {"motion_vectors": 0, "residuals": 0}
         feeds = self._bundle.manifest.feeds
-        by_step = {"motion_vectors": 0, "residuals": 0}
-        if self._bundle.front_path is not None or any(by_step.get(name, -1) != axis for name, axis in feeds.items()):
-            self._say("spikes are computed when a GOP is complete: the spiking half reads more than steps of the clip")
-            return None
+        if self._bundle.front_path is None and all(steps.get(name, -1) == axis for name, axis in feeds.items()):
+            return True
+        self._say("spikes are computed when a GOP is complete: the spiking half reads more than steps of the clip")
+        return False
+
+    def _step_by_step(self) -> Stepper:
+        """The spiking half a step at a time."""
         return Stepper(
             self._bundle.file(ONNX_STEP),
             self._bundle.fixed,

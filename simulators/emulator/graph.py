@@ -16,13 +16,13 @@ import numpy as np
 from hybridnet.errors import RangeError
 from hybridnet.program.components import Component, components, is_circle
 from hybridnet.program.fixed_graph import FixedGraph
-from hybridnet.simulators.emulator.groups import Groups, cut, needs_torch
+from hybridnet.simulators.emulator.groups import Groups, cut
 from hybridnet.simulators.emulator.load import channels_first
 from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace
 from hybridnet.simulators.emulator.workers import workers
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
-from hybridnet.support.ahead import cores
+from hybridnet.support.ahead import usual_threads
 from hybridnet.support.arrays import Array
 
 
@@ -48,7 +48,7 @@ class GraphEmulator:
             strict: See above.
             read_outs: Populations whose last potential is returned; all by default.
             currents: Record currents where potentials of all steps are recorded.
-            threads: As many as the process may use cores by default.
+            threads: By default one per core that the process may use, or fewer if OMP_NUM_THREADS says so.
 
         Raises:
             RangeError: If the sums of a population are not exact in float64.
@@ -58,8 +58,8 @@ class GraphEmulator:
         self._read_outs = {p.name for p in program.populations} if read_outs is None else set(read_outs)
         self._groups = {p.name: Groups(program, p.name) for p in program.populations}
         self._levels = components(program)
-        self._threads = threads or cores()
-        self._workers = workers(self._threads, in_torch=needs_torch(program))
+        self._threads = threads or usual_threads()
+        self._workers = workers(self._threads, in_torch=any(groups.in_torch for groups in self._groups.values()))
         self._rehearsed = False
 
     def with_currents(self) -> GraphEmulator:

@@ -34,6 +34,7 @@ class Groups:
         shift: Bits that all groups are shifted by, the least of them; what others are shifted by beyond it is in their
             weights.
         dtype: Type of what they add up to: int16 or float32 up to 2^24, else float64.
+        in_torch: Whether torch convolves some of them.
 
     Args:
         graph: The program.
@@ -41,7 +42,7 @@ class Groups:
 
     Raises:
         RangeError: If not even float64 is exact.
-        MissingBackendError: If a group needs torch, and it is not installed.
+        MissingBackendError: If a group needs torch, and it is not there.
     """
 
     def __init__(self, graph: FixedGraph, population: str) -> None:
@@ -51,6 +52,7 @@ class Groups:
         self._steps = graph.steps
         self._still = {node.name for node in graph.inputs if node.still}
         self.sums = [(g, _exact(graph, g, g.weight << (g.shift - self.shift), bound)) for g in groups]
+        self.in_torch = not all(isinstance(one, BlockConv) for _, one in self.sums)
         only = self.sums[0][1] if len(groups) == 1 else None
         narrow = only.dtype if isinstance(only, BlockConv) else np.dtype(np.float32)
         self.dtype: np.dtype[Any] = np.dtype(np.float64) if bound > FLOAT32_EXACT else narrow
@@ -108,10 +110,16 @@ def cut(length: int, parts: int) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
-def needs_torch(graph: FixedGraph) -> bool:
-    """Whether torch convolves some group of a program: where loops of our own are not exact, or do not pay."""
-    bounds = {p.name: _shift_and_bound(graph, p.name)[1] for p in graph.populations}
-    return not all(_is_blocked(graph, g, bounds[g.target]) for g in graph.synapses)
+def can_run(graph: FixedGraph) -> bool:
+    """Whether the emulator has what a program needs: torch, unless its own loops are exact and pay for all groups."""
+    return _has_torch() or all(
+        _is_blocked(graph, g, _shift_and_bound(graph, p.name)[1]) for p in graph.populations for g in graph.onto(p.name)
+    )
+
+
+def _has_torch() -> bool:
+    """Whether torch is installed, and what uses it here, which is not in the wheel of the runtime."""
+    return is_there("torch") and is_there("hybridnet.simulators.emulator.exact_conv")
 
 
 def _shift_and_bound(graph: FixedGraph, population: str) -> tuple[int, int]:
@@ -121,12 +129,12 @@ def _shift_and_bound(graph: FixedGraph, population: str) -> tuple[int, int]:
 
 
 def _is_blocked(graph: FixedGraph, g: FixedSynapse, bound: int) -> bool:
-    spikes, geometry = _fires(graph, g), g.geometry
+    spikes, geometry = _from_population(graph, g), g.geometry
     most = INT16_EXACT if spikes else FLOAT32_EXACT
     return isinstance(geometry, ConvGeometry) and bound <= most and pays(geometry, spikes=spikes)
 
 
-def _fires(graph: FixedGraph, g: FixedSynapse) -> bool:
+def _from_population(graph: FixedGraph, g: FixedSynapse) -> bool:
     return any(p.name == g.source for p in graph.populations)
 
 
@@ -134,10 +142,10 @@ def _exact(graph: FixedGraph, g: FixedSynapse, weight: IntArray, bound: int) -> 
     """The fastest way to add it up exactly."""
     geometry, most = g.geometry, graph.largest_input(g)
     if isinstance(geometry, ConvGeometry) and _is_blocked(graph, g, bound):
-        return BlockConv(geometry, weight, spikes=_fires(graph, g))
-    if not is_there("torch"):
+        return BlockConv(geometry, weight, spikes=_from_population(graph, g))
+    if not _has_torch():
         raise MissingBackendError(
-            "the emulator convolves this in torch, which is not installed",
+            "the emulator convolves this in torch, which is not here",
             where=label(g),
             remedy="Take --snn onnxruntime, which has the same bits",
         )

@@ -9,7 +9,7 @@ import onnxruntime
 
 from hybridnet.errors import BackendError, MissingBackendError
 from hybridnet.simulators.options import ANY_CPU, Provider, Runtime
-from hybridnet.support.ahead import aside, cores
+from hybridnet.support.ahead import aside, usual_threads
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.sealed import AnyFile, content_of
@@ -42,7 +42,7 @@ def open_session(path: AnyFile, runtime: Runtime = ANY_CPU) -> Any:
     options.log_severity_level = FATAL
     # Left to itself it counts the machine's cores, not those that the process may use, and its threads spin while they
     # wait: on two idle cores that is a little quicker, and beside other work, the emulator's included, far slower.
-    options.intra_op_num_threads = runtime.threads or cores()
+    options.intra_op_num_threads = runtime.threads or usual_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     onnxruntime.set_default_logger_severity(FATAL)
     with foreign_code(BackendError, "ONNX Runtime cannot load it", where=path, remedy="Export again"):

@@ -99,3 +99,10 @@ def test_work_aside_does_not_begin_within_a_thread_that_was_stopped() -> None:
         next(ahead(late(), limit_s=0.1))
     assert ended
     assert not begun
+
+
+@pytest.mark.parametrize(("told", "threads"), [("1", 1), ("2,1", 2), ("99", 3), ("", 3), ("0", 3), ("many", 3)])
+def test_threads_are_one_per_core_or_fewer_if_told(told: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert ahead_module.usual_threads() == threads

@@ -9,10 +9,9 @@ from helpers.graph_equality import assert_as_naive
 from hybridnet.errors import MissingBackendError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.layers import ConvGeometry
-from hybridnet.simulators import registry
 from hybridnet.simulators.emulator import groups
 from hybridnet.simulators.emulator.graph import GraphEmulator
-from hybridnet.simulators.emulator.groups import Groups, needs_torch
+from hybridnet.simulators.emulator.groups import Groups, can_run
 from hybridnet.simulators.registry import default_snn
 
 TAPS = 1040
@@ -62,13 +61,15 @@ def narrow(channels: int) -> FixedGraph:
     return FixedGraph((source,), (neuron,), (FixedSynapse("x", "sum", geometry, weight),), 2)
 
 
-def test_without_torch_the_emulator_runs_what_its_own_loops_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["torch", "hybridnet.simulators.emulator.exact_conv"])
+def test_without_torch_the_emulator_runs_what_its_own_loops_do(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is missing in the runtime, whether torch is installed or not."""
     few, many = narrow(2), narrow(40)
     inputs = {"x": np.random.default_rng(0).integers(-127, 128, (2, 2, 2, 6, 5)).astype(np.float32)}
-    assert (needs_torch(few), needs_torch(many)) == (False, True)
+    assert (Groups(few, "sum").in_torch, Groups(many, "sum").in_torch) == (False, True)
+    assert can_run(many)
     assert default_snn(many) == "emulator"
-    for module in (groups, registry):
-        monkeypatch.setattr(module, "is_there", lambda name: name != "torch")
+    monkeypatch.setattr(groups, "is_there", lambda name: name != missing)
     assert_as_naive(few, GraphEmulator(few).run(inputs, record_potentials=True), inputs, 2)
     with pytest.raises(MissingBackendError, match="x→sum: the emulator convolves this in torch") as refused:
         GraphEmulator(many)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.simulators.emulator.workers import workers
+from hybridnet.simulators.registry import spiking_backend
 
 
 def living() -> list[str]:
@@ -20,6 +22,14 @@ def test_torch_has_one_thread_in_each_and_as_many_as_before_outside() -> None:
     with workers(3, in_torch=True) as pool:
         assert {pool.submit(torch.get_num_threads).result() for _ in range(9)} == {1}
         assert torch.get_num_threads() == outside
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_back_end_has_as_many_as_its_option_says(threads: int, bundle: Bundle) -> None:
+    before = set(threading.enumerate())
+    emulator = spiking_backend("emulator", bundle, {"threads": threads})
+    assert len(set(threading.enumerate()) - before) == threads
+    del emulator
 
 
 @pytest.mark.parametrize("started", [0, 1, 2])

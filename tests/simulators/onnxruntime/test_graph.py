@@ -131,17 +131,21 @@ def test_large_sums_leave_float32_and_stay_exact(tmp_path: Path, reset: Reset, l
     assert "weight.0.0of2" in {node.name for node in onnx.load(tmp_path / "graph.onnx").graph.initializer}
 
 
-@pytest.mark.parametrize(
-    ("last", "dtype"), [(24, TensorProto.INT32), (26, TensorProto.INT64)], ids=["fits", "does not"]
-)
-def test_sums_are_int32_as_long_as_they_fit(tmp_path: Path, last: int, dtype: int) -> None:
-    """With 127·Σw·64 on either side of 2³⁰, a decayed potential, a bias and a reset that adds."""
+@pytest.mark.parametrize(("last", "dtype"), [(24, TensorProto.INT32), (26, TensorProto.INT64)], ids=["fits", "no"])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize("current_decay", [4096, 0])
+def test_sums_are_int32_as_long_as_they_fit(
+    tmp_path: Path, last: int, dtype: int, reset: Reset, current_decay: int
+) -> None:
+    """With 127·Σw·64 on either side of 2³⁰, decayed states, a bias and a reset that adds."""
     graph = dense(521)
     weight = np.full_like(graph.synapses[0].weight, 254)
     weight[0, -1] = last
     neuron = replace(
         graph.populations[0],
         threshold=np.array(1),
+        reset=reset,
+        current_decay=np.array(current_decay),
         reset_amount=np.array(-THRESHOLD_MAX),
         bias=np.array([BIAS_MAX], np.int32),
     )
@@ -153,7 +157,7 @@ def test_sums_are_int32_as_long_as_they_fit(tmp_path: Path, last: int, dtype: in
     write_onnx_graph(path, graph)
     result = OnnxGraph(path, graph).run(inputs, record_potentials=True)
     assert_as_naive(graph, result, inputs, 2)
-    summed = {node.input[0] for node in onnx.load(path).graph.node if node.op_type == "Clip"}
+    summed = {node.input[0] for node in onnx.load(path).graph.node if node.op_type == "Max"}
     types = {value.name: value.type.tensor_type.elem_type for value in onnx.load(path).graph.value_info}
     assert {types[name] for name in summed if name.startswith("Add")} == {dtype}
 
@@ -205,6 +209,17 @@ def test_saturation_is_counted_as_in_plain_python(tmp_path: Path, reset: Reset) 
 def test_what_two_parts_do_not_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RangeError, match="x→sum: sums of up to"):
         write_onnx_graph(tmp_path / "graph.onnx", dense(20000))
+
+
+@settings(patient, max_examples=20)
+@given(graph=graphs())
+def test_a_step_computes_nothing_that_no_output_needs(graph: FixedGraph) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_onnx_graph(Path(folder) / "step.onnx", graph, "step")
+        written = onnx.load(Path(folder) / "step.onnx").graph
+    needed = {name for node in written.node for name in node.input} | {value.name for value in written.output}
+    assert {name for node in written.node for name in node.output} <= needed
+    assert {constant.name for constant in written.initializer} <= needed
 
 
 def test_shared_weights_are_stored_once(tmp_path: Path) -> None:

@@ -153,8 +153,6 @@ SPIKING: dict[str, SpikingEntry] = {entry.name: entry for entry in _SPIKING if _
 """Back-ends of the spiking half: `--snn`."""
 
 DEFAULT_SNN = next(iter(SPIKING))
-"""The emulator."""
-
 SIDES = (DEFAULT_SNN, "lava")
 """Back-ends of the spiking half that `compare` takes unless told."""
 
@@ -182,10 +180,7 @@ DEFAULT_ANN = next(iter(ANN_ENTRIES))
 
 
 def default_snn(fixed: FixedGraph) -> str:
-    """The back-end of the spiking half unless one is named.
-
-    The emulator; where it would convolve a group in torch and there is none, ONNX Runtime, which has the same bits.
-    """
+    """The back-end unless one is named: the emulator, or ONNX Runtime with its bits where it lacks torch for a group."""
     from hybridnet.simulators.emulator.groups import can_run
 
     return DEFAULT_SNN if can_run(fixed) else "onnxruntime"

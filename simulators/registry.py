@@ -180,7 +180,7 @@ DEFAULT_ANN = next(iter(ANN_ENTRIES))
 
 
 def default_snn(fixed: FixedGraph) -> str:
-    """The back-end unless one is named: the emulator, or ONNX Runtime with its bits where it lacks torch for a group."""
+    """The back-end unless one is named: the emulator, or ONNX Runtime with its bits where it lacks torch for one."""
     from hybridnet.simulators.emulator.groups import can_run
 
     return DEFAULT_SNN if can_run(fixed) else "onnxruntime"

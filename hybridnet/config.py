@@ -242,6 +242,8 @@ class TrainingConfig:
         warmup_epochs: Epochs of linear warm-up.
         label_smoothing: In [0, 1).
         clip_norm: Largest norm of the gradient.
+        forecast: Weight of a second task, in units of the cross-entropy: to predict the motion vectors of the next
+            P-frame from membrane potentials (`hybridnet.training.forecast`). 0 leaves it out.
         ema_decay: Evaluate and keep an exponential moving average of the weights with this decay per step, in [0, 1);
             0 keeps the weights themselves.
         mixed_precision: On CUDA, compute the ANN half in bfloat16 (autocast); spiking layers stay in float32, for
@@ -260,6 +262,7 @@ class TrainingConfig:
     warmup_epochs: int = 5
     label_smoothing: float = 0.0
     clip_norm: float = 1.0
+    forecast: float = 0.0
     ema_decay: float = 0.0
     mixed_precision: bool = True
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -267,7 +270,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "epochs", "batch_size", "learning_rate", "eps", "clip_norm")
-        for name in ("weight_decay", "warmup_epochs", "seed", "views_per_clip"):
+        for name in ("weight_decay", "warmup_epochs", "seed", "views_per_clip", "forecast"):
             if getattr(self, name) < 0:
                 raise ConfigError(name, getattr(self, name), "0 or more")
         for name in ("epochs", "batch_size", "views_per_clip", "warmup_epochs", "seed"):

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     option = Adder(parser, TrainOptions)
+    option("--self-supervised", "do not read the classes of the data: learn which way time runs, which half of its clip"
+           " a view is from and, with the recipe self-supervised, the next motion", action="store_true")  # fmt: skip
     option("--config", "model size and recipe", type=arguments.CONFIG, metavar="NAME_OR_YAML")
-    option("--recipe", "paper, small-data, or a file; instead of the config's",
+    option("--recipe", "paper, small-data, few-clips, self-supervised, or a file; instead of the config's",
            type=arguments.RECIPE, metavar="NAME_OR_YAML")  # fmt: skip
     option("--init", "start from its weights, those of the classifier if it knows all labels",
            type=arguments.CHECKPOINT, metavar="CKPT")  # fmt: skip
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bool) -> list[str]:
+    from hybridnet.training.pretext import CLASSES
     from hybridnet.training.run import CHECKPOINT, RECORD
 
     size = f"{record.parameters:,} parameters, {record.seconds / 60:.1f} min"
@@ -65,9 +68,12 @@ def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bo
     else:
         clips = sum(map(sum, record.test.confusion))
         unseen = " of unseen seeds" if made else ", never used for a choice"
-        first = f"Accuracy on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
+        asked = "Direction and half" if record.labels == CLASSES else "Accuracy"
+        first = f"{asked} on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
     following = f"hybridnet export {out / CHECKPOINT}"
-    if scales is not None:  # export would choose other integers
+    if record.labels == CLASSES:
+        following = f"hybridnet train --init {out / CHECKPOINT} --data DATA, with the classes of DATA"
+    elif scales is not None:  # export would choose other integers
         following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips CLIPS -o BUNDLE"
     return [
         first,

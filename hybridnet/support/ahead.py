@@ -27,7 +27,7 @@ T = TypeVar("T")
 _Made = tuple[T | None, BaseException | None]
 
 _this_thread = threading.local()
-"""What a thread knows of itself: `stop`, the `_Stop` of the `ahead` that it works for."""
+"""What a thread knows of itself: `stop`, the `_Stop` of the `ahead` that it works for, and `depth`; see `_depth`."""
 
 _left: list[threading.Thread] = []
 """Threads that did not end in time: they are inside a library, which Python must not end under."""
@@ -67,6 +67,17 @@ def stopped() -> bool:
     return stop is not None and stop.is_set()
 
 
+def spare_core() -> bool:
+    """Whether one more thread would find a core, beside this one and those that wait for what it makes `ahead`."""
+    return cores() > 1 + _depth()
+
+
+def _depth() -> int:
+    """How many threads use what this one makes, each by an `ahead` of its own."""
+    depth: int = getattr(_this_thread, "depth", 0)
+    return depth
+
+
 def leave(code: int) -> NoReturn:
     """End the process, at once where a thread was left behind: Python would abort it when that comes back to Python."""
     if any(thread.is_alive() for thread in _left):
@@ -97,7 +108,7 @@ def ahead(
     asked: SimpleQueue[bool] = SimpleQueue()
     made: SimpleQueue[_Made[T]] = SimpleQueue()
     stop = _Stop()
-    thread = threading.Thread(target=_make, args=(items, asked, made, stop), daemon=True)
+    thread = threading.Thread(target=_make, args=(items, asked, made, stop, _depth() + 1), daemon=True)
     try:
         thread.start()
     except RuntimeError as error:  # Python knows no other cause than a limit on memory or threads
@@ -190,9 +201,9 @@ def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -
         stop.waiting.remove(give_up)
 
 
-def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]], stop: _Stop) -> None:
+def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]], stop: _Stop, depth: int) -> None:
     """Make an item whenever one is asked for. Runs in the second thread."""
-    _this_thread.stop = stop
+    _this_thread.stop, _this_thread.depth = stop, depth
     try:
         while asked.get():
             made.put((next(items, None), None))

@@ -75,9 +75,11 @@ def scalars(report: EpochReport) -> dict[str, float]:
 def as_line(report: EpochReport) -> str:
     """One line for a terminal."""
     validation = "" if report.accuracy is None else f", validation accuracy {report.accuracy:.1%}"
+    left = report.unexplained_motion
+    forecast = "" if left is None else f", next motion unexplained {left:.1%}"
     parts = [
-        f"epoch {report.epoch}: loss {report.train_loss:.3f}, training {report.train_accuracy:.1%}{validation},"
-        f" {report.seconds:.0f} s"
+        f"epoch {report.epoch}: loss {report.train_loss:.3f}, training {report.train_accuracy:.1%}"
+        f"{validation}{forecast}, {report.seconds:.0f} s"
     ]
     if report.spike_rate:
         parts += [

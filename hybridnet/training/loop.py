@@ -26,6 +26,7 @@ from hybridnet.training.augment import centre, draw, transform
 from hybridnet.training.batches import Examples, Order, mean_logits
 from hybridnet.training.data import LabelledViews
 from hybridnet.training.evaluate import CPU, evaluate
+from hybridnet.training.forecast import Forecast
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.neurons import keep_in_float32, neuron_layers, spike_rates
 from hybridnet.training.optimise import Weights, average_into, build_optimizer, copied, rate_at
@@ -74,14 +75,15 @@ class Trainer:
         self._low_precision = config.mixed_precision and device.type == "cuda"
         if self._low_precision:
             keep_in_float32(model, device.type)
-        self._net: nn.Module = model
+        self._forecast = Forecast(model).to(device) if config.forecast else None
+        self._net: nn.Module = self._forecast or model
+        self._optimizer = build_optimizer(self._net, config)
         if group.size > 1:
             # Gradients of a 1×1 kernel may lie channels-last: they are copied, and torch warns of that.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            self._net = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+            self._net = DistributedDataParallel(self._net, device_ids=[device.index] if device.type == "cuda" else None)
             if group.rank:  # dropout differs from process to process
                 torch.manual_seed(config.seed + 1_000_003 * group.rank)
-        self._optimizer = build_optimizer(model, config)
         self._average = copied(model.state_dict()) if config.ema_decay else None
         self._generator = torch.Generator().manual_seed(config.seed)
         self._order = Order(training, config, self._generator)
@@ -106,13 +108,13 @@ class Trainer:
             TrainingError: If it diverges.
         """
         started, first = time.perf_counter(), self.epoch * self._steps
-        totals = torch.zeros(3, dtype=torch.float64)  # loss, right ones, views
+        totals = torch.zeros(4, dtype=torch.float64)  # loss, right ones, unexplained motion, views
         self.model.train()
         with closing(ahead(self._batches())) as batches:
             for number, batch in enumerate(batches):
                 totals += self._step(first + number, batch)
                 progress(f"epoch {self.epoch + 1}/{self.config.epochs}", number + 1, self._steps)
-        loss, right, views = self._group.total(totals.to(self.device)).tolist()
+        loss, right, unexplained, views = self._group.total(totals.to(self.device)).tolist()
         with self._kept_weights():
             result = None
             if self._validation is not None:
@@ -121,6 +123,7 @@ class Trainer:
                 epoch=self.epoch + 1,
                 train_loss=loss / views,
                 train_accuracy=right / views,
+                unexplained_motion=None if self._forecast is None else unexplained / views,
                 accuracy=None if result is None else result.accuracy,
                 seconds=time.perf_counter() - started,
                 learning_rate=self._optimizer.param_groups[0]["lr"],
@@ -142,6 +145,7 @@ class Trainer:
             "processes": self._group.size,
             "device": self.device.type,
             "model": self.model.state_dict(),
+            "forecast": None if self._forecast is None else self._forecast.heads.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "average": self._average,
             "order_rng": self._generator.get_state(),
@@ -171,6 +175,8 @@ class Trainer:
             if state[name] != own:
                 raise ConfigError(name, own, f"{state[name]}, as before the interruption")
         self.model.load_state_dict(state["model"])
+        if self._forecast is not None:
+            self._forecast.heads.load_state_dict(state["forecast"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None:
             self._average = {name: tensor.to(self.device) for name, tensor in state["average"].items()}
@@ -196,7 +202,7 @@ class Trainer:
             yield Batch(inputs, own, self._training.label[own.first()].to(self.device), weight)
 
     def _step(self, step: int, batch: Batch) -> Tensor:
-        """One step; the sums of loss, right answers and views, (3,), float64, on the CPU.
+        """One step; the sums of loss, right answers, unexplained motion and views, (4,), float64, on the CPU.
 
         Raises:
             TrainingError: If the gradient is not finite; the weights are then those before the step.
@@ -205,11 +211,14 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate * rate_at(step, self._steps, config)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._low_precision):
-            logits = mean_logits(self._net(**batch.inputs).float(), batch.examples)
-        loss = F.cross_entropy(logits, batch.label, label_smoothing=config.label_smoothing)
+            found = self._net(**batch.inputs)
+            logits, unexplained = (found, torch.zeros(())) if self._forecast is None else found
+            logits = mean_logits(logits.float(), batch.examples)
+        told = F.cross_entropy(logits, batch.label, label_smoothing=config.label_smoothing)
+        loss = told + config.forecast * unexplained if config.forecast else told
         self._optimizer.zero_grad()
         (loss if batch.weight == 1 else loss * batch.weight).backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm).item()
+        norm = nn.utils.clip_grad_norm_(self._net.parameters(), config.clip_norm).item()
         if not math.isfinite(norm):  # of the mean over processes, so that all of them stop here
             raise TrainingError(
                 f"training diverged: the loss is {loss.item():g}, the length of its gradient {norm:g}",
@@ -221,7 +230,8 @@ class Trainer:
             average_into(self._average, self.model.state_dict(), config.ema_decay, step)
         counted = len(batch.label) if batch.weight else 0
         right = (logits.argmax(1) == batch.label).sum().item() if counted else 0
-        return torch.tensor([loss.item() * counted, right, counted], dtype=torch.float64)
+        sums = [told.item() * counted, right, unexplained.item() * counted, counted]
+        return torch.tensor(sums, dtype=torch.float64)
 
     def _probe(self) -> dict[str, Tensor]:
         views = self._training if self._validation is None else self._validation

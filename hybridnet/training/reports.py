@@ -19,6 +19,8 @@ class EpochReport:
         epoch: From 1.
         train_loss: Mean cross-entropy per view, smoothing included.
         train_accuracy: Share of training views, as they were augmented, that were right while they were learned.
+        unexplained_motion: Mean square error of the forecast of the next motion, in units of the mean square of that
+            motion (`hybridnet.training.forecast`); None without a forecast.
         accuracy: Share of validation clips; None without validation.
         seconds: Evaluation included.
         learning_rate: Learning rate of the last step.
@@ -30,6 +32,7 @@ class EpochReport:
     epoch: int
     train_loss: float
     train_accuracy: float
+    unexplained_motion: float | None
     accuracy: float | None
     seconds: float
     learning_rate: float

@@ -286,7 +286,7 @@ def _metrics(best: Best) -> dict[str, Any]:
 
 def _notes(splits: Splits) -> tuple[str, ...]:
     """What is unknown, and why."""
-    notes: tuple[str, ...] = ()
+    notes = splits.notes
     if splits.validation is None:
         notes += ("validation: the data have no such split; the last epoch was kept",)
     if splits.test is None:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
@@ -14,7 +15,7 @@ from hybridnet.support.plain import to_dict
 from hybridnet.support.progress import Progress, silent
 from hybridnet.training.augment import centre
 from hybridnet.training.data import LabelledViews, made_set
-from hybridnet.video.cache import MANIFEST, CachedViews, manifest_sha256, open_cache, read_manifest
+from hybridnet.video.cache import MANIFEST, manifest_sha256, open_cache, read_manifest
 from hybridnet.video.dataset import DataSet
 from hybridnet.video.datasets import DATASETS, load_dataset
 from hybridnet.video.synthetic import MADE
@@ -48,6 +49,7 @@ class Splits:
         test: Likewise.
         identity: What tells these data from others; an interrupted run goes on with the same only.
         learned: SHA-256 of the files of the clips of `training`; None if that is not known.
+        notes: What a reader of the record should know of the data.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Splits:
     test: LabelledViews | None
     identity: str
     learned: frozenset[str] | None = None
+    notes: tuple[str, ...] = ()
 
     def clips(self) -> dict[str, int]:
         """Clips by split."""
@@ -150,9 +153,9 @@ def cached_splits(folder: Path, preprocess: PreprocessConfig) -> Splits:
 
 
 def centred(views: LabelledViews, preprocess: PreprocessConfig) -> LabelledViews:
-    """Views of the model's side: the centres of cached ones with a margin."""
-    larger = isinstance(views, CachedViews) and views.preprocess.crop > preprocess.crop
-    return Centred(views, preprocess.crop) if larger else views
+    """Views of the model's side: the centres of those with a margin."""
+    stored = views.batch(torch.tensor([0]))["i_frame"].shape[-1]
+    return Centred(views, preprocess.crop) if stored > preprocess.crop else views
 
 
 def check_preprocess(cached: PreprocessConfig, wanted: PreprocessConfig, folder: Path) -> None:

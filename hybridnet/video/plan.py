@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.support.ahead import ahead, cores
+from hybridnet.support.ahead import ahead, spare_core
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame, FrameReader
 from hybridnet.video.fields import may_hold_fields
@@ -164,7 +164,7 @@ def read_gops(
     residuals: bool = True,
     tally: Tally | None = None,
 ) -> Iterator[tuple[T, list[int]]]:
-    """Decode GOPs and nothing else; the next one while `build` works on the one before, if there is a core for it.
+    """Decode GOPs and nothing else; the next one while `build` works on the one before, if there is a core to spare.
 
     Args:
         plan: How to read.
@@ -185,7 +185,7 @@ def read_gops(
     orientation = UPRIGHT if plan.info.transcoded else plan.info.orientation
     builder = GopBuilder(orientation, window, accumulate=accumulate, residuals=residuals)
     decoded = _decoded(plan, gops, tally, residuals)
-    with closing(ahead(decoded) if cores() > 1 else decoded) as groups:
+    with closing(ahead(decoded) if spare_core() else decoded) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.corrupt]
             built = build(builder, frames, gop, plan.gops[gop].corrupt or bool(damaged))

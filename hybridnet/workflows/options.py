@@ -261,6 +261,7 @@ class TrainOptions:
         config: Model size and recipe, by name or path.
         recipe: Another recipe than the config's, by name or path.
         data: A made set (`motion`, `gestures`, `motion+gestures`, `people`), a cache, a class folder, or SPEC@ROOT.
+        self_supervised: Do not read the classes of the data; see `hybridnet.training.pretext`.
         init: A checkpoint to start from; its classifier is kept if it knows all labels.
         epochs: Instead of the recipe's.
         seed: Instead of the recipe's.
@@ -278,6 +279,7 @@ class TrainOptions:
     config: str | Path = "tiny"
     recipe: str | Path | None = None
     data: str = "motion"
+    self_supervised: bool = False
     init: Path | None = None
     epochs: int | None = None
     seed: int | None = None

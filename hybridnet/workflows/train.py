@@ -16,6 +16,7 @@ from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.sealed import AnyFile
 from hybridnet.training.group import process_group
+from hybridnet.training.pretext import without_classes
 from hybridnet.training.reports import EpochReport
 from hybridnet.training.run import LAST, TrainingRecord, check_folder, run_training
 from hybridnet.training.sources import CacheOptions, open_splits
@@ -72,6 +73,8 @@ def train(
             processes=group.size,
             progress=progress,
         )
+        if options.self_supervised:
+            splits = without_classes(splits, experiment.model.preprocess)
         record = run_training(
             experiment,
             folder,

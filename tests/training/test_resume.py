@@ -96,9 +96,9 @@ def trained(
     return best, states[stop - 1]
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_going_on_is_never_having_stopped(ema_decay: float, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(RECIPE, ema_decay=ema_decay)
+@pytest.mark.parametrize("changed", [{"ema_decay": 0.0}, {}, {"forecast": 0.5}])
+def test_going_on_is_never_having_stopped(changed: dict[str, float], tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, **changed)  # type: ignore[arg-type]
     whole, state = trained(recipe, tmp_path / "state.pt", stop=2)
     assert len(state["reports"]) == 2
     torch.rand(7)  # what other code did with the generator in the meantime

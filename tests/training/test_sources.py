@@ -184,5 +184,5 @@ def test_recipes() -> None:
     assert type(build_optimizer(HybridNet(SMALL), paper)) is torch.optim.Adam
     assert type(build_optimizer(HybridNet(SMALL), small)) is torch.optim.AdamW
     for wrong in ("none", "none.yaml"):
-        with pytest.raises(ConfigError, match="paper, small-data"):
+        with pytest.raises(ConfigError, match="paper, self-supervised, small-data"):
             load_recipe(wrong)

@@ -21,6 +21,7 @@ from hybridnet.config import Experiment
 from hybridnet.configs import load_experiment
 from hybridnet.support.files import write_text
 from hybridnet.support.plain import to_dict
+from hybridnet.training.pretext import without_classes
 from hybridnet.training.run import RECORD, run_training
 from hybridnet.training.sources import cached_splits
 from hybridnet.video.cache_build import build_cache
@@ -38,17 +39,18 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """One training: of a config on a cache, maybe from another training's weights."""
+    """One training: of a config on a cache, maybe from another training's weights, maybe without classes."""
 
     config: Path
     cache: Path
     out: Path
     seed: int
     init: Path | None = None
+    self_supervised: bool = False
 
     def command(self) -> str:
         """What a user would type for it."""
-        start = "" if self.init is None else f" --init {self.init}"
+        start = " --self-supervised" * self.self_supervised + ("" if self.init is None else f" --init {self.init}")
         return f"hybridnet train --config {self.config} --data {self.cache}{start} --seed {self.seed} -o {self.out}"
 
     def run(self) -> str:
@@ -56,6 +58,8 @@ class Job:
         experiment = load_experiment(self.config)
         experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, seed=self.seed))
         splits = cached_splits(self.cache, experiment.model.preprocess)
+        if self.self_supervised:
+            splits = without_classes(splits, experiment.model.preprocess)
         done = run_training(experiment, self.out, splits, init=self.init, command=self.command())
         validation = "" if done.validation_accuracy is None else f"validation {done.validation_accuracy:.1%}, "
         test = "" if done.test is None else f"test {done.test.accuracy:.1%}, "

@@ -67,9 +67,9 @@ def stopped() -> bool:
     return stop is not None and stop.is_set()
 
 
-def spare_core() -> bool:
-    """Whether one more thread would find a core, beside this one and those that wait for what it makes `ahead`."""
-    return cores() > 1 + _depth()
+def free_cores() -> int:
+    """Cores for the work of this thread: all, but one for each thread that uses what this one makes `ahead`."""
+    return max(1, cores() - _depth())
 
 
 def _depth() -> int:

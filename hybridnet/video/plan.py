@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.support.ahead import ahead, spare_core
+from hybridnet.support.ahead import ahead, free_cores
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame, FrameReader
 from hybridnet.video.fields import may_hold_fields
@@ -34,6 +34,9 @@ MAX_TRANSCODED_FRAMES = 50_000
 
 DECODER_DELAY = 1
 """Frames that a decoder may hold back: if so, the packet after a GOP is decoded to push out its last frame."""
+
+SMALL_FRAME = 1 << 15
+"""Pixels of a frame that is decoded sooner than a second thread is woken for it: below, one thread is faster."""
 
 
 T = TypeVar("T")
@@ -164,7 +167,7 @@ def read_gops(
     residuals: bool = True,
     tally: Tally | None = None,
 ) -> Iterator[tuple[T, list[int]]]:
-    """Decode GOPs and nothing else; the next one while `build` works on the one before, if there is a core to spare.
+    """Decode GOPs and nothing else; the next one while `build` works on the one before, if that pays.
 
     Args:
         plan: How to read.
@@ -185,7 +188,8 @@ def read_gops(
     orientation = UPRIGHT if plan.info.transcoded else plan.info.orientation
     builder = GopBuilder(orientation, window, accumulate=accumulate, residuals=residuals)
     decoded = _decoded(plan, gops, tally, residuals)
-    with closing(ahead(decoded) if spare_core() else decoded) as groups:
+    large = plan.info.width * plan.info.height > SMALL_FRAME
+    with closing(ahead(decoded) if large and free_cores() > 1 else decoded) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.corrupt]
             built = build(builder, frames, gop, plan.gops[gop].corrupt or bool(damaged))

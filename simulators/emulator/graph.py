@@ -22,7 +22,7 @@ from hybridnet.simulators.emulator.traces import InputTrace, PopulationTrace
 from hybridnet.simulators.emulator.workers import workers
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
-from hybridnet.support.ahead import usual_threads
+from hybridnet.support.ahead import free_cores, usual_threads
 from hybridnet.support.arrays import Array
 
 
@@ -48,7 +48,8 @@ class GraphEmulator:
             strict: See above.
             read_outs: Populations whose last potential is returned; all by default.
             currents: Record currents where potentials of all steps are recorded.
-            threads: By default one per core that the process may use, or fewer if OMP_NUM_THREADS says so.
+            threads: By default one per core that the process may use, or fewer if OMP_NUM_THREADS says so. A run takes
+                fewer beside threads that use what it makes (`free_cores`).
 
         Raises:
             RangeError: If the sums of a population are not exact in float64.
@@ -126,10 +127,10 @@ class GraphEmulator:
         traces: Mapping[str, PopulationTrace],
     ) -> float:
         """Run one view: its inputs, then level by level; gives its time in ms."""
-        started = time.perf_counter()
+        started, threads = time.perf_counter(), min(self._threads, free_cores())
         for name, node in fed.items():
             quantise = partial(node.quantise, inputs[name], view)
-            node.clipped += sum(self._workers.map(quantise, cut(len(node.messages[view]), self._threads)))
+            node.clipped += sum(self._workers.map(quantise, cut(len(node.messages[view]), threads)))
         sent = {name: one.messages[view] for name, one in fed.items()}
         sent |= {name: one.spikes[view] for name, one in traces.items()}
         for level in self._levels:
@@ -141,7 +142,7 @@ class GraphEmulator:
                     continue
                 trace = traces[component[0]]
                 bands = iter(trace.groups.bands(self.program.steps, self._threads))
-                for _ in range(self._threads):
+                for _ in range(threads):
                     jobs.append(([trace], self._workers.submit(_run_bands, trace, view, sent, bands)))
             for members, job in jobs:
                 for trace, (saturated, currents) in zip(members, job.result(), strict=True):

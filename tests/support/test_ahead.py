@@ -10,7 +10,7 @@ import pytest
 
 from hybridnet.errors import HybridNetError
 from hybridnet.support import ahead as ahead_module
-from hybridnet.support.ahead import StoppedError, ahead, aside, spare_core, stopped
+from hybridnet.support.ahead import StoppedError, ahead, aside, free_cores, stopped
 
 
 def test_what_is_made_ahead_is_closed_in_its_thread() -> None:
@@ -29,15 +29,15 @@ def test_what_is_made_ahead_is_closed_in_its_thread() -> None:
     assert seen != [threading.current_thread().name]
 
 
-@pytest.mark.parametrize(("cores", "spare"), [(1, [False] * 3), (2, [True, False, False]), (4, [True] * 3)])
-def test_each_stage_takes_a_core(cores: int, spare: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cores", "free"), [(1, [1, 1, 1]), (2, [2, 1, 1]), (8, [8, 7, 6])])
+def test_each_stage_takes_a_core(cores: int, free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead_module, "cores", lambda: cores)
 
-    def stage(depth: int) -> Iterator[list[bool]]:
+    def stage(depth: int) -> Iterator[list[int]]:
         deeper = next(ahead(stage(depth + 1))) if depth < 2 else []
-        yield [spare_core(), *deeper]
+        yield [free_cores(), *deeper]
 
-    assert next(stage(0)) == spare
+    assert next(stage(0)) == free
 
 
 def test_a_thread_that_does_not_end_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,8 +241,10 @@ def test_without_residuals_the_rest_of_a_view_is_the_same(
 
 def test_one_core_reads_the_same_as_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_clip(tmp_path / "clip.avi", "zoom_out", 5)
+    monkeypatch.setattr("hybridnet.video.plan.SMALL_FRAME", 0)
+    monkeypatch.setattr("hybridnet.video.plan.free_cores", lambda: 2)
     several = read_all(path)
-    monkeypatch.setattr("hybridnet.video.plan.spare_core", lambda: False)
+    monkeypatch.setattr("hybridnet.video.plan.free_cores", lambda: 1)
     for view, same in zip(several, read_all(path), strict=True):
         assert np.array_equal(view.motion_vectors, same.motion_vectors)
         assert np.array_equal(view.residuals, same.residuals)

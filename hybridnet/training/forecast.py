@@ -39,6 +39,8 @@ class Forecast(nn.Module):
         self.heads = nn.ModuleDict(
             {name: nn.Conv2d(layer.geometry.out_channels, CHANNELS["mv"], 1) for name, layer in self._last.items()}
         )
+        for parameter in self.heads.parameters():  # the first forecast is that nothing moves
+            nn.init.zeros_(parameter)
 
     def forward(self, i_frame: Tensor, motion_vectors: Tensor, residuals: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, classes) of views, and the share of the next motion that stays unexplained, a number from 0.

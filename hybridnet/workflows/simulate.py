@@ -107,10 +107,11 @@ class Simulator:
     """
 
     def __init__(self, bundle: Bundle | str | Path | None = None, options: SimulateOptions = SimulateOptions()) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-        spiking, analog = spiking_entry(options.snn or default_snn(self.bundle.fixed)), ann_entry(options.ann)
-        check_settings(options.settings, spiking, analog)
+        named, analog = None if options.snn is None else spiking_entry(options.snn), ann_entry(options.ann)
         prices, chip = load_prices(options.profile, options.ann_profile), load_chip(options.chip)
+        self.bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+        spiking = named or spiking_entry(default_snn(self.bundle.fixed))
+        check_settings(options.settings, spiking, analog)
         self.is_reference = not spiking.fixed_point
         self._options = options
         self._snn = spiking.open(self.bundle, options.settings)

@@ -11,6 +11,7 @@ from helpers.needs import needs_lava
 
 from hybridnet.cli.demo import CLIP_GESTURE, CLIP_SEED, CLIP_SIZE
 from hybridnet.deploy.bundle_parts import Bundle
+from hybridnet.errors import HybridNetError
 from hybridnet.report.record.data import RunRecord
 from hybridnet.video.gestures import GESTURES
 from hybridnet.video.synthetic import MOTIONS, make_clip
@@ -121,3 +122,9 @@ def named(name: str, classes: Sequence[str], clips: Sequence[Path]) -> int:
     simulator = Simulator(shipped_bundle_path(name))
     labels = simulator.bundle.manifest.labels or ()
     return sum(labels[one.index] == each for each, one in zip(classes, simulator.classify(clips), strict=True))
+
+
+@pytest.mark.parametrize("wrong", [{"snn": "none"}, {"ann": "none"}, {"profile": "none"}, {"chip": "none"}])
+def test_a_name_is_refused_before_the_bundle_is_read(wrong: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(HybridNetError, match="none"):
+        Simulator(tmp_path / "no bundle", SimulateOptions(**wrong))  # type: ignore[arg-type]

@@ -31,6 +31,7 @@ from trainings import Job, Record, cached, spread, train, write_config
 from hybridnet.config import AugmentConfig, Experiment, ModelConfig, TrainingConfig
 from hybridnet.configs import load_experiment, load_recipe
 from hybridnet.errors import ConfigError
+from hybridnet.support.sealed import sha256_file
 from hybridnet.training.run import CHECKPOINT
 from hybridnet.training.sources import find_dataset
 from hybridnet.video.dataset import ALL, DataSet, Sample
@@ -111,30 +112,40 @@ def main() -> None:
 
 def deal(source: str) -> list[DataSet]:
     """A data set with each of its folds or groups for test, and all the others to learn from."""
-    found: list[DataSet] = []
-    for number in count(1):
+    found = [find_dataset(source, 1)]
+    for number in count(2):
         try:
-            data = find_dataset(source, number)
+            found.append(find_dataset(source, number))
         except ConfigError:  # there are no more
             break
-        learned = data.splits["train"] + data.splits.get("validation", ())
-        found.append(dataclasses.replace(data, splits={"train": learned, "test": data.splits["test"]}))
-    return found
+    learned = [data.splits["train"] + data.splits.get("validation", ()) for data in found]
+    return [
+        dataclasses.replace(data, splits={"train": clips, "test": data.splits["test"]})
+        for data, clips in zip(found, learned, strict=True)
+    ]
 
 
 def others_cache(out: Path, name: str, sources: Mapping[str, str], more: Path | None, workers: int) -> Path:
-    """Views of the clips of all data sets but one, and of a folder; the one class that they get is not looked at."""
-    paths = [
-        sample.path.resolve()
-        for other, source in sources.items() if other != name
-        for sample in (s for split in find_dataset(source, None).splits.values() for s in split)
-    ]  # fmt: skip
+    """Views of the clips of all data sets but one, and of a folder; the one class that they get is not looked at.
+
+    Files of the data set that is left out are left out wherever they lie.
+    """
+    clips = {other: files(find_dataset(source, None)) for other, source in sources.items()}
+    tested = {sha256_file(path) for path in clips.pop(name)}
+    paths = [path for others in clips.values() for path in others]
     if more is not None:
         paths += sorted(path.resolve() for path in more.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    samples = tuple(Sample(path, 0) for path in paths)
-    root = Path(os.path.commonpath(paths))
+    samples = tuple(Sample(path, 0) for path in paths if sha256_file(path) not in tested)
+    if not samples:
+        raise SystemExit(f"there are no clips to learn from before {name}: name other data sets, or --more")
+    root = Path(os.path.commonpath([sample.path for sample in samples]))
     data = DataSet(f"all but {name}", (ALL,), {"train": samples}, root)
     return cached(out / f"all-but-{name}-cache", data, CONFIG, VIEWS, workers)
+
+
+def files(data: DataSet) -> list[Path]:
+    """All clips of a data set, in any split."""
+    return [sample.path.resolve() for split in data.splits.values() for sample in split]
 
 
 def model() -> ModelConfig:

@@ -289,6 +289,12 @@ class Experiment:
     model: ModelConfig
     training: TrainingConfig
 
+    def __post_init__(self) -> None:
+        spiking = self.model.stm.kind in ("decoupled", "common") and self.model.modalities != ("i",)
+        if self.training.forecast and not (spiking and self.model.preprocess.steps > 1):
+            allowed = "0 for a model without spiking layers, or whose views have one P-frame, which no other follows"
+            raise ConfigError("training.forecast", self.training.forecast, allowed)
+
 
 def _positive(config: object, *names: str) -> None:
     for name in names:

@@ -54,12 +54,11 @@ def run(args: argparse.Namespace) -> int:
     with progress_on_stderr() as progress:
         done = train(args.out, options, progress=progress, on_epoch=lambda report: say(f"hybridnet: {as_line(report)}"))
     if done.rank == 0:
-        tell(_summary(done.record, done.out, args.bundle, made=args.data in MADE))
+        tell(_summary(done.record, done.out, options, made=args.data in MADE))
     return 0
 
 
-def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bool) -> list[str]:
-    from hybridnet.training.pretext import CLASSES
+def _summary(record: TrainingRecord, out: Path, options: TrainOptions, *, made: bool) -> list[str]:
     from hybridnet.training.run import CHECKPOINT, RECORD
 
     size = f"{record.parameters:,} parameters, {record.seconds / 60:.1f} min"
@@ -68,11 +67,13 @@ def _summary(record: TrainingRecord, out: Path, scales: Path | None, *, made: bo
     else:
         clips = sum(map(sum, record.test.confusion))
         unseen = " of unseen seeds" if made else ", never used for a choice"
-        asked = "Direction and half" if record.labels == CLASSES else "Accuracy"
-        first = f"{asked} on {clips} test clips{unseen}: {record.test.accuracy:.1%} ({size})"
-    following = f"hybridnet export {out / CHECKPOINT}"
-    if record.labels == CLASSES:
-        following = f"hybridnet train --init {out / CHECKPOINT} --data DATA, with the classes of DATA"
+        asked, tested = "Accuracy", f"{clips} test clips"
+        if options.self_supervised:
+            asked, tested = "Half and direction told", f"{clips} halves of test clips, each in both directions"
+        first = f"{asked} on {tested}{unseen}: {record.test.accuracy:.1%} ({size})"
+    following, scales = f"hybridnet export {out / CHECKPOINT}", options.bundle
+    if options.self_supervised:
+        following = f"hybridnet train --config {options.config} --init {out / CHECKPOINT} --data DATA -o DIR"
     elif scales is not None:  # export would choose other integers
         following = f"hybridnet calibrate {out / CHECKPOINT} --scales {scales} --clips CLIPS -o BUNDLE"
     return [

@@ -37,7 +37,7 @@ class LabelledViews(Protocol):
 
     @property
     def clip(self) -> Tensor:
-        """(N,), int64; views of one clip share a number, 0 to the number of clips − 1."""
+        """(N,), int64, rising from 0 to the number of clips − 1; those of one clip share a number, in order of time."""
 
     def __len__(self) -> int:
         """N."""

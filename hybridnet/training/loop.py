@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hybridnet.config import TrainingConfig
+from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.errors import CheckpointError, ConfigError, TrainingError
 from hybridnet.model.network import HybridNet
 from hybridnet.support.ahead import ahead
@@ -26,7 +26,7 @@ from hybridnet.training.augment import centre, draw, transform
 from hybridnet.training.batches import Examples, Order, mean_logits
 from hybridnet.training.data import LabelledViews
 from hybridnet.training.evaluate import CPU, evaluate
-from hybridnet.training.forecast import Forecast
+from hybridnet.training.forecast import Forecast, unexplained
 from hybridnet.training.group import ALONE, Group
 from hybridnet.training.neurons import keep_in_float32, neuron_layers, spike_rates
 from hybridnet.training.optimise import Weights, average_into, build_optimizer, copied, rate_at
@@ -72,6 +72,7 @@ class Trainer:
             raise ConfigError("stm.batch_norm", True, "false with several processes, which would each normalise alone")
         self.model, self.config, self.device, self._group = model.to(device), config, device, group
         self._training, self._validation = training, validation
+        Experiment(model.config, config)  # refuses a recipe that this model cannot follow
         self._low_precision = config.mixed_precision and device.type == "cuda"
         if self._low_precision:
             keep_in_float32(model, device.type)
@@ -108,13 +109,13 @@ class Trainer:
             TrainingError: If it diverges.
         """
         started, first = time.perf_counter(), self.epoch * self._steps
-        totals = torch.zeros(4, dtype=torch.float64)  # loss, right ones, unexplained motion, views
+        totals = torch.zeros(5, dtype=torch.float64)  # loss, right ones, unexplained motion, motion, views
         self.model.train()
         with closing(ahead(self._batches())) as batches:
             for number, batch in enumerate(batches):
                 totals += self._step(first + number, batch)
                 progress(f"epoch {self.epoch + 1}/{self.config.epochs}", number + 1, self._steps)
-        loss, right, unexplained, views = self._group.total(totals.to(self.device)).tolist()
+        loss, right, missed, moved, views = self._group.total(totals.to(self.device)).tolist()
         with self._kept_weights():
             result = None
             if self._validation is not None:
@@ -123,7 +124,7 @@ class Trainer:
                 epoch=self.epoch + 1,
                 train_loss=loss / views,
                 train_accuracy=right / views,
-                unexplained_motion=None if self._forecast is None else unexplained / views,
+                unexplained_motion=missed / moved if moved else None,
                 accuracy=None if result is None else result.accuracy,
                 seconds=time.perf_counter() - started,
                 learning_rate=self._optimizer.param_groups[0]["lr"],
@@ -202,7 +203,7 @@ class Trainer:
             yield Batch(inputs, own, self._training.label[own.first()].to(self.device), weight)
 
     def _step(self, step: int, batch: Batch) -> Tensor:
-        """One step; the sums of loss, right answers, unexplained motion and views, (4,), float64, on the CPU.
+        """One step; sums of loss, right answers, unexplained motion, motion and views, (5,), float64, on the CPU.
 
         Raises:
             TrainingError: If the gradient is not finite; the weights are then those before the step.
@@ -212,12 +213,15 @@ class Trainer:
             group["lr"] = config.learning_rate * rate_at(step, self._steps, config)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._low_precision):
             found = self._net(**batch.inputs)
-            logits, unexplained = (found, torch.zeros(())) if self._forecast is None else found
+            logits, missed = (found, torch.zeros(1, 3)) if self._forecast is None else found
             logits = mean_logits(logits.float(), batch.examples)
-        told = F.cross_entropy(logits, batch.label, label_smoothing=config.label_smoothing)
-        loss = told + config.forecast * unexplained if config.forecast else told
+        loss = F.cross_entropy(logits, batch.label, label_smoothing=config.label_smoothing)
+        missed = missed * float(batch.weight > 0)
+        asked = loss if batch.weight == 1 else loss * batch.weight
+        if self._forecast is not None:
+            asked = asked + config.forecast * unexplained(missed, self._group)
         self._optimizer.zero_grad()
-        (loss if batch.weight == 1 else loss * batch.weight).backward()
+        asked.backward()
         norm = nn.utils.clip_grad_norm_(self._net.parameters(), config.clip_norm).item()
         if not math.isfinite(norm):  # of the mean over processes, so that all of them stop here
             raise TrainingError(
@@ -230,8 +234,8 @@ class Trainer:
             average_into(self._average, self.model.state_dict(), config.ema_decay, step)
         counted = len(batch.label) if batch.weight else 0
         right = (logits.argmax(1) == batch.label).sum().item() if counted else 0
-        sums = [told.item() * counted, right, unexplained.item() * counted, counted]
-        return torch.tensor(sums, dtype=torch.float64)
+        wrong, came, _ = missed.detach().sum(0).tolist()
+        return torch.tensor([loss.item() * counted, right, wrong, came, counted], dtype=torch.float64)
 
     def _probe(self) -> dict[str, Tensor]:
         views = self._training if self._validation is None else self._validation

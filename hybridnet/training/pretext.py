@@ -1,7 +1,9 @@
 """Learning from clips without their classes: which way time runs, and which half of its clip a view is from.
 
 Views of the middle of a clip are in neither half and are left out. Every other view is an example twice, as it is and
-backwards. Both questions take motion to answer, and no label; what was learned is a start for a training with classes.
+backwards. No label is needed; what was learned is a start for a training with classes. A part of the direction can be
+told without understanding what moves: a codec made the residuals and vectors forwards, and backwards those of the first
+steps are denser.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from hybridnet.training.augment import Inputs
 from hybridnet.training.data import LabelledViews
 from hybridnet.training.sources import Splits
 
-CLASSES = ("forwards, first half", "forwards, second half", "backwards, first half", "backwards, second half")
+CLASSES = ("first half forwards", "second half forwards", "first half backwards", "second half backwards")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,8 @@ class BothWays:
     def batch(self, index: Tensor) -> dict[str, Tensor]:
         """Model inputs (float32) of the views at `index`."""
         inputs = self.views.batch(self.chosen[index % len(self.chosen)])
-        turned, mirrored = backwards(inputs, accumulated=self.accumulated), index >= len(self.chosen)
-        return {n: torch.where(mirrored.view(-1, *(1,) * (x.dim() - 1)), turned[n], x) for n, x in inputs.items()}
+        turned, back = backwards(inputs, accumulated=self.accumulated), index >= len(self.chosen)
+        return {n: torch.where(back.view(-1, *(1,) * (x.dim() - 1)), turned[n], x) for n, x in inputs.items()}
 
 
 def backwards(inputs: Inputs, *, accumulated: bool) -> dict[str, Tensor]:
@@ -92,21 +94,24 @@ def without_classes(splits: Splits, preprocess: PreprocessConfig) -> Splits:
     return dataclasses.replace(
         splits,
         classes=CLASSES,
-        training=_both_ways(splits.training, preprocess, "training"),
-        validation=None if validation is None else _both_ways(validation, preprocess, "validation"),
-        test=None if test is None else _both_ways(test, preprocess, "test"),
+        training=_both_ways(splits.training, preprocess, f"{splits.name}, training split"),
+        validation=None
+        if validation is None
+        else _both_ways(validation, preprocess, f"{splits.name}, validation split"),
+        test=None if test is None else _both_ways(test, preprocess, f"{splits.name}, test split"),
         identity=f"{splits.identity}, without classes",
         notes=(*splits.notes, "clips: each half counts, once forwards and once backwards"),
     )
 
 
-def _both_ways(views: LabelledViews, preprocess: PreprocessConfig, split: str) -> BothWays:
-    first = torch.searchsorted(views.clip, views.clip)  # views of a clip lie together, in their order in time
+def _both_ways(views: LabelledViews, preprocess: PreprocessConfig, where: str) -> BothWays:
+    first = torch.searchsorted(views.clip, views.clip)
     place = 2 * (torch.arange(len(views)) - first) + 1 - views.clip.bincount()[views.clip]
     chosen = place.nonzero()[:, 0]
     if not len(chosen):
         raise DataSetError(
-            f"has no clip of two views or more in its {split} split",
-            remedy="Without classes, views of both halves are needed: take longer clips, or more --views",
+            "has no clip of two views or more, as it takes to learn which half of a clip a view is from",
+            where=where,
+            remedy="Take longer clips, or cache them anew with more --views",
         )
     return BothWays(views, chosen, place[chosen] > 0, preprocess.accumulate)

@@ -19,11 +19,11 @@ class EpochReport:
         epoch: From 1.
         train_loss: Mean cross-entropy per view, smoothing included.
         train_accuracy: Share of training views, as they were augmented, that were right while they were learned.
-        unexplained_motion: Mean square error of the forecast of the next motion, in units of the mean square of that
-            motion (`hybridnet.training.forecast`); None without a forecast.
         accuracy: Share of validation clips; None without validation.
         seconds: Evaluation included.
         learning_rate: Learning rate of the last step.
+        unexplained_motion: Mean square error of the forecasts of the next motion, in units of the mean square of that
+            motion (`hybridnet.training.forecast`); None without a forecast, or where nothing moves.
         spike_rate: Per spiking layer, share of neurons and steps that spike.
         leak: λ per spiking layer.
         threshold: vth per spiking layer.
@@ -32,10 +32,10 @@ class EpochReport:
     epoch: int
     train_loss: float
     train_accuracy: float
-    unexplained_motion: float | None
     accuracy: float | None
     seconds: float
     learning_rate: float
+    unexplained_motion: float | None = None
     spike_rate: dict[str, float] = field(default_factory=dict)
     leak: dict[str, float] = field(default_factory=dict)
     threshold: dict[str, float] = field(default_factory=dict)

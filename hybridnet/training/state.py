@@ -51,8 +51,15 @@ def check_same(saved: Saved, identity: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: Naming what differs.
     """
-    for name, value in _flat(identity):
-        before = dict(_flat(saved.identity)).get(name)
+    earlier = dict(_flat(saved.identity))
+    for name, value in sorted(
+        _flat(identity), key=lambda row: row[0] != "data"
+    ):  # other classes follow from other data
+        if name not in earlier:
+            raise ConfigError(
+                name, value, "nothing with --resume: the interrupted run is of an older version; train anew"
+            )
+        before = earlier[name]
         if before != value:
             raise ConfigError(name, value, f"{before!r} with --resume, as before the interruption")
 

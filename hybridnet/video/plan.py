@@ -35,7 +35,7 @@ MAX_TRANSCODED_FRAMES = 50_000
 DECODER_DELAY = 1
 """Frames that a decoder may hold back: if so, the packet after a GOP is decoded to push out its last frame."""
 
-SMALL_FRAME = 1 << 15
+SMALL_FRAME_PX = 1 << 15
 """Pixels of a frame that is decoded sooner than a second thread is woken for it: below, one thread is faster."""
 
 
@@ -188,7 +188,7 @@ def read_gops(
     orientation = UPRIGHT if plan.info.transcoded else plan.info.orientation
     builder = GopBuilder(orientation, window, accumulate=accumulate, residuals=residuals)
     decoded = _decoded(plan, gops, tally, residuals)
-    large = plan.info.width * plan.info.height > SMALL_FRAME
+    large = plan.info.width * plan.info.height > SMALL_FRAME_PX
     with closing(ahead(decoded) if large and free_cores() > 1 else decoded) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.corrupt]

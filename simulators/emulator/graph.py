@@ -8,7 +8,7 @@ for the whole window before.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -24,6 +24,11 @@ from hybridnet.simulators.interface import SpikingResult
 from hybridnet.simulators.views import count_views
 from hybridnet.support.ahead import free_cores, usual_threads
 from hybridnet.support.arrays import Array
+
+_Saturated = tuple[PopulationTrace, tuple[int, int]]
+"""How many potentials and currents of a population did not fit."""
+
+_Job = Callable[[], list[_Saturated]]
 
 
 class GraphEmulator:
@@ -48,8 +53,8 @@ class GraphEmulator:
             strict: See above.
             read_outs: Populations whose last potential is returned; all by default.
             currents: Record currents where potentials of all steps are recorded.
-            threads: By default one per core that the process may use, or fewer if OMP_NUM_THREADS says so. A run takes
-                fewer beside threads that use what it makes (`free_cores`).
+            threads: By default one per core that the process may use, or fewer if OMP_NUM_THREADS says so, or beside
+                threads that use what it makes (`free_cores`).
 
         Raises:
             RangeError: If the sums of a population are not exact in float64.
@@ -59,13 +64,14 @@ class GraphEmulator:
         self._read_outs = {p.name for p in program.populations} if read_outs is None else set(read_outs)
         self._groups = {p.name: Groups(program, p.name) for p in program.populations}
         self._levels = components(program)
-        self._threads = threads or usual_threads()
+        self._threads, self._leaves_cores = threads or usual_threads(), threads is None
         self._workers = workers(self._threads, in_torch=any(groups.in_torch for groups in self._groups.values()))
         self._rehearsed = False
 
     def with_currents(self) -> GraphEmulator:
         """The same, which records currents where potentials of all steps are recorded."""
-        return GraphEmulator(self.program, strict=self.strict, read_outs=self._read_outs, threads=self._threads)
+        threads = None if self._leaves_cores else self._threads
+        return GraphEmulator(self.program, strict=self.strict, read_outs=self._read_outs, threads=threads)
 
     def run(self, inputs: Mapping[str, Array], *, record_potentials: bool = False) -> SpikingResult:
         """Run N windows; see `SpikingBackend.run`; the arrays of the result lie channels-last in memory.
@@ -127,43 +133,47 @@ class GraphEmulator:
         traces: Mapping[str, PopulationTrace],
     ) -> float:
         """Run one view: its inputs, then level by level; gives its time in ms."""
-        started, threads = time.perf_counter(), min(self._threads, free_cores())
+        started = time.perf_counter()
+        threads = min(self._threads, free_cores()) if self._leaves_cores else self._threads
         for name, node in fed.items():
             quantise = partial(node.quantise, inputs[name], view)
             node.clipped += sum(self._workers.map(quantise, cut(len(node.messages[view]), threads)))
         sent = {name: one.messages[view] for name, one in fed.items()}
         sent |= {name: one.spikes[view] for name, one in traces.items()}
         for level in self._levels:
-            jobs = []
-            for component in level:
-                if is_circle(component, self.program.synapses):
-                    members = [traces[name] for name in component]
-                    jobs.append((members, self._workers.submit(_step_circle, component, members, view, sent)))
-                    continue
-                trace = traces[component[0]]
-                bands = iter(trace.groups.bands(self.program.steps, self._threads))
-                for _ in range(threads):
-                    jobs.append(([trace], self._workers.submit(_run_bands, trace, view, sent, bands)))
-            for members, job in jobs:
-                for trace, (saturated, currents) in zip(members, job.result(), strict=True):
-                    trace.saturated += saturated
-                    trace.saturated_currents += currents
+            jobs = [job for component in level for job in self._jobs(component, view, sent, traces)]
+            waiting = iter(jobs)
+            running = [self._workers.submit(_work, waiting) for _ in range(min(threads, len(jobs)))]
+            for trace, (saturated, currents) in (count for worker in running for count in worker.result()):
+                trace.saturated += saturated
+                trace.saturated_currents += currents
         return (time.perf_counter() - started) * 1e3
 
+    def _jobs(
+        self, component: Component, view: int, sent: Mapping[str, Array], traces: Mapping[str, PopulationTrace]
+    ) -> list[_Job]:
+        """What there is to do of a component: bands of rows of one population, or all of a circle at once."""
+        members = [traces[name] for name in component]
+        if is_circle(component, self.program.synapses):
+            return [partial(_step_circle, component, members, view, sent)]
+        (trace,) = members
+        bands = trace.groups.bands(self.program.steps, self._threads)
+        return [partial(_run_band, trace, view, sent, band) for band in bands]
 
-def _run_bands(
-    trace: PopulationTrace, view: int, sent: Mapping[str, Array], bands: Iterator[slice]
-) -> list[tuple[int, int]]:
-    """Run bands as long as others have left some; how many potentials and currents saturated."""
-    saturated = np.zeros(2, np.int64)
-    for band in bands:
-        saturated += trace.rows(view, sent, band)
-    return [(int(saturated[0]), int(saturated[1]))]
+
+def _work(waiting: Iterator[_Job]) -> list[_Saturated]:
+    """Do jobs as long as others have left some."""
+    return [count for job in waiting for count in job()]
+
+
+def _run_band(trace: PopulationTrace, view: int, sent: Mapping[str, Array], band: slice) -> list[_Saturated]:
+    """Run rows of a population; how many potentials and currents saturated."""
+    return [(trace, trace.rows(view, sent, band))]
 
 
 def _step_circle(
     component: Component, members: list[PopulationTrace], view: int, sent: Mapping[str, Array]
-) -> list[tuple[int, int]]:
+) -> list[_Saturated]:
     """Step populations that need each other; how many potentials and currents of each saturated."""
     whole = [slice(0, trace.population.shape[1]) for trace in members]
     outside = [t.groups(sent, rows, lambda s: s not in component) for t, rows in zip(members, whole, strict=True)]
@@ -174,7 +184,7 @@ def _step_circle(
         for trace, base, count in zip(members, outside, saturated, strict=True):
             total = base[t : t + 1] + trace.groups.at(sent, t, component.__contains__)
             count += trace.step(total, view, t)
-    return [(int(potentials), int(currents)) for potentials, currents in saturated]
+    return [(trace, (int(count[0]), int(count[1]))) for trace, count in zip(members, saturated, strict=True)]
 
 
 def _raise_on_overflow(result: SpikingResult) -> None:

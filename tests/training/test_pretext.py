@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from helpers.made_views import made_views
 from helpers.small_model import SMALL
@@ -18,14 +19,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hybridnet.cli import main
-from hybridnet.config import ModelConfig, TrainingConfig
+from hybridnet.config import Experiment, ModelConfig, TrainingConfig
 from hybridnet.configs import load_recipe
 from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import HybridNet
 from hybridnet.training.data import ViewSet
 from hybridnet.training.evaluate import evaluate
-from hybridnet.training.forecast import Forecast, unexplained
+from hybridnet.training.forecast import LEAST_MOTION, Forecast, errors, unexplained
+from hybridnet.training.group import Group
 from hybridnet.training.loop import train
 from hybridnet.training.pretext import CLASSES, BothWays, backwards, without_classes
 from hybridnet.training.run import CHECKPOINT, RECORD
@@ -83,8 +85,10 @@ def clips(*lengths: int) -> ViewSet:
     return dataclasses.replace(views, clip=torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths)))
 
 
+@pytest.mark.parametrize("accumulate", [True, False])
 @pytest.mark.parametrize("lengths", [(2,), (1, 4, 3), (5, 2)])
-def test_views_are_halves_in_both_directions(lengths: tuple[int, ...]) -> None:
+def test_views_are_halves_in_both_directions(lengths: tuple[int, ...], accumulate: bool) -> None:
+    preprocess = dataclasses.replace(SMALL.preprocess, accumulate=accumulate)
     views, expected = clips(*lengths), []
     number = 0
     for clip, length in enumerate(lengths):
@@ -92,7 +96,7 @@ def test_views_are_halves_in_both_directions(lengths: tuple[int, ...]) -> None:
             if 2 * place + 1 != length:
                 expected.append((number + place, clip, int(2 * place + 1 > length)))
         number += length
-    found = without_classes(Splits("made", ("a",), views, None, None, "made"), SMALL.preprocess)
+    found = without_classes(Splits("made", ("a",), views, None, None, "made"), preprocess)
     both = found.training
     assert isinstance(both, BothWays)
     assert both.chosen.tolist() == [n for n, _, _ in expected]
@@ -101,36 +105,50 @@ def test_views_are_halves_in_both_directions(lengths: tuple[int, ...]) -> None:
     assert [sorted(set(groups)).index(group) for group in groups] == both.clip.tolist()
     index = torch.tensor([len(both) - 1, 0])
     batch, plain = both.batch(index), views.batch(both.chosen[[-1, 0]])
-    turned = backwards(plain, accumulated=True)
+    turned = backwards(plain, accumulated=accumulate)
     for name, values in batch.items():
         assert torch.equal(values, torch.stack([turned[name][0], plain[name][1]])), name
     assert (found.classes, found.identity) == (CLASSES, "made, without classes")
 
 
 def test_single_views_have_no_half() -> None:
-    with pytest.raises(DataSetError, match=r"no clip of two views or more in its validation split.* longer clips"):
+    with pytest.raises(DataSetError, match=r"made, validation split: has no clip of two views.* longer clips"):
         without_classes(Splits("made", ("a",), clips(2), clips(1, 1), None, "made"), SMALL.preprocess)
 
 
-@pytest.mark.parametrize("changed", [{}, {"order": "ls-t-gs"}, {"order": "ls-gs-t"}, {"modalities": ("r",)}])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"order": "ls-t-gs"}, {"order": "ls-gs-t"}, {"modalities": ("r",)}, {"modalities": ("r", "mv")}],
+)
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("kind", ["decoupled", "common"])
-def test_the_forecast_reads_every_stream(kind: Literal["decoupled", "common"], changed: dict[str, object]) -> None:
-    stm = dataclasses.replace(SMALL.stm, kind=kind)
+def test_the_forecast_reads_every_stream(
+    kind: Literal["decoupled", "common"], layers: int, changed: dict[str, object]
+) -> None:
+    stm = dataclasses.replace(SMALL.stm, kind=kind, channels=(4, 6)[:layers], strides=(2, 1)[:layers])
     config: ModelConfig = dataclasses.replace(SMALL, stm=stm, **changed)  # type: ignore[arg-type]
     torch.manual_seed(0)
     model = HybridNet(config).eval()
     forecast, inputs = Forecast(model), made_views(config, 4).batch(torch.arange(4))
-    logits, share = forecast(**inputs)
+    logits, found = forecast(**inputs)
     assert torch.equal(logits, model(**inputs))
-    assert share.item() == pytest.approx(1)  # the first forecast is that nothing moves
+    assert unexplained(found).item() == pytest.approx(1)  # the first forecast is that nothing moves
     for parameter in forecast.heads.parameters():
         nn.init.normal_(parameter)
-    forecast(**inputs)[1].backward()
-    for name, stack in model.stacks().items():
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        stack.register_forward_pre_hook(lambda _, args, name=name: seen.__setitem__(name, args[0]))
+        for name, stack in model.stacks().items()
+    ]
+    _, found = forecast(**inputs)
+    for hook in hooks:
+        hook.remove()
+    coming = inputs["motion_vectors"].diff(dim=1)
+    for (name, stack), row in zip(model.stacks().items(), found, strict=True):
+        assert torch.allclose(row, errors(forecast.heads[name], stack.trace(seen[name])[-1].u, coming)), name
         assert not stack.layers[-1]._forward_hooks, "a hook is left behind"
-        assert all(parameter.grad is not None for parameter in stack.parameters()), name
-        gradients = [parameter.grad for parameter in forecast.heads[name].parameters()]
-        assert any(gradient is not None and gradient.any() for gradient in gradients), name
+    unexplained(found).backward()
+    assert all(parameter.grad is not None for parameter in (*forecast.heads.parameters(), *model.stm.parameters()))
 
 
 def test_what_is_unexplained_is_counted_cell_by_cell() -> None:
@@ -142,12 +160,57 @@ def test_what_is_unexplained_is_counted_cell_by_cell() -> None:
         said = head.weight[c, :, 0, 0].dot(u[b, t, :, y, x]) + head.bias[c]  # type: ignore[index]
         came = coming[b, t, c, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean()
         wrong, whole = wrong + float((said - came) ** 2), whole + float(came**2)
-    assert float(unexplained(head, u, coming)) == pytest.approx(wrong / whole, rel=1e-5)
-    still = nn.Conv2d(4, 2, 1).requires_grad_(False)
-    nn.init.zeros_(still.weight)
-    nn.init.zeros_(still.bias)  # type: ignore[arg-type]
-    assert float(unexplained(still, u, coming)) == pytest.approx(1)
-    assert float(unexplained(still, u, torch.zeros_like(coming))) == 0
+    found = errors(head, u, coming)
+    assert found.tolist() == pytest.approx([wrong, whole, 2 * 2 * 2 * 2 * 3], rel=1e-5)
+    assert unexplained(found[None]).item() == pytest.approx(wrong / whole, rel=1e-5)
+
+
+def test_processes_share_what_is_unexplained() -> None:
+    """The mean over two processes is the share over both: their motion is added up before the division."""
+    one, other = torch.tensor([[1.0, 4.0, 8.0], [3.0, 5.0, 8.0]]), torch.tensor([[2.0, 1.0, 4.0], [0.5, 2.0, 4.0]])
+
+    class Two(Group):
+        def total(self, values: Tensor) -> Tensor:
+            return values.copy_((one + other)[:, 1:])
+
+    together = unexplained(one + other).item()
+    assert together == pytest.approx((3 / 5 + 3.5 / 7) / 2)
+    assert (unexplained(one, Two(0, 2)) + unexplained(other, Two(1, 2))).item() / 2 == pytest.approx(together)
+
+
+def test_nothing_is_asked_where_hardly_anything_moves() -> None:
+    still = torch.tensor([[5.0, 100 * LEAST_MOTION, 101.0], [5.0, 102 * LEAST_MOTION, 101.0]])
+    assert unexplained(still[:1]).item() == 0
+    assert unexplained(still[1:]).item() == pytest.approx(5 / (102 * LEAST_MOTION))
+
+
+@pytest.mark.parametrize("accumulate", [True, False])
+def test_what_is_foreseen_is_what_the_next_frame_adds(accumulate: bool) -> None:
+    preprocess = dataclasses.replace(SMALL.preprocess, accumulate=accumulate)
+    config = dataclasses.replace(SMALL, preprocess=preprocess)
+    inputs = made_views(config, 2).batch(torch.arange(2))
+    vectors = inputs["motion_vectors"]
+    coming = vectors[:, 1:] - vectors[:, :-1] if accumulate else vectors[:, 1:]
+    _, found = Forecast(HybridNet(config))(**inputs)
+    expected = F.avg_pool2d(coming.flatten(0, 1), 2).square().sum()
+    assert torch.allclose(found[:, 1], expected)
+
+
+def test_the_weight_of_the_forecast_counts() -> None:
+    def after(forecast: float) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = HybridNet(SMALL)
+        recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=4, forecast=forecast, clip_norm=1e9)
+        losses = list[float]()
+        train(model, recipe, made_views(SMALL, 16), None, on_epoch=lambda report: losses.append(report.train_loss))
+        return [torch.tensor(losses), *(x.detach() for x in model.stm.parameters())]
+
+    loss, *none = after(0.0)
+    same_loss, *little = after(1e-9)
+    _, *much = after(1e3)
+    assert torch.allclose(loss, same_loss)  # what is reported is the loss of the classes
+    moved = [sum((x - y).abs().sum().item() for x, y in zip(none, other, strict=True)) for other in (little, much)]
+    assert moved[0] < 0.1 * moved[1]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +221,10 @@ def test_what_is_unexplained_is_counted_cell_by_cell() -> None:
     ],
 )
 def test_a_forecast_takes_potentials_and_a_next_frame(config: ModelConfig, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"training.forecast = 2.0 .*{reason}"):
+        Experiment(config, RECIPE)
     with pytest.raises(ConfigError, match=reason):
-        Forecast(HybridNet(config))
+        train(HybridNet(config), RECIPE, made_views(config, 4), None)
 
 
 def test_steady_motion_is_learned_to_be_foreseen() -> None:
@@ -192,8 +257,8 @@ def test_a_run_without_classes_is_a_start_for_one_with_them(tmp_path: Path, caps
     common = ["train", "--config", str(tmp_path / "config.yaml"), "--data", str(tmp_path / "data"), "--epochs", "1"]
     assert main([*common, "--self-supervised", "--recipe", "self-supervised", "-o", str(first)]) == 0
     told = capsys.readouterr().out
-    assert "Direction and half on 8 test clips" in told
-    assert f"Next: hybridnet train --init {first / CHECKPOINT}" in told
+    assert "Half and direction told on 8 halves of test clips" in told
+    assert f"hybridnet train --config {tmp_path / 'config.yaml'} --init {first / CHECKPOINT} --data DATA -o DIR" in told
     record = json.loads((first / RECORD).read_text())
     assert record["clips"] == {"train": 24, "validation": 8, "test": 8}
     assert "clips: each half counts, once forwards and once backwards" in record["notes"]

@@ -176,9 +176,10 @@ def test_resume_needs_something_to_go_on_with(tmp_path: Path, capsys: pytest.Cap
     assert "one of the two" in capsys.readouterr().err
 
 
-def test_two_processes_learn_what_one_does(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("forecast", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
+def test_two_processes_learn_what_one_does(forecast: float, cache: Path, tmp_path: Path) -> None:
     """With 27 views in batches of 26, the last batch has one view, so that a process has none."""
-    recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=26)
+    recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=26, forecast=forecast)
     experiment = Experiment(SMALL, recipe)  # without dropout, which differs from process to process
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(to_dict(experiment)))
@@ -192,6 +193,7 @@ def test_two_processes_learn_what_one_does(cache: Path, tmp_path: Path) -> None:
     for a, b in zip(one.epochs, two["epochs"], strict=True):
         assert b["train_loss"] == pytest.approx(a.train_loss, abs=1e-4)
         assert b["accuracy"] == a.accuracy
+        assert b["unexplained_motion"] == pytest.approx(a.unexplained_motion, abs=1e-4)
     weights = [load_checkpoint(tmp_path / run / LAST).model.state_dict() for run in ("one", "two")]
     for name, values in weights[0].items():
         torch.testing.assert_close(weights[1][name], values, atol=1e-4, rtol=1e-3, msg=name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from helpers.reader_clips import (
 )
 
 from hybridnet.errors import ConfigError, VideoError
-from hybridnet.video import make_clip, open_clip, prepare_view
+from hybridnet.support.ahead import ahead
+from hybridnet.video import View, make_clip, open_clip, prepare_view
 from hybridnet.video.gop import turned
 from hybridnet.video.reader import sample_indices
 from hybridnet.video.synthetic import render
@@ -239,12 +242,23 @@ def test_without_residuals_the_rest_of_a_view_is_the_same(
         assert prepare_view(same, PREPROCESS).saturated_residual is None
 
 
-def test_one_core_reads_the_same_as_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = make_clip(tmp_path / "clip.avi", "zoom_out", 5)
-    monkeypatch.setattr("hybridnet.video.plan.SMALL_FRAME", 0)
-    monkeypatch.setattr("hybridnet.video.plan.free_cores", lambda: 2)
-    several = read_all(path)
-    monkeypatch.setattr("hybridnet.video.plan.free_cores", lambda: 1)
-    for view, same in zip(several, read_all(path), strict=True):
+def test_one_thread_reads_the_same_as_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, threads = make_clip(tmp_path / "clip.avi", "zoom_out", 5), list[int]()
+
+    def counting(items: Iterator[Any]) -> Any:
+        threads.append(1)
+        return ahead(items)
+
+    def read(cores: int, small_frame_px: int) -> list[View]:
+        monkeypatch.setattr("hybridnet.video.plan.ahead", counting)
+        monkeypatch.setattr("hybridnet.video.plan.free_cores", lambda: cores)
+        monkeypatch.setattr("hybridnet.video.plan.SMALL_FRAME_PX", small_frame_px)
+        return read_all(path)
+
+    two, one_core = read(2, 0), read(1, 0)
+    assert len(threads) == 1
+    small = read(2, 340 * 256)
+    assert len(threads) == 1
+    for view, same in zip([*two, *two], [*one_core, *small], strict=True):
         assert np.array_equal(view.motion_vectors, same.motion_vectors)
         assert np.array_equal(view.residuals, same.residuals)

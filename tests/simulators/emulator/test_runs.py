@@ -17,6 +17,7 @@ from hybridnet.program.layers import ConvGeometry
 from hybridnet.simulators.emulator import groups
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.emulator.groups import Groups
+from hybridnet.support.ahead import ahead
 
 
 def two_streams() -> tuple[FixedGraph, dict[str, Any]]:
@@ -50,6 +51,32 @@ def test_bands_and_threads_change_nothing(threads: int, band_bytes: int, monkeyp
     for _ in range(3):
         assert_same_run(emulator.run(x), expected)
     assert torch.get_num_threads() == outside
+
+
+@pytest.mark.parametrize(("threads", "alone", "beside"), [(None, 3, 2), (4, 4, 4)])
+def test_threads_leave_a_core_to_what_uses_the_result(
+    threads: int | None, alone: int, beside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, x = two_streams()
+    monkeypatch.setattr("hybridnet.support.ahead.cores", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(groups, "BAND_BYTES", 1)
+    emulator, workers = GraphEmulator(program, threads=threads), list[int]()
+    expected = emulator.run(x)
+    submit = emulator._workers.submit
+    levels = 2 * len(emulator._levels)  # of two views
+
+    def counting(*args: Any) -> Any:
+        workers.append(0)
+        return submit(*args)
+
+    monkeypatch.setattr(emulator._workers, "submit", counting)
+    runs = iter([emulator.run(x)]), ahead(emulator.run(x) for _ in range(1))
+    for run, most in zip(runs, (alone, beside), strict=True):
+        assert_same_run(next(run), expected)
+        quantised = 2 * 2 * most  # a share of each input of each view for each thread
+        assert len(workers) == levels * most + quantised
+        workers.clear()
 
 
 def test_one_emulator_may_run_in_several_threads() -> None:

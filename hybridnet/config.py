@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +19,6 @@ COPY_LINES = 128
 
 MAX_LAYERS = 256
 """Most layers of one kind. It is far above any use; a hostile config must not build layers without end."""
-
 
 DEFAULT_VIEWS = 8
 """Views of a clip that are read unless another number is asked for, as in the paper."""
@@ -192,7 +192,7 @@ class ModelConfig:
                 raise ConfigError(name, layers, f"at most {MAX_LAYERS} layers")
         if not 0 <= self.dropout < 1:
             raise ConfigError("dropout", self.dropout, "0 to 1, 1 excluded")
-        for stride in (self.stm.strides[0], _product(self.stm.strides)):
+        for stride in (self.stm.strides[0], math.prod(self.stm.strides)):
             if self.patch % stride or self.patch_overlap % stride:
                 raise ConfigError(
                     "stm.strides",
@@ -242,8 +242,7 @@ class TrainingConfig:
         warmup_epochs: Epochs of linear warm-up.
         label_smoothing: In [0, 1).
         clip_norm: Largest norm of the gradient.
-        forecast: Weight of a second task, in units of the cross-entropy: to predict the motion vectors of the next
-            P-frame from membrane potentials (`hybridnet.training.forecast`). 0 leaves it out.
+        forecast: Weight of a second task: to predict the next motion vectors from potentials; 0 leaves it out.
         ema_decay: Evaluate and keep an exponential moving average of the weights with this decay per step, in [0, 1);
             0 keeps the weights themselves.
         mixed_precision: On CUDA, compute the ANN half in bfloat16 (autocast); spiking layers stay in float32, for
@@ -276,10 +275,9 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "views_per_clip", "warmup_epochs", "seed"):
             if getattr(self, name) >= 1 << 31:
                 raise ConfigError(name, getattr(self, name), "less than 2^31")
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError("label_smoothing", self.label_smoothing, "0 to 1, 1 excluded")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError("ema_decay", self.ema_decay, "0 to 1, 1 excluded")
+        for name in ("label_smoothing", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(name, getattr(self, name), "0 to 1, 1 excluded")
 
 
 @dataclass(frozen=True)
@@ -300,10 +298,3 @@ def _positive(config: object, *names: str) -> None:
     for name in names:
         if not getattr(config, name) > 0:
             raise ConfigError(name, getattr(config, name), "greater than 0")
-
-
-def _product(values: tuple[int, ...]) -> int:
-    result = 1
-    for value in values:
-        result *= value
-    return result

@@ -99,7 +99,7 @@ def without_classes(splits: Splits, preprocess: PreprocessConfig) -> Splits:
         if validation is None
         else _both_ways(validation, preprocess, f"{splits.name}, validation split"),
         test=None if test is None else _both_ways(test, preprocess, f"{splits.name}, test split"),
-        identity=f"{splits.identity}, without classes",
+        task="self-supervised",
         notes=(*splits.notes, "clips: each half counts, once forwards and once backwards"),
     )
 

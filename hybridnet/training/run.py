@@ -49,6 +49,7 @@ class TrainingRecord:
     """What was trained, how, and how well. Times are of the machine that trained; unknown is None, with a note.
 
     Attributes:
+        task: See `Splits`.
         clips: By split.
         init: SHA-256 of the checkpoint that it started from; None for random weights.
         arithmetic: Arithmetic of the spiking layers: `float`, or fixed point and in whose scales.
@@ -59,6 +60,7 @@ class TrainingRecord:
     """
 
     command: str
+    task: str
     config: dict[str, object]
     data: str
     clips: dict[str, int]
@@ -120,6 +122,7 @@ def run_training(
     experiment = dataclasses.replace(experiment, model=config)
     model, learned = _initial_model(experiment, splits, init, scales)
     identity: dict[str, Any] = {
+        "task": splits.task,
         "config": to_dict(experiment),
         "data": splits.identity,
         "init": None if init is None else sha256_file(init),

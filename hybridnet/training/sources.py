@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ class Splits:
         test: Likewise.
         identity: What tells these data from others; an interrupted run goes on with the same only.
         learned: SHA-256 of the files of the clips of `training`; None if that is not known.
+        task: `classes`, or `self-supervised` (`hybridnet.training.pretext`).
         notes: What a reader of the record should know of the data.
     """
 
@@ -59,6 +61,7 @@ class Splits:
     test: LabelledViews | None
     identity: str
     learned: frozenset[str] | None = None
+    task: Literal["classes", "self-supervised"] = "classes"
     notes: tuple[str, ...] = ()
 
     def clips(self) -> dict[str, int]:

@@ -52,9 +52,7 @@ def check_same(saved: Saved, identity: Mapping[str, Any]) -> None:
         ConfigError: Naming what differs.
     """
     earlier = dict(_flat(saved.identity))
-    for name, value in sorted(
-        _flat(identity), key=lambda row: row[0] != "data"
-    ):  # other classes follow from other data
+    for name, value in _flat(identity):
         if name not in earlier:
             raise ConfigError(
                 name, value, "nothing with --resume: the interrupted run is of an older version; train anew"

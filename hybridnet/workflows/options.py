@@ -36,8 +36,7 @@ class ExportOptions:
         labels: One name per class, of a module that returns logits (N, classes); a checkpoint brings its own.
         calibrate: Finds the fixed-point scales and measures parity: inputs by name, (N, …), several such sets, a `.npz`
             file, a video or a folder of them. If None, made clips of what it knows, or a module's example inputs.
-        preprocess: How clips become the inputs of a module that takes `i_frame`, `motion_vectors` and `residuals` as
-            the reference model does; see `hybridnet.workflows.foreign.video_preprocess` for the default.
+        preprocess: How clips become the reference model's inputs; see `hybridnet.workflows.foreign.video_preprocess`.
         name: The name of a module in the manifest and in records; the class's name if None.
         opset: ONNX opset of the ANN half.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
@@ -69,9 +68,8 @@ class CalibrateOptions:
         ann: `int8` also writes the ANN half in int8.
         scales: A bundle whose scales are kept instead of a search: its integers too, if it is of the same model.
         search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
-        max_top1_drop: In points: the check fails if held-out clips lose more accuracy, or, without classes, if more
-            per cent of them change their top-1; the bundle is written all the same.
-        min_sqnr_db: The check fails if u[T] of a layer that is read out has less, end to end.
+        max_top1_drop: Points of accuracy (without classes, per cent of changed top-1) that held-out clips may lose.
+        min_sqnr_db: Least SQNR of u[T] that is read out. The bundle is written even if this check or the last one fails.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
         overwrite: Replace the folder if it holds a bundle.
@@ -260,7 +258,7 @@ class TrainOptions:
     Attributes:
         config: Model size and recipe, by name or path.
         recipe: Another recipe than the config's, by name or path.
-        data: A made set (`motion`, `gestures`, `motion+gestures`, `people`), a cache, a class folder, or SPEC@ROOT.
+        data: A set of `hybridnet.video.synthetic.MADE`, a cache, a class folder, or SPEC@ROOT.
         self_supervised: Do not read the classes of the data; see `hybridnet.training.pretext`.
         init: A checkpoint to start from; its classifier is kept if it knows all labels.
         epochs: Instead of the recipe's.

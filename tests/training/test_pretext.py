@@ -31,7 +31,7 @@ from hybridnet.training.group import Group
 from hybridnet.training.loop import train
 from hybridnet.training.pretext import CLASSES, BothWays, backwards, without_classes
 from hybridnet.training.run import CHECKPOINT, RECORD
-from hybridnet.training.sources import Splits
+from hybridnet.training.sources import Splits, centred
 from hybridnet.video import open_clip, prepare_view
 from hybridnet.video.synthetic import make_clip
 
@@ -108,7 +108,7 @@ def test_views_are_halves_in_both_directions(lengths: tuple[int, ...], accumulat
     turned = backwards(plain, accumulated=accumulate)
     for name, values in batch.items():
         assert torch.equal(values, torch.stack([turned[name][0], plain[name][1]])), name
-    assert (found.classes, found.identity) == (CLASSES, "made, without classes")
+    assert (found.classes, found.task) == (CLASSES, "self-supervised")
 
 
 def test_single_views_have_no_half() -> None:
@@ -264,6 +264,8 @@ def test_a_run_without_classes_is_a_start_for_one_with_them(tmp_path: Path, caps
     assert "clips: each half counts, once forwards and once backwards" in record["notes"]
     assert record["epochs"][0]["unexplained_motion"] > 0
     assert load_checkpoint(first / CHECKPOINT).labels == CLASSES
+    assert main([*common, "--resume", "-o", str(first)]) == 1
+    assert "task = 'classes' is not allowed. Allowed: 'self-supervised' with --resume" in capsys.readouterr().err
     assert main([*common, "--init", str(first / CHECKPOINT), "-o", str(second)]) == 0
     assert load_checkpoint(second / CHECKPOINT).labels == ("pan_left", "zoom_in")
 
@@ -279,3 +281,12 @@ def test_halves_are_evaluated_together() -> None:
     both = without_classes(Splits("made", ("a",), clips(4, 6), None, None, "made"), SMALL.preprocess).training
     found = evaluate(HybridNet(dataclasses.replace(SMALL, num_classes=len(CLASSES))), both)
     assert sum(map(sum, found.confusion)) == 2 * 2 * 2
+
+
+def test_a_margin_is_cut_off_where_windows_do_not_move() -> None:
+    larger = dataclasses.replace(SMALL, preprocess=dataclasses.replace(SMALL.preprocess, crop=42))
+    splits = Splits("made", ("a",), made_views(larger, 4), None, None, "made")
+    both = without_classes(splits, SMALL.preprocess).training
+    inner, whole = centred(both, SMALL.preprocess).batch(torch.tensor([3])), both.batch(torch.tensor([3]))
+    for name, values in inner.items():
+        assert torch.equal(values, whole[name][..., 1:41, 1:41]), name

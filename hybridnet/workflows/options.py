@@ -69,7 +69,7 @@ class CalibrateOptions:
         scales: A bundle whose scales are kept instead of a search: its integers too, if it is of the same model.
         search_bridge: Also find the fewest bits per bridge tensor that keep top-1.
         max_top1_drop: Points of accuracy (without classes, per cent of changed top-1) that held-out clips may lose.
-        min_sqnr_db: Least SQNR of u[T] that is read out. The bundle is written even if this check or the last one fails.
+        min_sqnr_db: Least SQNR of u[T] that is read out. The bundle is written even if this or the last check fails.
         parity: Also compare the emulator with this back-end on one view, in every bit: `lava`.
         cache: Folder for what was observed of each clip, so that an interrupted calibration goes on.
         overwrite: Replace the folder if it holds a bundle.

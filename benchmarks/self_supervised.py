@@ -10,7 +10,8 @@ that one; the last epoch is kept, and nothing is chosen by what is tested. Befor
 2. `unlabelled`: the clips of all *other* data sets and of --more, by `hybridnet train --self-supervised`;
 3. `motion`: the motion set, which is made;
 4. `motion, unlabelled`: one after the other;
-5. `motion, forecast`: as 3, and the training on footage has the forecast of the next motion as a second task.
+5. `motion, forecast`: as 3, and the training on footage has the forecast of the next motion as a second task;
+6. `motion, unlabelled, forecast`: as 4, and with that second task.
 
 Each run is that of `hybridnet train`, with its record in OUT; finished runs are not repeated.
 """
@@ -47,7 +48,10 @@ TITLES = {
     "motion": "the motion set",
     "motion-unlabelled": "the motion set, then clips without classes",
     "motion-forecast": "the motion set; forecast as a second task",
+    "motion-unlabelled-forecast": "the motion set, then clips without classes; forecast as a second task",
 }
+
+ALL_OF_IT = "motion-unlabelled-forecast"
 
 
 def main() -> None:
@@ -58,7 +62,7 @@ def main() -> None:
         "--no-flip", nargs="*", default=[], metavar="NAME", help="data whose classes have left and right"
     )
     parser.add_argument("--more", type=Path, help="a folder of more clips to learn from without classes")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="of the last way; the others have one")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
     parser.add_argument("-o", "--out", type=Path, default=Path("runs/self-supervised"))
@@ -93,14 +97,15 @@ def main() -> None:
             for number, data in enumerate(deal(source), 1)
         ]
         for start in TITLES:
-            init = None if start == "nothing" else learned.get((name, start), motion).out / CHECKPOINT
-            settings = foreseeing if start == "motion-forecast" else plain
+            before = learned.get((name, start.removesuffix("-forecast")), motion)
+            init = None if start == "nothing" else before.out / CHECKPOINT
+            settings = foreseeing if start.endswith("-forecast") else plain
             jobs[name, start] = [
                 [
                     Job(settings, cache, out / f"{name}-{number}-from-{start}-seed{seed}", seed, init)
                     for number, cache in enumerate(caches, 1)
                 ]
-                for seed in range(args.seeds)
+                for seed in range(args.seeds if start == ALL_OF_IT else 1)
             ]
     train([job for seeds in jobs.values() for folds in seeds for job in folds], args.workers)
     trained = {key: [[job.record() for job in folds] for folds in seeds] for key, seeds in jobs.items()}

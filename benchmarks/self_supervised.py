@@ -13,7 +13,9 @@ that one; the last epoch is kept, and nothing is chosen by what is tested. Befor
 5. `motion, forecast`: as 3, and the training on footage has the forecast of the next motion as a second task;
 6. `motion, unlabelled, forecast`: as 4, and with that second task.
 
-Each run is that of `hybridnet train`, with its record in OUT; finished runs are not repeated.
+Models of the last way and the first seed are then calibrated on clips that they learned, and their bundles tested
+with the chip's integers and an int8 ANN half. Each run is that of `hybridnet train`, with its record in OUT; finished
+runs are not repeated.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ from itertools import count
 from pathlib import Path
 
 from ablations import insert
+from on_chip import Row, Trained, on_chip
+from on_chip import table as on_chip_table
+from real_clips import link_training
 from trainings import Job, Record, cached, spread, train, write_config
 
 from hybridnet.config import AugmentConfig, Experiment, ModelConfig, TrainingConfig
@@ -71,48 +76,85 @@ def main() -> None:
     out: Path = args.out
 
     sources = {name: source for name, _, source in (data.partition("=") for data in args.data)}
-    motion_data = find_dataset(f"motion:170x128@{out / 'motion'}", 1)
+    dealt = {name: deal(source) for name, source in sources.items()}
+    motion, learned = starts(out, sources, args.more, args.workers)
+    jobs: dict[tuple[str, str], list[list[Job]]] = {}
+    for name, folds in dealt.items():
+        before = {start: job for (data, start), job in learned.items() if data == name} | {"motion": motion}
+        jobs |= {
+            (name, start): runs
+            for start, runs in ways(out, name, folds, before, args, flip=0.0 if name in args.no_flip else 0.5).items()
+        }
+    train([job for seeds in jobs.values() for folds in seeds for job in folds], args.workers)
+    trained = {key: [[job.record() for job in folds] for folds in seeds] for key, seeds in jobs.items()}
+    chips = {name: deployed(out, name, folds, jobs[name, ALL_OF_IT][0]) for name, folds in dealt.items()}
+    pretexts = pretext_table({key: job.record() for key, job in learned.items()})
+    text = "\n".join((table(trained), on_chip_table("data", chips), pretexts))
+    print(text)
+    if args.write is not None:
+        insert(args.write, text, MARKS)
+
+
+def starts(
+    out: Path, sources: Mapping[str, str], more: Path | None, workers: int
+) -> tuple[Job, dict[tuple[str, str], Job]]:
+    """What is learned before: the motion set, and for each data set the others without classes, after it or not."""
     motion = Job(
         config(out, "motion", epochs=4, warmup_epochs=1, augment=AugmentConfig(smallest_crop=0.8)),
-        cached(out / "motion-cache", motion_data, CONFIG, VIEWS, args.workers),
+        cached(out / "motion-cache", find_dataset(f"motion:170x128@{out / 'motion'}", 1), CONFIG, VIEWS, workers),
         out / "motion-set",
         0,
     )
     train([motion], 1)
-    unlabelled = {name: others_cache(out, name, sources, args.more, args.workers) for name in sources}
     recipe = write_config(out / "unlabelled.yaml", Experiment(model(), load_recipe(RECIPE)))
     learned: dict[tuple[str, str], Job] = {}
-    for name, cache in unlabelled.items():
+    for name in sources:
+        cache = others_cache(out, name, sources, more, workers)
         for start, init in (("unlabelled", None), ("motion-unlabelled", motion.out / CHECKPOINT)):
             learned[name, start] = Job(recipe, cache, out / f"{name}-{start}", 0, init, self_supervised=True)
-    train(list(learned.values()), args.workers)
+    train(list(learned.values()), workers)
+    return motion, learned
 
-    jobs: dict[tuple[str, str], list[list[Job]]] = {}
-    for name, source in sources.items():
-        augment = AugmentConfig(flip=0.0 if name in args.no_flip else 0.5, smallest_crop=0.7)
-        plain = config(out, name, epochs=args.epochs, augment=augment)
-        foreseeing = config(out, f"{name}-forecast", epochs=args.epochs, augment=augment, forecast=0.5)
-        caches = [
-            cached(out / f"{name}-{number}-cache", data, CONFIG, VIEWS, args.workers)
-            for number, data in enumerate(deal(source), 1)
-        ]
-        for start in TITLES:
-            before = learned.get((name, start.removesuffix("-forecast")), motion)
-            init = None if start == "nothing" else before.out / CHECKPOINT
-            settings = foreseeing if start.endswith("-forecast") else plain
-            jobs[name, start] = [
-                [
-                    Job(settings, cache, out / f"{name}-{number}-from-{start}-seed{seed}", seed, init)
-                    for number, cache in enumerate(caches, 1)
-                ]
-                for seed in range(args.seeds if start == ALL_OF_IT else 1)
+
+def ways(
+    out: Path, name: str, folds: Sequence[DataSet], before: Mapping[str, Job], args: argparse.Namespace, *, flip: float
+) -> dict[str, list[list[Job]]]:
+    """The trainings on a data set, by way: of each seed, those of all folds.
+
+    Args:
+        before: The trainings that came before, by way without its forecast.
+        flip: Probability of a horizontal flip.
+    """
+    augment = AugmentConfig(flip=flip, smallest_crop=0.7)
+    plain = config(out, name, epochs=args.epochs, augment=augment)
+    foreseeing = config(out, f"{name}-forecast", epochs=args.epochs, augment=augment, forecast=0.5)
+    caches = [
+        cached(out / f"{name}-{number}-cache", data, CONFIG, VIEWS, args.workers)
+        for number, data in enumerate(folds, 1)
+    ]
+    found: dict[str, list[list[Job]]] = {}
+    for way in TITLES:
+        first = before.get(way.removesuffix("-forecast"))
+        settings = foreseeing if way.endswith("-forecast") else plain
+        init = None if first is None else first.out / CHECKPOINT
+        found[way] = [
+            [
+                Job(settings, cache, out / f"{name}-{number}-from-{way}-seed{seed}", seed, init)
+                for number, cache in enumerate(caches, 1)
             ]
-    train([job for seeds in jobs.values() for folds in seeds for job in folds], args.workers)
-    trained = {key: [[job.record() for job in folds] for folds in seeds] for key, seeds in jobs.items()}
-    text = table(trained) + "\n" + pretext_table({key: job.record() for key, job in learned.items()})
-    print(text)
-    if args.write is not None:
-        insert(args.write, text, MARKS)
+            for seed in range(args.seeds if way == ALL_OF_IT else 1)
+        ]
+    return found
+
+
+def deployed(out: Path, name: str, folds: Sequence[DataSet], jobs: Sequence[Job]) -> Row:
+    """The models of all folds, calibrated on clips that they learned and tested as bundles."""
+    return on_chip(
+        [
+            Trained(job.out / CHECKPOINT, job.cache, link_training(data, out / name, number))
+            for number, (job, data) in enumerate(zip(jobs, folds, strict=True), 1)
+        ]
+    )
 
 
 def deal(source: str) -> list[DataSet]:

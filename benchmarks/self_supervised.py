@@ -1,7 +1,7 @@
 """What clips without classes teach: the same trainings on footage from different starts.
 
-    python benchmarks/self_supervised.py fight2=folder:block=20@DIR gesture10=groups@DIR --no-flip gesture10 \
-        --more DIR --write docs/results.md
+    python benchmarks/self_supervised.py fight2=folder:block=20@DIR gesture10=groups@DIR --test fight2 \
+        --more DIR --seeds 3 --write docs/results.md
 
 The `micro` model with motion vectors and residuals learns all folds or groups but one of a data set and is tested on
 that one; the last epoch is kept, and nothing is chosen by what is tested. Before that it has learned
@@ -63,6 +63,7 @@ def main() -> None:
     """Cache, train what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", metavar="NAME=SPEC@ROOT")
+    parser.add_argument("--test", nargs="*", metavar="NAME", help="data that are learned with classes; default: all")
     parser.add_argument(
         "--no-flip", nargs="*", default=[], metavar="NAME", help="data whose classes have left and right"
     )
@@ -76,8 +77,9 @@ def main() -> None:
     out: Path = args.out
 
     sources = {name: source for name, _, source in (data.partition("=") for data in args.data)}
-    dealt = {name: deal(source) for name, source in sources.items()}
-    motion, learned = starts(out, sources, args.more, args.workers)
+    dealt = {name: deal(source) for name, source in sources.items() if args.test is None or name in args.test}
+    unlabelled = {name: others_cache(out, name, sources, args.more, args.workers) for name in dealt}
+    motion, learned = starts(out, unlabelled, args.workers)
     jobs: dict[tuple[str, str], list[list[Job]]] = {}
     for name, folds in dealt.items():
         before = {start: job for (data, start), job in learned.items() if data == name} | {"motion": motion}
@@ -95,9 +97,7 @@ def main() -> None:
         insert(args.write, text, MARKS)
 
 
-def starts(
-    out: Path, sources: Mapping[str, str], more: Path | None, workers: int
-) -> tuple[Job, dict[tuple[str, str], Job]]:
+def starts(out: Path, unlabelled: Mapping[str, Path], workers: int) -> tuple[Job, dict[tuple[str, str], Job]]:
     """What is learned before: the motion set, and for each data set the others without classes, after it or not."""
     motion = Job(
         config(out, "motion", epochs=4, warmup_epochs=1, augment=AugmentConfig(smallest_crop=0.8)),
@@ -108,8 +108,7 @@ def starts(
     train([motion], 1)
     recipe = write_config(out / "unlabelled.yaml", Experiment(model(), load_recipe(RECIPE)))
     learned: dict[tuple[str, str], Job] = {}
-    for name in sources:
-        cache = others_cache(out, name, sources, more, workers)
+    for name, cache in unlabelled.items():
         for start, init in (("unlabelled", None), ("motion-unlabelled", motion.out / CHECKPOINT)):
             learned[name, start] = Job(recipe, cache, out / f"{name}-{start}", 0, init, self_supervised=True)
     train(list(learned.values()), workers)

@@ -254,7 +254,7 @@ def test_a_run_without_classes_is_a_start_for_one_with_them(tmp_path: Path, caps
         yaml.safe_dump({"model": json.loads(json.dumps(dataclasses.asdict(SMALL))), "training": {"epochs": 1}})
     )
     first, second = tmp_path / "first", tmp_path / "second"
-    common = ["train", "--config", str(tmp_path / "config.yaml"), "--data", str(tmp_path / "data"), "--epochs", "1"]
+    common = ["train", "--config", str(tmp_path / "config.yaml"), "--epochs", "1", "--data", str(tmp_path / "data")]
     assert main([*common, "--self-supervised", "--recipe", "self-supervised", "-o", str(first)]) == 0
     told = capsys.readouterr().out
     assert "Half and direction told on 8 halves of test clips" in told
@@ -266,7 +266,8 @@ def test_a_run_without_classes_is_a_start_for_one_with_them(tmp_path: Path, caps
     assert load_checkpoint(first / CHECKPOINT).labels == CLASSES
     assert main([*common, "--resume", "-o", str(first)]) == 1
     assert "task = 'classes' is not allowed. Allowed: 'self-supervised' with --resume" in capsys.readouterr().err
-    assert main([*common, "--init", str(first / CHECKPOINT), "-o", str(second)]) == 0
+    cache = str(first / "cache")
+    assert main([*common[:-1], cache, "--init", str(first / CHECKPOINT), "-o", str(second)]) == 0
     assert load_checkpoint(second / CHECKPOINT).labels == ("pan_left", "zoom_in")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,13 +40,13 @@ class BothWays:
     second: Tensor
     accumulated: bool
 
-    @property
+    @cached_property
     def label(self) -> Tensor:
         """Numbers in `CLASSES`, (2·M,), int64."""
         half = self.second.long()
         return torch.cat([half, 2 + half])
 
-    @property
+    @cached_property
     def clip(self) -> Tensor:
         """A number for each half of each clip in each direction, (2·M,), int64."""
         halves = self.views.clip[self.chosen].repeat(2) * len(CLASSES) + self.label

@@ -54,9 +54,7 @@ def check_same(saved: Saved, identity: Mapping[str, Any]) -> None:
     earlier = dict(_flat(saved.identity))
     for name, value in _flat(identity):
         if name not in earlier:
-            raise ConfigError(
-                name, value, "nothing with --resume: the interrupted run is of an older version; train anew"
-            )
+            raise ConfigError(name, value, "a new training: the interrupted one is of a version that did not know it")
         before = earlier[name]
         if before != value:
             raise ConfigError(name, value, f"{before!r} with --resume, as before the interruption")

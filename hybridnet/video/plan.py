@@ -36,7 +36,7 @@ DECODER_DELAY = 1
 """Frames that a decoder may hold back: if so, the packet after a GOP is decoded to push out its last frame."""
 
 SMALL_FRAME_PX = 1 << 15
-"""Pixels of a frame that is decoded sooner than a second thread is woken for it: below, one thread is faster."""
+"""Up to so many pixels a frame is decoded about as soon as a second thread wakes for it, which gains nothing then."""
 
 
 T = TypeVar("T")

@@ -29,6 +29,7 @@ _Saturated = tuple[PopulationTrace, tuple[int, int]]
 """How many potentials and currents of a population did not fit."""
 
 _Job = Callable[[], list[_Saturated]]
+"""Something to compute that needs nothing else of its level."""
 
 
 class GraphEmulator:

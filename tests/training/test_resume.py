@@ -31,6 +31,7 @@ from hybridnet.training.loop import Trainer, train
 from hybridnet.training.reports import Best
 from hybridnet.training.run import CHECKPOINT, LAST, RECORD, run_training
 from hybridnet.training.sources import Splits, cached_splits
+from hybridnet.training.state import Saved, check_same
 from hybridnet.video.cache_build import build_cache
 from hybridnet.video.dataset import DataSet, Sample
 from hybridnet.video.synthetic import make_clip
@@ -174,6 +175,13 @@ def test_resume_needs_something_to_go_on_with(tmp_path: Path, capsys: pytest.Cap
     assert "nothing to go on with" in capsys.readouterr().err
     assert main(["train", "--resume", "--overwrite", "-o", str(tmp_path)]) == 1
     assert "one of the two" in capsys.readouterr().err
+
+
+def test_a_training_of_an_older_version_is_not_gone_on_with() -> None:
+    with pytest.raises(
+        ConfigError, match=r"task = 'classes' is not allowed. Allowed: a new training: .* did not know it"
+    ):
+        check_same(Saved({"data": "made"}, {}), {"task": "classes", "data": "made"})
 
 
 @pytest.mark.parametrize("forecast", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])

@@ -10,7 +10,6 @@ puts the table into a document. The last column quotes the paper.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 import statistics
@@ -23,7 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from trainings import in_processes, keep, kept
+from trainings import in_processes, keep, kept, training_parser
 
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.config import AugmentConfig, Experiment, ModelConfig
@@ -129,13 +128,10 @@ class Job:
 
 def main() -> None:
     """Train what is missing, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = training_parser(__doc__, "runs/ablations")
     parser.add_argument("--data", nargs="+", default=["motion"], metavar="NAME=SPEC@ROOT", help="motion, and others")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
-    parser.add_argument("-o", "--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
     args = parser.parse_args()
 
     data = [_data(spec, args.out, args.epochs, args.workers) for spec in args.data]

@@ -14,7 +14,6 @@ learned; all test clips are tested after the last epoch, so that nothing is chos
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import sys
@@ -28,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from ablations import insert
 from torch import Tensor, nn
-from trainings import in_processes, keep, kept, spread
+from trainings import in_processes, keep, kept, spread, training_parser
 
 from hybridnet.configs import load_experiment
 from hybridnet.model.network import HybridNet
@@ -99,13 +98,10 @@ class Job:
 
 def main() -> None:
     """Train what is missing, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = training_parser(__doc__, "runs/bands")
     parser.add_argument("cache", type=Path)
     parser.add_argument("--clips", type=int, default=40, help="of each class to learn from")
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
-    parser.add_argument("-o", "--out", type=Path, default=Path("runs/bands"))
-    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
     args = parser.parse_args()
     results = args.out / "results.jsonl"
     jobs = [Job(args.cache, variant, args.clips, seed) for seed in range(args.seeds) for variant in VARIANTS]

@@ -17,7 +17,6 @@ half. Finished stages are not repeated.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from pathlib import Path
 from ablations import insert
 from on_chip import Row, Trained, on_chip
 from on_chip import table as on_chip_table
-from trainings import Job, cached, spread, train, write_config
+from trainings import Job, cached, spread, train, training_parser, write_config
 
 from hybridnet.config import DEFAULT_VIEWS, Experiment
 from hybridnet.configs import load_experiment, load_recipe
@@ -59,13 +58,10 @@ TITLES = {
 
 def main() -> None:
     """Cache, train what is missing, test, print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = training_parser(__doc__, "runs/gestures")
     parser.add_argument("root", type=Path, metavar="DIR")
     parser.add_argument("--seeds", type=int, default=3, help="of `tuned`; the others have one")
     parser.add_argument("--made", type=int, default=40, help="made clips of a class to learn from")
-    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
-    parser.add_argument("-o", "--out", type=Path, default=Path("runs/gestures"))
-    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the tables between their marks in a document")
     args = parser.parse_args()
     out: Path = args.out
 

@@ -12,7 +12,6 @@ finished runs are not repeated.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import TypeVar
 from ablations import insert
 from on_chip import Row, Trained, on_chip
 from on_chip import table as on_chip_table
-from trainings import Job, Record, cached, spread, train, write_config
+from trainings import Job, Record, cached, spread, train, training_parser, write_config
 
 from hybridnet.config import AugmentConfig, Experiment, Modality
 from hybridnet.configs import load_experiment
@@ -56,14 +55,11 @@ class Way:
 
 def main() -> None:
     """Cache, pretrain, train what is missing, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = training_parser(__doc__, "runs/real")
     parser.add_argument("data", nargs="+", metavar="NAME=SPEC@ROOT")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--folds", action="store_true", help="then the best way on every fold, in a table of its own")
-    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
-    parser.add_argument("-o", "--out", type=Path, default=Path("runs/real"))
-    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
     args = parser.parse_args()
     out: Path = args.out
 

@@ -32,7 +32,7 @@ from ablations import insert
 from on_chip import Row, Trained, on_chip
 from on_chip import table as on_chip_table
 from real_clips import link_training
-from trainings import Job, Record, cached, spread, train, write_config
+from trainings import Job, Record, cached, spread, train, training_parser, write_config
 
 from hybridnet.config import AugmentConfig, Experiment, ModelConfig, TrainingConfig
 from hybridnet.configs import load_experiment, load_recipe
@@ -61,7 +61,7 @@ ALL_OF_IT = "motion-unlabelled-forecast"
 
 def main() -> None:
     """Cache, train what is missing, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = training_parser(__doc__, "runs/self-supervised")
     parser.add_argument("data", nargs="+", metavar="NAME=SPEC@ROOT")
     parser.add_argument("--test", nargs="*", metavar="NAME", help="data that are learned with classes; default: all")
     parser.add_argument(
@@ -70,9 +70,6 @@ def main() -> None:
     parser.add_argument("--more", type=Path, help="a folder of more clips to learn from without classes")
     parser.add_argument("--seeds", type=int, default=1, help="of the last way; the others have one")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
-    parser.add_argument("-o", "--out", type=Path, default=Path("runs/self-supervised"))
-    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the table between its marks in a document")
     args = parser.parse_args()
     out: Path = args.out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import multiprocessing
@@ -35,6 +36,15 @@ R = TypeVar("R")
 
 Record = Mapping[str, Any]
 """What `hybridnet train` writes at its end."""
+
+
+def training_parser(description: str | None, out: str) -> argparse.ArgumentParser:
+    """A parser of the options that all benchmarks of trainings have; `out` is where they keep them by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2, help="trainings at a time, of one thread each")
+    parser.add_argument("-o", "--out", type=Path, default=Path(out))
+    parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the tables between their marks in a document")
+    return parser
 
 
 @dataclass(frozen=True)

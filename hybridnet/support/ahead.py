@@ -128,6 +128,11 @@ def ahead(
             _left.append(thread)
 
 
+def overlapped(items: Generator[T, None, None]) -> Generator[T, None, None]:
+    """The same items, made `ahead` if a core is free for that: on one core, threads would only interrupt each other."""
+    return ahead(items) if free_cores() > 1 else items
+
+
 def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
     """Items as they come, made in a second thread; one that waits while the caller works is replaced by the next.
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import VideoError
-from hybridnet.support.ahead import ahead, free_cores
+from hybridnet.support.ahead import overlapped
 from hybridnet.video.accumulate import Window
 from hybridnet.video.coded import CodedFrame, FrameReader
 from hybridnet.video.fields import may_hold_fields
@@ -189,7 +189,7 @@ def read_gops(
     builder = GopBuilder(orientation, window, accumulate=accumulate, residuals=residuals)
     decoded = _decoded(plan, gops, tally, residuals)
     large = plan.info.width * plan.info.height > SMALL_FRAME_PX
-    with closing(ahead(decoded) if large and free_cores() > 1 else decoded) as groups:
+    with closing(overlapped(decoded) if large else decoded) as groups:
         for gop, frames in groups:
             damaged = [p for p, f in zip(plan.gops[gop].packets, frames, strict=True) if f.corrupt]
             built = build(builder, frames, gop, plan.gops[gop].corrupt or bool(damaged))

@@ -30,7 +30,7 @@ from hybridnet.simulators.registry import (
     settings_in_words,
     spiking_entry,
 )
-from hybridnet.support.ahead import ahead
+from hybridnet.support.ahead import overlapped
 from hybridnet.support.arrays import Array
 from hybridnet.support.meters import find_meters
 from hybridnet.support.progress import Progress, silent
@@ -162,7 +162,8 @@ class Simulator:
     def classify(self, videos: Iterable[str | Path]) -> Iterator[Classified]:
         """Run many clips as fast as they go: no record, no parity, the ANN half on all views of a clip at once.
 
-        While a clip is in the ANN half, the next one is in the spiking half, and the one after it is read.
+        While a clip is in the ANN half, the next one is in the spiking half, and the one after it is read; on one core
+        each clip goes through alone, which is quicker there.
 
         Raises:
             HybridNetError: At the place of a clip that cannot be read, with what to do about it.
@@ -173,9 +174,9 @@ class Simulator:
             read_clip(video, self.bundle.preprocess, views, transcode=transcode, residuals=residuals)
             for video in videos
         )
-        with closing(ahead(clips)) as read:
+        with closing(overlapped(clips)) as read:
             spiking = ((clip, self._spiking(clip.views.arrays)) for clip in read)
-            with closing(ahead(spiking)) as results:
+            with closing(overlapped(spiking)) as results:
                 for clip, result in results:
                     parts = (result.readouts, result.spikes, result.potentials)
                     crossing = self._bridge.cross(*parts, fixed_point=self._snn.fixed_point)

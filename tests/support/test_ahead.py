@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from hybridnet.errors import HybridNetError
 from hybridnet.support import ahead as ahead_module
-from hybridnet.support.ahead import StoppedError, ahead, aside, free_cores, stopped
+from hybridnet.support.ahead import StoppedError, ahead, aside, free_cores, overlapped, stopped
 
 
 def test_what_is_made_ahead_is_closed_in_its_thread() -> None:
@@ -38,6 +38,20 @@ def test_each_stage_takes_a_core(cores: int, free: list[int], monkeypatch: pytes
         yield [free_cores(), *deeper]
 
     assert next(stage(0)) == free
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_on_one_core_nothing_is_made_before_it_is_asked_for(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "cores", lambda: cores)
+    threads = set[str]()
+
+    def items() -> Generator[int, None, None]:
+        for n in range(3):
+            threads.add(threading.current_thread().name)
+            yield n
+
+    assert list(overlapped(items())) == [0, 1, 2]
+    assert (threads == {threading.current_thread().name}) == (cores == 1)
 
 
 def test_a_thread_that_does_not_end_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

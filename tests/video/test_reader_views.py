@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from helpers.reader_clips import (
 )
 
 from hybridnet.errors import ConfigError, VideoError
-from hybridnet.support.ahead import ahead
+from hybridnet.support.ahead import overlapped
 from hybridnet.video import View, make_clip, open_clip, prepare_view
 from hybridnet.video.gop import turned
 from hybridnet.video.reader import sample_indices
@@ -243,22 +243,22 @@ def test_without_residuals_the_rest_of_a_view_is_the_same(
 
 
 def test_one_thread_reads_the_same_as_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, threads = make_clip(tmp_path / "clip.avi", "zoom_out", 5), list[int]()
+    path, large = make_clip(tmp_path / "clip.avi", "zoom_out", 5), list[int]()
 
-    def counting(items: Iterator[Any]) -> Any:
-        threads.append(1)
-        return ahead(items)
+    def counting(items: Generator[Any, None, None]) -> Any:
+        large.append(1)
+        return overlapped(items)
 
     def read(cores: int, small_frame_px: int) -> list[View]:
-        monkeypatch.setattr("hybridnet.video.plan.ahead", counting)
-        monkeypatch.setattr("hybridnet.video.plan.free_cores", lambda: cores)
+        monkeypatch.setattr("hybridnet.video.plan.overlapped", counting)
+        monkeypatch.setattr("hybridnet.support.ahead.free_cores", lambda: cores)
         monkeypatch.setattr("hybridnet.video.plan.SMALL_FRAME_PX", small_frame_px)
         return read_all(path)
 
     two, one_core = read(2, 0), read(1, 0)
-    assert len(threads) == 1
+    assert len(large) == 2
     small = read(2, 340 * 256)
-    assert len(threads) == 1
+    assert len(large) == 2
     for view, same in zip([*two, *two], [*one_core, *small], strict=True):
         assert np.array_equal(view.motion_vectors, same.motion_vectors)
         assert np.array_equal(view.residuals, same.residuals)

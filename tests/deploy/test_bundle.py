@@ -194,7 +194,7 @@ def test_the_model_that_ships_is_what_is_loaded(monkeypatch: pytest.MonkeyPatch,
     assert load().path == shipped_bundle_path()
 
 
-@pytest.mark.parametrize("name", ["gestures", "tiny-motion"])
+@pytest.mark.parametrize("name", ["gestures", pytest.param("tiny-motion", marks=pytest.mark.slow)])
 def test_a_shipped_bundle_is_the_shipped_checkpoint_exported(name: str, tmp_path: Path) -> None:
     shipped = load(shipped_bundle_path(name))
     fresh = export(shipped_checkpoint(name), tmp_path / "fresh")

@@ -20,7 +20,7 @@ def fuzz(checkpoint: Path, bundle: Bundle, files: int, first: int, timeout_s: fl
 
 
 def test_changed_files_end_in_one_line_or_hold_what_they_say(checkpoint_path: Path, bundle: Bundle) -> None:
-    out = fuzz(checkpoint_path, bundle, 20, 100_000, 900)
+    out = fuzz(checkpoint_path, bundle, 10, 100_000, 900)
     assert "accepted" in out
     assert "refused" in out
 

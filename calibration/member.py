@@ -1,7 +1,7 @@
 """A population of a graph under search: run alone in the chip's arithmetic, and what it loses.
 
-It is fed by the rounded populations before it, and by those that it is on a circle with, itself too, as in float: what
-one spike more or less does is soon all over a circle, and would hide what one number does.
+It is fed by the rounded populations before it, and by those that it is on a cycle with, itself too, as in float: what
+one spike more or less does is soon all over a cycle, and would hide what one number does.
 
 The loss is what a population does to those that read it,
 

@@ -87,7 +87,7 @@ def search_graph(
             task = Task(program, p, kinds[name], wanted[name], exact, fed)
             found[name], steps[name] = search_population(task, scales)
             settled |= found[name].member.inputs
-        # Only now: what comes from their own circle is as in float.
+        # Only now: what comes from their own cycle is as in float.
         fed |= _sent(program, component, {name: found[name].member for name in component}, settled, fed)
     progress("searching scales", total, total)
     for node in program.inputs:  # one that reaches nothing
@@ -110,7 +110,7 @@ def _sent(
     settled: Mapping[str, FixedInput],
     fed: Mapping[str, Array],
 ) -> dict[str, Array]:
-    """Spikes of rounded populations, those of a circle together, fed by the rounded ones before."""
+    """Spikes of rounded populations, those of a cycle together, fed by the rounded ones before."""
     own = [p for p in program.populations if p.name in component]
     groups = tuple(g for p in own for g in members[p.name].groups)
     shapes = {g.source: g.geometry.input_shape for g in groups if g.source not in component}

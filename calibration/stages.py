@@ -22,7 +22,7 @@ from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress
-from hybridnet.support.statistics import sqnr_db
+from hybridnet.support.statistics import mean_logits, sqnr_db
 from hybridnet.support.views import Views
 
 Outputs = dict[str, Array]
@@ -126,7 +126,7 @@ def stage_row(
 
 def top1(outputs: Mapping[str, Array]) -> int:
     """The class of a clip: largest mean of logits over its views."""
-    return int(outputs[LOGITS].mean(axis=0).argmax())
+    return int(mean_logits(outputs[LOGITS]).argmax())
 
 
 def keep_classes(bench: Bench, got: Iterable[Outputs], wanted: Iterable[Outputs]) -> bool:

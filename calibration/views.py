@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import ModelError
-from hybridnet.support.arrays import read_arrays
+from hybridnet.support.arrays import read_samples
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import Shapes, checked, checked_tensors
 from hybridnet.support.progress import Progress
@@ -44,11 +44,11 @@ def from_file(path: Path, shapes: Shapes, preprocess: PreprocessConfig | None, p
         VideoError: If there is no video, or it cannot be read.
     """
     if path.suffix == ".npz":
-        return Calibration(checked(read_arrays(path), shapes, path), f"arrays of {path.resolve().name}")
+        return Calibration(checked(read_samples(path)[0], shapes, path), f"arrays of {path.resolve().name}")
     if preprocess is None:
         raise ModelError("is no .npz file, and the model takes no video", where=path, remedy="Give arrays by name")
     videos = find_videos(path)
-    chosen = [videos[i] for i in evenly(len(videos), min(len(videos), MAX_CALIBRATION_CLIPS))]
+    chosen = [videos[i] for i in evenly(len(videos), MAX_CALIBRATION_CLIPS)]
     source = f"{path.resolve().name} ({len(chosen)} of {len(videos)} clips)"
     return _from_clips(chosen, preprocess, source, progress)
 

@@ -33,6 +33,7 @@ from hybridnet.deploy.graph_file import read_graph
 from hybridnet.deploy.layout import (
     ANN,
     CHECKPOINT,
+    FAMILY,
     GRAPH_FIXED,
     GRAPH_FLOAT,
     MANIFEST,
@@ -51,7 +52,7 @@ from hybridnet.support.files import steady
 from hybridnet.support.plain import MAX_YAML_BYTES, from_dict, read_json, read_yaml, to_dict
 from hybridnet.support.sealed import EXPORT_AGAIN, SealedFile, read_file, sha256_file
 
-SCHEMA = "hybridnet.bundle/5"
+SCHEMA = f"{FAMILY}5"
 
 _REMEDY = "Write one with `hybridnet export CKPT -o DIR`"
 

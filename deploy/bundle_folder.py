@@ -5,13 +5,10 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hybridnet.deploy.layout import MANIFEST
+from hybridnet.deploy.layout import FAMILY, MANIFEST
 from hybridnet.errors import ConfigError
 from hybridnet.support.files import atomic_folder
 from hybridnet.support.plain import MAX_YAML_BYTES, read_yaml
-
-FAMILY = "hybridnet.bundle/"
-"""How the schema of every bundle begins, of any version."""
 
 
 def bundle_folder(path: Path, *, overwrite: bool, needed_bytes: int = 0) -> AbstractContextManager[Path]:
@@ -32,7 +29,8 @@ def no_bundle(folder: Path) -> str:
         content = None
     if not isinstance(content, dict) or not str(content.get("schema")).startswith(FAMILY):
         return f"is no bundle (its {MANIFEST} is of something else)"
-    listed = {MANIFEST, *map(str, content.get("files") or ())}
+    files = content.get("files")
+    listed = {MANIFEST, *(files if isinstance(files, dict) else ())}
     for file in sorted(folder.rglob("*")):
         if (name := file.relative_to(folder).as_posix()) not in listed and (file.is_symlink() or not file.is_dir()):
             return f"holds {name}, which is not of the bundle"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+FAMILY = "hybridnet.bundle/"
+"""How the schema of every bundle begins, of any version."""
+
 MANIFEST = "manifest.yaml"
 GRAPH_FLOAT, GRAPH_FIXED = "snn/program.npz", "snn/program.fixed.npz"
 NET = "snn/{stream}.net"

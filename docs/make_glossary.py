@@ -31,7 +31,7 @@ WORDS = {
     "calibration": "finding the chip's integers on clips, and measuring what they lose",
     "chain": "populations one behind the other, each feeding at most one; only chains have `.net` files for stock netx",
     "channel": "one of the C maps of an input or a population",
-    "circle": "populations that feed each other, with a delay somewhere",
+    "cycle": "populations that feed each other, with a delay somewhere",
     "core": "a part of a chip with some neurons, their synapses and their potentials",
     "cut": "dividing a model into the host before the chip, the spiking half and the ANN half",
     "damaged": "a frame that the decoder reports as broken, or a GOP that has one",

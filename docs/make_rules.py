@@ -27,9 +27,8 @@ HEADING = """# Placement rules
 What keeps spiking layers off the chip: each rule, what it means, an example, and what to do. This page is made from the
 code by `make docs`, and the examples were run.
 
-A layer that breaks one of the first kind stays on the host: the export goes on, and says which rule, what was found,
-and the remedy. The layer still computes what it computed; it only is not priced as the chip's.
-`--strict` refuses such a model.
+A layer that breaks a rule stays on the host. The export goes on, and names the rule, what was found and the remedy. The
+layer still computes the same, but its operations count for the host. `--strict` refuses such a model.
 
 ## Models that are read by what they compute
 

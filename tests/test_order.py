@@ -1,4 +1,4 @@
-"""The order of folders: imports only run down it, and no module imports itself in a circle (see CONTRIBUTING.md)."""
+"""The order of folders: imports only run down it, and no module imports itself in a cycle (see CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def upward(graph: Mapping[str, set[str]]) -> list[str]:
     return sorted(wrong)
 
 
-def circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """One circle of modules, if there is any."""
+def cycle(graph: Mapping[str, set[str]]) -> list[str]:
+    """One cycle of modules, if there is any."""
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
@@ -89,7 +89,7 @@ def test_arrows_run_down() -> None:
 
 
 def test_no_module_needs_itself() -> None:
-    assert circle(imports(modules(ROOT))) == []
+    assert cycle(imports(modules(ROOT))) == []
 
 
 def test_every_room_has_its_place() -> None:
@@ -114,11 +114,11 @@ def test_a_planted_arrow_is_found(where: str, line: str, found: str, tmp_path: P
     assert any(sentence.startswith(found) for sentence in upward(imports({**known, where: planted})))
 
 
-def test_a_planted_circle_is_found(tmp_path: Path) -> None:
+def test_a_planted_cycle_is_found(tmp_path: Path) -> None:
     known = modules(ROOT)
     planted = tmp_path / "planted.py"
     planted.write_text("from hybridnet.deploy.bundle import Bundle\n", encoding="utf-8")
-    assert {"deploy.graph_file", "deploy.bundle"} <= set(circle(imports({**known, "deploy.graph_file": planted})))
+    assert {"deploy.graph_file", "deploy.bundle"} <= set(cycle(imports({**known, "deploy.graph_file": planted})))
 
 
 def test_the_floor_needs_no_torch() -> None:

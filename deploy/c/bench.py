@@ -152,6 +152,10 @@ int main(void)
 """
 
 
+BUILT = ("_test", "_sanitized", ".o")
+"""Endings of what the Makefile makes, and cleans up."""
+
+
 def makefile_text(name: str) -> str:
     """The Makefile."""
     return f"""\
@@ -173,7 +177,7 @@ size: {name}.c {name}.h
 	size {name}.o
 
 clean:
-	rm -f {name}_test {name}_sanitized {name}.o
+	rm -f {" ".join(name + ending for ending in BUILT)}
 
 .PHONY: check sanitize size clean
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hybridnet.deploy.c.bench import Sums, bench_text, makefile_text
+from hybridnet.deploy.c.bench import BUILT, Sums, bench_text, makefile_text
 from hybridnet.deploy.c.header import MARK, header_text
 from hybridnet.deploy.c.parts import Plan
 from hybridnet.deploy.c.source import source_text
@@ -73,6 +73,6 @@ def _foreign(folder: Path) -> str:
     if not makefile.is_file() or not makefile.read_bytes()[:99].startswith(f"# {MARK}".encode()):
         return f"is no C of hybridnet (it has no {MAKEFILE} of ours)"
     made = {path.name.removesuffix("_test.c") for path in folder.glob("*_test.c")}
-    known = {MAKEFILE, *(f"{name}{end}" for name in made for end in (".c", ".h", ".o", "_test.c", "_test"))}
+    known = {MAKEFILE, *(f"{name}{end}" for name in made for end in (".c", ".h", "_test.c", *BUILT))}
     strange = sorted(path.name for path in folder.iterdir() if path.name not in known)
     return f"holds {strange[0]}, which is not of it" if strange else ""

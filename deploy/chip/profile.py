@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import Reset
-from hybridnet.support.plain import from_dict, read_yaml
+from hybridnet.support.plain import from_dict, read_yaml, yaml_file
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,9 @@ def load_chip(name_or_path: str) -> Chip:
         raise ConfigError("chip", name_or_path, f"{', '.join(chip_names())}, or the path of a YAML file")
     folder = resources.files("hybridnet.deploy.chip.profiles")
     try:
-        content = read_yaml((folder / f"{name_or_path}.yaml" if shipped else Path(name_or_path)).read_bytes())
+        content = read_yaml(
+            (folder / f"{name_or_path}.yaml").read_bytes() if shipped else yaml_file(Path(name_or_path))
+        )
         if not isinstance(content, dict) or "name" in content:
             raise ConfigError("content", type(content).__name__, "fields, without a name: the file's is the chip's")
         return from_dict(Chip, {"name": name_or_path, **content})

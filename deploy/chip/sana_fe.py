@@ -1,6 +1,6 @@
 """A mapped network as SANA-FE reads it (`pip install sanafe`): one YAML with the chip, the network and its mapping.
 
-SANA-FE's fields are those of its own examples. Every synapse is an edge, so that all geometries, groups and circles can
+SANA-FE's fields are those of its own examples. Every synapse is an edge, so that all geometries, groups and cycles can
 be said; what it cannot say, delays and the chip's integers, is left out: its neurons are of floating point. With
 events, neurons replay them in place of computing. Every router, SANA-FE's tile, has one more core than the chip's: the
 host's inputs stand on that of the first one, where its messages enter, and take no time of a core.

@@ -1,6 +1,6 @@
 """A graph program from any NIR graph that it has words for; conventions: see `writer` and `file`.
 
-Edges into one node are sums. What lies between two neurons is one synapse group (`linear`). A circle without a delay is
+Edges into one node are sums. What lies between two neurons is one synapse group (`linear`). A cycle without a delay is
 one step late, as all tools take it, if it is a neuron's own; where a step passes on a longer one nothing tells, and it
 is refused. The bias of a current comes from a neuron that fires at each step. A reset is hard unless labelled.
 """
@@ -123,7 +123,7 @@ def _paths(flat: _Flat, source: str, neurons: dict[str, Any], budget: Iterator[i
     while waiting:
         way = waiting.pop(0)
         if len(way) > MAX_BETWEEN:
-            raise BundleError(f"a circle without a neuron, or more than {MAX_BETWEEN} nodes between two", where=source)
+            raise BundleError(f"a cycle without a neuron, or more than {MAX_BETWEEN} nodes between two", where=source)
         if next(budget, None) is None:
             raise BundleError("has too many ways from neurons to neurons", where=source)
         if way[-1] in neurons:

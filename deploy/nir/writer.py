@@ -73,9 +73,9 @@ class GraphWriter:
         self._edges: list[tuple[str, str]] = []
         self._shapes: dict[str, Shape] = {node.name: node.shape for node in _nodes(part)}
         self._vectors = _vectors(part, self._shapes)
-        circles = [set(component) for level in components(part) for component in level]
-        self._on_circle = {
-            id(g) for g in part.synapses if any(g.source in circle and g.target in circle for circle in circles)
+        cycles = [set(component) for level in components(part) for component in level]
+        self._on_cycle = {
+            id(g) for g in part.synapses if any(g.source in cycle and g.target in cycle for cycle in cycles)
         }
 
     def write(self, read_outs: Collection[str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -104,11 +104,11 @@ class GraphWriter:
 
     def losses(self) -> tuple[str, ...]:
         """What the graph says in a way of ours alone."""
-        late = [label(g) for g in self._part.synapses if g.delay and id(g) in self._on_circle]
+        late = [label(g) for g in self._part.synapses if g.delay and id(g) in self._on_cycle]
         still = [node.name for node in self._part.inputs if node.still]
         told = []
         if late:
-            told.append(f"NIR has no steps; that {', '.join(late)} closes a circle a step late stands in its metadata")
+            told.append(f"NIR has no steps; that {', '.join(late)} closes a cycle a step late stands in its metadata")
         if still:
             told.append(f"NIR has no still inputs; that {', '.join(still)} arrives at each step stands in its metadata")
         return tuple(told)
@@ -129,7 +129,7 @@ class GraphWriter:
         if not isinstance(geometry, ConvGeometry):
             raise ModelError("is a transposed convolution, which NIR has not", where=label(g), remedy=REMEDY)
         stem, before = f"{g.target}_conv" + (f"_{index}" if index else ""), node_name(g.source)
-        steps = g.delay - (1 if g.delay and id(g) in self._on_circle else 0)
+        steps = g.delay - (1 if g.delay and id(g) in self._on_cycle else 0)
         kind = {"delay": g.delay}
         source = self._shape(g.source)
         chain = []

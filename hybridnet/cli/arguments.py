@@ -74,9 +74,11 @@ class Writes:
     Attributes:
         replaces: What may be there already and be replaced; folders alone if it is a folder. When else replaced, and by
             whom, is for the command to know.
+        or_stdout: Whether `-` stands for stdout.
     """
 
     replaces: frozenset[Kind]
+    or_stdout: bool = False
 
     def __call__(self, text: str) -> Path:
         """What argparse makes of the argument."""
@@ -88,6 +90,12 @@ class Writes:
         Raises:
             ArgumentError: With what is there.
         """
+        if str(path) == STDOUT:
+            if self.or_stdout:
+                return
+            raise ArgumentError(
+                f"stands for stdout with --json alone, not with {name}", where=STDOUT, remedy="Give it a name, as ./-"
+            )
         kind = kind_of(path)
         folder = self.replaces <= _FOLDERS
         wanted = f"Give {name} the name of a {'folder' if folder else 'file'}"
@@ -166,6 +174,7 @@ OUT_FOLDER = Writes(_FOLDERS)
 OUT_COPIES = Writes(_FOLDERS | {Kind.VIDEO, Kind.EMPTY})
 """A folder, or the copy of one video; which copies are replaced is for `transcode` to know."""
 OUT_TEXT = Writes(_TEXTS | {Kind.EMPTY})
+OUT_JSON = Writes(_TEXTS | {Kind.EMPTY}, or_stdout=True)
 OUT_ARRAYS = Writes(frozenset({Kind.ARRAYS, Kind.EMPTY}))
 OUT_PICTURE = Writes(frozenset({Kind.PICTURE, Kind.TEXT, Kind.EMPTY}))
 OUT_HDF5 = Writes(frozenset({Kind.HDF5, Kind.EMPTY}))
@@ -210,7 +219,7 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     """Check what was given for each path and each name.
 
     Raises:
-        ArgumentError: If it is of another kind than the command takes.
+        ArgumentError: If it is of another kind than the command takes, or the record is to go to two places.
         HybridNetError: If there is nothing of a name.
     """
     for action, role in paths(parser):
@@ -218,8 +227,11 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         several = isinstance(given, list) and len(given) > 1
         name = action.option_strings[-1] if action.option_strings else parser.prog.rpartition(" ")[2]
         for value in given if isinstance(given, list) else [given]:
-            if value is not None and not (isinstance(role, Writes) and str(value) == STDOUT):
+            if value is not None:
                 role.check(Path(value), name, several=several)
+    if str(getattr(args, "json", None)) == STDOUT and (shown := getattr(args, "shown", None)) is not None:
+        remedy = "Leave one of them out; --format json -o FILE writes the record into a file"
+        raise ArgumentError("is to get what --json - writes to stdout", where=shown, remedy=remedy)
     for action in parser._actions:
         if action.type is factory and (named := getattr(args, action.dest)) is not None:
             from hybridnet.support.modules import find_factory

@@ -26,7 +26,7 @@ def add_format(parser: argparse.ArgumentParser, *, out: bool = True, json: str =
         parser.add_argument("-o", "--out", dest="shown", type=arguments.OUT_TEXT, metavar="FILE",
                             help="write here instead of stdout")  # fmt: skip
     if json:
-        parser.add_argument("--json", type=arguments.OUT_TEXT, metavar="FILE",
+        parser.add_argument("--json", type=arguments.OUT_JSON, metavar="FILE",
                             help=f"write {json} as JSON too; - for stdout, instead of --format")  # fmt: skip
 
 

@@ -73,7 +73,9 @@ def _outputs(args: argparse.Namespace, text: TextLines) -> Iterator[list[tuple[L
     """Where lines go as they come, and in what form."""
     forms: dict[str, LineForm] = {"text": text, "csv": CsvLines(), "json": JsonLines()}
     wanted: list[tuple[str, Path | None]] = [(format_of(args), args.shown)]
-    wanted += [(kind, file) for kind in ("csv", "json") if str(file := getattr(args, kind)) not in (STDOUT, "None")]
+    wanted += [
+        (kind, file) for kind in ("csv", "json") if (file := getattr(args, kind)) is not None and str(file) != STDOUT
+    ]
     with contextlib.ExitStack() as stack:
         yield [(forms[kind], stack.enter_context(lines_out(file))) for kind, file in wanted if kind in forms]
 

@@ -65,15 +65,8 @@ def evaluate(
         ConfigError: If data, splits and models do not go together.
         HybridNetError: As `run_evaluation`, and if the data cannot be had.
     """
-    if options.split is not None and options.split_name == ALL:
-        raise ConfigError("split", options.split, f"none with --split-name {ALL}, which has every clip")
-    if options.split is not None and (cache := next((each for each in data if is_cache(Path(each))), None)):
-        raise ConfigError(
-            "split", options.split, f"none, as {cache} is a cache and has the split that it was built with"
-        )
+    _check(data, options)
     pairs = [(each, number) for each in data for number in options.split or (1,)]
-    if options.labels is not None and not all(each.endswith(ARRAYS_SUFFIX) for each in data):
-        raise ConfigError("labels", str(options.labels), "with --data FILE.npz; folders of class folders tell theirs")
     if len(set(pairs)) < len(pairs):
         raise ConfigError("data, split", [*data, *(options.split or ())], "each once")
     load_profile(options.profile)  # refused before any work
@@ -94,6 +87,28 @@ def evaluate(
         return find_clips(name, runner.preprocess, options.split_name, number=split, views=options.views, made=made)
 
     return run_evaluation(specs, find, len(pairs), out, options, progress=progress)
+
+
+def _check(data: Sequence[str], options: EvaluateOptions) -> None:
+    """Refuse options that the data have no use for.
+
+    Raises:
+        ConfigError: If there are any.
+    """
+    if options.split is not None and options.split_name == ALL:
+        raise ConfigError("split", options.split, f"none with --split-name {ALL}, which has every clip")
+    for each in data:
+        if options.split is not None and is_cache(Path(each)):
+            why = f"none, as {each} is a cache and has the split that it was built with"
+            raise ConfigError("split", options.split, why)
+        if not each.endswith(ARRAYS_SUFFIX):
+            if options.labels is not None:
+                why = "with --data FILE.npz; folders of class folders tell theirs"
+                raise ConfigError("labels", str(options.labels), why)
+            continue
+        for name in ("split", "split_name", "views"):
+            if (value := getattr(options, name)) not in (getattr(EvaluateOptions, name), ALL):
+                raise ConfigError(name, value, f"not given, as {each} has rows: all of them are evaluated")
 
 
 def run_evaluation(

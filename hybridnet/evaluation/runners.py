@@ -18,7 +18,6 @@ from hybridnet.evaluation.clips import CachedSpan, Clip, Row
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.model.checkpoint import load_checkpoint
 from hybridnet.model.network import example_inputs
-from hybridnet.report.numbers import is_unknown
 from hybridnet.report.pricing import DEFAULT_PROFILE
 from hybridnet.simulators.registry import DEFAULT_ANN, DEFAULT_SNN
 from hybridnet.support.arrays import read_samples
@@ -144,7 +143,12 @@ class BundleRunner:
         self._simulator = Simulator(
             spec.model,
             SimulateOptions(
-                snn=spec.snn, ann=spec.ann, settings={"threads": spec.threads}, profile=spec.profile, parity=False
+                snn=spec.snn,
+                ann=spec.ann,
+                settings={"threads": spec.threads},
+                profile=spec.profile,
+                parity=False,
+                pictures=False,
             ),
         )
         bundle = self._simulator.bundle
@@ -163,9 +167,7 @@ class BundleRunner:
         record = self._simulator.run(inputs).record
         if record.prediction is None:
             raise ModelError("gives no prediction", where=clip.name)
-        energy = record.totals.energy_pj
-        energy_pj = None if is_unknown(energy) else energy.reference
-        return list(record.prediction.logits), len(inputs), energy_pj
+        return list(record.prediction.logits), len(inputs), record.totals.energy_pj.known_pj
 
 
 def _learned(clip: Clip, learned: frozenset[str] | None) -> bool | None:

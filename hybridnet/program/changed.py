@@ -113,7 +113,7 @@ def _is_conv(g: Synapse) -> bool:
 def _resized(
     program: GraphProgram, inputs: Mapping[str, Shape], geometry: Callable[[Synapse], Geometry]
 ) -> GraphProgram:
-    """Every layer in the size that those before it give it; what comes back to it in a circle must agree with that."""
+    """Every layer in the size that those before it give it; what comes back to it in a cycle must agree with that."""
     shapes = dict(inputs)
 
     def fitted(g: Synapse) -> Geometry:

@@ -28,13 +28,13 @@ def components(graph: Graph[Any, Any, Any]) -> list[list[Component]]:
     return levels
 
 
-def is_circle(component: Component, synapses: Iterable[Edge]) -> bool:
+def is_cycle(component: Component, synapses: Iterable[Edge]) -> bool:
     """Whether a component feeds itself."""
     return any(g.source in component and g.target in component for g in synapses)
 
 
 def _reached(graph: Graph[Any, Any, Any]) -> dict[str, set[str]]:
-    """Per population all that it reaches, itself only through a circle."""
+    """Per population all that it reaches, itself only through a cycle."""
     next_ones = {p.name: {g.target for g in graph.behind(p.name)} for p in graph.populations}
     reached = {name: set(targets) for name, targets in next_ones.items()}
     for found in reached.values():
@@ -51,6 +51,6 @@ def _mutual(reached: Mapping[str, set[str]], one: str, other: str) -> bool:
 
 
 def _by_need(graph: Graph[Any, Any, Any], reached: Mapping[str, set[str]]) -> list[str]:
-    """Populations so that each comes behind all that reach it, but for those on a circle with it."""
+    """Populations so that each comes behind all that reach it, but for those on a cycle with it."""
     names = [p.name for p in graph.populations]
     return sorted(names, key=lambda name: sum(name in reached[other] and other not in reached[name] for other in names))

@@ -11,7 +11,7 @@ State is zero before the first step of each window, and so is whatever a delay r
 connects an input or a population to a population: a convolution or a transposed one, d_g ≥ 0 steps late. A dense layer
 on a map (C, H, W) is a convolution whose kernel is (H, W); on a vector, (C, 1, 1), it is one of 1×1.
 
-Several groups add up at one population; populations may feed themselves and each other in circles, if every circle has
+Several groups add up at one population; populations may feed themselves and each other in cycles, if every cycle has
 a delay. The chip's integers of the same graph: `hybridnet.program.fixed_graph`.
 """
 
@@ -232,8 +232,8 @@ def in_order(populations: Iterable[APopulation], synapses: Iterable[Edge]) -> tu
     try:
         return tuple(by_name[name] for name in graphlib.TopologicalSorter(needs).static_order())
     except graphlib.CycleError as error:
-        circle = " → ".join(reversed(error.args[1]))
-        raise ConfigError("delay", 0, f"1 or more somewhere on the circle {circle}") from error
+        cycle = " → ".join(reversed(error.args[1]))
+        raise ConfigError("delay", 0, f"1 or more somewhere on the cycle {cycle}") from error
 
 
 def check_per_channel(population: Any, *names: str) -> None:

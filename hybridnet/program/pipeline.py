@@ -6,7 +6,7 @@ steps per step of the program, what a source sends at its step t reaches its tar
 
     w = F·d + L(target) − L(source) − 1  ≥  0
 
-steps on the way. The least lags that allow this are taken. F is 1 unless a circle has more groups than delays: a
+steps on the way. The least lags that allow this are taken. F is 1 unless a cycle has more groups than delays: a
 machine whose groups take a step each cannot be back in time otherwise.
 """
 
@@ -49,7 +49,7 @@ class Pipeline:
 
 def pipeline(graph: Graph[Any, Any, Any]) -> Pipeline:
     """The pipeline of a graph with the least period and lags."""
-    too_short, period = 0, max(1, len(graph.populations))  # enough for a circle of them all
+    too_short, period = 0, max(1, len(graph.populations))  # enough for a cycle of them all
     while period - too_short > 1:
         middle = (too_short + period) // 2
         too_short, period = (middle, period) if _lags(graph, middle) is None else (too_short, middle)
@@ -60,13 +60,13 @@ def pipeline(graph: Graph[Any, Any, Any]) -> Pipeline:
 
 
 def _lags(graph: Graph[Any, Any, Any], period: int) -> dict[str, int] | None:
-    """The least lags; None if a circle would have to be faster than the machine."""
+    """The least lags; None if a cycle would have to be faster than the machine."""
     lags = {node.name: 0 for node in (*graph.inputs, *graph.populations)}
     order = {name: place for place, name in enumerate(lags)}
     groups = sorted((order[g.target], g.source, g.target, 1 - period * g.delay) for g in graph.synapses)
     settled = not groups
     while not settled:
-        if max(lags.values()) >= len(lags):  # no way is as long but a circle
+        if max(lags.values()) >= len(lags):  # no way is as long but a cycle
             return None
         settled = True
         for _, source, target, later in groups:

@@ -74,7 +74,7 @@ def span(energy: Energy | Span) -> str:
 
 def energy_cell(energy: Energy | None) -> str:
     """The reference value; `≥` if something that was counted has no price, and no number if nothing has one."""
-    if energy is None or is_unknown(energy):
+    if energy is None or energy.known_pj is None:
         return "no price"
     return f"{'≥ ' if energy.missing else ''}{joules(energy.reference)}"
 
@@ -149,12 +149,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 def range_text(energy: Energy | Span | None) -> str:
     """Its range, if there is one."""
-    return NONE if energy is None or (isinstance(energy, Energy) and is_unknown(energy)) else span(energy)
-
-
-def is_unknown(energy: Energy) -> bool:
-    """Whether nothing of what was counted has a price."""
-    return bool(energy.missing) and not energy.terms
+    return NONE if energy is None or (isinstance(energy, Energy) and energy.known_pj is None) else span(energy)
 
 
 def markup(text: str) -> str:

@@ -98,6 +98,11 @@ class Energy:
     missing: tuple[str, ...] = ()
     basis: str = "modelled"
 
+    @property
+    def known_pj(self) -> float | None:
+        """The reference value; None if nothing of what was counted has a price."""
+        return None if self.missing and not self.terms else self.reference
+
     def __add__(self, other: Energy) -> Energy:
         zero = Span(0.0, 0.0, 0.0)
         terms = {k: self.terms.get(k, zero) + other.terms.get(k, zero) for k in {**self.terms, **other.terms}}

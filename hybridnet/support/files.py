@@ -165,10 +165,11 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputExistsError(folder, "is being written by another process", "Wait for it to end") from error
         yield
-    except BlockingIOError as error:
-        raise OutputExistsError(folder, "is being written by another process", "Wait for it to end") from error
     finally:
         os.close(handle)
 

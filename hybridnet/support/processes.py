@@ -90,6 +90,7 @@ class LocalWorker(Generic[Job, Result]):
 
     def __init__(self, work: Callable[[Job], Result]) -> None:
         ours, theirs = socket.socketpair()
+        self._connection: _Socket = Connection(ours.detach())  # closes itself if no process can be started
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, with our own interpreter
                 interpreter(
@@ -100,7 +101,6 @@ class LocalWorker(Generic[Job, Result]):
                 start_new_session=True,  # the terminal's signals are for the parent
             )
         self.pid = self._process.pid
-        self._connection: _Socket = Connection(ours.detach())
         self._thread = ThreadPoolExecutor(1, "worker")
         with contextlib.suppress(ConnectionError):  # a dead process is seen when it gets a job
             _send(self._connection, work)
@@ -124,7 +124,8 @@ class LocalWorker(Generic[Job, Result]):
         """See `Worker`."""
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it is deep in a library, and is killed
+                self._process.wait(STOP_SECONDS)
         finally:
             self._process.kill()
             self._process.wait()
@@ -145,26 +146,28 @@ def spread(
     Raises:
         Exception: What a job raises; the others are stopped.
     """
+    workers: list[Worker[Job, Result]] = []
     idle: list[Worker[Job, Result]] = []
     running: dict[Future[Result], tuple[Worker[Job, Result], Job]] = {}
     try:
         while jobs or running:
             while jobs and len(running) < count:
-                worker = idle.pop() if idle else start()
-                idle.append(worker)  # until it has its job: closed if an interrupt comes between
-                job = jobs.popleft()
-                running[worker.submit(job)] = idle.pop(), job
+                if not idle:
+                    workers.append(start())
+                worker, job = idle.pop() if idle else workers[-1], jobs.popleft()
+                running[worker.submit(job)] = worker, job
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 worker, job = running.pop(future)
                 error = future.exception()
                 if isinstance(error, DeadWorkerError):
+                    workers.remove(worker)
                     worker.close()
                     yield job, error
                     continue
                 idle.append(worker)
                 yield job, future.result()
     finally:
-        for worker in (*idle, *(worker for worker, _ in running.values())):
+        for worker in workers:
             worker.close()
 
 

@@ -38,6 +38,17 @@ def spike_agreement(spikes: Array, reference: Array) -> float:
     return float((spikes == reference).mean())
 
 
+def mean_logits(logits: Array) -> Array:
+    """The mean over views, (classes,), float64, of logits (N, classes): the paper's protocol for a clip's class."""
+    return logits.mean(axis=0, dtype=np.float64)
+
+
+def softmax(logits: Array) -> Array:
+    """Scores of classes that add up to 1, float64, from their logits, (classes,)."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max())
+    return np.asarray(shifted / shifted.sum())
+
+
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     """Mean, and standard deviation (n − 1), which is 0 of a single value."""
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0

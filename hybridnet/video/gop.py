@@ -187,7 +187,7 @@ class GopSteps:
             corrupt=frame.corrupt,
             frames=1,
             frames_without_vectors=int(not frame.has_vectors),
-            _inter=lambda: to_pixels(inter, *size),  # without self, which holds the view: nothing would free the circle
+            _inter=lambda: to_pixels(inter, *size),  # without self, which holds the view: nothing would free the cycle
         )
         rotation, mirrored = self._orientation
         if rotation or mirrored:

@@ -39,8 +39,8 @@ def _verdict(found: Comparison, stream: StreamComparison) -> str:
     place = stream.first.place
     first = " (the first of all)" if stream.stream == found.first and len(found.streams) > 1 else ""
     return (
-        f"parts at {place.layer}, window {place.window}, step {place.step}, channel {place.channel}, y {place.y},"
-        f" x {place.x}{first}"
+        f"first differs in layer {place.layer}, window {place.window}, step {place.step}, channel {place.channel},"
+        f" y {place.y}, x {place.x}{first}"
     )
 
 

@@ -125,7 +125,7 @@ def _terms(found: AnnCount) -> Section:
 def _dearest(found: AnnCount) -> Section:
     """Where the energy goes."""
     first = sorted(found.layers, key=lambda row: -(row.energy_pj or NO_ENERGY).reference)[:DEAREST]
-    return dataclasses.replace(_layers(found, first), title=f"The dearest {len(first)} layers")
+    return dataclasses.replace(_layers(found, first), title=f"The {len(first)} most expensive layers")
 
 
 def _layers(found: AnnCount, rows_of: Sequence[LayerRow]) -> Section:

@@ -16,15 +16,15 @@ from hybridnet.report.record.outputs import MOST, OutputRow
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 from hybridnet.support.arrays import Array
+from hybridnet.support.statistics import mean_logits, softmax
 from hybridnet.workflows.chip import OnChip
 from hybridnet.workflows.rows import input_rows, snn_rows, with_messages
 
 
 def predict(logits: npt.NDArray[np.float32], labels: tuple[str, ...], top_k: int) -> Prediction:
     """Average logits over views (the paper's protocol) and rank the classes."""
-    mean = logits.astype(np.float64).mean(axis=0)
-    score = np.exp(mean - mean.max())
-    score /= score.sum()
+    mean = mean_logits(logits)
+    score = softmax(mean)
     best = np.argsort(-mean, kind="stable")[:top_k]
     return Prediction(
         tuple(ClassScore(int(i), labels[i], float(score[i])) for i in best), tuple(float(value) for value in mean)

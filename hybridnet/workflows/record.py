@@ -24,7 +24,7 @@ from hybridnet.report.record.measured import Measured
 from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.registry import packages
 from hybridnet.support.installed import our_version, version_of
-from hybridnet.support.statistics import spike_agreement, sqnr_db
+from hybridnet.support.statistics import mean_logits, spike_agreement, sqnr_db
 from hybridnet.workflows.chip import on_chip, time_of
 from hybridnet.workflows.notes import chip_notes, run_notes, source_notes
 from hybridnet.workflows.options import SimulateOptions
@@ -199,7 +199,7 @@ def compare(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> Parity
 
 def _same_best_class(run: HybridRun, reference: HybridRun, *, of_samples: bool) -> bool:
     """Whether both predict the same, by the mean over views or for each sample."""
-    one, other = (r.logits if of_samples else r.logits.mean(axis=0) for r in (run, reference))
+    one, other = (r.logits if of_samples else mean_logits(r.logits) for r in (run, reference))
     return bool((one.argmax(axis=-1) == other.argmax(axis=-1)).all())
 
 

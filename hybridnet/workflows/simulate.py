@@ -34,6 +34,7 @@ from hybridnet.support.ahead import overlapped
 from hybridnet.support.arrays import Array
 from hybridnet.support.meters import find_meters
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.statistics import mean_logits
 from hybridnet.support.views import Views
 from hybridnet.video.frontend import read_clip
 from hybridnet.workflows.measure import Half, measure
@@ -66,7 +67,7 @@ class Classified:
     @property
     def index(self) -> int:
         """The class with the largest mean of logits over the views, as in the paper; only for a classifier."""
-        return int(self.outputs[LOGITS].mean(axis=0).argmax())
+        return int(mean_logits(self.outputs[LOGITS]).argmax())
 
 
 def load(path: str | Path | None = None) -> Bundle:

@@ -28,6 +28,7 @@ from hybridnet.simulators.options import Runtime
 from hybridnet.simulators.registry import spiking_entry
 from hybridnet.support.ahead import newest, stopped
 from hybridnet.support.arrays import Array
+from hybridnet.support.statistics import softmax
 from hybridnet.support.views import Views
 from hybridnet.video import LiveClip, View, open_live, prepare_view, stack_views
 from hybridnet.video.container import CAMERAS
@@ -142,15 +143,14 @@ class Watcher:
         origin = ArraysRow(self._source, 1)
         read = Read(Views(dict(seen.inputs)), None, origin, None, 0.0, are_samples=False, is_live=True)
         run, made = self._simulator.finished(read, spiking)
-        self._scores.append(_softmax(run.logits[0]))
+        self._scores.append(softmax(run.logits[0]))
         scores = np.mean(self._scores, axis=0)
         latency_ms = (time.monotonic() - seen.at) * 1e3
         best = int(scores.argmax())
         now = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
         record = made()
         self._kept = (read, run, record) if self._options.keep_last else None
-        energy = record.totals.energy_pj
-        energy_pj = None if energy is None else energy.reference
+        energy_pj = record.totals.energy_pj.known_pj
         return GopRow(
             now, number, self._labels[best], float(scores[best]), latency_ms, energy_pj, seen.corrupt, dropped
         )
@@ -263,11 +263,6 @@ class Watcher:
             self._running.append(process)
         except (OSError, ValueError) as error:
             raise BackendError(f"cannot be run ({error})", where="--exec", remedy="Check the command") from error
-
-
-def _softmax(logits: Array) -> Array:
-    shifted = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(shifted / shifted.sum())
 
 
 def _sleep(seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 A lane is a part of a program to which nothing comes from its other parts. Lanes
 do not depend on each other. Within a window of a lane (step, place in `layers`) is a causal order, inputs first: what a
-population needs within a step lies before it, and what reaches it late or in a circle was sent at an earlier step.
+population needs within a step lies before it, and what reaches it late or in a cycle was sent at an earlier step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The emulator of graph programs: the chip's integers, bit for bit (equations: `hybridnet.program.fixed_graph`).
 
-View by view and level by level. Populations on no circle are run a window at a time, a band of rows per thread: nothing
-recurrent crosses their groups. Those on a circle are stepped together; what reaches the circle from outside is added up
+View by view and level by level. Populations on no cycle are run a window at a time, a band of rows per thread: nothing
+recurrent crosses their groups. Those on a cycle are stepped together; what reaches the cycle from outside is added up
 for the whole window before.
 """
 
@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from hybridnet.errors import RangeError
-from hybridnet.program.components import Component, components, is_circle
+from hybridnet.program.components import Component, components, is_cycle
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.emulator.groups import Groups, cut
 from hybridnet.simulators.emulator.load import channels_first
@@ -153,10 +153,10 @@ class GraphEmulator:
     def _jobs(
         self, component: Component, view: int, sent: Mapping[str, Array], traces: Mapping[str, PopulationTrace]
     ) -> list[_Job]:
-        """What there is to do of a component: bands of rows of one population, or all of a circle at once."""
+        """What there is to do of a component: bands of rows of one population, or all of a cycle at once."""
         members = [traces[name] for name in component]
-        if is_circle(component, self.program.synapses):
-            return [partial(_step_circle, component, members, view, sent)]
+        if is_cycle(component, self.program.synapses):
+            return [partial(_step_cycle, component, members, view, sent)]
         (trace,) = members
         bands = trace.groups.bands(self.program.steps, self._threads)
         return [partial(_run_band, trace, view, sent, band) for band in bands]
@@ -172,7 +172,7 @@ def _run_band(trace: PopulationTrace, view: int, sent: Mapping[str, Array], band
     return [(trace, trace.rows(view, sent, band))]
 
 
-def _step_circle(
+def _step_cycle(
     component: Component, members: list[PopulationTrace], view: int, sent: Mapping[str, Array]
 ) -> list[_Saturated]:
     """Step populations that need each other; how many potentials and currents of each saturated."""

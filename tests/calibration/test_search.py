@@ -68,7 +68,7 @@ PROGRAMS = {
         (group("x", "a", 1), group("a", "b", 2, 4), group("x", "b", 5), group("b", "c", 3, 4), group("a", "c", 4, 4)),
         STEPS,
     ),
-    "a circle": GraphProgram(
+    "a cycle": GraphProgram(
         (X,),
         (neurons("a"), neurons("b")),
         (group("x", "a", 1), group("a", "a", 2, 4, delay=1), group("a", "b", 3, 4), group("b", "a", 4, 4, delay=1)),
@@ -153,7 +153,7 @@ def lost(program: GraphProgram, fixed: FixedGraph, name: str, views: list[Search
 
 
 def test_the_same_views_give_the_same_integers() -> None:
-    program = PROGRAMS["a circle"]
+    program = PROGRAMS["a cycle"]
     seen, views = views_of(program, 3, 1)
     one, two = (search_graph(program, seen, views, read(program)).program for _ in range(2))
     assert one.inputs == two.inputs

@@ -212,3 +212,28 @@ def test_usage_errors_show_what_was_typed_as_text(capsys: pytest.CaptureFixture[
         main(["fit", "x", "--no\x1b[31m\u202e"])
     assert stop.value.code == 2
     assert "\\x1b[31m\\u202e" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["simulate", "VIDEO", "--csv", "-"], "stands for stdout with --json alone, not with --csv"),
+        (["simulate", "VIDEO", "-o", "-"], "not with --out"),
+        (["audit", "-o", "-"], "not with --out"),
+        (["simulate", "VIDEO", "--json", "-", "-o", "new"], "new: is to get what --json - writes to stdout"),
+    ],
+)
+def test_stdout_is_asked_for_in_one_way(
+    words: list[str],
+    said: str,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(clip) if word == "VIDEO" else word for word in words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert list(tmp_path.iterdir()) == []

@@ -94,7 +94,7 @@ def test_a_recording_that_departs(
     code = main(["compare", str(clip), "--bundle", str(bundle.path), "--b", str(tmp_path / "chip.npz"), "--full"])
     printed = capsys.readouterr().out
     assert code == 3
-    assert f"parts at {name}, window {window}, step {step}, channel {channel}, y {y}, x {x}" in printed
+    assert f"first differs in layer {name}, window {window}, step {step}, channel {channel}, y {y}, x {x}" in printed
     assert re.search(r"chip\.npz +0  1  ", printed)
 
 

@@ -49,7 +49,7 @@ def test_a_folder_is_a_line_per_clip_then_a_summary(folder: Path, bundle: Bundle
     assert [row["error"] for row in written] == [row["error"] for row in rows]
     assert [row["views"] for row in rows] == [1, None, 1]
     assert summary["summary"]["dearest"] == [rows[0]["file"], rows[0]["energy_pj"]]
-    assert f"dearest: {folder / 'a.avi'}, " in captured.out
+    assert f"highest cost: {folder / 'a.avi'}, " in captured.out
     assert rows[0]["energy_pj"] == rows[2]["energy_pj"] == float(written[0]["energy_pj"])
     assert simulate(folder, bundle, "--csv", str(table), "--json", str(lines), "--format", "json") == 1
     again = list(map(json.loads, capsys.readouterr().out.splitlines()))

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 import yaml
 
 from hybridnet.deploy.bundle import read_bundle
+from hybridnet.deploy.bundle_folder import no_bundle
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.graph_file import read_graph
 from hybridnet.deploy.layout import ANN, GRAPH_FIXED, GRAPH_FLOAT, MANIFEST
@@ -225,3 +227,10 @@ def test_the_shipped_bundle_is_what_calibration_finds(tmp_path: Path) -> None:
         steps = np.abs(g.weight.astype(int) - other_one.weight)
         assert steps.max() <= 2
         assert np.count_nonzero(steps) <= 0.02 * steps.size
+
+
+@pytest.mark.parametrize("files", [3, ["ann.onnx"], None])
+def test_a_manifest_of_a_strange_form_is_not_replaced(files: object, copy: Path) -> None:
+    manifest = yaml.safe_load((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(yaml.safe_dump(manifest | {"files": files}))
+    assert re.fullmatch(r"holds \S+, which is not of the bundle", no_bundle(copy))

@@ -89,6 +89,20 @@ def test_labels_belong_to_arrays(bundle: Bundle, rows: Path, clip: Path, capsys:
     assert "with --clips FILE.npz" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["--split", "1", "2"], "split"), (["--split-name", "train"], "split_name"), (["--views", "3"], "views")],
+)
+def test_rows_are_all_evaluated_once(
+    words: list[str], name: str, bundle: Bundle, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(bundle.path), "--data", str(rows), "--labels", str(rows.with_name("y.npy"))]
+    assert main([*command, *words, "-o", str(rows.with_name("e"))]) == 1
+    told = capsys.readouterr().err
+    assert f"{name} = " in told
+    assert "has rows: all of them are evaluated" in told
+
+
 def test_clips_that_the_model_was_trained_on_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, path in enumerate(tmp_path / "data" / label / f"{n}.avi" for label in "abc" for n in range(2)):
         path.parent.mkdir(parents=True, exist_ok=True)

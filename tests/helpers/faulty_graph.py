@@ -88,7 +88,7 @@ def _step(p: FixedPopulation, total: Array, before: list[Array], fault: Fault) -
 
 
 def example() -> FixedGraph:
-    """Two parts. One: a still and a moving input, currents, a circle, delays, an integrator; the other a population."""
+    """Two parts. One: a still and a moving input, currents, a cycle, delays, an integrator; the other a population."""
     rng = np.random.default_rng(5)
 
     def group(source: str, target: str, channels: int = 4, delay: int = 0, size: int = 60) -> FixedSynapse:

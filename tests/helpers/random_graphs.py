@@ -20,7 +20,7 @@ KEPT_CURRENTS = (4096, 4096, 4096, 4095, 1500, 3, 0)
 
 @st.composite
 def graphs(draw: st.DrawFn, largest: int = 5) -> FixedGraph:
-    """One or two inputs, up to `largest` populations: fan-in, fan-out, joins, delays, circles, relays, integrators."""
+    """One or two inputs, up to `largest` populations: fan-in, fan-out, joins, delays, cycles, relays, integrators."""
     inputs = [
         FixedInput(
             f"x{index}",

@@ -32,6 +32,13 @@ def writes(job: Path) -> None:
         time.sleep(100)
 
 
+def will_not_end(seconds: float) -> None:
+    """As what is deep in a library: a signal does not reach it."""
+    if seconds:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(seconds)
+
+
 class Goes:
     """Ends its process while it goes."""
 

@@ -28,7 +28,7 @@ MORE = {
     "a still input": changed(CHAIN, still=True),
     "a join": program("x>a", "a>b", "x>b"),
     "two readers": program("x>a", "a>b", "a>c"),
-    "a circle": program("x>a", "a>b", "b>>b"),
+    "a cycle": program("x>a", "a>b", "b>>b"),
     "a delay": program("x>>a"),
     "no input": changed(),
     "leaks": changed(CHAIN, leak=np.array([0.5, 0.6])),

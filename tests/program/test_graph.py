@@ -35,11 +35,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: GraphProgram((X,), (population("a", (2, 4, 5)),), (X_A,), 1),
         "x→a: shape of a = (2, 4, 5)",
     ),
-    "a circle without delay": (
+    "a cycle without delay": (
         lambda: GraphProgram((X,), (A, B), (X_A, A_B, synapse("b", "a")), 1),
-        "somewhere on the circle",
+        "somewhere on the cycle",
     ),
-    "itself without delay": (lambda: GraphProgram((X,), (A,), (X_A, synapse("a", "a")), 1), "circle a → a"),
+    "itself without delay": (lambda: GraphProgram((X,), (A,), (X_A, synapse("a", "a")), 1), "cycle a → a"),
     "out of order": (lambda: GraphProgram((X,), (B, A), (X_A, A_B), 1), "populations = ['b', 'a']"),
     "leak beyond 1": (lambda: population("a", leak=np.array([0.5, 1.5])), "a.leak"),
     "current leak below 0": (lambda: population("a", current_leak=np.array(-0.1)), "a.current_leak"),

@@ -1,4 +1,4 @@
-"""Lags and waits: the shorter path waits, and a circle that is too fast slows the machine down."""
+"""Lags and waits: the shorter path waits, and a cycle that is too fast slows the machine down."""
 
 import time
 from itertools import pairwise
@@ -31,13 +31,13 @@ def test_a_population_that_feeds_itself_is_in_time() -> None:
     assert (found.period, found.waits) == (1, (0, 0))
 
 
-def test_a_circle_of_two_with_one_delay_takes_two_steps() -> None:
+def test_a_cycle_of_two_with_one_delay_takes_two_steps() -> None:
     found = pipeline(program("x>a", "a>b", "b>>a", "x>>b"))
     assert (found.period, found.lags) == (2, {"x": 0, "a": 1, "b": 2})
     assert found.waits == (0, 0, 0, 3)
 
 
-def test_a_circle_of_hundreds_is_planned_at_once() -> None:
+def test_a_cycle_of_hundreds_is_planned_at_once() -> None:
     names = [f"p{i:03}" for i in range(400)]
     began = time.process_time()
     found = pipeline(program(f"x>{names[0]}", *(f"{a}>{b}" for a, b in pairwise(names)), f"{names[-1]}>>{names[0]}"))

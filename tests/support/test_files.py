@@ -152,6 +152,8 @@ def test_one_of_two_writers_wins(tmp_path: Path) -> None:
         locked(tmp_path / "run"),
     ):
         pass
+    with pytest.raises(BlockingIOError), locked(tmp_path / "run"):
+        raise BlockingIOError  # an error of what holds the folder is its own
     process.kill()
     process.communicate()
     write_text(tmp_path / "out", "whole")

@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from helpers.worker_jobs import is_ended_while_an_object_goes, raises, writes
+from helpers.worker_jobs import is_ended_while_an_object_goes, raises, will_not_end, writes
 
 from hybridnet.errors import ConfigError, OutputExistsError
+from hybridnet.support import processes
 from hybridnet.support.processes import DeadWorkerError, LocalWorker, spread
 
 PARENT = """
@@ -128,3 +129,38 @@ def test_closing_early_ends_all_workers() -> None:
     running.close()
     assert len(workers) == 2
     assert all(ended(worker.pid) for worker in workers)
+
+
+def test_workers_that_will_not_end_are_killed_one_and_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0.5)
+    workers: list[LocalWorker[float, None]] = []
+
+    def start() -> LocalWorker[float, None]:
+        workers.append(LocalWorker(will_not_end))
+        return workers[-1]
+
+    running = spread(deque([0.0, 100.0, 100.0, 100.0]), start, 3)
+    assert next(running) == (0.0, None)
+    time.sleep(1)  # the others have begun
+    running.close()
+    assert len(workers) == 3
+    assert all(ended(worker.pid) for worker in workers)
+
+
+def test_an_interrupt_while_a_job_is_given_leaves_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers: list[LocalWorker[float, None]] = []
+
+    def start() -> LocalWorker[float, None]:
+        workers.append(LocalWorker(time.sleep))
+        return workers[-1]
+
+    def interrupted(self: LocalWorker[float, None], job: float) -> None:
+        raise KeyboardInterrupt
+
+    running = spread(deque([0.0, 100.0]), start, 1)
+    next(running)
+    monkeypatch.setattr(LocalWorker, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(running)
+    assert len(workers) == 1
+    assert ended(workers[0].pid)

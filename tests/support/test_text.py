@@ -44,9 +44,9 @@ def hostile(record: RunRecord) -> RunRecord:
     """A record whose every name is hostile."""
     video = dataclasses.replace(record.video, path=HOSTILE)  # type: ignore[type-var]
     layers = tuple(dataclasses.replace(row, name=f"{row.name}{HOSTILE}") for row in record.layers)
-    return dataclasses.replace(
-        record, video=video, layers=layers, notes=(Note(NoteKind.SOURCE, HOSTILE),), command=HOSTILE
-    )
+    overflows = {f"{name}{HOSTILE}": count for name, count in record.overflows.items()}
+    notes = (Note(NoteKind.SOURCE, HOSTILE),)
+    return dataclasses.replace(record, video=video, layers=layers, overflows=overflows, notes=notes, command=HOSTILE)
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -87,7 +87,7 @@ def test_a_recording_is_taken_and_its_fault_is_found(
     printed = capsys.readouterr().out
     assert held["n1.o"].any()
     window, step = np.argwhere(held[f"{name}.o"])[0][:2]
-    assert f"parts at {name}, window {window}, step {step}" in printed
+    assert f"first differs in layer {name}, window {window}, step {step}" in printed
     assert "Cause: reset semantics" in printed
     assert "records u after the reset instead of before it" in printed
     found = json.loads((tmp_path / "found.json").read_text())

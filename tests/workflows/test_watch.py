@@ -272,3 +272,8 @@ def test_a_model_without_classes_has_nothing_to_watch(tmp_path: Path, monkeypatc
     unnamed = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, labels=None))
     with pytest.raises(ModelError, match="no classes"):
         Watcher(unnamed, options())
+
+
+def test_what_has_no_price_is_not_free(clip: Path) -> None:
+    rows = list(Watcher(TINY_MOTION, options(profile="loihi2")).watch(clip))
+    assert [row.energy_pj for row in rows] == [None] * 4

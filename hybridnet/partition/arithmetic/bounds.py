@@ -144,7 +144,7 @@ HOST_MIXES = Bound(
     "Let it compute each step by itself, as a convolution over x.flatten(0, 1) does",
 )
 LOOP = Bound("R242", "its potential passes {what} ({where}) from step to step, which only the host computes")
-KEPT = Bound("R232", "it is kept there, as {pattern!r} asks")
+KEPT = Bound("R232", "it is kept there, as {pattern!r} asks", "Leave out `--keep-on-host` to place it")
 
 BOUNDS: tuple[Bound, ...] = tuple(value for value in vars().values() if isinstance(value, Bound))
 """All rules, by id."""

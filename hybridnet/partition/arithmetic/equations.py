@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hybridnet.model.scan import BLOCK
 from hybridnet.partition.arithmetic.synapses import run_synapse
-from hybridnet.program.components import components, is_circle
+from hybridnet.program.components import components, is_cycle
 from hybridnet.program.graph import GraphProgram, Population
 from hybridnet.program.layers import FloatArray
 from hybridnet.support.arrays import Array
@@ -49,7 +49,7 @@ def step(p: Population, arriving: Tensor, before: State | None) -> State:
 def run_program(program: GraphProgram, inputs: Mapping[str, Tensor]) -> dict[str, State]:
     """All steps of all populations, (B, T, C, H, W) each.
 
-    What reaches a population that is on no circle goes through its groups all steps at once, and so does its state.
+    What reaches a population that is on no cycle goes through its groups all steps at once, and so does its state.
 
     Args:
         program: In float.
@@ -61,7 +61,7 @@ def run_program(program: GraphProgram, inputs: Mapping[str, Tensor]) -> dict[str
     by_name = {p.name: p for p in program.populations}
     for component in (names for level in components(program) for names in level):
         own = [by_name[name] for name in component]
-        if is_circle(component, program.synapses):
+        if is_cycle(component, program.synapses):
             found = _step_by_step(program, own, sent, still)
         else:
             found = {p.name: whole_window(p, _all_arriving(program, p, sent, still)) for p in own}

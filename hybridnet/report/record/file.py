@@ -79,6 +79,11 @@ def _inconsistent(record: RunRecord) -> str:
             return f"the energy of {row.name} is not the sum of its layers'"
     if not _sums_to(energies, record.totals.energy_pj):
         return "the total energy is not the sum of the partitions'"
+    spiking = {layer.name for layer in record.layers if layer.partition == "snn"}
+    if not record.overflows.keys() <= spiking or not record.clipped_inputs.keys() <= record.fed_inputs.keys():
+        return "what saturated or was clipped is of no layer or input"
+    if record.prediction is None and not record.outputs:
+        return "it returns nothing"
     chip, verdict = record.timing.chip, record.verdict
     if chip is not None and not 0 <= chip.limiting_core < len(chip.cores):
         return "the limiting core is none of the chip's"

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hybridnet.report.numbers import is_unknown
 from hybridnet.report.record.data import ClassScore, RunRecord
 from hybridnet.support.statistics import mean_and_deviation
 
@@ -77,8 +76,7 @@ def lines_of(record: RunRecord) -> Iterator[Line]:
     total = record.totals.energy_pj
     if not record.samples:
         best = record.prediction.top_k[0] if record.prediction else None
-        energy = None if is_unknown(total) else total.reference
-        yield Line(record.source, None, best, record.views, record.totals.latency_ms, energy, total.missing)
+        yield Line(record.source, None, best, record.views, record.totals.latency_ms, total.known_pj, total.missing)
     for number, s in enumerate(record.samples):
         energy = None if s.energy_pj is None else s.energy_pj.reference
         yield Line(record.source, number, s.best, None, s.latency_ms, energy, total.missing)

@@ -61,7 +61,7 @@ def energies(records: Sequence[RunRecord]) -> Stacks:
     """The energy of each run, the dearest first."""
     profiles = ", ".join(dict.fromkeys(record.profile.name for record in records))
     dearest = sorted(records, key=lambda record: -record.totals.energy_pj.reference)[:COMPARED]
-    some = f"the dearest {COMPARED} of {len(records)} runs" if len(records) > COMPARED else "each run"
+    some = f"the {COMPARED} most expensive of {len(records)} runs" if len(records) > COMPARED else "each run"
     bars = tuple(
         Stack(_title(one), (one.totals.energy_pj.reference,), energy_cell(one.totals.energy_pj)) for one in dearest
     )

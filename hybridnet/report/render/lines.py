@@ -126,7 +126,7 @@ def _summary(s: LinesSummary) -> tuple[str, ...]:
         energy = energy_text(s.energy_mean_pj, s.energy_deviation_pj)
         lines.append(f"* energy {energy} (mean ± deviation), modelled with profile {s.profile}, not measured")
     if s.dearest is not None and s.clips > 1:
-        lines.append(f"dearest: {s.dearest[0]}, {joules(s.dearest[1])}")
+        lines.append(f"highest cost: {s.dearest[0]}, {joules(s.dearest[1])}")
     return tuple(lines)
 
 

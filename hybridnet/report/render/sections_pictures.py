@@ -146,7 +146,9 @@ def _whole(record: RunRecord) -> Iterator[Picture]:
     ]
     layers.sort(key=lambda one: -one[1].reference)
     some = (
-        f"the dearest {LAYERS_SHOWN} of {len(layers)} layers" if len(layers) > LAYERS_SHOWN else "energy of each layer"
+        f"the {LAYERS_SHOWN} most expensive of {len(layers)} layers"
+        if len(layers) > LAYERS_SHOWN
+        else "energy of each layer"
     )
     yield energy_stacks(f"{some}, by term", layers[:LAYERS_SHOWN], record.totals.energy_pj)
     if record.verdict is not None:

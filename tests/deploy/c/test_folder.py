@@ -151,7 +151,7 @@ def test_the_folder_names_what_is_in_it(folder: str, name: str) -> None:
 def test_only_its_own_folders_are_replaced(bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "net"
     export_c(bundle, folder)
-    assert "equal" in make(folder, "check", "size")
+    assert "equal" in make(folder, "check", "size", "sanitize")
     with pytest.raises(OutputExistsError, match="exists already"):
         export_c(bundle, folder)
     export_c(bundle, folder, overwrite=True)

@@ -20,6 +20,7 @@ from hybridnet.deploy.chip.profile import Chip, Limit, Times, chip_names, load_c
 from hybridnet.errors import ConfigError
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.report.render.formats import rendered
+from hybridnet.support.plain import MAX_YAML_BYTES
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import simulate
 
@@ -224,3 +225,11 @@ def test_a_requested_check(bundle: Bundle, clip: Path, tmp_path: Path, capsys: p
     small = made_chip(tmp_path, cores={"value": 1, "source": "a test"})
     assert [main([*command, "--chip", str(small)]) for command in commands] == [3, 3]
     assert "hybridnet fit" in capsys.readouterr().err
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = made_chip(tmp_path)
+    with path.open("ab") as file:
+        file.write(b"#" * MAX_YAML_BYTES)
+    with pytest.raises(ConfigError, match="is larger than"):
+        load_chip(str(path))

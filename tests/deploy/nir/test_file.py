@@ -127,7 +127,7 @@ def test_losses_are_named_in_the_result_and_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_graph_comes_back_from_a_file_per_part(tmp_path: Path) -> None:
-    """Still and moving inputs, currents, a circle, delays, parameters per channel, an integrator without leak."""
+    """Still and moving inputs, currents, a cycle, delays, parameters per channel, an integrator without leak."""
     program = in_float(example())
     files = write_nir(tmp_path / "p.nir", program, {"out"})
     assert [file.name for file in files] == ["p.image.nir", "p.sound.nir"]
@@ -137,7 +137,7 @@ def test_a_graph_comes_back_from_a_file_per_part(tmp_path: Path) -> None:
     assert "no soft reset; first, second will" in told
     assert "u[T] of out is read out" in told
     assert "that second→first" in told
-    assert "closes a circle a step late" in told
+    assert "closes a cycle a step late" in told
     assert "that image arrives at each step" in told
     graph = nir.read(tmp_path / "p.image.nir", type_check=False)
     assert {type(node).__name__ for node in graph.nodes.values()} >= {"CubaLIF", "LIF", "I", "Conv2d", "Delay"}

@@ -240,10 +240,10 @@ def test_graphs_that_a_program_has_no_words_for_are_refused(tmp_path: Path) -> N
     refused(tmp_path, {"x": x, "w": w, "n": integrate((3,), v_reset=np.ones(3))}, line, "resets to another value")
     two = [*line[:1], ("w", "v"), ("v", "n")]
     refused(tmp_path, {"x": x, "w": w, "v": w, "n": integrate((3,))}, two, "without a neuron between")
-    circle = [*line, ("n", "v"), ("v", "m"), ("m", "u"), ("u", "n")]
+    cycle = [*line, ("n", "v"), ("v", "m"), ("m", "u"), ("u", "n")]
     nodes = {"x": x, "w": w, "n": integrate((3,)), "v": w, "m": integrate((3,)), "u": w}
-    refused(tmp_path, nodes, circle, "1 or more somewhere on the circle")
-    refused(tmp_path, {"x": x, "w": w, "v": w, "n": integrate((3,))}, [("x", "w"), ("w", "v"), ("v", "w")], "circle")
+    refused(tmp_path, nodes, cycle, "1 or more somewhere on the cycle")
+    refused(tmp_path, {"x": x, "w": w, "v": w, "n": integrate((3,))}, [("x", "w"), ("w", "v"), ("v", "w")], "cycle")
     late = {"x": x, "w": nir.Delay(np.full(3, 0.5)), "n": integrate((3,))}
     refused(tmp_path, late, line, "no multiple of the step")
     refused(tmp_path, {"x": x, "n": integrate((3,))}, [("x", "z")], "joins nodes that are not there")

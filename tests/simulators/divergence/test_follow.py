@@ -29,7 +29,7 @@ def followed(side: Side, places: list[tuple[str, int]], *, within: bool = False)
 @settings(patient, max_examples=60)
 @given(graphs(), st.integers(0, 2**32 - 1))
 def test_the_emulator_follows_every_program_bit_for_bit(graph: FixedGraph, seed: int) -> None:
-    """Each step predicted from the recorded one before it, with currents and without: fan-in, circles, delays, all."""
+    """Each step predicted from the recorded one before it, with currents and without: fan-in, cycles, delays, all."""
     inputs = random_inputs(graph, 2, seed)
     result = GraphEmulator(graph).run(inputs, record_potentials=True)
     side = Side("emulator", graph, result)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import numpy as np
 
 from hybridnet.calibration.clips import CalibrationClip
 from hybridnet.calibration.report import AnnRow
@@ -19,7 +17,7 @@ from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.sealed import AnyFile, content_of
-from hybridnet.support.statistics import evenly, sqnr_db
+from hybridnet.support.statistics import evenly, outputs_sqnr_db
 from hybridnet.support.views import Views
 
 RANGE_VIEWS = 16
@@ -95,7 +93,7 @@ class _AnnTrial:
     def worst_db(self, file: Path) -> float:
         """SQNR of the output that suffers most, on views of the search."""
         backend = OnnxRuntimeBackend(file)
-        return _worst(_sqnr([backend.run(feed) for feed in self.feeds], self._wanted))
+        return _worst(outputs_sqnr_db([backend.run(feed) for feed in self.feeds], self._wanted))
 
     def good(self, file: Path) -> bool:
         """Whether the clips of the search keep their classes, and the outputs WANTED_DB."""
@@ -138,7 +136,7 @@ class _AnnTrial:
             same = [top1(a) == top1(b) for a, b in zip(got, self._reference, strict=True)]
             agreement = sum(same) / len(same)
         size = len(content_of(file))
-        sqnr = _sqnr(got, self._reference)
+        sqnr = outputs_sqnr_db(got, self._reference)
         return AnnRow(variant, size, size / self._fp32_bytes, sqnr, agreement, in_float, chosen)
 
     def _feed(self, clip: CalibrationClip) -> Outputs:
@@ -150,13 +148,6 @@ class _AnnTrial:
 
 def _not_run(variant: str, reason: str) -> AnnRow:
     return AnnRow(variant, None, None, {}, None, (), False, f"not run: {reason}")
-
-
-def _sqnr(got: Sequence[Outputs], wanted: Sequence[Outputs]) -> dict[str, float | None]:
-    return {
-        name: sqnr_db(np.concatenate([o[name] for o in got]), np.concatenate([o[name] for o in wanted]))
-        for name in wanted[0]
-    }
 
 
 def _worst(sqnr: Mapping[str, float | None]) -> float:

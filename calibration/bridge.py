@@ -13,7 +13,7 @@ from hybridnet.program.bridge import ANALOG, BridgeTensor, FixedEncoding
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.simulators.bridge import shorten
 from hybridnet.support.arrays import Array
-from hybridnet.support.statistics import sqnr_db
+from hybridnet.support.statistics import outputs_sqnr_db
 
 BITS = (16, 8, 4)
 """Tried in turn for each tensor, after the 24 of the whole potential."""
@@ -58,12 +58,7 @@ def _kept(bench: Bench, program: FixedGraph, encodings: Encodings, wanted: list[
     got = [bench.ann.run(bench.fed(clip, program, encodings)) for clip in bench.clips.searched]
     if not keep_classes(bench, got, wanted):
         return False
-    for name in wanted[0]:
-        after, before = (np.concatenate([outputs[name] for outputs in run]) for run in (got, wanted))
-        kept = sqnr_db(after, before)
-        if kept is not None and kept < LEAST_DB:
-            return False
-    return True
+    return all(kept is None or kept >= LEAST_DB for kept in outputs_sqnr_db(got, wanted).values())
 
 
 def _encoding(

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from hybridnet.calibration.clips import CalibrationClip, ClipSet
 from hybridnet.calibration.report import StageRow
 from hybridnet.deploy.bundle_parts import Bundle
@@ -22,7 +20,7 @@ from hybridnet.simulators.onnxruntime.ann import OnnxRuntimeBackend
 from hybridnet.simulators.torch.graph_step import TorchGraph
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress
-from hybridnet.support.statistics import mean_logits, sqnr_db
+from hybridnet.support.statistics import mean_logits, outputs_sqnr_db
 from hybridnet.support.views import Views
 
 Outputs = dict[str, Array]
@@ -108,11 +106,7 @@ def stage_row(
         got = backend.run(bench.fed(clip, program, encodings))
         pairs.append((clip, got, bench.reference(clip)))
     bench.progress(f"measuring: {stage}", len(pairs), len(pairs))
-    names = pairs[0][1]
-    sqnr = {
-        name: sqnr_db(np.concatenate([got[name] for _, got, _ in pairs]), np.concatenate([r[name] for *_, r in pairs]))
-        for name in names
-    }
+    sqnr = outputs_sqnr_db([got for _, got, _ in pairs], [reference for *_, reference in pairs])
     if not bench.classifies:
         return StageRow(stage, sqnr, None, None, None)
     classes = [(clip.label, top1(got), top1(reference)) for clip, got, reference in pairs]

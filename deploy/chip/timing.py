@@ -72,7 +72,7 @@ def steps_of(found: Traffic, times: Times, end: End = REFERENCE) -> Steps:
     return Steps(np.maximum(sending, receiving), travel, end(times.barrier_of(found.routers)))
 
 
-def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int, split: Split | None = None) -> ChipTime:
+def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int) -> ChipTime:
     """What the record keeps of a run.
 
     Args:
@@ -80,11 +80,11 @@ def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int, split: S
         found: What the run does.
         times: Times of events.
         host_bytes: That enter and leave the chip, of all views.
-        split: The same run with the limiting layer split.
     """
-    run, views = steps_of(found, times), len(found.spikes)
+    at_ends, views = [steps_of(found, times, end) for end in ENDS], len(found.spikes)
+    run = at_ends[ENDS.index(REFERENCE)]
     host = Span(*(_host_ms(times, host_bytes, views, end) or 0.0 for end in ENDS))
-    own = Span(*(float(steps_of(found, times, end).ns.sum()) / views / 1e6 for end in ENDS))
+    own = Span(*(float(steps.ns.sum()) / views / 1e6 for steps in at_ends))
     limits = _slowest(run, len(found.layers))
     by_layer = {name: float(limits[[n == name for n in found.layers]].sum()) for name in dict.fromkeys(found.layers)}
     layer = max(by_layer, key=by_layer.__getitem__)
@@ -102,7 +102,7 @@ def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int, split: S
         limiting_layer=layer,
         limiting_share=by_layer[layer] / sum(by_layer.values()) if limits.any() else 0.0,
         cores=tuple(CoreLoad(name, share) for name, share in zip(found.layers, used.tolist(), strict=True)),
-        split=split,
+        split=None,
         source=times.synaptic_event.source,
     )
 

@@ -73,7 +73,7 @@ def free_cores() -> int:
 
 
 def _depth() -> int:
-    """How many threads use what this one makes, each by an `ahead` of its own."""
+    """How many threads use what this one makes, each in a second thread of its own."""
     depth: int = getattr(_this_thread, "depth", 0)
     return depth
 
@@ -107,25 +107,17 @@ def ahead(
     """
     asked: SimpleQueue[bool] = SimpleQueue()
     made: SimpleQueue[_Made[T]] = SimpleQueue()
-    stop = _Stop()
-    thread = threading.Thread(target=_make, args=(items, asked, made, stop, _depth() + 1), daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:  # Python knows no other cause than a limit on memory or threads
-        raise MemoryError(str(error)) from error
-    try:
+
+    def end() -> None:
+        give_up()
+        asked.put(False)
+
+    with _second_thread(lambda: _make(items, asked, made), end) as thread:
         asked.put(True)
         while (item := _take(made, limit_s, thread)) is not None:
             asked.put(True)
             yield item
             del item  # the caller alone decides how long it lives
-    finally:
-        stop.set()
-        give_up()
-        asked.put(False)
-        thread.join(GRACE_S)
-        if thread.is_alive():
-            _left.append(thread)
 
 
 def overlapped(items: Generator[T, None, None]) -> Generator[T, None, None]:
@@ -144,10 +136,8 @@ def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
     """
     lock, slot, left_out = threading.Lock(), list[T](), [0]
     signs: SimpleQueue[_Made[bool]] = SimpleQueue()
-    stop = _Stop()
 
     def make() -> None:
-        _this_thread.stop = stop
         try:
             for item in items:
                 with lock:
@@ -161,12 +151,7 @@ def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
             if isinstance(items, Generator):
                 items.close()
 
-    thread = threading.Thread(target=make, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:
-        raise MemoryError(str(error)) from error
-    try:
+    with _second_thread(make) as thread:
         while _take(signs, math.inf, thread) is not None:
             with lock:
                 if not slot:  # the sign of an item that was replaced
@@ -175,11 +160,6 @@ def newest(items: Iterator[T]) -> Generator[tuple[T, int], None, None]:
                 left_out[0] = 0
             yield item, count
             del item
-    finally:
-        stop.set()
-        thread.join(GRACE_S)
-        if thread.is_alive():
-            _left.append(thread)
 
 
 def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -> T:
@@ -206,9 +186,40 @@ def aside(work: Callable[[], T], give_up: Callable[[], object] = lambda: None) -
         stop.waiting.remove(give_up)
 
 
-def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]], stop: _Stop, depth: int) -> None:
+@contextlib.contextmanager
+def _second_thread(work: Callable[[], None], end: Callable[[], object] = lambda: None) -> Iterator[threading.Thread]:
+    """Do some work in a second thread while the block lasts; then it is told to stop, and gets GRACE_S for that.
+
+    Args:
+        work: What to do; it sees that it is `stopped`.
+        end: Called from the caller's thread after that, to give up what the work waits for.
+
+    Raises:
+        MemoryError: If there is too little memory for the thread.
+    """
+    stop, depth = _Stop(), _depth() + 1
+
+    def run() -> None:
+        _this_thread.stop, _this_thread.depth = stop, depth
+        work()
+
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # Python knows no other cause than a limit on memory or threads
+        raise MemoryError(str(error)) from error
+    try:
+        yield thread
+    finally:
+        stop.set()
+        end()
+        thread.join(GRACE_S)
+        if thread.is_alive():
+            _left.append(thread)
+
+
+def _make(items: Iterator[T], asked: SimpleQueue[bool], made: SimpleQueue[_Made[T]]) -> None:
     """Make an item whenever one is asked for. Runs in the second thread."""
-    _this_thread.stop, _this_thread.depth = stop, depth
     try:
         while asked.get():
             made.put((next(items, None), None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,16 @@ def sqnr_db(value: Array, reference: Array) -> float | None:
     reference = reference.astype(np.float64)
     noise = float(np.square(value.astype(np.float64) - reference).sum())
     return ratio_db(float(np.square(reference).sum()), noise)
+
+
+def outputs_sqnr_db(
+    runs: Sequence[Mapping[str, Array]], references: Sequence[Mapping[str, Array]]
+) -> dict[str, float | None]:
+    """`sqnr_db` of each output, (N, …), over all runs together."""
+    return {
+        name: sqnr_db(*(np.concatenate([outputs[name] for outputs in some]) for some in (runs, references)))
+        for name in runs[0]
+    }
 
 
 def ratio_db(signal: float, noise: float) -> float | None:

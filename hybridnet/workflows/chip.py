@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,5 +74,4 @@ def time_of(run: OnChip, host_bytes: int) -> ChipTime | None:
         return whole
     tiled = place((layers | {halved.name: halved}).values())
     found = traffic(run.graph, tiled, run.chip.mesh, pipeline(run.graph), run.events)
-    split = split_of(halved.name, found, times, host_bytes)
-    return chip_time(run.chip.name, run.traffic, times, host_bytes, split)
+    return replace(whole, split=split_of(halved.name, found, times, host_bytes))

@@ -36,7 +36,7 @@ from hybridnet.simulators.torch.graph_step import TorchGraph, trace_graph
 from hybridnet.support.arrays import Array
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.progress import Progress, silent
-from hybridnet.support.statistics import evenly, sqnr_db
+from hybridnet.support.statistics import evenly, outputs_sqnr_db
 from hybridnet.support.views import Views
 from hybridnet.workflows.bits import check_bits
 
@@ -143,7 +143,7 @@ def measure_parity(
         source=calibration.source,
         checks=(*_halves(outputs, split.exact), *front, *single, *_top1(outputs)),
         layers=meter.rows(),
-        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
+        output_sqnr_db=outputs_sqnr_db(outputs.fixed, outputs.exported),
         clipped_inputs=dict(meter.clipped_inputs),
     )
 
@@ -191,7 +191,7 @@ def remeasure_parity(
             *anew,
         ),
         layers=meter.rows(),
-        output_sqnr_db={name: sqnr_db(*_stacked(name, outputs.fixed, outputs.exported)) for name in outputs.fixed[0]},
+        output_sqnr_db=outputs_sqnr_db(outputs.fixed, outputs.exported),
         clipped_inputs=dict(meter.clipped_inputs),
     )
 
@@ -251,7 +251,7 @@ def _top1(outputs: _Outputs) -> Iterator[Check]:
     if LOGITS not in outputs.fixed[0]:
         yield not_run("top1", what, "the model is no classifier with labels", unit="share")
         return
-    fixed, in_float = _stacked(LOGITS, outputs.fixed, outputs.exported)
+    fixed, in_float = (np.concatenate([view[LOGITS] for view in run]) for run in (outputs.fixed, outputs.exported))
     yield reported("top1", what, float((fixed.argmax(1) == in_float.argmax(1)).mean()), len(fixed), unit="share")
 
 
@@ -261,10 +261,6 @@ def _max_abs(some: list[dict[str, Array]], others: list[dict[str, Array]]) -> fl
         np.abs(one[name] - other[name]).max() for one, other in zip(some, others, strict=True) for name in one
     ]
     return float(np.max(differences))
-
-
-def _stacked(name: str, *runs: list[dict[str, Array]]) -> tuple[Array, ...]:
-    return tuple(np.concatenate([view[name] for view in run]) for run in runs)
 
 
 def _returned(model: nn.Module, view: Mapping[str, Tensor]) -> object:

@@ -176,7 +176,7 @@ class Simulator:
             for video in videos
         )
         with closing(overlapped(clips)) as read:
-            spiking = ((clip, self._spiking(clip.views.arrays)) for clip in read)
+            spiking = ((clip, self.spiking(clip.views.arrays)) for clip in read)
             with closing(overlapped(spiking)) as results:
                 for clip, result in results:
                     parts = (result.readouts, result.spikes, result.potentials)
@@ -190,15 +190,12 @@ class Simulator:
 
     def spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
         """The spiking half on views whose inputs are at hand, (N, …) by name."""
-        return self._spiking(inputs)
+        return self._snn.run(self._feed(inputs).inputs, record_potentials=self.records_all)
 
     def finished(self, read: Read, spiking: SpikingResult) -> tuple[HybridRun, Callable[[], RunRecord]]:
         """The rest of one view whose spiking half, in fixed point, is done; and what makes its record when asked to."""
         run = finish_view(spiking, self._bridge, self._ann, read.views.arrays)
         return run, lambda: build_record(self._setup, read, run, None)
-
-    def _spiking(self, inputs: Mapping[str, Array]) -> SpikingResult:
-        return self._snn.run(self._feed(inputs).inputs, record_potentials=self._bridge.needs_all_potentials)
 
 
 def simulate(

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hybridnet.report.quantities import Precision
-from hybridnet.support.onnx_file import errors_in, of_one_view, read_model, tensors_of
+from hybridnet.support.onnx_file import Type, errors_in, of_one_view, read_model, tensors_of
 from hybridnet.support.sealed import AnyFile
 
 if TYPE_CHECKING:
     import onnx
 
 Shape = tuple[int, ...]
-
-INT64 = 7
-"""`TensorProto.INT64` of the ONNX format."""
 
 BYTES: Mapping[Precision, int] = {"fp32": 4, "int8": 1}
 """The bytes of one value."""
@@ -36,14 +33,12 @@ class SizedGraph:
         shapes: Shapes of every tensor whose shape can be known.
         constants: Names of tensors that depend on no input.
         precisions: Precisions of each node in `nodes`.
-        opset: Opset of the standard operators.
     """
 
     nodes: tuple[onnx.NodeProto, ...]
     shapes: Mapping[str, Shape]
     constants: frozenset[str]
     precisions: tuple[Precision, ...]
-    opset: int
 
 
 def sized_graph(path: AnyFile) -> SizedGraph:
@@ -59,17 +54,14 @@ def sized_graph(path: AnyFile) -> SizedGraph:
     constants, sizes = _constants(model.graph), _sizes(model.graph)
     kept = [i for i, node in enumerate(model.graph.node) if not set(node.output) <= constants | sizes]
     nodes = [model.graph.node[i] for i in kept]
-    dequantised = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
-    dequantised |= {name for n in model.graph.node if n.op_type == "DequantizeLinear" for name in n.output}
+    dequantised = {name for n in model.graph.node if n.op_type == "DequantizeLinear" for name in n.output}
     widths = zip(kept, precisions_of(nodes, dequantised, constants), strict=True)
     precisions: list[Precision] = ["int8" if quantised[i] else width for i, width in widths]
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     return SizedGraph(
         tuple(nodes),
         {name: shape for name, (_, shape) in tensors_of(model).items()},
         constants,
         tuple(precisions),
-        opset,
     )
 
 
@@ -141,8 +133,8 @@ def _constants(graph: onnx.GraphProto) -> frozenset[str]:
 
 def _sizes(graph: onnx.GraphProto) -> frozenset[str]:
     """Integers that are computed from shapes alone, to reshape by: a handful per view, and no work on data."""
-    integers = {v.name for v in graph.value_info if v.type.tensor_type.elem_type == INT64}
-    sizes = {t.name for t in graph.initializer if t.data_type == INT64} | {""}
+    integers = {v.name for v in graph.value_info if v.type.tensor_type.elem_type == Type.INT64}
+    sizes = {t.name for t in graph.initializer if t.data_type == Type.INT64} | {""}
     for node in graph.node:
         if node.op_type in ("Shape", "Size") or (set(node.input) <= sizes and set(node.output) <= integers):
             sizes.update(node.output)

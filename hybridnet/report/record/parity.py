@@ -93,16 +93,14 @@ class ParityReport:
         return next(check for check in self.checks if check.name == name)
 
 
-def within(
-    name: str, what: str, value: float, tolerance: float, views: int, *, unit: str = "max abs", note: str = ""
-) -> Check:
+def within(name: str, what: str, value: float, tolerance: float, views: int, *, unit: str = "max abs") -> Check:
     """A check with a tolerance; what is no number is beyond it."""
-    return Check(name, what, unit, value, tolerance, value <= tolerance, views, note)
+    return Check(name, what, unit, value, tolerance, value <= tolerance, views)
 
 
-def reported(name: str, what: str, value: float, views: int, *, unit: str, note: str = "") -> Check:
+def reported(name: str, what: str, value: float, views: int, *, unit: str) -> Check:
     """A check whose value is reported alone."""
-    return Check(name, what, unit, value, None, None, views, note)
+    return Check(name, what, unit, value, None, None, views)
 
 
 def not_run(name: str, what: str, why: str, *, unit: str) -> Check:

@@ -114,7 +114,7 @@ def test_splitting_a_layer_moves_the_limit() -> None:
     assert (halved.tile, halved.cores, halved.neurons_per_core) == ((2, 2, 4), 8, 16)
     other = traffic(graph, {"p": Tiling("p", halved.shape, halved.tile, 0)}, mesh, pipeline(graph), events)
     split = split_of("p", other, LOIHI_1, 0)  # type: ignore[arg-type]
-    whole = chip_time("made", found, LOIHI_1, 0, split)  # type: ignore[arg-type]
+    whole = chip_time("made", found, LOIHI_1, 0)  # type: ignore[arg-type]
     assert (whole.limiting_layer, whole.limiting_share, split.cores) == ("p", 1.0, 8)
     assert split.view_ms < whole.view_ms.reference
     assert other.synaptic_events.sum() == found.synaptic_events.sum()

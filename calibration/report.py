@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 
 from hybridnet.report.record.parity import Fidelity
+from hybridnet.support.plain import json_text
 
 SCHEMA = "hybridnet.calibration/3"
 
@@ -246,4 +246,4 @@ class CalibrationReport:
 
 def to_json(report: CalibrationReport) -> str:
     """The report as JSON, ending in a newline."""
-    return json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
+    return json_text(dataclasses.asdict(report))

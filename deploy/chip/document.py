@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 
 from hybridnet.deploy.chip.advice import Advice
@@ -12,6 +11,7 @@ from hybridnet.deploy.chip.mapper import LayerFit
 from hybridnet.deploy.chip.profile import Chip
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import count, plural, shape_text, share, whole
+from hybridnet.support.plain import json_text
 
 
 def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: Chip) -> Document:
@@ -39,7 +39,7 @@ def fit_document(model: str, report: FitReport, advice: Sequence[Advice], chip: 
 def to_json(report: FitReport, advice: Sequence[Advice]) -> str:
     """The estimate as JSON, ending in a newline."""
     content = {"schema": "hybridnet.fit/1", **dataclasses.asdict(report), "broken": report.broken}
-    return json.dumps(content | {"advice": [dataclasses.asdict(a) for a in advice]}, indent=1) + "\n"
+    return json_text(content | {"advice": [dataclasses.asdict(a) for a in advice]})
 
 
 def _fullest(report: FitReport, chip: Chip) -> Iterator[str]:

@@ -9,8 +9,6 @@ layer, and `ForeignNetwork.notes` lists what netx ignores or changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ import numpy as np
 from hybridnet.deploy.netx.file import MAX_EXTENT, MAX_NEURONS, MAX_WEIGHTS
 from hybridnet.deploy.netx.group import ForeignGroup
 from hybridnet.deploy.netx.layers import Conv, CubaNeuron, Dense, ForeignNetwork, InputNeuron, Layer, Shape
-from hybridnet.deploy.netx.strict_hdf5 import opened
+from hybridnet.deploy.netx.strict_hdf5 import bundle_errors, opened
 from hybridnet.deploy.netx.weights import store_weights
 from hybridnet.errors import BundleError, ConfigError
 from hybridnet.program.chains import MAX_LAYERS
@@ -74,7 +72,7 @@ def read_foreign_net(path: Path, *, input_shape: Shape | None = None, num_layers
     """
     if num_layers is not None and num_layers < 1:
         raise ConfigError("num_layers", num_layers, "1 or more")
-    with _errors(path), opened(path) as file:
+    with bundle_errors(path, remedy=""), opened(path) as file:
         notes: list[str] = []
         root = ForeignGroup(file, {"layer"}, None, notes)  # stock netx reads nothing else of the root
         count = root.count("layer")
@@ -83,18 +81,6 @@ def read_foreign_net(path: Path, *, input_shape: Shape | None = None, num_layers
         layers = root.sub("layer", {str(index) for index in range(count)}, set())
         groups = [layers.sub(str(index), {"type"}, None) for index in range(count)[:num_layers]]
         return _read_layers(groups, input_shape, notes)
-
-
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Tell every way in which reading can fail as one BundleError with the file's name."""
-    try:
-        yield
-    except BundleError as error:
-        raise BundleError(error.what, where=f"{path}{error.where}", remedy=error.remedy) from error
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        # h5py tells a damaged file by any of these.
-        raise BundleError(f"not a usable .net file: {error}", where=path) from error
 
 
 def _read_layers(groups: list[ForeignGroup], input_shape: Shape | None, notes: list[str]) -> ForeignNetwork:

@@ -24,15 +24,20 @@ MAX_BYTES = 2**30
 
 
 @contextmanager
-def bundle_errors(path: AnyFile) -> Iterator[None]:
-    """Tell every way in which reading can fail as one BundleError with the file's name."""
+def bundle_errors(path: AnyFile, remedy: str = EXPORT_AGAIN) -> Iterator[None]:
+    """Tell every way in which reading can fail as one BundleError with the file's name.
+
+    Args:
+        path: The file.
+        remedy: What to do about it; empty for what an error says itself.
+    """
     try:
         yield
     except BundleError as error:
-        raise BundleError(error.what, where=f"{path}{error.where}", remedy=EXPORT_AGAIN) from error
+        raise BundleError(error.what, where=f"{path}{error.where}", remedy=remedy or error.remedy) from error
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
         # h5py tells a damaged file by any of these; ConfigError, of a value out of range, is a ValueError too.
-        raise BundleError(f"not a usable .net file: {error}", where=path, remedy=EXPORT_AGAIN) from error
+        raise BundleError(f"not a usable .net file: {error}", where=path, remedy=remedy) from error
 
 
 def opened(file: AnyFile) -> h5py.File:

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from onnx import TensorProto
 
-from hybridnet.deploy.onnx.graph import OnnxGraph, conv_attributes, transposed_attributes
+from hybridnet.deploy.onnx.graph import OnnxGraph
 from hybridnet.deploy.onnx.graph_program import renamed, save, stacked, unstacked
 from hybridnet.program.graph import GraphProgram, Population, Synapse, label
-from hybridnet.program.layers import ConvGeometry, FloatArray
+from hybridnet.program.layers import FloatArray
 
 
 class _State(NamedTuple):
@@ -67,10 +67,7 @@ def _arriving(graph: OnnxGraph, program: GraphProgram, p: Population, sent: dict
 def _group(graph: OnnxGraph, program: GraphProgram, g: Synapse, name: str, x: str) -> str:
     shared = [one.weight is g.weight for one in program.synapses].index(True)
     weight = graph.constant(g.weight.astype(np.float32), f"weight.{shared}")
-    values = graph.cast("", x, TensorProto.FLOAT)
-    if isinstance(g.geometry, ConvGeometry):
-        return graph("Conv", name, values, weight, **conv_attributes(g.geometry))
-    return graph("ConvTranspose", name, values, weight, **transposed_attributes(g.geometry))
+    return graph.synapse(name, graph.cast("", x, TensorProto.FLOAT), weight, g.geometry)
 
 
 def _step(graph: OnnxGraph, p: Population, total: str, before: _State | None, suffix: str) -> _State:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from hybridnet.program.graph import Geometry
 from hybridnet.program.layers import ConvGeometry
 from hybridnet.program.transposed import TransposedGeometry
 
@@ -42,6 +43,12 @@ class OnnxGraph:
     def cast(self, name: str, x: str, dtype: int) -> str:
         """Change a type; floats are truncated toward zero."""
         return self("Cast", name, x, to=dtype)
+
+    def synapse(self, name: str, x: str, weight: str, geometry: Geometry) -> str:
+        """Messages or spikes (N, C_in, H, W) through weights."""
+        if isinstance(geometry, ConvGeometry):
+            return self("Conv", name, x, weight, **_conv_attributes(geometry))
+        return self("ConvTranspose", name, x, weight, **_transposed_attributes(geometry))
 
     def count_false(self, name: str, flags: str, shape: tuple[int, ...]) -> str:
         """How many of (N, *shape) are false, (N,) int64; rows of up to 2²⁴ are added up in float32, exactly."""
@@ -87,7 +94,7 @@ def reaching(nodes: Sequence[onnx.NodeProto], outputs: Collection[str]) -> list[
     return kept[::-1]
 
 
-def conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:
+def _conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:
     """What an operator of the kind of Conv is told of its shape."""
     return {
         "kernel_shape": geometry.kernel,
@@ -98,7 +105,7 @@ def conv_attributes(geometry: ConvGeometry) -> dict[str, Any]:
     }
 
 
-def transposed_attributes(geometry: TransposedGeometry) -> dict[str, Any]:
+def _transposed_attributes(geometry: TransposedGeometry) -> dict[str, Any]:
     """What ConvTranspose is told of its shape."""
     return {
         "kernel_shape": geometry.kernel,

@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from onnx import TensorProto
 
-from hybridnet.deploy.onnx.graph import OnnxGraph, conv_attributes, transposed_attributes
+from hybridnet.deploy.onnx.graph import OnnxGraph
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import FixedGraph, FixedInput, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import label
-from hybridnet.program.layers import DECAY_ONE, FLOAT32_EXACT, POTENTIAL_MAX, POTENTIAL_SHIFT, ConvGeometry, IntArray
+from hybridnet.program.layers import DECAY_ONE, FLOAT32_EXACT, POTENTIAL_MAX, POTENTIAL_SHIFT, IntArray
 from hybridnet.support.arrays import Array
 
 TYPES: dict[type, int] = {np.int32: TensorProto.INT32, np.int64: TensorProto.INT64}
@@ -158,11 +158,7 @@ def _add_group(graph: OnnxGraph, program: FixedGraph, g: FixedSynapse, name: str
     """What a group adds, shifted, in integers (N, C_out, H_out, W_out), as one or two summands."""
     summands = []
     for index, (part, values) in enumerate(_parts(program, g).items()):
-        constant = graph.constant(values, part)
-        if isinstance(g.geometry, ConvGeometry):
-            found = graph("Conv", f"{name}.{index}", x, constant, **conv_attributes(g.geometry))
-        else:
-            found = graph("ConvTranspose", f"{name}.{index}", x, constant, **transposed_attributes(g.geometry))
+        found = graph.synapse(f"{name}.{index}", x, graph.constant(values, part), g.geometry)
         summands.append(graph.cast("", found, dtype))
     return summands
 

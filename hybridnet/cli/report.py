@@ -108,7 +108,8 @@ def _write_index(records: list[RunRecord], args: argparse.Namespace) -> None:
 
 def _plot(args: argparse.Namespace) -> str:
     from hybridnet.errors import ConfigError
-    from hybridnet.report.render.accuracy import accuracy_plot, read_evaluations
+    from hybridnet.report.record.evaluation import read_evaluations
+    from hybridnet.report.render.accuracy import accuracy_plot
 
     if args.format != "text" or args.profile is not None or args.index is not None:
         raise ConfigError("plot", True, "without --format, --profile and --index: it is an SVG of what was evaluated")

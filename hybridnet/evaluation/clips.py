@@ -14,6 +14,7 @@ from hybridnet.errors import ConfigError, DataSetError
 from hybridnet.support.arrays import read_array, read_samples
 from hybridnet.support.inputs import Shapes, checked, checked_labels
 from hybridnet.support.sealed import sha256_file
+from hybridnet.support.text import printable
 from hybridnet.training.sources import check_preprocess, find_dataset, is_cache
 from hybridnet.video.cache import Manifest, manifest_sha256, read_manifest
 from hybridnet.video.dataset import ALL, DataSet, Sample
@@ -205,4 +206,4 @@ def _check_split(split: str, there: Iterable[str]) -> None:
 
 def _text(path: Path) -> str:
     """File names need not be UTF-8; results must be."""
-    return path.as_posix().encode("utf-8", "backslashreplace").decode()
+    return printable(path.as_posix())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 
 from hybridnet.evaluation.summary import Spread, Summary
 from hybridnet.report.record.data import Note
 from hybridnet.report.record.prices import ProfileRow
+from hybridnet.support.plain import json_text
 
 
 @dataclass(frozen=True)
@@ -57,4 +57,4 @@ class EvaluationRecord:
 
 def to_json(record: EvaluationRecord) -> str:
     """The record as JSON, ending in a newline."""
-    return json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False) + "\n"
+    return json_text(dataclasses.asdict(record))

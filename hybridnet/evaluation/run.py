@@ -27,7 +27,7 @@ from hybridnet.evaluation.spread import ClipRunner, evaluate_on, here
 from hybridnet.evaluation.summary import Summary, spread_of, summarise
 from hybridnet.report.pricing.profile import load_profile
 from hybridnet.report.record.data import Note, NoteKind
-from hybridnet.report.render.accuracy import FAMILY, SCHEMA
+from hybridnet.report.record.evaluation import FAMILY, SCHEMA
 from hybridnet.report.render.html import render_html
 from hybridnet.support.files import check_writable, head_of, locked, write_text
 from hybridnet.support.processes import LocalWorker

@@ -108,6 +108,15 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_y
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)
 
 
+def json_text(content: object) -> str:
+    """Plain data as JSON, ending in a newline.
+
+    Raises:
+        ValueError: If it holds NaN or infinity, which JSON does not know.
+    """
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
 def yaml_file(path: Path) -> bytes:
     """The content of a file that `read_yaml` may read.
 

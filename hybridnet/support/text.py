@@ -20,6 +20,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, [*known], n=1, cutoff=ALIKE)), "")
 
 
+def printable(path: object) -> str:
+    """A path as text that can be encoded: bytes that are no UTF-8 are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
 def visible(text: str) -> str:
     r"""The text in one line, each character that is not to be seen escaped as Python does: a line break is `\n`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)

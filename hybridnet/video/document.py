@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from hybridnet.config import PreprocessConfig
 from hybridnet.report.document import Bar, Bars, Document, Section, Table, facts
 from hybridnet.report.numbers import figure, plural, share, whole
+from hybridnet.support.plain import json_text
 from hybridnet.video.statistics import Inspection, Lengths
 
 LENGTHS_SHOWN = 8
@@ -31,7 +31,7 @@ def video_document(i: Inspection, preprocess: PreprocessConfig, seen: Sequence[s
 
 def to_json(inspection: Inspection) -> str:
     """What was measured as JSON, ending in a newline."""
-    return json.dumps(dataclasses.asdict(inspection), indent=1, allow_nan=False) + "\n"
+    return json_text(dataclasses.asdict(inspection))
 
 
 def _file(i: Inspection, preprocess: PreprocessConfig) -> Section:

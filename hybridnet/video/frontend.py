@@ -13,6 +13,7 @@ from hybridnet.config import DEFAULT_VIEWS, PreprocessConfig
 from hybridnet.errors import VideoError
 from hybridnet.report.record.data import VideoRow
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.text import printable
 from hybridnet.support.views import Views
 from hybridnet.video import TranscodePolicy, VideoInfo, ViewArrays, open_clip, prepare_view
 from hybridnet.video.stream import VIDEO_SUFFIXES, Tally
@@ -97,7 +98,7 @@ def _row(info: VideoInfo, views: list[ViewArrays], tally: Tally) -> VideoRow:
     residual = [v.saturated_residual for v in views if v.saturated_residual is not None]
     return VideoRow(
         # File names need not be UTF-8; a record must be.
-        path=str(info.path).encode("utf-8", "backslashreplace").decode(),
+        path=printable(info.path),
         codec=info.codec,
         width=info.width,
         height=info.height,

@@ -31,6 +31,7 @@ from hybridnet.simulators.quantise import quantise_input
 from hybridnet.simulators.registry import spiking_backend
 from hybridnet.support.arrays import Array, read_arrays
 from hybridnet.support.progress import Progress, silent
+from hybridnet.support.text import printable
 from hybridnet.workflows.options import CompareOptions
 from hybridnet.workflows.simulate import load
 from hybridnet.workflows.sources import ARRAYS_SUFFIX, read_source
@@ -127,8 +128,8 @@ def compare(
     return Comparison(
         schema=SCHEMA,
         command=options.command,
-        source="arrays" if isinstance(source, Mapping) else _printable(source),
-        bundle=_printable(bundle.path),
+        source="arrays" if isinstance(source, Mapping) else printable(source),
+        bundle=printable(bundle.path),
         a=names[0],
         b=names[1],
         unit="v" if both_fixed else "model",
@@ -277,7 +278,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _printable(path: object) -> str:
-    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
 from hybridnet.report.record.data import LayerRow
 from hybridnet.report.record.prices import ProfileRow
 from hybridnet.report.render.sections_energy import with_width, without_text
+from hybridnet.support.plain import json_text
 from hybridnet.workflows.rows import onnx_rows
 
 SCHEMA = "hybridnet.count/1"
@@ -74,7 +74,7 @@ def count(model: str | Path, profile: str) -> AnnCount:
 
 def to_json(found: AnnCount) -> str:
     """The count as JSON, ending in a newline."""
-    return json.dumps(dataclasses.asdict(found), indent=1, allow_nan=False) + "\n"
+    return json_text(dataclasses.asdict(found))
 
 
 def count_document(found: AnnCount) -> Document:

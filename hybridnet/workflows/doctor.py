@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from hybridnet.report.numbers import plural
 from hybridnet.simulators import registry
 from hybridnet.support.kernels import KEEP, are_kept
 from hybridnet.support.optional import PACKAGES, optional
+from hybridnet.support.plain import json_text
 from hybridnet.workflows import simulate
 from hybridnet.workflows.record import environment
 
@@ -87,7 +87,7 @@ def doctor_document(found: Examination) -> Document:
 
 def to_json(found: Examination) -> str:
     """What was found as JSON, ending in a newline."""
-    return json.dumps({**dataclasses.asdict(found), "failed": found.failed}, indent=1) + "\n"
+    return json_text({**dataclasses.asdict(found), "failed": found.failed})
 
 
 def _problem(attempt: Callable[[], object]) -> str:

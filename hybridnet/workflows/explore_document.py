@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator
 
 from hybridnet.report.document import Document, Point, Scatter, Section, Table
 from hybridnet.report.numbers import NONE, energy_cell, figure, joules, plural, share, whole
+from hybridnet.support.plain import json_text
 from hybridnet.workflows.explore import Exploration, Tried
 
 SCHEMA = "hybridnet.explore/1"
@@ -41,7 +41,7 @@ def explore_document(found: Exploration) -> Document:
 
 def to_json(found: Exploration) -> str:
     """The exploration as JSON, ending in a newline."""
-    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(found)}, indent=1) + "\n"
+    return json_text({"schema": SCHEMA, **dataclasses.asdict(found)})
 
 
 def _basis(found: Exploration) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from hybridnet.program.placement import Placement
 from hybridnet.support.files import temporary_folder
 from hybridnet.support.inputs import checked_tensors, shapes_of
 from hybridnet.support.onnx_file import read_model
+from hybridnet.support.plain import json_text
 from hybridnet.workflows.foreign import check_module, load_model
 from hybridnet.workflows.host_parts import ann_examples, export_front, output_names
 
@@ -170,7 +170,7 @@ def to_json(report: SplitReport) -> str:
     """The report and its totals as JSON, ending in a newline."""
     fixed, in_float = report.crossing
     totals = {"parameters": report.parameters, "bytes_fixed": fixed, "bytes_float": in_float}
-    return json.dumps(dataclasses.asdict(report) | {"totals": totals}, indent=1) + "\n"
+    return json_text(dataclasses.asdict(report) | {"totals": totals})
 
 
 def _rows(model: nn.Module, split: Split) -> Iterator[SplitRow]:

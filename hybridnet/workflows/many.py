@@ -14,7 +14,7 @@ from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.lines import Line, lines_of
 from hybridnet.support.ahead import cores
 from hybridnet.support.processes import MAX_DEATHS, DeadWorkerError, LocalWorker, spread_again
-from hybridnet.support.text import told
+from hybridnet.support.text import printable, told
 from hybridnet.video.stream import VIDEO_SUFFIXES
 from hybridnet.workflows.options import SimulateOptions
 from hybridnet.workflows.simulate import Simulator
@@ -133,4 +133,4 @@ def _told(results: Iterator[tuple[Path, Done | DeadWorkerError]]) -> Iterator[Do
 
 def _name(file: Path) -> str:
     """File names need not be UTF-8; results must be."""
-    return str(file).encode("utf-8", "backslashreplace").decode()
+    return printable(file)

@@ -9,7 +9,7 @@ from hybridnet.evaluation.record import Evaluated, EvaluationRecord
 from hybridnet.evaluation.results import ClipResult
 from hybridnet.evaluation.summary import spread_of, summarise
 from hybridnet.report.document import Bars, Heatmap, Section
-from hybridnet.report.render.accuracy import SCHEMA
+from hybridnet.report.record.evaluation import SCHEMA
 
 
 def evaluation(classes: int, splits: int = 1) -> EvaluationRecord:

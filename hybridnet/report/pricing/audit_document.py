@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 
 from hybridnet.report.document import Document, Section, Table
 from hybridnet.report.numbers import NONE, figure, joules, points, share
 from hybridnet.report.pricing.audit import Verdict
 from hybridnet.report.pricing.profile import Profile, load_profile, profile_names
+from hybridnet.support.plain import json_text
 
 SCHEMA = "hybridnet.audit/1"
 
@@ -88,4 +88,4 @@ def to_json(name: str, verdicts: Sequence[Verdict], profile: Profile) -> str:
         }
         for v in verdicts
     ]
-    return json.dumps({"schema": SCHEMA, "table": name, "profile": profile.name, "rows": rows}, indent=1) + "\n"
+    return json_text({"schema": SCHEMA, "table": name, "profile": profile.name, "rows": rows})

@@ -12,14 +12,14 @@ from hybridnet.errors import ConfigError, RecordError
 from hybridnet.report.quantities import NO_ENERGY, Energy, total_ops
 from hybridnet.report.record.data import PARTITIONS, SCHEMA, RunRecord
 from hybridnet.support import plain
-from hybridnet.support.plain import from_dict
+from hybridnet.support.plain import from_dict, json_text
 from hybridnet.support.sealed import read_file
 
 
 def to_json(records: list[RunRecord]) -> str:
     """One record as an object, several as an array."""
     plain = [dataclasses.asdict(record) for record in records]
-    return json.dumps(plain[0] if len(plain) == 1 else plain, indent=1, allow_nan=False) + "\n"
+    return json_text(plain[0] if len(plain) == 1 else plain)
 
 
 def read_json(path: Path, schema: str, remedy: str) -> list[dict[str, Any]]:

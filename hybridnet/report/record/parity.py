@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
+
+from hybridnet.support.plain import json_text
 
 
 @dataclass(frozen=True)
@@ -110,4 +111,4 @@ def not_run(name: str, what: str, why: str, *, unit: str) -> Check:
 
 def to_json(report: ParityReport) -> str:
     """The report as JSON, ending in a newline."""
-    return json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
+    return json_text(dataclasses.asdict(report))

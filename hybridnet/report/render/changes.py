@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from hybridnet.report.pricing.profile import TERMS
 from hybridnet.report.quantities import Energy, Ops, Span
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.words import partition_words
+from hybridnet.support.plain import json_text
 
 COUNTS = tuple(field.name for field in dataclasses.fields(Ops) if field.name != "chip_us")
 """What is counted of a layer; the time on the chip is modelled."""
@@ -106,7 +106,7 @@ def _times(one: float, other: float) -> str:
 def to_json(changes: tuple[Change, ...]) -> str:
     """The changes as a JSON list."""
     rows = [{**dataclasses.asdict(change), "ratio": change.ratio} for change in changes]
-    return json.dumps({"schema": "hybridnet.changes/1", "changes": rows}, indent=1, allow_nan=False) + "\n"
+    return json_text({"schema": "hybridnet.changes/1", "changes": rows})
 
 
 def _totals(one: RunRecord, other: RunRecord) -> Iterator[Change]:

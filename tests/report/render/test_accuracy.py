@@ -13,7 +13,8 @@ from hybridnet.errors import RecordError
 from hybridnet.evaluation.record import Evaluated, EvaluationRecord
 from hybridnet.evaluation.summary import Distribution, Summary
 from hybridnet.report.pricing.profile import load_profile
-from hybridnet.report.render.accuracy import SCHEMA, accuracy_plot, read_evaluations
+from hybridnet.report.record.evaluation import SCHEMA, read_evaluations
+from hybridnet.report.render.accuracy import accuracy_plot
 
 
 def evaluation(path: Path, energy: Distribution | None, top1: float = 0.5, profile: str | None = "horowitz45") -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observe
+from hybridnet.calibration.observe import observe
 from hybridnet.calibration.views import from_file, from_made_set
 from hybridnet.configs import load_experiment
 from hybridnet.deploy.onnx.export import export_ann

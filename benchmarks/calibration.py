@@ -21,8 +21,8 @@ from networks import chain
 from hybridnet.calibration.clips import read_clips
 from hybridnet.calibration.fidelity import FidelityMeter
 from hybridnet.calibration.fixed_point import quantise_graph
+from hybridnet.calibration.observation import Observation, observation_of
 from hybridnet.calibration.observe import observe_clips, search_views
-from hybridnet.calibration.observers import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView, search_graph
 from hybridnet.cli.console import progress_on_stderr
 from hybridnet.deploy.bundle import read_bundle

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observe
+from hybridnet.calibration.observe import observe
 from hybridnet.config import Experiment
 from hybridnet.errors import BackendError
 from hybridnet.model.network import HybridNet, example_inputs

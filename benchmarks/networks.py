@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.observation import Observation
 from hybridnet.calibration.statistics import Statistics
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram, Input, Population, Shape, Synapse
@@ -39,10 +39,9 @@ def chain(shape: Shape, channels: Sequence[int], strides: Sequence[int], steps: 
 
 def in_integers(program: GraphProgram) -> FixedGraph:
     """The same on the chip, for inputs in [−1, 1] and potentials in [−8, 8]."""
-    names = [p.name for p in program.populations]
-    eight = dict.fromkeys(names, _up_to(8.0))
-    return quantise_graph(program, Observation({"x": _up_to(1.0)}, eight, eight, dict.fromkeys(names, 0.0), 1))
+    eight = dict.fromkeys((p.name for p in program.populations), _up_to(8.0))
+    return quantise_graph(program, Observation({"x": _up_to(1.0)}, eight, eight, 1))
 
 
 def _up_to(largest: float) -> Statistics:
-    return Statistics(1, 0, -largest, largest, 0.0, 0.0, ())
+    return Statistics(1, 0, -largest, largest, ())

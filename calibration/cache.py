@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hybridnet.calibration.clips import CalibrationClip
-from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.observation import Observation
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.layout import FRONT
 from hybridnet.errors import CacheError, ConfigError
@@ -41,12 +41,16 @@ def cached_observation(
     return seen
 
 
+FORM = "hybridnet.observation/2"
+"""What is kept of a clip; another form has other files."""
+
+
 def _key(bundle: Bundle, clip: CalibrationClip) -> str:
     """The key of the float network, the clip and how it is read."""
     model = bundle.manifest.model
     preprocess = None if model.preprocess is None else to_dict(model.preprocess)
     front = bundle.manifest.files.get(FRONT)
-    parts = (_floats(bundle.program), clip.sha256, len(clip.views), preprocess, *([front] if front else []))
+    parts = (FORM, _floats(bundle.program), clip.sha256, len(clip.views), preprocess, *([front] if front else []))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hybridnet.calibration.limits import HEADROOM, SMALL_THRESHOLD
-from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.observation import Observation
 from hybridnet.errors import RangeError
 from hybridnet.program.chains import stock_populations
 from hybridnet.program.fixed_graph import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hybridnet.calibration.bridge import LEAST_DB
 from hybridnet.calibration.layers import layer_rows, registers_used
-from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.observation import Observation
 from hybridnet.calibration.report import (
     MAXIMUM,
     SCHEMA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from hybridnet.calibration.cache import cached_observation
 from hybridnet.calibration.clips import CalibrationClip
-from hybridnet.calibration.observers import Observation, observation_of
+from hybridnet.calibration.observation import Observation, observation_of
 from hybridnet.calibration.sequence import SearchView
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError
+from hybridnet.partition.split import Split
 from hybridnet.program.graph import GraphProgram
 from hybridnet.simulators.feed import Feed
 from hybridnet.simulators.torch.graph_step import trace_graph
@@ -28,6 +29,21 @@ SEARCH_VIEWS = 16
 """Views that candidates are run on, spread over the clips; ranges are those of all views."""
 
 
+def observe(split: Split, inputs: Mapping[str, Tensor]) -> Observation:
+    """What N views hold that a model takes.
+
+    Args:
+        split: The model.
+        inputs: Its inputs, (N, …) each.
+
+    Raises:
+        RangeError: If an input, current or potential is not finite.
+    """
+    count = len(next(iter(inputs.values())))
+    views = ({name: tensor[n : n + 1] for name, tensor in inputs.items()} for n in range(count))
+    return together(observation_of(split.program, split.fed(view)) for view in views)
+
+
 def observe_clips(
     bundle: Bundle, clips: Sequence[CalibrationClip], cache: Path | None = None, progress: Progress = silent
 ) -> Observation:
@@ -36,20 +52,18 @@ def observe_clips(
     Raises:
         RangeError: If a value is not finite.
     """
-    seen: Observation | None = None
     feed = Feed(bundle)
-    for number, clip in enumerate(clips):
-        progress("observing", number, len(clips))
-        one = cached_observation(cache, bundle, clip, lambda clip=clip: _observe(bundle, feed, clip))  # type: ignore[misc]
-        seen = one if seen is None else seen + one
-    progress("observing", len(clips), len(clips))
-    if seen is None:
-        raise ConfigError("clips", 0, "1 or more")
-    return seen
 
+    def seen_of(clip: CalibrationClip) -> Observation:
+        return together(observation_of(bundle.program, tensors_of(feed(view.arrays).inputs)) for view in clip.views)
 
-def _observe(bundle: Bundle, feed: Feed, clip: CalibrationClip) -> Observation:
-    return together(observation_of(bundle.program, tensors_of(feed(view.arrays).inputs)) for view in clip.views)
+    def seen() -> Iterator[Observation]:
+        for number, clip in enumerate(clips):
+            progress("observing", number, len(clips))
+            yield cached_observation(cache, bundle, clip, functools.partial(seen_of, clip))
+        progress("observing", len(clips), len(clips))
+
+    return together(seen())
 
 
 def observe_arrays(program: GraphProgram, inputs: Mapping[str, Array]) -> Observation:

@@ -17,7 +17,7 @@ import numpy as np
 
 from hybridnet.calibration.fixed_point import quantise_population, register_scale
 from hybridnet.calibration.limits import HEADROOM
-from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.observation import Observation
 from hybridnet.calibration.patches import rows_of
 from hybridnet.calibration.rounding import Moments, Target, round_groups, target_of
 from hybridnet.errors import RangeError

@@ -10,7 +10,7 @@ import torch
 
 from hybridnet.calibration.fixed_point import check_content
 from hybridnet.calibration.member import Found, Task
-from hybridnet.calibration.observers import Observation
+from hybridnet.calibration.observation import Observation
 from hybridnet.calibration.scales import Member, Scales, finest_messages
 from hybridnet.calibration.search import Step, search_population
 from hybridnet.partition.arithmetic.equations import State, joined

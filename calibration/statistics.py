@@ -1,4 +1,4 @@
-"""What is kept of a tensor that is too large to keep: range, moments, and a histogram of magnitudes."""
+"""What is kept of a tensor that is too large to keep: range, and a histogram of magnitudes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,6 @@ class Statistics:
         zeros: How many of these are exact zeros.
         minimum: Smallest value.
         maximum: Largest value.
-        total: Σx.
-        squares: Σx².
         histogram: Values other than zero by |x|; see `edges`.
     """
 
@@ -42,19 +40,12 @@ class Statistics:
     zeros: int
     minimum: float
     maximum: float
-    total: float
-    squares: float
     histogram: tuple[int, ...]
 
     @property
     def largest(self) -> float:
         """max|x|."""
         return max(abs(self.minimum), abs(self.maximum))
-
-    @property
-    def mean(self) -> float:
-        """The number of all values."""
-        return self.total / self.count
 
     def percentile(self, share: float) -> float:
         """The magnitude that this share, 0 to 1, of the values other than zero do not exceed; 0 if all are zero."""
@@ -74,8 +65,6 @@ class Statistics:
             self.zeros + other.zeros,
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
-            self.total + other.total,
-            self.squares + other.squares,
             tuple(a + b for a, b in zip(self.histogram, other.histogram, strict=True)),
         )
 
@@ -94,24 +83,23 @@ def statistics_of(x: Tensor, where: str) -> Statistics:
     """
     values = x.detach().float().flatten().numpy()
     histogram = np.zeros(BINS, np.int64)
-    zeros, minimum, maximum, total, squares = _look(values, values.view(np.int32), histogram)
+    zeros, minimum, maximum, total = _look(values, values.view(np.int32), histogram)
     if not math.isfinite(total):
         raise RangeError("holds values that are not finite", where=where, remedy="Look for NaN and ∞ in the inputs")
-    return Statistics(values.size, zeros, minimum, maximum, total, squares, tuple(histogram.tolist()))
+    return Statistics(values.size, zeros, minimum, maximum, tuple(histogram.tolist()))
 
 
 @kernel
-def _look(values: Array, bits: Array, histogram: Array) -> tuple[int, float, float, float, float]:
-    """What `Statistics` holds, in one pass; `bits` are the same memory."""
-    zeros, minimum, maximum, total, squares = 0, np.inf, -np.inf, 0.0, 0.0
+def _look(values: Array, bits: Array, histogram: Array) -> tuple[int, float, float, float]:
+    """What `Statistics` holds, in one pass, and the sum, which is finite if all are; `bits` are the same memory."""
+    zeros, minimum, maximum, total = 0, np.inf, -np.inf, 0.0
     for i in range(len(values)):
         x = float(values[i])
         minimum, maximum = min(minimum, x), max(maximum, x)
         total += x
-        squares += x * x
         if x == 0:
             zeros += 1
         else:
             place = ((bits[i] & 0x7FFFFFFF) >> 20) - FIRST_BIN
             histogram[min(max(place, 0), BINS - 1)] += 1
-    return zeros, minimum, maximum, total, squares
+    return zeros, minimum, maximum, total

@@ -13,8 +13,8 @@ from hybridnet.calibration.bridge import search_bits
 from hybridnet.calibration.clips import ClipSet, read_clips
 from hybridnet.calibration.fixed_point import quantise_graph
 from hybridnet.calibration.measure import Chosen, Limits, measure
+from hybridnet.calibration.observation import Observation
 from hybridnet.calibration.observe import observe_clips, search_views
-from hybridnet.calibration.observers import Observation
 from hybridnet.calibration.report import CalibrationReport
 from hybridnet.calibration.report import to_json as report_to_json
 from hybridnet.calibration.sequence import Searched, SearchView, search_graph

@@ -12,7 +12,7 @@ from typing import Any, overload
 from torch import Tensor, nn
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observe
+from hybridnet.calibration.observe import observe
 from hybridnet.calibration.report import MAXIMUM
 from hybridnet.calibration.views import Calibration, from_file, from_made_set, from_tensors
 from hybridnet.config import ModelConfig, PreprocessConfig

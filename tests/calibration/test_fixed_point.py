@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hybridnet.calibration.fixed_point import population_scale, quantise_graph, quantise_population
 from hybridnet.calibration.limits import HEADROOM
-from hybridnet.calibration.observers import Observation, observation_of
+from hybridnet.calibration.observation import Observation, observation_of
 from hybridnet.calibration.statistics import statistics_of
 from hybridnet.errors import RangeError
 from hybridnet.program.fixed_graph import FixedGraph
@@ -29,9 +29,7 @@ def seen_in(program: GraphProgram, x: float = 2.0, u: float = 3.0, c: float = 1.
     """As if each input, potential and current had been no larger."""
     names = [p.name for p in program.populations]
     of = {value: statistics_of(torch.tensor([value]), "seen") for value in (x, u, c)}
-    return Observation(
-        {"x": of[x]}, dict.fromkeys(names, of[c]), dict.fromkeys(names, of[u]), dict.fromkeys(names, 0.1), 1
-    )
+    return Observation({"x": of[x]}, dict.fromkeys(names, of[c]), dict.fromkeys(names, of[u]), 1)
 
 
 def weighted(source: str, target: str, largest: float, delay: int = 0) -> Synapse:

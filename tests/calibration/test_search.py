@@ -18,7 +18,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observation_of
+from hybridnet.calibration.observation import observation_of
 from hybridnet.calibration.sequence import SearchView, search_graph
 from hybridnet.errors import RangeError
 from hybridnet.program.bridge import BridgeTensor

@@ -9,14 +9,12 @@ from hybridnet.errors import RangeError
 from hybridnet.support.statistics import spike_agreement, sqnr_db
 
 
-def test_range_moments_and_percentiles_are_those_of_the_values() -> None:
+def test_range_and_percentiles_are_those_of_the_values() -> None:
     x = torch.from_numpy(np.random.default_rng(0).normal(0.3, 2, 50_000).astype(np.float32))
     x[:1000] = 0
     s = statistics_of(x, "x")
     assert (s.count, s.zeros) == (50_000, 1000)
     assert (s.minimum, s.maximum) == (float(x.min()), float(x.max()))
-    assert s.mean == pytest.approx(float(x.double().mean()))
-    assert s.squares == pytest.approx(float(x.double().square().sum()), rel=1e-4)
     magnitudes = np.abs(x.numpy()[x.numpy() != 0])
     for share in (0.01, 0.5, 0.9, 0.999):
         assert s.percentile(share) == pytest.approx(np.quantile(magnitudes, share), rel=0.04)
@@ -35,7 +33,6 @@ def test_statistics_of_parts_add_up() -> None:
     whole, parts = statistics_of(x, "x"), statistics_of(x[:400], "x") + statistics_of(x[400:], "x")
     assert parts.histogram == whole.histogram
     assert (parts.minimum, parts.maximum, parts.count) == (whole.minimum, whole.maximum, whole.count)
-    assert parts.total == pytest.approx(whole.total)
 
 
 def test_zeros_alone_have_no_percentiles_but_zero() -> None:

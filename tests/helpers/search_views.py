@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hybridnet.calibration.fidelity import FidelityMeter
-from hybridnet.calibration.observers import Observation, observation_of
+from hybridnet.calibration.observation import Observation, observation_of
 from hybridnet.calibration.sequence import Searched, SearchView
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram

@@ -14,7 +14,7 @@ from helpers.variants import DEPLOYABLE, REFUSED, VARIANTS, variant
 from torch import Tensor
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observe
+from hybridnet.calibration.observe import observe
 from hybridnet.config import ModelConfig
 from hybridnet.deploy.onnx.export import export_ann
 from hybridnet.errors import ConfigError, PartitionError

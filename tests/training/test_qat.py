@@ -10,7 +10,7 @@ from helpers.made_views import made_views
 from helpers.small_model import SMALL, small_checkpoint
 
 from hybridnet.calibration.fixed_point import quantise_graph
-from hybridnet.calibration.observers import observe
+from hybridnet.calibration.observe import observe
 from hybridnet.config import Experiment, TrainingConfig
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.errors import ConfigError, TrainingError

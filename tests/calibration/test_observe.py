@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.small_model import SMALL, small_checkpoint
 
-from hybridnet.calibration.observers import observe
+from hybridnet.calibration.observe import observe
 from hybridnet.model.network import example_inputs
 from hybridnet.partition.splitter import partition
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hybridnet.calibration.statistics import Statistics, statistics_of
-from hybridnet.partition.split import Split
 from hybridnet.program.graph import GraphProgram
 from hybridnet.simulators.torch.graph_step import trace_graph
-from hybridnet.support.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,12 @@ class Observation:
         inputs: Statistics of each input.
         currents: c of each population, all steps.
         potentials: u of each population, all steps.
-        spike_rates: Spikes per neuron-step of each population.
         views: How many were seen.
     """
 
     inputs: dict[str, Statistics]
     currents: dict[str, Statistics]
     potentials: dict[str, Statistics]
-    spike_rates: dict[str, float]
     views: int
 
     @property
@@ -54,33 +50,8 @@ class Observation:
             {name: s + other.inputs[name] for name, s in self.inputs.items()},
             {name: s + other.currents[name] for name, s in self.currents.items()},
             {name: s + other.potentials[name] for name, s in self.potentials.items()},
-            {n: (r * self.views + other.spike_rates[n] * other.views) / views for n, r in self.spike_rates.items()},
             views,
         )
-
-
-def observe(split: Split, inputs: Mapping[str, Tensor], progress: Progress = silent) -> Observation:
-    """Run the spiking half in float, view by view.
-
-    Args:
-        split: The model.
-        inputs: Inputs of the model, (N, …) each.
-        progress: Told after each view.
-
-    Raises:
-        RangeError: If an input, current or potential is not finite.
-    """
-    views = len(next(iter(inputs.values())))
-    seen: Observation | None = None
-    for n in range(views):
-        progress("observing", n, views)
-        fed = split.fed({name: tensor[n : n + 1] for name, tensor in inputs.items()})
-        one = observation_of(split.program, fed)
-        seen = one if seen is None else seen + one
-    progress("observing", views, views)
-    if seen is None:
-        raise ValueError("no views to observe")
-    return seen
 
 
 def observation_of(program: GraphProgram, view: Mapping[str, Tensor]) -> Observation:
@@ -98,6 +69,5 @@ def observation_of(program: GraphProgram, view: Mapping[str, Tensor]) -> Observa
         {node.name: statistics_of(view[node.name], node.name) for node in program.inputs},
         {name: statistics_of(state.c, f"{name} current") for name, state in states.items()},
         {name: statistics_of(state.u, f"{name} potential") for name, state in states.items()},
-        {name: float(state.o.double().mean()) for name, state in states.items()},
         1,
     )

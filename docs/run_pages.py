@@ -28,7 +28,7 @@ BEFORE = {"README.md": "hybridnet demo"}
 BLOCK = re.compile(r'^```(console|python title="([^"\n]+)")\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LEFT_OUT = "…"
 NUMBER = r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?"
-QUANTITY = re.compile(rf"({NUMBER}) ?(?:[pnµmkMGT]?[JBW]\b|%|dB|bit)")
+QUANTITY = re.compile(rf"({NUMBER}) ?(?:[pnµmkMGT]?[JBW]\b|%|dB|bit)|_pj\": ({NUMBER})")
 """A number that runs of one model on one input have in common; others may be times."""
 
 COLUMNS, LIMIT_S = 100, 600
@@ -85,7 +85,7 @@ def _run(page: str, command: str, shown: list[str], folder: Path) -> list[str]:
             wanted, there = "\n".join(part), "\n".join(printed)
             raise ChangedError(f"{page}: $ {command}\nshows\n{wanted}\nand prints\n{there}")
         now = printed[begin:end]
-        lines += [LEFT_OUT] * (number > 0) + (part if QUANTITY.findall(" ".join(part)) == _quantities(now) else now)
+        lines += [LEFT_OUT] * (number > 0) + (part if _quantities(part) == _quantities(now) else now)
         at = end
     return lines
 
@@ -112,7 +112,7 @@ def _words(lines: list[str]) -> list[str]:
 
 
 def _quantities(lines: list[str]) -> list[str]:
-    return QUANTITY.findall(" ".join(lines))
+    return [match.group() for match in QUANTITY.finditer(" ".join(lines))]
 
 
 def _printed(command: str, folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,11 @@ class BridgeEntry:
     scale: float
     bits: int
     shift: int
+
+    @classmethod
+    def of(cls, tensor: BridgeTensor, encoding: FixedEncoding) -> BridgeEntry:
+        """The entry of a tensor that crosses in this encoding."""
+        return cls(tensor.name, tensor.layer, tensor.shape, tensor.kind, **dataclasses.asdict(encoding))
 
 
 @dataclass(frozen=True)

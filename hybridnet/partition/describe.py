@@ -61,7 +61,7 @@ def describe(
         for index, layer in enumerate(chain):
             label = names[layer.path]
             rows.append(_spiking_row(layer, label, index, model))
-            rows += [_bridge_row(t, layer.source.steps, cut.ann.graph) for t in cut.bridge if t.layer == label]
+            rows += [bridge_row(t, layer.source.steps, cut.ann.graph) for t in cut.bridge if t.layer == label]
     return (*rows, *_ann_rows(cut, shapes))
 
 
@@ -78,30 +78,31 @@ def _spiking_row(layer: SpikingLayer, label: str, index: int, model: nn.Module) 
     return Node(layer.path, layer.kind, "snn", "; ".join(parts), layer.geometry.output_shape, parameters=held)
 
 
-def _bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
+def bridge_row(tensor: BridgeTensor, steps: int, graph: fx.Graph) -> Node:
+    """What crosses, and which nodes of the ANN half read it."""
     source = next(node for node in graph.nodes if node.op == "placeholder" and node.target == tensor.name)
-    readers = ", ".join(sorted({_name(user) for user in source.users}))
+    readers = ", ".join(sorted({name_of(user) for user in source.users}))
     bits = event_bits(tensor.kind, steps) or FLOAT_BITS
-    return Node(
-        tensor.name,
-        tensor.kind,
-        "bridge",
-        f"used by {readers}",
-        tensor.shape,
-        tensor.bytes(bits),
-    )
+    return Node(tensor.name, tensor.kind, "bridge", f"used by {readers}", tensor.shape, tensor.bytes(bits))
 
 
 def _ann_rows(cut: Cut, shapes: Mapping[str, Shape]) -> Iterator[Node]:
-    bridged = {tensor.name for tensor in cut.bridge}
-    behind: dict[fx.Node, frozenset[str]] = {}
+    why = reasons(cut.ann.graph, {tensor.name for tensor in cut.bridge})
     for node in cut.ann.graph.nodes:
+        if node.op not in ("placeholder", "output"):
+            yield Node(name_of(node), _kind(node, cut.ann), "ann", why[node], shapes[node.name])
+
+
+def reasons(graph: fx.Graph, bridged: set[str]) -> dict[fx.Node, str]:
+    """Why each node of an ANN half is there: on which of the bridge's tensors it depends."""
+    behind: dict[fx.Node, frozenset[str]] = {}
+    for node in graph.nodes:
         own = {str(node.target)} if node.op == "placeholder" and node.target in bridged else set()
         behind[node] = frozenset(own).union(*(behind[before] for before in node.all_input_nodes))
-        if node.op in ("placeholder", "output"):
-            continue
-        why = f"depends on {', '.join(sorted(behind[node]))}" if behind[node] else "no spiking layer before it"
-        yield Node(_name(node), _kind(node, cut.ann), "ann", why, shapes[node.name])
+    return {
+        node: f"depends on {', '.join(sorted(names))}" if names else "no spiking layer before it"
+        for node, names in behind.items()
+    }
 
 
 def shapes_of(
@@ -152,7 +153,7 @@ class _Recorder(fx.Interpreter):
         self.extra_traceback = False
 
     def run_node(self, n: fx.Node) -> Any:
-        self.at = _name(n)
+        self.at = name_of(n)
         value = super().run_node(n)
         self.shapes[n.name] = tuple(value.shape) if isinstance(value, Tensor) else None
         return value
@@ -169,7 +170,8 @@ def _without_batch(name: str, one: Shape, three: Shape, outputs: Collection[str]
     return one[1:] if batch_first else one
 
 
-def _name(node: fx.Node) -> str:
+def name_of(node: fx.Node) -> str:
+    """What a node is called: by its module or parameter, if it is one."""
     return str(node.target) if node.op in ("call_module", "get_attr") else str(node.name)
 
 

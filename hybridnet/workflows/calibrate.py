@@ -183,10 +183,7 @@ def _manifest(
     views = sum(len(clip.views) for clip in clips.searched)
     return dataclasses.replace(
         bundle.manifest,
-        bridge=tuple(
-            BridgeEntry(t.name, t.layer, t.shape, t.kind, **dataclasses.asdict(encodings[t.name]))
-            for t in bundle.bridge
-        ),
+        bridge=tuple(BridgeEntry.of(tensor, encodings[tensor.name]) for tensor in bundle.bridge),
         quantisation=Quantisation(rule, clips.source, views),
         files=checksums(folder),
     )

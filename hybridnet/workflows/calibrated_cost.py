@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from hybridnet.calibration.report import ANN_HALF, MESSAGES, RESULTS, SPIKING, CostRow
 from hybridnet.deploy.bundle_parts import Bundle
-from hybridnet.program.bridge import ANALOG, FixedEncoding
+from hybridnet.program.bridge import FixedEncoding
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.report.counting.onnx import GraphCount, count_graph
 from hybridnet.report.pricing import DEFAULT_PROFILE
 from hybridnet.report.pricing.price import load_prices, price_layers
 from hybridnet.report.quantities import NO_ENERGY, Energy, Ops, total_ops
-from hybridnet.report.record.data import Carried, LayerRow
+from hybridnet.report.record.data import LayerRow
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.feed import Feed
 from hybridnet.support.sealed import AnyFile
 from hybridnet.support.views import Views
-from hybridnet.workflows.rows import input_rows, onnx_rows, snn_rows
+from hybridnet.workflows.rows import bridge_rows, input_rows, onnx_rows, snn_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +73,6 @@ def _rows(
     result = GraphEmulator(pipeline.fixed, currents=False).run(fed, record_potentials=False)
     yield from ((MESSAGES, row) for row in input_rows(pipeline.fixed, result))
     yield from ((SPIKING, row) for row in snn_rows(pipeline.fixed, result))
-    for t in bundle.bridge:
-        ops = Ops(bytes=t.bytes(pipeline.encodings[t.name].bits, len(views)))
-        carried: Carried = "analog" if t.kind in ANALOG else "spike"
-        yield (
-            RESULTS,
-            LayerRow("bridge", t.name, t.kind, carried, t.shape, None, ops, None, None, None),
-        )
+    sizes = {t.name: t.bytes(pipeline.encodings[t.name].bits, len(views)) for t in bundle.bridge}
+    yield from ((RESULTS, row) for row in bridge_rows(bundle.bridge, sizes))
     yield from ((ANN_HALF, row) for row in onnx_rows("ann", graph, len(views)))

@@ -16,20 +16,20 @@ from hybridnet.calibration.observe import observe_arrays
 from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.profile import Chip, load_chip
 from hybridnet.errors import ConfigError, RangeError
-from hybridnet.program.bridge import ANALOG, crossing_of, fixed_encodings
+from hybridnet.program.bridge import crossing_of, fixed_encodings
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.program.graph import GraphProgram
 from hybridnet.report.pricing.price import Prices, load_prices, price_layers, summed
-from hybridnet.report.quantities import Energy, Ops, Span, total_ops
+from hybridnet.report.quantities import Energy, Span, total_ops
 from hybridnet.report.record.chip import StepTimes
-from hybridnet.report.record.data import Carried, LayerRow
+from hybridnet.report.record.data import LayerRow
 from hybridnet.simulators.emulator.graph import GraphEmulator
 from hybridnet.simulators.feed import Feed
 from hybridnet.support.arrays import Array
 from hybridnet.support.progress import Progress, silent
 from hybridnet.workflows.chip import on_chip, time_of
 from hybridnet.workflows.options import ExploreOptions
-from hybridnet.workflows.rows import input_rows, snn_rows, static_row, with_messages
+from hybridnet.workflows.rows import bridge_rows, input_rows, snn_rows, static_row, with_messages
 from hybridnet.workflows.sources import Source, read_source
 from hybridnet.workflows.trial import Accuracy, Trial
 from hybridnet.workflows.variants import Variant, inputs_of, variants
@@ -193,10 +193,7 @@ def _read_out(bundle: Bundle, fixed: FixedGraph, views: int) -> Iterator[LayerRo
     """What crosses to the ANN half, in whole potentials."""
     bridge = crossing_of(bundle.bridge, fixed)
     encodings = fixed_encodings(bridge, fixed)
-    for tensor in bridge:
-        ops = Ops(bytes=tensor.bytes(encodings[tensor.name].bits, views))
-        carried: Carried = "analog" if tensor.kind in ANALOG else "spike"
-        yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
+    return bridge_rows(bridge, {t.name: t.bytes(encodings[t.name].bits, views) for t in bridge})
 
 
 def _of_a_view(rows: tuple[LayerRow, ...], prices: Prices, views: int) -> Energy | None:

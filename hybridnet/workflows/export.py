@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -231,9 +231,7 @@ def _write(source: _Source, path: Path, options: ExportOptions, progress: Progre
             streams=tuple(netx_chains(spiking.program, spiking.fixed)),
             feeds=dict(split.feeds),
             ann_inputs=split.ann_inputs,
-            bridge=tuple(
-                BridgeEntry(t.name, t.layer, t.shape, t.kind, **asdict(encodings[t.name])) for t in split.bridge
-            ),
+            bridge=tuple(BridgeEntry.of(tensor, encodings[tensor.name]) for tensor in split.bridge),
             quantisation=Quantisation(MAXIMUM, calibration.source, len(calibration.views)),
             files=checksums(folder),
         )

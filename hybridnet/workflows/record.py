@@ -101,7 +101,7 @@ def build_record(
     placed = on_chip(setup.bundle.fixed, setup.chip, run.spiking)
     bridge = (
         *with_messages(input_rows(setup.program, run.spiking), placed.from_inputs),
-        *bridge_rows(setup.bundle, run),
+        *bridge_rows(setup.bundle.bridge, run.crossing.bytes),
     )
     time = time_of(placed, sum(row.ops.bytes for row in bridge))
     fitted = placed.fitted.row

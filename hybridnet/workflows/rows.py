@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from hybridnet.deploy.bundle_parts import Bundle
 from hybridnet.deploy.chip.traffic import Sent
-from hybridnet.program.bridge import ANALOG
+from hybridnet.program.bridge import ANALOG, BridgeTensor
 from hybridnet.program.fixed_graph import FixedGraph, FixedPopulation, FixedSynapse
 from hybridnet.program.graph import Population, Synapse
 from hybridnet.program.spiking import AnyGraph
@@ -19,7 +18,6 @@ from hybridnet.report.counting.program import CHIP_WORDS, FLOAT_WORDS
 from hybridnet.report.quantities import Ops, Precision, total_ops
 from hybridnet.report.record.chip import ChipTime
 from hybridnet.report.record.data import Carried, FitRow, LayerRow
-from hybridnet.simulators.hybrid import HybridRun
 from hybridnet.simulators.interface import SpikingResult
 
 STATIC = "static power"
@@ -50,10 +48,10 @@ def input_rows(graph: AnyGraph, result: SpikingResult) -> Iterator[LayerRow]:
         yield LayerRow("bridge", f"{node.name} → chip", "message", "analog", node.shape, None, ops, None, None, None)
 
 
-def bridge_rows(bundle: Bundle, run: HybridRun) -> Iterable[LayerRow]:
-    """One row per tensor that crossed."""
-    for tensor in bundle.bridge:
-        ops = Ops(bytes=run.crossing.bytes[tensor.name])
+def bridge_rows(tensors: Iterable[BridgeTensor], sizes: Mapping[str, int]) -> Iterator[LayerRow]:
+    """One row per tensor that crosses, with its bytes by name."""
+    for tensor in tensors:
+        ops = Ops(bytes=sizes[tensor.name])
         carried: Carried = "analog" if tensor.kind in ANALOG else "spike"
         yield LayerRow("bridge", tensor.name, tensor.kind, carried, tensor.shape, None, ops, None, None, None)
 

@@ -17,9 +17,9 @@ from hybridnet.partition.arithmetic.read import read
 from hybridnet.partition.arithmetic.reading import Reading
 from hybridnet.partition.arithmetic.stated import stated
 from hybridnet.partition.arithmetic.telling import placement
-from hybridnet.partition.describe import Node, Shape, shapes_of
+from hybridnet.partition.describe import Node, Shape, bridge_row, name_of, reasons, shapes_of
 from hybridnet.partition.neurons import rest
-from hybridnet.program.bridge import FLOAT_BITS, BridgeTensor, event_bits
+from hybridnet.program.bridge import BridgeTensor
 from hybridnet.program.graph import GraphProgram, Population
 from hybridnet.program.placement import Placement
 
@@ -174,9 +174,9 @@ def _nodes(split: ReadSplit) -> Iterator[Node]:
         held = sum(g.weight.size for g in graph.onto(p.name) if id(g.weight) not in counted) + p.bias.size
         counted |= {id(g.weight) for g in graph.onto(p.name)}
         yield Node(p.name, _kind(p), "snn", _reads(graph, p), p.shape, parameters=held)
-        yield from (_crossing(t, graph.steps, halves.ann) for t in halves.bridge if t.layer == p.name)
-    bridged = {tensor.name for tensor in halves.bridge}
-    yield from _operations(halves.ann, "ann", lambda node: _behind(node, bridged), split.shapes(halves.ann))
+        yield from (bridge_row(t, graph.steps, halves.ann.graph) for t in halves.bridge if t.layer == p.name)
+    why = reasons(halves.ann.graph, {tensor.name for tensor in halves.bridge})
+    yield from _operations(halves.ann, "ann", why.__getitem__, split.shapes(halves.ann))
 
 
 def _kind(p: Population) -> str:
@@ -201,35 +201,11 @@ def _range(values: Any) -> str:
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
-def _crossing(tensor: BridgeTensor, steps: int, ann: fx.GraphModule) -> Node:
-    source = next(n for n in ann.graph.nodes if n.op == "placeholder" and n.target == tensor.name)
-    readers = ", ".join(sorted({_name(user) for user in source.users}))
-    bits = event_bits(tensor.kind, steps) or FLOAT_BITS
-    return Node(tensor.name, tensor.kind, "bridge", f"used by {readers}", tensor.shape, tensor.bytes(bits))
-
-
 def _operations(module: fx.GraphModule, half: Any, why: Any, shapes: Mapping[str, Shape]) -> Iterator[Node]:
     moved = {name: p.numel() for name, p in module.named_parameters()}  # those as the model has them are its own
     for node in module.graph.nodes:
         if node.op not in ("placeholder", "output"):
             kind = "parameter" if node.op == "get_attr" else str(getattr(node.target, "__name__", node.target))
-            held = moved.get(_name(node))
+            held = moved.get(name_of(node))
             shape = shapes.get(node.name)
-            yield Node(_name(node), kind.removesuffix(".default"), half, why(node), shape, parameters=held)
-
-
-def _behind(node: fx.Node, bridged: set[str]) -> str:
-    found, waiting, seen = set(), [node], set()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        if one.op == "placeholder" and str(one.target) in bridged:
-            found.add(str(one.target))
-        waiting += one.all_input_nodes
-    return f"depends on {', '.join(sorted(found))}" if found else "no spiking layer before it"
-
-
-def _name(node: fx.Node) -> str:
-    return str(node.target) if node.op in ("call_module", "get_attr") else str(node.name)
+            yield Node(name_of(node), kind.removesuffix(".default"), half, why(node), shape, parameters=held)

@@ -105,7 +105,7 @@ def _costs(record: RunRecord) -> Section:
 def _change(record: RunRecord) -> Section:
     dearest = [f"{one.what} {joules(one.energy_pj)} ({share(one.share, 0)})" for one in levers(record)]
     dearest = dearest[: FEW_TERMS if len(record.samples) > 1 or record.timing.chip else None]
-    lines = [f"Highest cost: {'; '.join(dearest)}", *_first(record)] if dearest else []
+    lines = [f"Largest: {'; '.join(dearest)}", *_first(record)] if dearest else []
     return Section("", lines=tuple(line for text in lines for line in wrapped(text)), notes=(REST,))
 
 

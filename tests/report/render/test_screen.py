@@ -32,7 +32,7 @@ def test_it_answers_what_how_sure_what_it_costs_where_and_what_to_change(record:
         "snn",
         "total",
         "Spiking",
-        "Highest cost:",
+        "Largest:",
         "To lower the first",
     ):
         assert words in text

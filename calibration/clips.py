@@ -152,9 +152,9 @@ def _of_arrays(
     if truth is not None and own is not None:
         raise ConfigError("labels", str(truth), f"none, as {path} has an array of them")
     given = own if truth is None else read_array(truth)
-    if given is not None and labels is None:
-        raise ConfigError("labels", str(truth or path), "none, as the model has no classes")
-    known = None if given is None else checked_labels(given, len(views), len(labels or ()), truth or path)
+    if truth is not None and labels is None:
+        raise ConfigError("labels", str(truth), "none, as the model has no classes")
+    known = None if given is None or labels is None else checked_labels(given, len(views), len(labels), truth or path)
     return [
         CalibrationClip(f"view {n}", None if known is None else known[n], views[n], "")
         for n in evenly(len(views), most)

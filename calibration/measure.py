@@ -127,7 +127,9 @@ def measure(
         ann=chosen.ann,
         limits=checked,
         costs=(),
-        warnings=(*clips.warnings, *_doubts(layers), *_narrow(whole_bridge, runnable[0]), *_worse(before, runnable[0])),
+        warnings=(
+            *clips.warnings, *_doubts(layers), *_narrow(whole_bridge, runnable[0]), *_worse((*before, maximum), runnable[0])
+        ),
     )  # fmt: skip
 
 
@@ -152,13 +154,13 @@ def _stages(bench: Bench, chosen: Chosen) -> tuple[list[StageRow], list[StageRow
 
 
 def _worse(before: Sequence[StageRow], now: StageRow) -> Iterator[str]:
-    """A warning if the bundle was nearer to float before it was calibrated once more."""
+    """A warning if the bundle was nearer to float before, or is with scales by the maximum."""
     for was in before:
         for name, kept in now.output_sqnr_db.items():
             had = was.output_sqnr_db[name]
             if kept is not None and (had is None or had > kept + NOTICED_DB):
                 yield (
-                    f"{name} keeps {kept:.1f} dB on held-out clips, and kept {decibels(had)} as the bundle was; keep"
+                    f"{name} keeps {kept:.1f} dB on held-out clips, and {decibels(had)} in the row `{was.stage}`; keep"
                     " that one, or give more clips"
                 )
 

@@ -7,6 +7,7 @@ left to the command's own reader, and a name that is no path (`--profile loihi2`
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -210,6 +211,29 @@ def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Ta
             yield action, action.type
 
 
+def _check_apart(found: Sequence[tuple[str, Takes | Writes, Path]]) -> None:
+    """Refuse an output that is an input or another output too, or that would lie in a bundle that is read.
+
+    A command's own folder may be one that it reads: what is replaced there is for the command to know.
+    """
+    for place, (name, role, path) in enumerate(found):
+        if not isinstance(role, Writes) or str(path) == STDOUT:
+            continue
+        for other, its_role, its in (*found[:place], *found[place + 1 :]):
+            reads, own = isinstance(its_role, Takes), role.replaces & _FOLDERS and name == "--out"
+            if _real(path) == _real(its) and not (reads and (own or not its.exists())):
+                raise ArgumentError(
+                    f"is given twice, as {other} and as {name}", where=path, remedy=f"Give {name} another"
+                )
+            if reads and _real(its) in _real(path).parents and kind_of(its) is Kind.BUNDLE:
+                what = f"would lie in the bundle {its}, which then holds what is not of it"
+                raise ArgumentError(what, where=path, remedy=f"Give {name} another place")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
 def factory(text: str) -> str:
     """What argparse makes of `package.module:factory`, which `check_paths` looks for."""
     return text
@@ -222,6 +246,7 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         ArgumentError: If it is of another kind than the command takes, or the record is to go to two places.
         HybridNetError: If there is nothing of a name.
     """
+    found: list[tuple[str, Takes | Writes, Path]] = []
     for action, role in paths(parser):
         given = getattr(args, action.dest)
         several = isinstance(given, list) and len(given) > 1
@@ -229,6 +254,8 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
         for value in given if isinstance(given, list) else [given]:
             if value is not None:
                 role.check(Path(value), name, several=several)
+                found.append((name, role, Path(value)))
+    _check_apart(found)
     if str(getattr(args, "json", None)) == STDOUT and (shown := getattr(args, "shown", None)) is not None:
         remedy = "Leave one of them out; --format json -o FILE writes the record into a file"
         raise ArgumentError("is to get what --json - writes to stdout", where=shown, remedy=remedy)

@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--csv",
         type=arguments.OUT_TEXT,
         metavar="FILE",
-        help="write a row per clip or sample as it comes: file, class, score, ms, energy, error",
+        help="write a row per clip or sample, of several clips as each is done: file, class, score, ms, energy, error",
     )
     parser.add_argument(
         "--report",

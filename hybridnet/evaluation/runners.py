@@ -153,7 +153,11 @@ class BundleRunner:
         )
         bundle = self._simulator.bundle
         if bundle.manifest.labels is None:
-            raise ModelError("has no labels, so it cannot be evaluated", where=spec.model, remedy="Export with labels")
+            raise ModelError(
+                "has no labels, so it cannot be evaluated",
+                where=spec.model,
+                remedy="Export it with --labels FILE, which names its classes",
+            )
         model = bundle.manifest.model
         self.labels, self.preprocess = bundle.manifest.labels, model.preprocess
         self.inputs: Shapes = model.inputs

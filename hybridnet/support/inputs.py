@@ -50,11 +50,19 @@ def checked(inputs: Mapping[str, Array], shapes: Shapes | None, where: object) -
             raise ModelError(f"{name} holds {values.dtype}", where=where, remedy="Inputs are floats: convert it")
         if shapes is not None and values.shape[1:] != shapes[name]:
             wanted = ", ".join(map(str, ("N", *shapes[name])))
-            remedy = "It has no axis of samples: x[None] adds it" if values.ndim == len(shapes[name]) else ""
+            remedy = _moved(name, values.shape, shapes[name])
             raise ModelError(f"{name} is {values.shape}, the model takes ({wanted})", where=where, remedy=remedy)
         if not np.isfinite(values).all():
             raise ModelError(f"{name} holds values that are not finite", where=where, remedy="Look for NaN and ∞")
     return Views({name: np.ascontiguousarray(inputs[name], np.float32) for name in names})
+
+
+def _moved(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What would give an input its shape, where that is only a matter of axes."""
+    if len(shape) == len(wanted):
+        return "It has no axis of samples: x[None] adds it"
+    axes = (axis for axis in range(len(shape)) if (*shape[:axis], *shape[axis + 1 :]) == wanted)
+    return next((f"A bundle takes samples first: np.moveaxis({name}, {axis}, 0)" for axis in axes), "")
 
 
 def checked_labels(labels: Array, rows: int, classes: int, where: object) -> tuple[int, ...]:

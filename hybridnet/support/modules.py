@@ -33,6 +33,8 @@ def find_factory(factory: str) -> None:
     """
     name, _ = split_factory(factory)
     top = name.partition(".")[0]
+    if name.endswith(".py"):
+        raise ModelError("names a file", where=factory, remedy="Name the module, without .py and with dots for folders")
     with current_folder_first():
         if importlib.util.find_spec(top) is None:
             raise ModelError(f"there is no module {top}", where=factory, remedy=REMEDY)

@@ -16,7 +16,7 @@ from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CheckpointError, ModelError
 from hybridnet.model.weights_file import read_weights
 from hybridnet.model.wrappings import find_weights
-from hybridnet.support.arrays import read_arrays
+from hybridnet.support.arrays import read_samples
 from hybridnet.support.foreign import foreign_code
 from hybridnet.support.inputs import Shapes
 from hybridnet.support.modules import REMEDY, current_folder_first, split_factory
@@ -58,7 +58,7 @@ def load_model(factory: str, weights: Path, inputs: Path | None, key: str | None
         note = load_weights(model, weights, key)
         if inputs is None:
             return Loaded(model.eval(), declared_inputs(model), note)
-        arrays = read_arrays(inputs)
+        arrays, _ = read_samples(inputs)
         check_names(model, arrays, inputs)
         return Loaded(model.eval(), {name: torch.from_numpy(values) for name, values in arrays.items()}, note)
 

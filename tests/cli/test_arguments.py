@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.foreign_model import gestures
@@ -237,3 +238,24 @@ def test_stdout_is_asked_for_in_one_way(
     assert out == ""
     assert said in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_is_no_input_and_no_other_output(
+    bundle: Bundle, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.npz"
+    np.savez(rows, x=np.zeros((1, 2), np.float32))
+    before, own = rows.read_bytes(), bundle.path / "run.json"
+    run = ["simulate", str(clip), "--bundle", str(bundle.path)]
+    for words, said in (
+        (["simulate", str(rows), "--bundle", str(bundle.path), "--output", str(rows)], "is given twice"),
+        ([*run, "--json", str(tmp_path / "a"), "--csv", str(tmp_path / "." / "a")], "as --csv and as --json"),
+        ([*run, "--json", str(own)], f"would lie in the bundle {bundle.path}"),
+        ([*run, "--report", str(bundle.path)], "as --bundle and as --report"),
+    ):
+        assert main(words) == 1
+        assert said in capsys.readouterr().err
+    assert rows.read_bytes() == before
+    assert not own.exists()
+    assert main(["calibrate", str(bundle.path), "--clips", str(rows), "-o", str(bundle.path)]) == 1
+    assert "exists already" in capsys.readouterr().err  # may be replaced, with --overwrite

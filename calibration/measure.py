@@ -128,7 +128,8 @@ def measure(
         limits=checked,
         costs=(),
         warnings=(
-            *clips.warnings, *_doubts(layers), *_narrow(whole_bridge, runnable[0]), *_worse((*before, maximum), runnable[0])
+            *clips.warnings, *_doubts(layers), *_narrow(whole_bridge, runnable[0]),
+            *_worse((*before, maximum), runnable[0]),
         ),
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from measuring import beside, conditions, keep_to_one_core, parser
 from hybridnet.configs import load_experiment
 from hybridnet.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybridnet.model.network import HybridNet
-from hybridnet.support.ahead import ahead
+from hybridnet.support.ahead import overlapped
 from hybridnet.video import MOTIONS, make_clip
 from hybridnet.video.frontend import ClipInputs, read_clip
 from hybridnet.workflows.options import SimulateOptions
@@ -99,7 +99,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
 
     def whole() -> Iterator[int]:
         read = (read_clip(clip, preprocess, VIEWS) for clip in clips)
-        with closing(ahead(read)) as ready:
+        with closing(overlapped(read)) as ready:
             yield from (predicted(model, clip) for clip in ready)
 
     def one_by_one() -> Iterator[int]:
@@ -107,11 +107,11 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
             yield next(simulator.classify([clip])).index
 
     ways: dict[str, Callable[[], Iterator[int]]] = {
-        "cut, stages overlapping": lambda: (clip.index for clip in simulator.classify(clips)),
+        "cut, many clips": lambda: (clip.index for clip in simulator.classify(clips)),
         "the same, a thread per operator": lambda: (clip.index for clip in single.classify(clips)),
         "cut, clip after clip": one_by_one,
-        "stages overlapping, ANN half in int8": lambda: (clip.index for clip in int8.classify(clips)),
-        "whole in torch, reader overlapping": whole,
+        "cut, many clips, ANN half in int8": lambda: (clip.index for clip in int8.classify(clips)),
+        "whole in torch": whole,
     }
     print(f"\n{name}: {len(clips)} clips of {FRAMES} frames, {VIEWS} views each, {torch.get_num_threads()} threads")
     times: dict[str, list[float]] = {way: [] for way in ways}
@@ -121,7 +121,7 @@ def measure(name: str, checkpoint: Path, bundle: Path, clips: list[Path]) -> Non
             list(run())
             if turn:  # the first one warms up
                 times[way].append(time.perf_counter() - started)
-    slowest = min(times["whole in torch, reader overlapping"])
+    slowest = min(times["whole in torch"])
     for way, taken in times.items():
         print(f"  {way:36s}{len(clips) / min(taken):8.2f} clips/s, {slowest / min(taken):.2f}× the whole model")
     rows = simulator.run(clips[0]).record.partitions

@@ -9,10 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybridnet.deploy.layout import MANIFEST
 from hybridnet.errors import ConfigError, HybridNetError, VideoError
 from hybridnet.report.record.data import RunRecord
 from hybridnet.report.record.lines import Line, lines_of
 from hybridnet.support.ahead import cores
+from hybridnet.support.kinds import Kind, kind_of
 from hybridnet.support.processes import MAX_DEATHS, DeadWorkerError, LocalWorker, spread_again
 from hybridnet.support.text import printable, told
 from hybridnet.video.stream import VIDEO_SUFFIXES
@@ -65,7 +67,7 @@ class FileRunner:
 
 
 def files_of(given: Sequence[Path], *, arrays: bool) -> tuple[list[Path], list[Path]]:
-    """The files that are given, and those below the folders that are given, sorted.
+    """The files that are given, and those below the folders that are given, sorted; without those of bundles there.
 
     Args:
         given: Files and folders.
@@ -81,13 +83,19 @@ def files_of(given: Sequence[Path], *, arrays: bool) -> tuple[list[Path], list[P
     found: list[Path] = []
     others: list[Path] = []
     for path in given:
-        below = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
+        below = _files_below(path) if path.is_dir() else []
         found += [path] if not path.is_dir() else [p for p in below if p.suffix.lower() in endings]
         others += [p for p in below if p.suffix.lower() not in endings]
     if not found:
         looked = f"Endings looked for: {' '.join(sorted(endings))}"
         raise VideoError("holds nothing to run", where=", ".join(map(str, given)), remedy=looked)
     return found, others
+
+
+def _files_below(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    bundles = {path.parent for path in files if path.name == MANIFEST and kind_of(path.parent) is Kind.BUNDLE}
+    return [path for path in files if bundles.isdisjoint(path.parents)]
 
 
 def workers_for(files: int, asked: int | None) -> int:

@@ -1,6 +1,7 @@
 """Many clips and samples: each a line, failures among them, whatever the number of workers."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,9 @@ def test_views_of_a_clip_that_were_read_before_are_no_samples(bundle: Bundle, cl
     assert given.prediction == read.prediction
 
 
-def test_folders_are_searched_and_what_is_left_out_is_told(tmp_path: Path, clip: Path) -> None:
+def test_folders_are_searched_and_what_is_left_out_is_told(tmp_path: Path, clip: Path, bundle: Bundle) -> None:
     (tmp_path / "in").mkdir()
+    shutil.copytree(bundle.path, tmp_path / "in" / "bundle")  # has an .npz file, of no samples
     for name in ("in/b.AVI", "a.mp4", "notes.txt", "x.npz"):
         (tmp_path / name).touch()
     found, others = files_of([clip, tmp_path], arrays=False)

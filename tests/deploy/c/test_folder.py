@@ -179,9 +179,11 @@ def test_the_command_writes_it_and_tells_its_sizes(
     assert re.search(r"^mv\.0 +[\d.]+ k?B +[\d.]+ k?B$", told, re.MULTILINE)
     assert re.search(r"^all +[\d.]+ k?B +[\d.]+ k?B$", told, re.MULTILINE)
     assert "equal" in make(tmp_path / "net", "check")
-    for place in (tmp_path, tmp_path / "b", tmp_path / "b" / "c"):
+    for place in (tmp_path, tmp_path / "b" / "c"):
         assert main([*typed, "--overwrite", "--c", str(place)]) == 1
         assert "Allowed: a folder apart from the bundle's" in capsys.readouterr().err
+    assert main([*typed, "--overwrite", "--c", str(tmp_path / "b")]) == 1
+    assert "b: is given twice" in capsys.readouterr().err
     assert main([*typed, "--overwrite", "--c", str(bundle.path)]) == 1
     assert "is no C of hybridnet" in capsys.readouterr().err
 

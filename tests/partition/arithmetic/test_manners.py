@@ -66,11 +66,11 @@ def test_each_manner_is_placed(kind: type[Manner]) -> None:
     assert not reading.ties
 
 
-def test_the_readme_says_how_many_manners_go_through() -> None:
+def test_the_readme_says_how_many_styles_go_through() -> None:
     written = [*vars(manners).values(), *vars(own_neurons).values()]
     held = {k for k in written if isinstance(k, type) and issubclass(k, Manner)}
     right = held - {Manner, BatchAsTime}  # which no chip can take: its neurons step through the batch
-    told = f"{len(right & PLACED.keys())} of the {len(right)} manners that the tests hold go through"
+    told = f"{len(right & PLACED.keys())} of the {len(right)} styles that the tests hold go through"
     assert told in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 

@@ -100,7 +100,6 @@ def assert_error(code: int, capsys: Captured, *mentions: str) -> None:
 @pytest.mark.parametrize(
     ("factory", "mentions"),
     [
-        ("nowhere_at_all:model", "there is no module nowhere_at_all"),
         ("nowhere_at_all.py:model", "Name the module, without .py"),
         ("helpers.foreign_model:nothing", "there is no nothing in helpers.foreign_model"),
         ("helpers.foreign_model:failing", "no weights today"),

@@ -81,10 +81,10 @@ def chip_time(chip: str, found: Traffic, times: Times, host_bytes: int) -> ChipT
         times: Times of events.
         host_bytes: That enter and leave the chip, of all views.
     """
-    at_ends, views = [steps_of(found, times, end) for end in ENDS], len(found.spikes)
-    run = at_ends[ENDS.index(REFERENCE)]
+    at, views = {end: steps_of(found, times, end) for end in ENDS}, len(found.spikes)
+    run = at[REFERENCE]
     host = Span(*(_host_ms(times, host_bytes, views, end) or 0.0 for end in ENDS))
-    own = Span(*(float(steps.ns.sum()) / views / 1e6 for steps in at_ends))
+    own = Span(*(float(steps.ns.sum()) / views / 1e6 for steps in at.values()))
     limits = _slowest(run, len(found.layers))
     by_layer = {name: float(limits[[n == name for n in found.layers]].sum()) for name in dict.fromkeys(found.layers)}
     layer = max(by_layer, key=by_layer.__getitem__)

@@ -86,7 +86,7 @@ class Writes:
         return Path(text)
 
     def check(self, path: Path, name: str, *, several: bool = False) -> None:
-        """Refuse to replace what is of another kind, and to write below what is no folder.
+        """Refuse to replace what is of another kind, and to write into a bundle or below what is no folder.
 
         Raises:
             ArgumentError: With what is there.
@@ -94,9 +94,13 @@ class Writes:
         if str(path) == STDOUT:
             if self.or_stdout:
                 return
-            raise ArgumentError(
-                f"stands for stdout with --json alone, not with {name}", where=STDOUT, remedy="Give it a name, as ./-"
-            )
+            what = f"stands for stdout with --json alone, not with {name}"
+            raise ArgumentError(what, where=STDOUT, remedy="Give it another name")
+        if (
+            bundle := next((above for above in path.absolute().parents if kind_of(above) is Kind.BUNDLE), None)
+        ) is not None:
+            what = f"would lie in the bundle {bundle}, which then holds what is not of it"
+            raise ArgumentError(what, where=path, remedy=f"Give {name} another place")
         kind = kind_of(path)
         folder = self.replaces <= _FOLDERS
         wanted = f"Give {name} the name of a {'folder' if folder else 'file'}"
@@ -212,26 +216,20 @@ def paths(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.Action, Ta
 
 
 def _check_apart(found: Sequence[tuple[str, Takes | Writes, Path]]) -> None:
-    """Refuse an output that is an input or another output too, or that would lie in a bundle that is read.
+    """Refuse an output that is an input or another output too.
 
     A command's own folder may be one that it reads: what is replaced there is for the command to know.
     """
-    for place, (name, role, path) in enumerate(found):
-        if not isinstance(role, Writes) or str(path) == STDOUT:
-            continue
-        for other, its_role, its in (*found[:place], *found[place + 1 :]):
-            reads, own = isinstance(its_role, Takes), role.replaces & _FOLDERS and name == "--out"
-            if _real(path) == _real(its) and not (reads and (own or not its.exists())):
+    read = {os.path.realpath(path): name for name, role, path in found if isinstance(role, Takes) and path.exists()}
+    written: dict[str, str] = {}
+    for name, role, path in found:
+        if isinstance(role, Writes) and str(path) != STDOUT:
+            own, real = role.replaces & _FOLDERS and name == "--out", os.path.realpath(path)
+            if other := written.get(real) or (not own and read.get(real)):
                 raise ArgumentError(
                     f"is given twice, as {other} and as {name}", where=path, remedy=f"Give {name} another"
                 )
-            if reads and _real(its) in _real(path).parents and kind_of(its) is Kind.BUNDLE:
-                what = f"would lie in the bundle {its}, which then holds what is not of it"
-                raise ArgumentError(what, where=path, remedy=f"Give {name} another place")
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+            written[real] = name
 
 
 def factory(text: str) -> str:

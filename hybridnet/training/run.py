@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from hybridnet.model.checkpoint import FORMAT, content_of, save_content
 from hybridnet.model.network import HybridNet
 from hybridnet.program.fixed_graph import FixedGraph
 from hybridnet.support.files import head_of, locked, write_text
-from hybridnet.support.plain import to_dict
+from hybridnet.support.plain import json_text, to_dict
 from hybridnet.support.progress import Progress, silent
 from hybridnet.support.sealed import AnyFile, sha256_file
 from hybridnet.training.evaluate import CPU, Evaluation, evaluate
@@ -275,7 +274,7 @@ class _Files:
 
     def write_record(self, record: TrainingRecord) -> None:
         if self._log is not None:
-            write_text(self._out / RECORD, json.dumps(dataclasses.asdict(record), indent=1) + "\n")
+            write_text(self._out / RECORD, json_text(dataclasses.asdict(record)))
 
     def _content(self, weights: Weights, metrics: dict[str, Any]) -> dict[str, Any]:
         told = {"data": self._splits.name, **metrics}

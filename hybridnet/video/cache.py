@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from hybridnet.config import PreprocessConfig
 from hybridnet.errors import CacheError
 from hybridnet.support.files import write_text
-from hybridnet.support.plain import from_dict, read_json, to_dict
+from hybridnet.support.plain import from_dict, json_text, read_json, to_dict
 from hybridnet.support.sealed import read_file, sha256_file
 from hybridnet.video.views import LEVELS, PIXEL_MEAN, PIXEL_STD
 
@@ -271,7 +271,7 @@ def write_json(path: Path, content: Manifest | Shard) -> None:
     """Write JSON that carries the checksum of its own content."""
     data: Mapping[str, object] = {"content": to_dict(content)}
     text = json.dumps(data, sort_keys=True)
-    write_text(path, json.dumps({**data, "sha256": hashlib.sha256(text.encode()).hexdigest()}, indent=1) + "\n")
+    write_text(path, json_text({**data, "sha256": hashlib.sha256(text.encode()).hexdigest()}))
 
 
 def read_checked(path: Path, kind: type[T]) -> T:

@@ -249,8 +249,12 @@ def test_an_output_is_no_input_and_no_other_output(
     run = ["simulate", str(clip), "--bundle", str(bundle.path)]
     for words, said in (
         (["simulate", str(rows), "--bundle", str(bundle.path), "--output", str(rows)], "is given twice"),
-        ([*run, "--json", str(tmp_path / "a"), "--csv", str(tmp_path / "." / "a")], "as --csv and as --json"),
+        (
+            [*run, "--json", str(tmp_path / "a"), "--csv", str(tmp_path / "." / "a")],
+            "is given twice, as --json and as --csv",
+        ),
         ([*run, "--json", str(own)], f"would lie in the bundle {bundle.path}"),
+        (["simulate", str(clip), "--json", str(own)], f"would lie in the bundle {bundle.path}"),
         ([*run, "--report", str(bundle.path)], "as --bundle and as --report"),
     ):
         assert main(words) == 1

@@ -96,9 +96,8 @@ class Writes:
                 return
             what = f"stands for stdout with --json alone, not with {name}"
             raise ArgumentError(what, where=STDOUT, remedy="Give it another name")
-        if (
-            bundle := next((above for above in path.absolute().parents if kind_of(above) is Kind.BUNDLE), None)
-        ) is not None:
+        bundles = (above for above in path.absolute().parents if kind_of(above) is Kind.BUNDLE)
+        if (bundle := next(bundles, None)) is not None:
             what = f"would lie in the bundle {bundle}, which then holds what is not of it"
             raise ArgumentError(what, where=path, remedy=f"Give {name} another place")
         kind = kind_of(path)
